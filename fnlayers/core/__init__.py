@@ -1,0 +1,32 @@
+"""The contract: what a layer declares, what it is given, what it returns. Read `layer.py` first."""
+
+from fnlayers.core.context import Context, Out
+from fnlayers.core.dtypes import Policy, policy
+from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError
+from fnlayers.core.frozen import FrozenDict
+from fnlayers.core.layer import Layer, layerclass
+from fnlayers.core.shapes import ArrayType, known, per_axis
+from fnlayers.core.spec import Drawn, Param, State
+from fnlayers.core.symbol import Input, Symbol
+
+__all__ = [
+    "ArrayType",
+    "ConfigError",
+    "Context",
+    "Drawn",
+    "FrozenDict",
+    "Input",
+    "Layer",
+    "LayerError",
+    "MissingError",
+    "Out",
+    "Param",
+    "Policy",
+    "ShapeError",
+    "State",
+    "Symbol",
+    "known",
+    "layerclass",
+    "per_axis",
+    "policy",
+]

@@ -1,0 +1,48 @@
+"""Dtype policies, by Keras's names: in which dtype a layer keeps its params and in which it computes.
+
+"float32" (the default), "bfloat16", "float16" and "float64" use one dtype for both; "mixed_bfloat16" and
+"mixed_float16" keep float32 params and compute in the half type. `Layer.run` is the one place that casts.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from fnlayers.core.errors import ConfigError
+
+NAMES = ("float32", "bfloat16", "float16", "float64", "mixed_bfloat16", "mixed_float16")
+
+
+class Policy(NamedTuple):
+    """The dtypes behind a policy's name: `variable` of the params, `compute` of the layer's inputs and outputs."""
+
+    name: str
+    variable: np.dtype
+    compute: np.dtype
+
+
+@functools.cache
+def policy(name: str | None) -> Policy:
+    """The policy of that name; None is "float32".
+
+    >>> policy("mixed_bfloat16").variable.name, policy("mixed_bfloat16").compute.name
+    ('float32', 'bfloat16')
+    """
+    name = name or "float32"
+    if name not in NAMES:
+        raise ConfigError(f"dtype={name!r} is no dtype policy; choose from {', '.join(NAMES)}")
+    compute = jnp.dtype(name.removeprefix("mixed_"))
+    return Policy(name, jnp.dtype("float32") if name.startswith("mixed_") else compute, compute)
+
+
+def cast(x: Any, dtype: np.dtype, every: bool = False) -> Any:
+    """A floating array in `dtype`; integers and booleans too if `every`, else as they are."""
+    found = getattr(x, "dtype", None)
+    if found is dtype and not isinstance(x, np.ndarray):
+        return x
+    if found is None or isinstance(x, np.ndarray):
+        x = jnp.asarray(x)
+        found = x.dtype
+    return x.astype(dtype) if found != dtype and (every or jnp.issubdtype(found, jnp.floating)) else x

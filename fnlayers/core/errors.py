@@ -1,0 +1,41 @@
+"""The errors of the library. Each says which layer (by path), what it got, and what to write instead."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class LayerError(ValueError):
+    """Base of all errors of the library; `path` is filled in as the error leaves the containers around its layer."""
+
+    path: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{'/'.join(self.path)}: {message}" if self.path else message
+
+
+class ShapeError(LayerError):
+    """A shape that a layer cannot take: wrong rank, an unknown axis where a size is needed, sizes that do not fit."""
+
+
+class MissingError(LayerError):
+    """Something a call needs was not given (rng, state, params), or would be dropped without a word."""
+
+
+class ConfigError(LayerError):
+    """An argument of a layer, model or file that has no meaning."""
+
+
+@contextmanager
+def within(name: str) -> Iterator[None]:
+    """Errors that leave this block have `name` put before their path: one container further out."""
+    try:
+        yield
+    except LayerError as error:
+        error.path = (name, *error.path)
+        raise
+
+
+def choices(what: str, got: object, allowed: Iterable[object]) -> str:
+    """A sentence for an argument outside a list: "padding='full' is unknown; choose from valid, same"."""
+    return f"{what}={got!r} is unknown; choose from {', '.join(map(str, allowed))}"

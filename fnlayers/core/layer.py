@@ -1,0 +1,322 @@
+"""`Layer`: options as plain data, and pure functions of (params, x). The contract of the library is this file."""
+
+import difflib
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+
+from fnlayers.core import dtypes
+from fnlayers.core.context import Context, Mask, Out, has_mask
+from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, within
+from fnlayers.core.frozen import freeze, map_nest, nest_leaves
+from fnlayers.core.names import snake_case
+from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of, with_dtype
+from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
+from fnlayers.core.symbol import Symbol, call_symbolically
+from fnlayers.core.trace import trace
+from fnlayers.functions.regularizers import regularizer
+
+Shape = Any  # (None, 28, 28, 1), or a tuple or dict of shapes
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def layerclass(cls: type) -> Any:
+    """A frozen dataclass with `Layer`'s repr, and with errors of ours for misspelt or missing arguments."""
+    cls = dataclass(frozen=True, repr=False)(cls)
+    plain = cls.__init__
+
+    @functools.wraps(plain)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        _check_arguments(cls, args, kwargs)
+        plain(self, *args, **kwargs)
+
+    cls.__init__ = __init__
+    return cls
+
+
+def _check_arguments(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> None:
+    names = [f.name for f in fields(cls)]
+    positional = [f.name for f in fields(cls) if not f.kw_only]
+    for name in kwargs:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
+            raise ConfigError(f"{cls.__name__} has no argument {name!r}; {hint}")
+    if len(args) > len(positional):
+        raise ConfigError(f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}")
+    given = {*positional[: len(args)], *kwargs}
+    absent = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING and f.name not in given]
+    if absent:
+        raise ConfigError(f"{cls.__name__} needs {' and '.join(absent)}; write {cls.__name__}({absent[0]}=...)")
+
+
+@layerclass
+class Layer:
+    """Base of all layers: options that compare, hash, print and save; all arrays live outside.
+
+    Who writes a layer defines two of `weights`, `children`, `call`, `forward` (and `check` where options need
+    checking). Who uses one calls `init`, `init_state`, `apply`, `run`, `specs`, `out_shape`; nobody overrides those.
+
+    Arguments:
+        name: its name in a container; None: the class's name in snake case, numbered.
+        trainable: False freezes its params (see `fnlayers.trainable_mask`) and keeps it in inference mode.
+        dtype: a dtype policy, such as "mixed_bfloat16"; None is "float32".
+    """
+
+    name: str | None = field(default=None, kw_only=True)
+    trainable: bool = field(default=True, kw_only=True)
+    dtype: str | None = field(default=None, kw_only=True)
+
+    passes_mask: ClassVar[bool] = False  # whether a mask goes through `call` unchanged; else it is refused
+    casts_inputs: ClassVar[str] = "floats"  # which inputs are cast to the policy's compute dtype: floats, all, none
+    casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
+    activity_regularizer = None  # a field in the layers that have it
+
+    # What an author writes
+
+    def check(self) -> None:
+        """Raise ConfigError for options that have no meaning. Called when the layer is made."""
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise ShapeError for an input that the layer cannot take. Called at init, at run and while a graph is built."""
+
+    def weights(self, shape: Shape) -> Mapping[str, Any]:
+        """Declare the layer's own arrays for an input of that shape: a Param or State by name, in Keras's order."""
+        return {}
+
+    def children(self, shape: Shape) -> Mapping[str, tuple["Layer", Shape]]:
+        """The layers inside, by name, each with the shape of its input."""
+        return {}
+
+    def call(self, params: Any, x: Any) -> Any:
+        """The output of a pure layer."""
+        raise ConfigError(f"{type(self).__name__} defines neither call nor forward; write one of them")
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """The output of a layer with effects: randomness, state, masks, losses or children."""
+        if has_mask(ctx.mask) and not self.passes_mask:
+            raise ConfigError(
+                f"{self!r} has no meaning for the mask that reaches it; put fnlayers.DropMask() before it if its "
+                "padded steps may count as data"
+            )
+        return Out(self.call(params, x), {}, ctx.mask)
+
+    @property
+    def in_dtype(self) -> Any:
+        """The dtype of the input that shapes are traced with; integer layers say "int32"."""
+        return dtypes.policy(self.dtype).compute.name
+
+    # What a user calls
+
+    def init(self, rng: Any, shape: Shape) -> dict:
+        """Draw the params for inputs of that shape.
+
+        Arguments:
+            rng: a random key; each array's own key is folded from it by the array's path.
+            shape: the input's shape with its batch axis, None where unknown; a tuple or dict of shapes for several.
+        """
+        return initialize(self._declared(canonical(shape)), rng, (Param, Drawn))
+
+    def init_state(self, shape: Shape) -> dict:
+        """The starting state, {} for nearly every layer."""
+        return initialize(self._declared(canonical(shape)), jax.random.key(0), State)
+
+    def apply(self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False) -> Any:
+        """The output alone. In training it refuses to drop new state or losses: use `run` for those."""
+        out = self.run(params, x, state=state, rng=rng, mask=mask, train=train)
+        if train and (out.state or out.losses):
+            lost = " and ".join(word for word, got in (("new state", out.state), ("losses", out.losses)) if got)
+            raise MissingError(
+                f"{type(self).__name__}: apply(train=True) would drop {lost}; write out = model.run(..., train=True) "
+                "and use out.y, out.state and out.losses"
+            )
+        return out.y
+
+    def run(self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False) -> Out:
+        """Everything: out.y, out.state, out.mask, out.losses.
+
+        Arguments:
+            params: what `init` drew.
+            x: an array, or a tuple or dict of them, like the shape given to `init`.
+            state: what `init_state` made or an earlier run returned.
+            rng: a random key, where a layer draws in training.
+            mask: which steps are real: a boolean array whose axes are x's first ones, usually (batch, time).
+            train: whether to train: dropout drops, batch statistics are used and collected.
+        """
+        if any(isinstance(leaf, Symbol) for leaf in nest_leaves(x)):
+            raise ConfigError(f"{type(self).__name__}: run and apply take arrays; to build a graph, call the layer itself")
+        if mask is not None:
+            mask = _checked_mask(self, mask, x)
+        return self._run(params, x, Context({} if state is None else state, rng, mask, train))
+
+    def specs(self, shape: Shape) -> Tree:
+        """The Param or State of every array, in trees shaped like the params and the state together."""
+        return expand(self._declared(canonical(shape)))
+
+    def out_shape(self, shape: Shape) -> Shape:
+        """The output's shape, None where it is unknown. Traced, so nothing is computed."""
+        return shape_of(self.out_type(shape))
+
+    def out_type(self, shape: Shape, dtype: Any = None) -> Any:
+        """The output's ArrayType (shape and dtype) for inputs of that shape and dtype (None: `in_dtype`)."""
+        return trace(self, with_dtype(canonical(shape), dtype or self.in_dtype))
+
+    def __iter__(self) -> Iterator[Callable]:
+        """The pair: `init, apply = layer`."""
+        return iter((self.init, self.apply))
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Add this layer to a graph: takes Symbols (see Input), returns Symbols."""
+        x = inputs[0] if len(inputs) == 1 else inputs
+        if not nest_leaves(x) or not all(isinstance(leaf, Symbol) for leaf in nest_leaves(x)):
+            raise ConfigError(
+                f"{type(self).__name__} holds no weights; write params = layer.init(rng, x.shape), then "
+                "layer.apply(params, x). Calling a layer builds a graph, from fnlayers.Input(shape)"
+            )
+        return call_symbolically(self, x)
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if not _is_default(self, f))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    # Inside the library
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, freeze(getattr(self, f.name)))
+        if self.name is not None and (not isinstance(self.name, str) or not self.name or "/" in self.name):
+            raise ConfigError(f"name={self.name!r} is no name; give a non-empty string without '/'")
+        dtypes.policy(self.dtype)
+        self.check()
+
+    @property
+    def base_name(self) -> str:
+        """The name that a container numbers when this layer has none of its own."""
+        return snake_case(type(self).__name__)
+
+    def _declared(self, shape: Shape) -> dict:
+        """Own and children's declarations in one tree, with dtype and trainable filled in."""
+        self.check_shape(shape)
+        tree = declare(self.weights(shape), dtypes.policy(self.dtype).variable.name, self.trainable)
+        for name, (child, child_shape) in self.children(shape).items():
+            if name in tree:
+                raise ConfigError(f"{type(self).__name__} has both a weight and a child named {name!r}")
+            with within(name):
+                sub = child._declared(canonical(child_shape))
+            if sub:
+                tree[name] = sub if self.trainable else declare(sub, "float32", trainable=False)
+        return tree
+
+    def _run(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Cast, run `forward`, add the activity loss. Containers call their children through this."""
+        try:
+            if type(self).check_shape is not Layer.check_shape:
+                self.check_shape(canonical(shape_of(type_of(x))))
+            params, inputs = self._cast(params, x)
+            out = self.forward(params, inputs, ctx)
+            if out.state.keys() != ctx.state.keys():
+                raise MissingError(
+                    f"{type(self).__name__} was given the state {sorted(ctx.state)} and returned {sorted(out.state)}; "
+                    "pass state=model.init_state(shape), and return every State that weights() declares"
+                )
+            if self.activity_regularizer is not None:
+                out = out._replace(losses=(*out.losses, _activity_loss(self.activity_regularizer, out.y)))
+            return out
+        except Exception as error:
+            _locate(error, self, params, x, ctx)
+            raise
+
+    def _cast(self, params: Any, x: Any) -> tuple[Any, Any]:
+        compute = dtypes.policy(self.dtype).compute
+        if self.casts_inputs != "none":
+            every = self.casts_inputs == "all"
+            x = (
+                dtypes.cast(x, compute, every)
+                if hasattr(x, "dtype")
+                else map_nest(lambda a: dtypes.cast(a, compute, every), x)
+            )
+        if self.casts_params and params:
+            params = {k: v if isinstance(v, (dict, tuple, list)) else dtypes.cast(v, compute) for k, v in params.items()}
+        return params, x
+
+
+def _is_default(layer: Layer, f: Any) -> bool:
+    value = getattr(layer, f.name)
+    return f.default is not MISSING and type(value) is type(f.default) and value == f.default
+
+
+def _activity_loss(rule: Any, y: Any) -> jax.Array:
+    # Keras: divided by the batch size, so that the loss of a batch does not grow with it
+    rule = regularizer(rule)
+    leaves = jax.tree.leaves(y)
+    return sum((rule(leaf) / leaf.shape[0] for leaf in leaves), jnp.float32(0))
+
+
+def _checked_mask(layer: Layer, mask: Mask, x: Any) -> Mask:
+    def check(mask: Any, x: Any) -> None:
+        if mask is None:
+            return
+        if not hasattr(mask, "dtype") or mask.dtype != bool:
+            raise ShapeError(
+                f"{type(layer).__name__}: a mask is a boolean array, got {getattr(mask, 'dtype', type(mask).__name__)}; "
+                "write mask = lengths[:, None] > jnp.arange(time), or mask.astype(bool)"
+            )
+        if tuple(mask.shape) != tuple(x.shape[: mask.ndim]):
+            raise ShapeError(f"{type(layer).__name__}: the mask has shape {mask.shape}, but x has shape {x.shape}")
+
+    map_nest(check, mask, x)
+    return mask
+
+
+def _locate(error: Exception, layer: Layer, params: Any, x: Any, ctx: Context) -> None:
+    """Say where an error arose, once; and where params do not belong to x, say that instead."""
+    if getattr(error, "_located", False):
+        return
+    names = tuple(part for part in ctx.path if isinstance(part, str))
+    if not isinstance(error, LayerError):
+        better = _explain(error, layer, params, x)
+        if better is not None:
+            better.path, better._located = names, True  # type: ignore[attr-defined]
+            raise better from error
+        error.add_note(f"in layer {'/'.join(names) or type(layer).__name__}: {layer!r}, given {_described(x)}")
+    else:
+        error.path = names
+    error._located = True  # type: ignore[attr-defined]
+
+
+def _explain(error: Exception, layer: Layer, params: Any, x: Any) -> LayerError | None:
+    """An error of ours for the two common causes of a foreign one: params absent, or made for another shape."""
+    if not isinstance(params, Mapping):
+        return MissingError(f"{layer!r} was given {type(params).__name__} for params; pass what layer.init returned")
+    try:
+        shape = canonical(shape_of(type_of(x)))
+        layer.check_shape(shape)
+        wanted = {name: spec for name, spec in layer.weights(shape).items() if isinstance(spec, Param)}
+    except LayerError as better:
+        return better
+    except Exception:
+        return None
+    absent = [name for name in wanted if name not in params]
+    if absent:
+        return MissingError(
+            f"{layer!r} has no {', '.join(absent)} in its params (there: {', '.join(map(str, params)) or 'nothing'}); "
+            "pass what init returned for this model"
+        )
+    for name, spec in wanted.items():
+        if tuple(params[name].shape) != spec.full_shape:
+            return ShapeError(
+                f"{layer!r} was given {_described(x)}, for which {name} has shape {spec.full_shape}, but params hold "
+                f"{tuple(params[name].shape)}; init and apply need the same sizes (the batch axis excepted)"
+            )
+    return None
+
+
+def _described(x: Any) -> str:
+    def describe(a: Any) -> str:
+        return str(ArrayType(tuple(a.shape), str(a.dtype))) if hasattr(a, "dtype") else repr(a)
+
+    return str(map_nest(describe, x)).replace("'", "")

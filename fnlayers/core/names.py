@@ -1,0 +1,49 @@
+"""Names of layers inside a container, and random keys folded from those names."""
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])")
+
+
+@functools.cache
+def snake_case(name: str) -> str:
+    """A class name as Keras writes it in weight paths.
+
+    >>> [snake_case(name) for name in ("Conv2D", "BatchNormalization", "PReLU", "LSTM", "TimeDistributed")]
+    ['conv2d', 'batch_normalization', 'p_re_lu', 'lstm', 'time_distributed']
+    """
+    return _WORD.sub("_", name).lower()
+
+
+def number(name: str, taken: Iterable[str]) -> str:
+    """The first of name, name_1, name_2, ... that is not taken."""
+    taken = set(taken)
+    count, candidate = 0, name
+    while candidate in taken:
+        count += 1
+        candidate = f"{name}_{count}"
+    return candidate
+
+
+@functools.cache
+def _hash(part: str | int) -> int:
+    """32 bits that depend on nothing but the name: Python's own hash changes from run to run."""
+    if isinstance(part, int):
+        return part
+    return int.from_bytes(hashlib.blake2s(part.encode(), digest_size=4).digest(), "little")
+
+
+def fold(rng: Any, *path: str | int) -> Any:
+    """The key of the layer or weight at `path`: each name's hash folded into `rng`, one after the other.
+
+    So a layer's numbers depend on its path alone, and adding another layer moves nobody else's.
+    """
+    for part in path:
+        rng = jax.random.fold_in(rng, _hash(part))
+    return rng

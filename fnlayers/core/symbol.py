@@ -1,0 +1,80 @@
+"""Symbols: stand-ins for arrays, from which a graph is built. A Symbol is immutable and nothing is registered."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from fnlayers.core.errors import ConfigError
+from fnlayers.core.frozen import freeze, map_nest
+from fnlayers.core.shapes import ArrayType, canonical, is_shape
+from fnlayers.core.trace import trace
+
+if TYPE_CHECKING:
+    from fnlayers.core.layer import Layer
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer while a graph is built: the layer, and the nest of Symbols it was given."""
+
+    layer: "Layer"
+    inputs: Any
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Symbol:
+    """An array that is not there yet: its shape (with the batch axis), its dtype, and the call that makes it.
+
+    `index` says which of the call's outputs it is, in the order in which jax.tree lists them.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    call: Call | None = None
+    index: int = 0
+    name: str | None = None
+
+    @property
+    def type(self) -> ArrayType:
+        """Shape and dtype together."""
+        return ArrayType(self.shape, self.dtype)
+
+    def __repr__(self) -> str:
+        origin = f"from {self.call.layer!r}" if self.call else f"an input{f' named {self.name}' if self.name else ''}"
+        return f"<Symbol {self.type}, {origin}>"
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise ConfigError(
+            f"{self!r} is not an array yet; a graph is built from layers: wrap a function of arrays in "
+            "fnlayers.Lambda(function) and call that"
+        )
+
+    __jax_array__ = __array__
+
+
+def Input(shape: Any, batch_size: int | None = None, dtype: str = "float32", name: str | None = None) -> Symbol:
+    """Start a graph: the Symbol of an input.
+
+    Arguments:
+        shape: the shape WITHOUT the batch axis, as in Keras; None where unknown.
+        batch_size: the batch axis, None: any.
+        dtype: the dtype of the arrays that will come.
+        name: the name to bind this input by, when inputs come as a dict.
+
+    Example:
+        >>> Input((28, 28, 1))
+        <Symbol float32(None, 28, 28, 1), an input>
+    """
+    if not is_shape(shape):
+        raise ConfigError(f"Input(shape={shape!r}): write a tuple of sizes without the batch axis, such as (28, 28, 1)")
+    return Symbol(canonical((batch_size, *shape)), dtype, name=name)
+
+
+def call_symbolically(layer: "Layer", x: Any) -> Any:
+    """The Symbols of a layer's outputs; a wrong shape is an error here, at the line that wrote it."""
+    types = trace(layer, freeze(map_nest(lambda symbol: symbol.type, x)))
+    call = Call(layer, freeze(x))
+    leaves, structure = jax.tree.flatten(types)
+    symbols = [Symbol(t.shape, t.dtype, call, index) for index, t in enumerate(leaves)]
+    return jax.tree.unflatten(structure, symbols)

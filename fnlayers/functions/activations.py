@@ -1,0 +1,356 @@
+"""Activations: functions of an array that keep its shape (`glu` halves one axis) and its dtype.
+
+Names, arguments, defaults and float32 numbers are Keras's, gradients at kinks and ties included. Functions over an
+axis (softmax, log_softmax, sparsemax) compute in float32 when the input is float16 or bfloat16.
+`ACTIVATIONS` is the table of names; `activation` reads a layer's argument.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fnlayers.functions.options import look_up, refused
+
+Array = jax.Array
+Axis = int | Sequence[int]
+Activation = str | Callable[..., Any] | None
+
+
+def activation(identifier: Activation) -> Callable[..., Any]:
+    """The function that a layer's argument means: None is `linear`, a string a name, a callable itself.
+
+    >>> activation("swish") is silu, activation(None) is linear
+    (True, True)
+    """
+    if identifier is None:
+        return linear
+    if isinstance(identifier, str):
+        return look_up("activation", identifier, ACTIVATIONS)
+    if not callable(identifier):
+        raise refused("activation", identifier, "of one array")
+    return identifier
+
+
+def linear(x: Any) -> Any:
+    """The array as it is."""
+    return x
+
+
+def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
+    """`max(x, 0)`; in general max_value where x >= max_value, x where x > threshold, and
+    negative_slope * (x - threshold) elsewhere.
+
+    Arguments:
+        x: an array of any shape.
+        negative_slope: the slope below the threshold.
+        max_value: the largest value returned; None is no bound.
+        threshold: where the function starts to pass x on.
+
+    >>> relu(jnp.array([-2.0, 1.0, 9.0]), negative_slope=0.5, max_value=6.0).tolist()
+    [-1.0, 1.0, 6.0]
+    """
+    if negative_slope != 0 and max_value is None and threshold == 0:
+        return jax.nn.leaky_relu(x, negative_slope)
+    if threshold != 0:
+        positive = jnp.where(x > threshold, x, 0)
+    else:
+        positive = jax.nn.relu6(x) if max_value == 6 else jax.nn.relu(x)  # Keras: so relu6 has gradient 1/2 at 0
+    if max_value is not None and (threshold != 0 or max_value != 6):
+        positive = jnp.clip(positive, 0, max_value)
+    if negative_slope == 0:
+        return positive
+    return positive - negative_slope * jax.nn.relu(threshold - x)
+
+
+def relu6(x: Array) -> Array:
+    """`min(max(x, 0), 6)`.
+
+    Reference: A. Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
+    """
+    return jax.nn.relu6(x)
+
+
+def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
+    """`x` where x >= 0, `negative_slope * x` elsewhere.
+
+    Arguments:
+        x: an array of any shape.
+        negative_slope: 0.2 here; the layer LeakyReLU has 0.3.
+
+    Reference: A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
+    """
+    return jax.nn.leaky_relu(x, negative_slope)
+
+
+def elu(x: Array, alpha: float = 1.0) -> Array:
+    """`x` where x > 0, `alpha * (exp(x) - 1)` elsewhere.
+
+    Reference: D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential
+    linear units (ELUs)", 2016.
+    """
+    return jax.nn.elu(x, alpha)
+
+
+def celu(x: Array, alpha: float = 1.0) -> Array:
+    """`max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)`: an `elu` whose slope is continuous for every alpha.
+
+    Reference: J. T. Barron, "Continuously differentiable exponential linear units", 2017.
+    """
+    return jax.nn.celu(x, alpha)
+
+
+def selu(x: Array) -> Array:
+    """`1.05070098 * elu(x, alpha=1.67326324)`.
+
+    Keeps mean 0 and variance 1 from layer to layer, with `lecun_normal` kernels and AlphaDropout.
+
+    Reference: G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural networks", 2017.
+    """
+    return jax.nn.selu(x)
+
+
+def gelu(x: Array, approximate: bool = False) -> Array:
+    """`x * P(X <= x)` for X normal, which is `x / 2 * (1 + erf(x / sqrt(2)))`.
+
+    Arguments:
+        x: an array of any shape.
+        approximate: use x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))). False here and in Keras's
+            activations; `jax.nn.gelu` has True.
+
+    Reference: D. Hendrycks, K. Gimpel, "Gaussian error linear units (GELUs)", 2016.
+
+    >>> [round(float(gelu(jnp.array(1.0), approximate=flag)), 5) for flag in (False, True)]
+    [0.84134, 0.84119]
+    """
+    if not approximate:
+        return jax.nn.gelu(x, approximate=False)
+    # tanh is 1 from about 9 on; beyond 10 the cube would overflow (in float16 at 41) and the gradient be 0 * inf.
+    near = jnp.clip(x, -10, 10)
+    return x * (0.5 * (1.0 + jnp.tanh(0.7978845608028654 * (near + 0.044715 * near**3))))
+
+
+def sigmoid(x: Array) -> Array:
+    """`1 / (1 + exp(-x))`."""
+    return jax.nn.sigmoid(x)
+
+
+def log_sigmoid(x: Array) -> Array:
+    """`log(sigmoid(x))`, computed as -softplus(-x) and so finite where sigmoid(x) underflows."""
+    return jax.nn.log_sigmoid(x)
+
+
+def hard_sigmoid(x: Array) -> Array:
+    """`relu6(x + 3) / 6`: 0 up to -3, 1 from 3 on, a line between.
+
+    Keras 2 had clip(0.2 * x + 0.5, 0, 1), which matters for weights trained with it.
+    """
+    return jax.nn.hard_sigmoid(x)
+
+
+def sparse_sigmoid(x: Array) -> Array:
+    """`clip((x + 1) / 2, 0, 1)`.
+
+    Reference: M. Blondel, A. Martins, V. Niculae, "Learning classifiers with Fenchel-Young losses", 2019.
+    """
+    return jax.nn.sparse_sigmoid(x)
+
+
+def silu(x: Array) -> Array:
+    """`x * sigmoid(x)`; also called swish.
+
+    Reference: P. Ramachandran, B. Zoph, Q. V. Le, "Searching for activation functions", 2017.
+    """
+    return jax.nn.silu(x)
+
+
+def hard_silu(x: Array) -> Array:
+    """`x * hard_sigmoid(x)`; also called hard_swish.
+
+    Reference: A. Howard and others, "Searching for MobileNetV3", 2019.
+    """
+    return jax.nn.hard_silu(x)
+
+
+def mish(x: Array) -> Array:
+    """`x * tanh(softplus(x))`.
+
+    Reference: D. Misra, "Mish: a self regularized non-monotonic activation function", 2019.
+    """
+    return x * jnp.tanh(jax.nn.softplus(x))
+
+
+def softplus(x: Array) -> Array:
+    """`log(1 + exp(x))`, without overflow."""
+    return jax.nn.softplus(x)
+
+
+def squareplus(x: Array, b: float = 4) -> Array:
+    """`(x + sqrt(x**2 + b)) / 2`: algebraic, and near to softplus.
+
+    Arguments:
+        x: an array of any shape.
+        b: the width of the bend at 0; b = 0 is relu.
+
+    Reference: J. T. Barron, "Squareplus: a softplus-like algebraic rectifier", 2021.
+    """
+    return _in_float32(_squareplus, x, b)
+
+
+def sparse_plus(x: Array) -> Array:
+    """`0` where x <= -1, `(x + 1)**2 / 4` where -1 < x < 1, `x` where x >= 1.
+
+    Reference: M. Blondel, A. Martins, V. Niculae, "Learning classifiers with Fenchel-Young losses", 2019.
+    """
+    bend = jnp.where(jnp.abs(x) < 1, x, 0)  # far out the square overflows, and its unused gradient would be NaN
+    return jnp.where(x <= -1, 0, jnp.where(x >= 1, x, (bend + 1) ** 2 / 4))
+
+
+def softsign(x: Array) -> Array:
+    """`x / (1 + |x|)`."""
+    return jax.nn.soft_sign(x)
+
+
+def tanh(x: Array) -> Array:
+    """`(exp(x) - exp(-x)) / (exp(x) + exp(-x))`."""
+    return jnp.tanh(x)
+
+
+def hard_tanh(x: Array) -> Array:
+    """`clip(x, -1, 1)`."""
+    return jax.nn.hard_tanh(x)
+
+
+def tanh_shrink(x: Array) -> Array:
+    """`x - tanh(x)`."""
+    return x - jnp.tanh(x)
+
+
+def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
+    """`x - threshold` where x > threshold, `x + threshold` where x < -threshold, `0` between."""
+    return jnp.where(x > threshold, x - threshold, jnp.where(x < -threshold, x + threshold, 0))
+
+
+def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
+    """`x` where |x| > threshold, `0` elsewhere."""
+    return jnp.where(jnp.abs(x) > threshold, x, 0)
+
+
+def threshold(x: Array, threshold: float, default_value: float) -> Array:
+    """`x` where x > threshold, `default_value` elsewhere."""
+    return jnp.where(x > threshold, x, default_value)
+
+
+def exponential(x: Array) -> Array:
+    """`exp(x)`."""
+    return jnp.exp(x)
+
+
+def glu(x: Array, axis: int = -1) -> Array:
+    """`a * sigmoid(b)`, where a and b are the first and the second half of x along the axis.
+
+    Raises ValueError where that axis has an odd size.
+
+    Reference: Y. Dauphin, A. Fan, M. Auli, D. Grangier, "Language modeling with gated convolutional networks", 2017.
+    """
+    if x.shape[axis] % 2:
+        raise ValueError(
+            f"glu(axis={axis}) got an array of shape {x.shape}, whose axis {axis} has the odd size {x.shape[axis]}; "
+            "glu halves that axis, so give it an even size"
+        )
+    return jax.nn.glu(x, axis=axis)
+
+
+def softmax(x: Array, axis: Axis = -1) -> Array:
+    """`exp(x) / sum(exp(x))` over the axis, or over all of a tuple of axes together.
+
+    >>> [round(value, 4) for value in softmax(jnp.array([0.0, 1.0, 1.0])).tolist()]
+    [0.1554, 0.4223, 0.4223]
+    """
+    return _in_float32(jax.nn.softmax, x, _axes(axis))
+
+
+def log_softmax(x: Array, axis: Axis = -1) -> Array:
+    """`x - log(sum(exp(x)))`, over the axis or a tuple of axes together."""
+    return _in_float32(jax.nn.log_softmax, x, _axes(axis))
+
+
+def sparsemax(x: Array, axis: int = -1) -> Array:
+    """`max(x - tau, 0)`, with the tau that makes each row sum to 1: the point of the simplex nearest to x.
+
+    Keras 3.15 finds a tau too large as soon as two entries of a row stay positive, and its rows then sum to less
+    than 1; this function computes what the paper defines.
+
+    Reference: A. Martins, R. Astudillo, "From softmax to sparsemax", 2016.
+
+    >>> sparsemax(jnp.array([3.0, 3.0, 1.0])).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    return _in_float32(_sparsemax, x, axis)
+
+
+def _squareplus(x: Array, b: float) -> Array:
+    far = jnp.abs(x) > 1e18  # x**2 overflows in float32; b has long vanished beside it
+    near = jnp.where(far, 0, x)
+    return jnp.where(far, jnp.maximum(x, 0), 0.5 * (near + jnp.sqrt(near * near + b)))
+
+
+def _sparsemax(x: Array, axis: int) -> Array:
+    x = x - jax.lax.stop_gradient(jnp.max(x, axis, keepdims=True))  # a shift changes nothing, and 1e8 - 1 is not 1e8
+    ordered = jnp.sort(x, axis, descending=True)
+    rank = jnp.expand_dims(
+        jnp.arange(1, x.shape[axis] + 1, dtype=x.dtype), [i for i in range(x.ndim) if i != axis % x.ndim]
+    )
+    support = 1 + rank * ordered > jnp.cumsum(ordered, axis)
+    count = jnp.sum(support, axis, keepdims=True, dtype=x.dtype)
+    tau = (jnp.sum(jnp.where(support, ordered, 0), axis, keepdims=True) - 1) / count
+    return jnp.maximum(x - tau, 0)
+
+
+def _in_float32(function: Callable[..., Array], x: Array, *args: Any) -> Array:
+    """function(x), computed in float32 where x is float16 or bfloat16, and returned in x's dtype."""
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4:
+        return function(x.astype(jnp.float32), *args).astype(x.dtype)
+    return function(x, *args)
+
+
+def _axes(axis: Axis) -> int | tuple[int, ...]:
+    return axis if isinstance(axis, int) else tuple(axis)
+
+
+ACTIVATIONS: dict[str, Callable[..., Any]] = {
+    "celu": celu,
+    "elu": elu,
+    "exponential": exponential,
+    "gelu": gelu,
+    "glu": glu,
+    "hard_shrink": hard_shrink,
+    "hard_sigmoid": hard_sigmoid,
+    "hard_silu": hard_silu,
+    "hard_swish": hard_silu,
+    "hard_tanh": hard_tanh,
+    "leaky_relu": leaky_relu,
+    "linear": linear,
+    "log_sigmoid": log_sigmoid,
+    "log_softmax": log_softmax,
+    "mish": mish,
+    "relu": relu,
+    "relu6": relu6,
+    "selu": selu,
+    "sigmoid": sigmoid,
+    "silu": silu,
+    "soft_shrink": soft_shrink,
+    "softmax": softmax,
+    "softplus": softplus,
+    "softsign": softsign,
+    "sparse_plus": sparse_plus,
+    "sparse_sigmoid": sparse_sigmoid,
+    "sparsemax": sparsemax,
+    "squareplus": squareplus,
+    "swish": silu,
+    "tanh": tanh,
+    "tanh_shrink": tanh_shrink,
+    "threshold": threshold,
+}

@@ -1,0 +1,117 @@
+"""What layers of several families share: common weights, activations, and checks of arguments and shapes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fnlayers import ops
+from fnlayers.core.errors import ConfigError, ShapeError, choices
+from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.shapes import is_shape
+from fnlayers.core.spec import Param
+from fnlayers.functions.activations import activation
+
+
+def kernel_and_bias(layer: Any, shape: tuple[int, ...], axes: tuple[str | None, ...] = (), name: str = "kernel") -> dict[str, Param]:
+    """A kernel of that shape and a bias along its last axis, with the layer's own initializers, regularizers, constraints."""
+
+    def param(which: str, shape: tuple[int, ...], axes: tuple[str | None, ...]) -> Param:
+        options = (getattr(layer, f"{which}_{part}") for part in ("initializer", "regularizer", "constraint"))
+        return Param(shape, *options, axes=axes)
+
+    kernel = {name: param(name, shape, axes)}
+    return kernel | {"bias": param("bias", shape[-1:], axes[-1:])} if layer.use_bias else kernel
+
+
+def add_bias(params: Any, y: Any, data_format: str | None = None) -> Any:
+    """Y with the bias added along its channels, where the layer has one."""
+    return ops.add_bias(y, params["bias"], data_format or "channels_last") if "bias" in params else y
+
+
+def activate(identifier: Any, x: Any) -> Any:
+    """The activation of that name, function, or layer without weights, on x."""
+    if identifier is None:
+        return x
+    return identifier.call({}, x) if isinstance(identifier, Layer) else activation(identifier)(x)
+
+
+def check_activation(layer: Layer, *names: str) -> None:
+    """Raise ConfigError for an activation that does not exist."""
+    for name in names:
+        value = getattr(layer, name)
+        if not isinstance(value, Layer):
+            configured(layer, activation, value)
+
+
+def configured(layer: Layer, resolve: Any, *args: Any) -> Any:
+    """What resolve(*args) returns; its errors, which know nothing of layers, said as the layer's own."""
+    try:
+        return resolve(*args)
+    except ValueError as error:
+        raise ConfigError(f"{type(layer).__name__}: {error}") from None
+
+
+def check_choice(layer: Layer, name: str, allowed: Sequence[Any]) -> None:
+    """Raise ConfigError unless the field has one of these values."""
+    if getattr(layer, name) not in allowed:
+        raise ConfigError(f"{type(layer).__name__}: {choices(name, getattr(layer, name), allowed)}")
+
+
+def check_count(layer: Layer, name: str, least: int = 1) -> None:
+    """Raise ConfigError unless the field is a whole number of at least `least`."""
+    value = getattr(layer, name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{type(layer).__name__}: {name}={value!r} is wrong; give a whole number of at least {least}")
+
+
+def check_share(layer: Layer, name: str) -> None:
+    """Raise ConfigError unless the field is a number from 0 to 1."""
+    value = getattr(layer, name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigError(f"{type(layer).__name__}: {name}={value!r} is wrong; give a number from 0 to 1")
+
+
+def check_rank(layer: Layer, shape: Shape, *ranks: int, layout: str = "") -> None:
+    """Raise ShapeError unless there is one input with one of these numbers of axes."""
+    if not is_shape(shape):
+        raise ShapeError(f"{layer!r} takes one input, got {len(shape)}: {shape!r}")
+    if len(shape) not in ranks:
+        wanted = " or ".join(map(str, ranks))
+        raise ShapeError(f"{layer!r} takes {wanted} axes{layout and ' ' + layout}, got the shape {tuple(shape)}")
+
+
+def normal_axis(layer: Layer, axis: int, rank: int) -> int:
+    """The axis counted from the front; ShapeError where the input has none such."""
+    if not -rank <= axis < rank:
+        raise ShapeError(f"{layer!r} names axis {axis}, but its input has the axes 0 to {rank - 1}")
+    return axis % rank
+
+
+FORMATS = (None, "channels_last", "channels_first")
+
+
+def channel_axis(layer: Any) -> int:
+    """Where the layer's data_format has the channels: -1 or 1."""
+    return 1 if layer.data_format == "channels_first" else -1
+
+
+def space_of(layer: Any, shape: Shape) -> tuple[int | None, ...]:
+    """The sizes between batch and channels."""
+    return tuple(shape[2:] if channel_axis(layer) == 1 else shape[1:-1])
+
+
+def layout_of(layer: Any, rank: int) -> str:
+    """The order of the axes, for error messages: "(batch, height, width, channels)"."""
+    space = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}[rank]
+    names = ("channels", *space) if channel_axis(layer) == 1 else (*space, "channels")
+    return f"(batch, {', '.join(names)})"
+
+
+def check_fits(layer: Any, shape: Shape, window: tuple[int, ...], dilation: tuple[int, ...]) -> None:
+    """Raise ShapeError where a valid window is larger than the input, so that no output would be left."""
+    for size, taps, step in zip(space_of(layer, shape), window, dilation, strict=True):
+        span = step * (taps - 1) + 1
+        if size is not None and (size < span if layer.padding == "valid" else size == 0):
+            raise ShapeError(
+                f"{layer!r}: a window of {span} does not fit the input's {size}, so its output would be empty; use "
+                "padding='same', a smaller window, or a larger input"
+            )

@@ -1,0 +1,105 @@
+"""Small layers that fit no family: the identity, a function, masks made and dropped."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from fnlayers.core.context import Context, Out
+from fnlayers.core.errors import ConfigError
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.layers.bases import check_rank
+
+
+@layerclass
+class Identity(Layer):
+    """y = x.
+
+    Shapes: unchanged.
+    Mask: passed on.
+    """
+
+    passes_mask: ClassVar[bool] = True
+
+    def call(self, params: Any, x: Any) -> Any:
+        """X as it is."""
+        return x
+
+
+@layerclass
+class Lambda(Layer):
+    """y = function(x, **arguments), for a pure function of arrays.
+
+    Arguments:
+        function: any function of x (a tuple of arrays where the layer is called with several).
+        mask: a function (x, mask) -> mask of the output; None: the output has none.
+        arguments: keyword arguments for the function.
+
+    Shapes: what the function makes of them.
+    Mask: given to `mask`, else ended.
+
+    A saved model names the function; whoever loads it gives the function in `layers=`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> Lambda(jnp.sum, arguments={"axis": -1}).apply({}, jnp.ones((2, 3))).tolist()
+        [3.0, 3.0]
+    """
+
+    function: Callable
+    mask: Callable | None = None
+    arguments: Mapping[str, Any] | None = None
+
+    def check(self) -> None:
+        """Functions."""
+        for name in ("function", "mask"):
+            value = getattr(self, name)
+            if not callable(value) and (value is not None or name == "function"):
+                raise ConfigError(f"Lambda: {name}={value!r} is no function")
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """One call."""
+        mask = None if self.mask is None else self.mask(x, ctx.mask)
+        return Out(self.function(x, **(self.arguments or {})), mask=mask)
+
+
+@layerclass
+class Masking(Layer):
+    """Makes a mask: a step whose features all equal mask_value is padding, and is set to 0.
+
+    Arguments:
+        mask_value: the number that marks padding.
+
+    Shapes: (batch, time, ..., features) unchanged.
+    Mask: made: (batch, time, ...), True where a step is real. One that comes in is replaced.
+    """
+
+    mask_value: float = 0.0
+
+    def check(self) -> None:
+        """A number that equals itself."""
+        if not isinstance(self.mask_value, (int, float)) or math.isnan(self.mask_value):
+            raise ConfigError(f"Masking: mask_value={self.mask_value!r} is wrong; give a number (NaN equals nothing)")
+
+    def check_shape(self, shape: Shape) -> None:
+        """Features to compare."""
+        check_rank(self, shape, *range(2, 16))
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Compare, and clear what is padding."""
+        mask = jnp.any(x != self.mask_value, axis=-1)
+        return Out(jnp.where(mask[..., None], x, 0), mask=mask)
+
+
+@layerclass
+class DropMask(Layer):
+    """y = x, without its mask: padded steps count as data from here on. Not in Keras, which drops masks silently.
+
+    Shapes: unchanged.
+    Mask: ended.
+    """
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """X as it is."""
+        return Out(x)

@@ -1,0 +1,116 @@
+"""Merging: several inputs, one output."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from fnlayers.core.context import Context, Mask, Out
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.shapes import is_shape
+from fnlayers.layers.bases import normal_axis
+
+
+@layerclass
+class Merge(Layer):
+    """Inputs of one shape combined cell by cell.
+
+    An axis of size 1 is stretched to the others' size. An input with fewer axes gets axes of size 1 after its batch
+    axis, as in Keras: (batch, features) meets (batch, time, features).
+
+    Shapes: a tuple of shapes -> their common shape.
+    Mask: used: where any input's step is real, the output's is; if one input has no mask, neither has the output.
+    """
+
+    combine: ClassVar[Callable]
+
+    def check_shape(self, shape: Shape) -> None:
+        """Two inputs or more, that fit."""
+        check_several(self, shape)
+        rank = max(map(len, shape))
+        for axis in range(1, rank):  # from the end; the batch axis is the first
+            sizes = {s[-axis] for s in shape if len(s) > axis} - {1, None}
+            if len(sizes) > 1:
+                raise ShapeError(f"{self!r}: the shapes {_listed(shape)} do not fit on axis {rank - axis}")
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Fold the inputs into one."""
+        rank = max(a.ndim for a in x)
+        aligned = [a.reshape(a.shape[0], *(1,) * (rank - a.ndim), *a.shape[1:]) for a in x]
+        return Out(type(self).combine(aligned), mask=self._merged(ctx.mask))
+
+    @staticmethod
+    def _merged(masks: Mask) -> Mask:
+        if masks is None or any(m is None for m in masks):
+            return None
+        return functools.reduce(jnp.logical_or, masks)
+
+
+@layerclass
+class Add(Merge):
+    """The sum of the inputs. See `Merge`."""
+
+    combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.add))
+
+
+@layerclass
+class Multiply(Merge):
+    """The product of the inputs, cell by cell. See `Merge`."""
+
+    combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.multiply))
+
+
+@layerclass
+class Concatenate(Layer):
+    """The inputs one after the other along an axis.
+
+    Arguments:
+        axis: which; all other axes must agree.
+
+    Shapes: a tuple of shapes -> the first, with the sizes along the axis added up.
+    Mask: used: masks are put together likewise; an input without one counts as real. None if no input has one.
+    """
+
+    axis: int = -1
+
+    def check_shape(self, shape: Shape) -> None:
+        """One number of axes, one size off the axis."""
+        check_several(self, shape, least=1)
+        if len(set(map(len, shape))) > 1:
+            raise ShapeError(f"{self!r}: the shapes {_listed(shape)} differ in their number of axes")
+        axis = normal_axis(self, self.axis, len(shape[0]))
+        for other in set(range(len(shape[0]))) - {axis}:
+            if len({s[other] for s in shape} - {None}) > 1:
+                raise ShapeError(f"{self!r}: the shapes {_listed(shape)} differ on axis {other}, and may only on axis {axis}")
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """One concatenation, and one of the masks."""
+        return Out(jnp.concatenate(x, self.axis), mask=self._joined(x, ctx.mask))
+
+    def _joined(self, x: Any, masks: Mask) -> Mask:
+        if masks is None or all(m is None for m in masks):
+            return None
+
+        def widen(a: Any, m: Any) -> Any:  # Keras: over every cell, so that any axis can be joined
+            return jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(
+                m.reshape(m.shape + (1,) * (a.ndim - m.ndim)), a.shape
+            )  # fmt: skip
+
+        return jnp.any(jnp.concatenate([widen(a, m) for a, m in zip(x, masks, strict=True)], self.axis), axis=-1)
+
+
+def check_several(layer: Layer, shape: Shape, least: int = 2) -> None:
+    """Raise ShapeError unless there are several inputs."""
+    if is_shape(shape) or not isinstance(shape, tuple) or len(shape) < least:
+        raise ShapeError(
+            f"{layer!r} takes a tuple of at least {least} inputs, got {shape!r}; write layer(a, b), or "
+            "layer.apply(params, (a, b))"
+        )
+    if any(not is_shape(s) for s in shape):
+        raise ConfigError(f"{layer!r} takes a flat tuple of inputs, got {shape!r}")
+
+
+def _listed(shapes: Shape) -> str:
+    return " and ".join(map(str, shapes))

@@ -1,0 +1,207 @@
+"""Pooling: windows over space reduced to their maximum or mean, and whole maps reduced to one number a channel."""
+
+from typing import Any, ClassVar
+
+from fnlayers import ops
+from fnlayers.core.context import Context, Out
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.shapes import per_axis
+from fnlayers.layers.bases import FORMATS, check_choice, check_fits, check_rank, layout_of
+
+
+@layerclass
+class Pool(Layer):
+    """Each window of the space axes reduced to one number a channel.
+
+    Arguments:
+        pool_size: the window, one number for all axes or one for each.
+        strides: the step of the window; None: as wide as the window.
+        padding: "valid" (whole windows only) or "same" (ceil(space / strides) outputs; what hangs over counts neither
+            in a maximum nor in a mean).
+        data_format: "channels_last" (the default) or "channels_first".
+
+    Shapes: (batch, *space, channels) -> (batch, *space', channels), or channels first; space' = (space - pool_size) //
+        strides + 1 under valid, ceil(space / strides) under same.
+    Mask: refused; windows mix steps.
+    """
+
+    pool_size: int | tuple[int, ...]
+    strides: int | tuple[int, ...] | None = None
+    padding: str = "valid"
+    data_format: str | None = None
+
+    rank: ClassVar[int]
+
+    def check(self) -> None:
+        """Options that no input could make sense of."""
+        per_axis(self.pool_size, self.rank, f"{type(self).__name__}: pool_size")
+        if self.strides is not None:
+            per_axis(self.strides, self.rank, f"{type(self).__name__}: strides")
+        check_choice(self, "padding", ("valid", "same"))
+        check_choice(self, "data_format", FORMATS)
+
+    def check_shape(self, shape: Shape) -> None:
+        """The right number of axes, and at least one window."""
+        check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
+        check_fits(self, shape, per_axis(self.pool_size, self.rank), (1,) * self.rank)
+
+    def options(self) -> tuple[tuple[int, ...], tuple[int, ...], str, str]:
+        """Window, strides, padding and format as `ops` takes them."""
+        window = per_axis(self.pool_size, self.rank)
+        strides = window if self.strides is None else per_axis(self.strides, self.rank)
+        return window, strides, self.padding, self.data_format or "channels_last"
+
+
+@layerclass
+class MaxPool(Pool):
+    """The maximum of each window. See `Pool`."""
+
+    pool_size: int | tuple[int, ...] = 2
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One reduction."""
+        return ops.max_pool(x, *self.options())
+
+
+@layerclass
+class AveragePool(Pool):
+    """The mean of each window's cells, summed in float32. See `Pool`."""
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One reduction."""
+        return ops.average_pool(x, *self.options())
+
+
+@layerclass
+class MaxPooling1D(MaxPool):
+    """The maximum of each window of steps. See `Pool`."""
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class MaxPooling2D(MaxPool):
+    """The maximum of each window of rows and columns. See `Pool`."""
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class MaxPooling3D(MaxPool):
+    """The maximum of each window of planes, rows and columns. See `Pool`."""
+
+    rank: ClassVar[int] = 3
+
+
+@layerclass
+class AveragePooling1D(AveragePool):
+    """The mean of each window of steps. See `Pool`."""
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class AveragePooling2D(AveragePool):
+    """The mean of each window of rows and columns. See `Pool`."""
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class AveragePooling3D(AveragePool):
+    """The mean of each window of planes, rows and columns. See `Pool`."""
+
+    rank: ClassVar[int] = 3
+
+
+@layerclass
+class GlobalPool(Layer):
+    """Each channel's whole map reduced to one number.
+
+    Arguments:
+        data_format: "channels_last" (the default) or "channels_first".
+        keepdims: whether to keep the space axes, with size 1.
+
+    Shapes: (batch, *space, channels) -> (batch, channels), or (batch, 1, ..., channels) with keepdims; or channels first.
+    Mask: refused, but used and ended by GlobalAveragePooling1D.
+    """
+
+    data_format: str | None = None
+    keepdims: bool = False
+
+    rank: ClassVar[int]
+
+    def check(self) -> None:
+        """A known format."""
+        check_choice(self, "data_format", FORMATS)
+
+    def check_shape(self, shape: Shape) -> None:
+        """The right number of axes."""
+        check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
+
+
+@layerclass
+class GlobalMaxPool(GlobalPool):
+    """The maximum of each channel. See `GlobalPool`."""
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One reduction."""
+        return ops.global_max_pool(x, self.keepdims, self.data_format or "channels_last")
+
+
+@layerclass
+class GlobalAveragePool(GlobalPool):
+    """The mean of each channel, summed in float32. See `GlobalPool`."""
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One reduction."""
+        return ops.global_average_pool(x, self.keepdims, self.data_format or "channels_last")
+
+
+@layerclass
+class GlobalMaxPooling1D(GlobalMaxPool):
+    """The maximum over steps. See `GlobalPool`."""
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class GlobalMaxPooling2D(GlobalMaxPool):
+    """The maximum over rows and columns. See `GlobalPool`."""
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class GlobalMaxPooling3D(GlobalMaxPool):
+    """The maximum over planes, rows and columns. See `GlobalPool`."""
+
+    rank: ClassVar[int] = 3
+
+
+@layerclass
+class GlobalAveragePooling1D(GlobalPool):
+    """The mean over steps. See `GlobalPool`.
+
+    Mask: used and ended: the mean is over the real steps; of a sequence without any it is 0 (Keras: NaN).
+    """
+
+    rank: ClassVar[int] = 1
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """One reduction over the real steps."""
+        return Out(ops.global_average_pool(x, self.keepdims, self.data_format or "channels_last", ctx.mask))
+
+
+@layerclass
+class GlobalAveragePooling2D(GlobalAveragePool):
+    """The mean over rows and columns. See `GlobalPool`."""
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class GlobalAveragePooling3D(GlobalAveragePool):
+    """The mean over planes, rows and columns. See `GlobalPool`."""
+
+    rank: ClassVar[int] = 3

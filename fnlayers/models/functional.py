@@ -1,0 +1,263 @@
+"""Functional: a graph of layers as plain data."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+
+from fnlayers.core.context import Context, Mask, Out
+from fnlayers.core.dtypes import cast
+from fnlayers.core.errors import ConfigError, ShapeError, within
+from fnlayers.core.frozen import FrozenDict, freeze, map_nest, nest_leaves
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.names import number
+from fnlayers.core.shapes import ArrayType, canonical, is_shape
+from fnlayers.core.symbol import Call, Symbol
+from fnlayers.models.naming import named
+from fnlayers.models.threading import Thread, same_weights
+
+
+class Ref(NamedTuple):
+    """One array of the graph: the `index`-th output of node `node`."""
+
+    node: int
+    index: int = 0
+
+
+class InputNode(NamedTuple):
+    """An input of the graph."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+class Node(NamedTuple):
+    """One call: which layer, fed by which arrays (a Ref, or a nest of them) of earlier nodes."""
+
+    layer: str
+    inputs: Any
+
+
+def _is_ref(value: Any) -> bool:
+    return isinstance(value, Ref)
+
+
+@layerclass
+class Functional(Layer):
+    """A graph of layers: several inputs and outputs, branches, shared layers. Build one with `functional`.
+
+    It is plain data (it prints, compares, hashes, saves): `nodes` are in an order in which they can run, and refer to
+    `layers` by name, so two nodes with one name share weights.
+
+    Arguments:
+        layers: (name, layer) pairs.
+        nodes: an InputNode for each input, a Node for each call.
+        inputs, outputs: a Ref, or a tuple or dict of Refs: how x and y are structured.
+
+    Shapes: inputs as `inputs` nests them -> outputs as `outputs` nests them. A dict of inputs is bound by its keys, a
+        tuple by position, and a dict given where a tuple was declared by the Inputs' names; keys must match exactly.
+    Weights: those of its layers, by name.
+    """
+
+    layers: tuple[tuple[str, Layer], ...]
+    nodes: tuple[InputNode | Node, ...]
+    inputs: Any
+    outputs: Any
+
+    casts_inputs: ClassVar[str] = "none"
+    casts_params: ClassVar[bool] = False
+
+    @property
+    def in_dtype(self) -> Any:
+        """The declared dtype of each input."""
+        return freeze(map_nest(lambda ref: self.nodes[ref.node].dtype, self.inputs, is_leaf=_is_ref))
+
+    @property
+    def in_shape(self) -> Shape:
+        """The declared shape of each input: `model.init(rng, model.in_shape)`."""
+        return freeze(map_nest(lambda ref: self.nodes[ref.node].shape, self.inputs, is_leaf=_is_ref))
+
+    def children(self, shape: Shape) -> Mapping[str, tuple[Layer, Shape]]:
+        """Each layer with the shape of its first call."""
+        layers, found = dict(self.layers), {}
+        shapes = self._start(self._bind(shape, is_shape, "shape"), check=True)
+        for position, node in enumerate(self.nodes):
+            if isinstance(node, Node):
+                given = freeze(map_nest(lambda ref: shapes[ref.node][ref.index], node.inputs, is_leaf=_is_ref))
+                with within(node.layer):
+                    layer = layers[node.layer]
+                    same_weights(layer, found.setdefault(node.layer, (layer, given))[1], given)
+                    shapes[position] = jax.tree.leaves(layer.out_shape(given), is_leaf=is_shape)
+        return found
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Run the nodes in order, each with the masks of its inputs."""
+        layers, thread = dict(self.layers), Thread(params, ctx)
+        values = self._start(self._bind(x, _is_array, "input"), cast_to=True)
+        masks: dict[int, list] = dict.fromkeys(values, [None])
+        if ctx.mask is not None:
+            masks = self._start(self._bind(ctx.mask, lambda m: m is None or _is_array(m), "mask"))
+        for position, node in enumerate(self.nodes):
+            if isinstance(node, Node):
+                given = map_nest(lambda ref: values[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
+                mask = map_nest(lambda ref: masks[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
+                y, mask = thread.step(node.layer, layers[node.layer], given, mask)
+                values[position] = jax.tree.leaves(y)
+                masks[position] = _mask_leaves(mask, len(values[position]))
+        y = map_nest(lambda ref: values[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
+        mask = map_nest(lambda ref: masks[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
+        return thread.out(y, mask)
+
+    def _bind(self, given: Any, is_leaf: Any, what: str) -> dict[int, Any]:
+        """What was given for each input node, bound by key or by position, never by sorted order."""
+        template, names = self.inputs, {node.name: i for i, node in enumerate(self.nodes) if isinstance(node, InputNode)}
+        if isinstance(given, Mapping) and isinstance(template, tuple) and not _is_ref(template):
+            template = FrozenDict({name: Ref(node) for name, node in names.items()})
+        bound: dict[int, Any] = {}
+
+        def bind(ref: Ref, value: Any) -> None:
+            if not is_leaf(value):
+                raise _mismatch(self, given, what)
+            bound[ref.node] = value
+
+        try:
+            if isinstance(template, Mapping) and given.keys() != template.keys():
+                raise _mismatch(self, given, what)
+            map_nest(bind, template, given, is_leaf=_is_ref)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _mismatch(self, given, what) from error
+        except ValueError as error:
+            raise (error if isinstance(error, ShapeError) else _mismatch(self, given, what)) from None
+        return bound
+
+    def _start(self, bound: dict[int, Any], check: bool = False, cast_to: bool = False) -> dict[int, list]:
+        """The table of values by node, with the inputs filled in: checked against their declared shapes."""
+        for node, value in bound.items():
+            declared = self.nodes[node]
+            if check or cast_to:
+                _check_input(declared, value if check else value.shape)
+            if cast_to:
+                bound[node] = _as_declared(declared, value)
+        return {node: [value] for node, value in bound.items()}
+
+    def __repr__(self) -> str:
+        lines = []
+        for i, node in enumerate(self.nodes):
+            if isinstance(node, InputNode):
+                lines.append(f"  {i}: {node.name} {ArrayType(node.shape, node.dtype)}")
+            else:
+                lines.append(f"  {i}: {node.layer}({_shown(node.inputs)})")
+        layers = [f"  {name}: {layer!r}" for name, layer in self.layers]
+        return "\n".join(["Functional(", *layers, *lines, f"  returns {_shown(self.outputs)}", ")"])
+
+
+def functional(inputs: Any, outputs: Any, *, name: str | None = None, trainable: bool = True) -> Functional:
+    """The graph from inputs to outputs, each a Symbol or a tuple or dict of Symbols.
+
+    An input may be any Symbol of a graph: what lies before it is cut away.
+
+    Example:
+        >>> from fnlayers.core.symbol import Input
+        >>> from fnlayers.layers.dense import Dense
+        >>> a = Input((4,), name="a")
+        >>> functional(a, Dense(1)(a)).out_shape((None, 4))
+        (None, 1)
+    """
+    _only_symbols(inputs, "inputs")
+    _only_symbols(outputs, "outputs")
+    starts = nest_leaves(inputs)
+    if len({id(s) for s in starts}) < len(starts):
+        raise ConfigError("functional: one Symbol occurs twice among the inputs")
+    calls = _sorted_calls(starts, nest_leaves(outputs))
+    layers = named([call.layer for call in calls])
+    nodes: list[InputNode | Node] = []
+    place: dict[int, int] = {}
+    taken: list[str] = [s.name for s in starts if s.name]
+    if len(set(taken)) < len(taken):
+        raise ConfigError(f"functional: two inputs have one name, among {', '.join(taken)}; rename one")
+    for symbol in starts:
+        label = symbol.name or number("input_layer", taken)
+        taken.append(label)
+        place[id(symbol)] = len(nodes)
+        nodes.append(InputNode(label, symbol.shape, symbol.dtype))
+
+    def ref(symbol: Symbol) -> Ref:
+        if id(symbol) in place:
+            return Ref(place[id(symbol)])
+        return Ref(place[id(symbol.call)], symbol.index)
+
+    for call, (label, _) in zip(calls, layers, strict=True):
+        place[id(call)] = len(nodes)
+        nodes.append(Node(label, freeze(map_nest(ref, call.inputs))))
+    unique = tuple({label: (label, layer) for label, layer in layers}.values())
+    refs = [freeze(map_nest(ref, nest)) for nest in (inputs, outputs)]
+    return Functional(unique, tuple(nodes), refs[0], refs[1], name=name, trainable=trainable)
+
+
+def _sorted_calls(starts: list[Symbol], ends: list[Symbol]) -> list[Call]:
+    """The calls between starts and ends, each after those it needs."""
+    known, done, order = {id(s) for s in starts}, set(), []
+    stack: list[tuple[Symbol, bool]] = [(s, False) for s in reversed(ends)]
+    while stack:
+        symbol, ready = stack.pop()
+        if id(symbol) in known or id(symbol.call) in done:
+            continue
+        if symbol.call is None:
+            raise ConfigError(f"functional: an output depends on {symbol!r}, which is not among the inputs; add it to them")
+        if ready:
+            done.add(id(symbol.call))
+            order.append(symbol.call)
+        else:
+            stack.append((symbol, True))
+            stack.extend((s, False) for s in reversed(nest_leaves(symbol.call.inputs)))
+    return order
+
+
+def _only_symbols(nest: Any, what: str) -> None:
+    for leaf in nest_leaves(nest) or [None]:
+        if not isinstance(leaf, Symbol):
+            raise ConfigError(f"functional: {what} are Symbols, made by fnlayers.Input and by calling layers; got {leaf!r}")
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _check_input(node: Any, shape: Shape) -> None:
+    fits = len(shape) == len(node.shape) and all(
+        None in (a, b) or a == b for a, b in zip(shape, node.shape, strict=True)
+    )
+    if not fits:
+        raise ShapeError(f"input {node.name!r} was declared as {node.shape}, got {tuple(shape)}")
+
+
+def _as_declared(node: Any, x: Any) -> Any:
+    # Keras: an integer array for a float input is cast; the way back would lose digits, so it is an error
+    if jax.numpy.issubdtype(node.dtype, jax.numpy.floating):
+        return cast(x, jax.numpy.dtype(node.dtype), every=True)
+    if jax.numpy.issubdtype(x.dtype, jax.numpy.floating):
+        raise ShapeError(f"input {node.name!r} was declared as {node.dtype}, got {x.dtype}; cast it yourself if you mean it")
+    return x
+
+
+def _mask_leaves(mask: Mask, count: int) -> list:
+    if mask is None:
+        return [None] * count
+    return jax.tree.leaves(mask, is_leaf=lambda m: m is None)
+
+
+def _mismatch(model: Functional, given: Any, what: str) -> ShapeError:
+    wanted = map_nest(lambda ref: model.nodes[ref.node].name, model.inputs, is_leaf=_is_ref)
+    got = canonical(given) if what == "shape" else map_nest(lambda a: "array" if _is_array(a) else a, given)
+    extra = ""
+    if isinstance(given, Mapping):
+        names = set(wanted if isinstance(wanted, Mapping) else nest_leaves(wanted))
+        lacking, surplus = sorted(names - set(given)), sorted(set(given) - names)
+        extra = f" (missing: {', '.join(lacking) or 'none'}; unexpected: {', '.join(map(str, surplus)) or 'none'})"
+    return ShapeError(f"the model's {what} is structured as {wanted!r}, got {got!r}{extra}; bind by name or by position")
+
+
+def _shown(refs: Any) -> str:
+    text = map_nest(lambda ref: f"%{ref.node}" + (f".{ref.index}" if ref.index else ""), refs, is_leaf=_is_ref)
+    return str(text).replace("'", "")

@@ -1,0 +1,76 @@
+"""Repeat: a stack of equal layers as one scan over stacked params."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fnlayers.core.context import Context, Out
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.spec import map_specs
+
+
+@layerclass
+class Repeat(Layer):
+    """`n` layers of one kind after each other, each with weights of its own, compiled once.
+
+    The weights of all are stacked along a first axis and the layer is scanned over them, so compile time does not
+    grow with n. Regularizers, constraints and initializers act on each layer's slice.
+
+    Arguments:
+        layer: the layer; its output has its input's shape and dtype.
+        n: how many.
+        remat: recompute each layer in the backward pass instead of keeping its intermediate values: memory for time.
+
+    Weights: `layer`: those of the layer, each with a first axis of n.
+    Mask: passed from layer to layer; each must return what kind of mask it was given.
+    """
+
+    layer: Layer
+    n: int
+    remat: bool = False
+
+    casts_inputs: ClassVar[str] = "none"
+    casts_params: ClassVar[bool] = False
+
+    def check(self) -> None:
+        """A layer, and a count of at least one."""
+        if not isinstance(self.layer, Layer):
+            raise ConfigError(f"Repeat takes a layer, got {self.layer!r}")
+        if not isinstance(self.n, int) or self.n < 1:
+            raise ConfigError(f"Repeat(n={self.n!r}): give a whole number of at least 1")
+
+    @property
+    def in_dtype(self) -> Any:
+        """The layer's."""
+        return self.layer.in_dtype
+
+    def weights(self, shape: Shape) -> Mapping[str, Any]:
+        """The layer's specs, stacked."""
+        made = self.layer.out_shape(shape)
+        if made != shape:
+            raise ShapeError(f"Repeat needs a layer whose output is shaped like its input, but {self.layer!r} maps {shape} to {made}")
+        specs = map_specs(lambda s: replace(s, stack=(self.n, *s.stack)), self.layer.specs(shape))
+        return {"layer": specs} if specs else {}
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Scan the layer over its stacked params and state."""
+        inner = ctx.at("layer", ctx.mask)
+
+        def step(carry: tuple, slices: tuple) -> tuple:
+            x, mask = carry
+            params, state, i = slices
+            given = replace(inner, state=state, mask=mask)
+            if ctx.rng is not None:
+                given = given.with_key(jax.random.fold_in(inner.key(self), i))
+            out = self.layer._run(params, x, given)
+            return (out.y, out.mask), (out.state, out.losses)
+
+        if self.remat:
+            step = jax.checkpoint(step)
+        slices = (params.get("layer", {}), inner.state, jnp.arange(self.n))
+        (y, mask), (state, losses) = jax.lax.scan(step, (x, ctx.mask), slices)
+        return Out(y, {"layer": state} if state else {}, mask, tuple(jnp.sum(loss, axis=0) for loss in losses))

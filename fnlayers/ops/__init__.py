@@ -1,0 +1,55 @@
+"""Array maths that knows nothing of layers: it takes arrays, tuples and strings, and gives arrays.
+
+Users write `ops.conv(...)`. Each file holds one family, and each operation is one public function.
+"""
+
+from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
+from fnlayers.ops.dense import add_bias, dot
+from fnlayers.ops.moments import group_normalize, l2_normalize, mask_count, moments, normalize, rms_normalize
+from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
+from fnlayers.ops.recurrent import gru_step, lstm_step, simple_rnn_step
+from fnlayers.ops.time import scan_time
+from fnlayers.ops.window import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    crop,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+    upsample,
+    zero_pad,
+)
+
+__all__ = [
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "add_bias",
+    "alpha_dropout",
+    "average_pool",
+    "conv",
+    "conv_output_size",
+    "conv_transpose",
+    "crop",
+    "depthwise_conv",
+    "dot",
+    "dropout",
+    "gaussian_dropout",
+    "gaussian_noise",
+    "global_average_pool",
+    "global_max_pool",
+    "group_normalize",
+    "gru_step",
+    "l2_normalize",
+    "lstm_step",
+    "mask_count",
+    "max_pool",
+    "moments",
+    "normalize",
+    "rms_normalize",
+    "scan_time",
+    "separable_conv",
+    "simple_rnn_step",
+    "upsample",
+    "zero_pad",
+]

@@ -1,0 +1,152 @@
+"""Convolutions over one to three axes of space: plain, depthwise, separable and transposed.
+
+All share Keras's layouts: x is (batch, *space, channels) or (batch, channels, *space), a kernel is (*window, ...) in
+both. The rank is x.ndim - 2; strides and dilation are tuples of that length, counted in cells. "same" gives
+ceil(size / stride) cells and puts the odd cell of padding at the end; "causal" pads at the start only, so that a step
+sees no later one.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnlayers.ops.layout import channel_axis, check_choice, check_space
+
+
+def conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, ...],
+    padding: str,
+    dilation: tuple[int, ...],
+    groups: int = 1,
+    data_format: str = "channels_last",
+) -> jax.Array:
+    """y[p, o] = sum over window cells q and channels i of x[p stride + q dilation - pad, i] kernel[q, i, o].
+
+    Shapes: kernel (*window, in / groups, out), y (batch, *new_space, out). With `groups` the channels in and out are
+    cut into that many runs, each of which sees only its own.
+    """
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=strides,
+        padding=_padding(x, kernel, strides, padding, dilation),
+        rhs_dilation=dilation,
+        dimension_numbers=_dimension_numbers(x.ndim - 2, data_format, "IO"),
+        feature_group_count=groups,
+    )
+
+
+def depthwise_conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, ...],
+    padding: str,
+    dilation: tuple[int, ...],
+    data_format: str = "channels_last",
+) -> jax.Array:
+    """Each channel convolved by itself, with `multiplier` kernels.
+
+    Output channel i * multiplier + m is channel i under its m-th kernel.
+
+    Shapes: kernel (*window, channels, multiplier), y (batch, *new_space, channels * multiplier).
+    """
+    channels, multiplier = kernel.shape[-2:]
+    kernel = kernel.reshape(kernel.shape[:-2] + (1, channels * multiplier))
+    return conv(x, kernel, strides, padding, dilation, channels, data_format)
+
+
+def separable_conv(
+    x: jax.Array,
+    depthwise_kernel: jax.Array,
+    pointwise_kernel: jax.Array,
+    strides: tuple[int, ...],
+    padding: str,
+    dilation: tuple[int, ...],
+    data_format: str = "channels_last",
+) -> jax.Array:
+    """A depthwise convolution over space, then a convolution of window 1 over channels.
+
+    Shapes: depthwise_kernel (*window, channels, multiplier), pointwise_kernel (1, ..., channels * multiplier, out).
+    """
+    ones = (1,) * (x.ndim - 2)
+    y = depthwise_conv(x, depthwise_kernel, strides, padding, dilation, data_format)
+    return conv(y, pointwise_kernel, ones, "valid", ones, 1, data_format)
+
+
+def conv_transpose(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, ...],
+    padding: str,
+    output_padding: tuple[int, ...] | None,
+    dilation: tuple[int, ...],
+    data_format: str = "channels_last",
+) -> jax.Array:
+    """The transpose of `conv`: each input cell adds x * kernel to the window that starts at its position times stride.
+
+    Shapes: kernel (*window, out, in). With w = (window - 1) dilation + 1, the new size is, for each axis of space,
+    "valid": (size - 1) stride + max(w, stride), or (size - 1) stride + w + output_padding;
+    "same": size * stride, or (size - 1) stride + w % 2 + output_padding.
+    """
+    rank = x.ndim - 2
+    check_choice("padding", padding, ("valid", "same"))
+    check_space("dilation", dilation, rank)
+    extra = (None,) * rank if output_padding is None else output_padding
+    check_space("output_padding", extra, rank)
+    spans = _spans(kernel, dilation)
+    return lax.conv_general_dilated(
+        x,
+        jnp.flip(kernel, tuple(range(rank))),
+        window_strides=(1,) * rank,
+        padding=[_transpose_padding(*axis, padding) for axis in zip(spans, strides, extra, strict=True)],
+        lhs_dilation=strides,
+        rhs_dilation=dilation,
+        dimension_numbers=_dimension_numbers(rank, data_format, "OI"),
+    )
+
+
+def conv_output_size(size: int, window: int, stride: int, padding: str, dilation: int) -> int:
+    """The number of output cells of `conv`, or of a pooling, along one axis; 0 where the window does not fit."""
+    check_choice("padding", padding, ("valid", "same", "causal"))
+    span = (window - 1) * dilation + 1 if padding == "valid" else 1
+    return max(math.ceil((size - span + 1) / stride), 0)
+
+
+def _spans(kernel: jax.Array, dilation: tuple[int, ...]) -> tuple[int, ...]:
+    """How many cells a dilated window covers, for each axis of space."""
+    return tuple((n - 1) * d + 1 for n, d in zip(kernel.shape[:-2], dilation, strict=True))
+
+
+def _dimension_numbers(rank: int, data_format: str, kernel: str) -> tuple[str, str, str]:
+    """The letters of x, kernel and y for lax: N batch, C channels, I and O the kernel's channels in and out."""
+    if not 1 <= rank <= 3:
+        raise ValueError(f"a convolution has 1 to 3 axes of space, not {rank}; x is (batch, *space, channels)")
+    space = "DHW"[-rank:]
+    x = f"N{space}C" if channel_axis(data_format) == -1 else f"NC{space}"
+    return x, space + kernel, x
+
+
+def _padding(
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: str, dilation: tuple[int, ...]
+) -> str | list[tuple[int, int]]:
+    """The padding in lax's words."""
+    rank = x.ndim - 2
+    check_choice("padding", padding, ("valid", "same", "causal") if rank == 1 else ("valid", "same"))
+    check_space("strides", strides, rank)
+    check_space("dilation", dilation, rank)
+    if padding == "causal":
+        return [(span - 1, 0) for span in _spans(kernel, dilation)]
+    return padding.upper()
+
+
+def _transpose_padding(span: int, stride: int, extra: int | None, padding: str) -> tuple[int, int]:
+    """How many zeros stand before and after the stretched input, so that a plain convolution gives Keras's cells."""
+    if padding == "valid":
+        return span - 1, span - 1 + (max(stride - span, 0) if extra is None else extra)
+    total = stride + span - 2 if extra is None else span + span % 2 - 2 + extra
+    before = min((total + 1) // 2, span - 1)  # Keras: the odd zero stands before, which crops the output at its start
+    return before, total - before

@@ -1,0 +1,51 @@
+"""Where the axes are, and in which dtype sums are taken: what all files of `ops` share.
+
+An array is (batch, *space, channels) under "channels_last" and (batch, channels, *space) under "channels_first".
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def channel_axis(data_format: str) -> int:
+    """The axis of the channels: -1 or 1."""
+    check_choice("data_format", data_format, ("channels_last", "channels_first"))
+    return -1 if data_format == "channels_last" else 1
+
+
+def space_axes(ndim: int, data_format: str) -> tuple[int, ...]:
+    """The axes of space of an array of `ndim` axes: all but batch and channels."""
+    return tuple(range(1, ndim - 1)) if channel_axis(data_format) == -1 else tuple(range(2, ndim))
+
+
+def over_space(values: tuple, fill: object, data_format: str) -> tuple:
+    """One value for each axis of space, `fill` for batch and channels, in the array's order of axes."""
+    return (fill, *values, fill) if channel_axis(data_format) == -1 else (fill, fill, *values)
+
+
+def sum_dtype(x: jax.Array) -> jnp.dtype:
+    """The dtype to sum in: float64 for float64, float32 for all else (half types overflow and round too soon)."""
+    return jnp.promote_types(x.dtype, jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else jnp.dtype(jnp.float32)
+
+
+def mean_dtype(x: jax.Array) -> jnp.dtype:
+    """The dtype of an average: that of x, or float32 where x holds integers."""
+    return x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.dtype(jnp.float32)
+
+
+def lowest(dtype: jnp.dtype) -> np.ndarray:
+    """The value below all others: -inf for floats, the least integer for integers."""
+    return np.array(-np.inf if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype).min, dtype)
+
+
+def check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
+    """A ValueError that names the choices, where `value` is none of them."""
+    if value not in choices:
+        raise ValueError(f"{what}={value!r} is not known; choose from {', '.join(map(repr, choices))}")
+
+
+def check_space(what: str, values: tuple, rank: int) -> None:
+    """A ValueError where `values` are not one for each axis of space."""
+    if not isinstance(values, tuple) or len(values) != rank:
+        raise ValueError(f"{what}={values!r} is wrong; give a tuple of {rank}, one for each axis of space")

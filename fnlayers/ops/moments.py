@@ -1,0 +1,110 @@
+"""Means, variances and norms, and the normalizations made of them.
+
+All sums are taken in float32 (float64 stays float64). What normalizes returns x's dtype; what measures returns the
+dtype it summed in.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnlayers.ops.layout import mean_dtype, sum_dtype
+
+MASK_EPSILON = 1e-7  # Keras: added to the number of kept cells, so that a mean over none of them is 0
+NORM_EPSILON = 1e-12  # Keras: the least norm that has a direction
+
+
+def moments(
+    x: jax.Array, axes: tuple[int, ...], mask: jax.Array | None = None, keepdims: bool = False
+) -> tuple[jax.Array, jax.Array]:
+    """The mean and the population variance over `axes`: sum x / n and sum (x - mean)^2 / n.
+
+    The mean is taken first and then the squares around it, so that a large mean costs no digits of the variance.
+    A mask, of x's leading axes, keeps the cells where it is True; n is then their number plus 1e-7, so that a mean
+    over none is 0 and so is the variance: `mask_count` tells that case from a true 0.
+    """
+    x = x.astype(sum_dtype(x))
+    if mask is None:
+        mean = jnp.mean(x, axes, keepdims=True)
+        variance = jnp.mean(jnp.square(x - mean), axes, keepdims=True)
+    else:
+        kept = _from_left(mask, x)
+        count = mask_count(x, axes, mask, keepdims=True) + MASK_EPSILON
+        mean = jnp.sum(jnp.where(kept, x, 0), axes, keepdims=True) / count
+        variance = jnp.sum(jnp.square(jnp.where(kept, x - mean, 0)), axes, keepdims=True) / count
+    return (mean, variance) if keepdims else (jnp.squeeze(mean, axes), jnp.squeeze(variance, axes))
+
+
+def mask_count(x: jax.Array, axes: tuple[int, ...], mask: jax.Array, keepdims: bool = False) -> jax.Array:
+    """The number of cells that the mask keeps over `axes`, as a float: the n of `moments` without the epsilon."""
+    kept = jnp.broadcast_to(_from_left(mask, x), x.shape)
+    return jnp.sum(kept, axes, dtype=sum_dtype(x), keepdims=keepdims)
+
+
+def normalize(
+    x: jax.Array,
+    mean: jax.Array,
+    variance: jax.Array,
+    gamma: jax.Array | None,
+    beta: jax.Array | None,
+    epsilon: float,
+) -> jax.Array:
+    """(x - mean) rsqrt(variance + epsilon) gamma + beta; gamma and beta may be None, all broadcast to x."""
+    dtype = sum_dtype(x)
+    scale = lax.rsqrt(variance.astype(dtype) + epsilon)
+    if gamma is not None:
+        scale = scale * gamma.astype(dtype)
+    y = (x.astype(dtype) - mean.astype(dtype)) * scale
+    if beta is not None:
+        y = y + beta.astype(dtype)
+    return y.astype(mean_dtype(x))
+
+
+def group_normalize(
+    x: jax.Array, groups: int, axis: int, gamma: jax.Array | None, beta: jax.Array | None, epsilon: float
+) -> jax.Array:
+    """Each example normalized by its own moments, over all axes but the batch and a split of the channels in `groups`.
+
+    Shapes: gamma and beta (channels,) or None; `axis` is that of the channels. groups=-1 makes each channel a group.
+
+    Reference: Wu and He, Group Normalization, 2018.
+    """
+    axis, channels = axis % x.ndim, x.shape[axis]
+    groups = channels if groups == -1 else groups
+    if axis == 0 or groups < 1 or channels % groups:
+        raise ValueError(f"groups={groups} does not divide the {channels} channels of axis {axis} of {x.shape}")
+    split = x.shape[:axis] + (groups, channels // groups) + x.shape[axis + 1 :]
+    affine = (groups, channels // groups) + (1,) * (x.ndim - 1 - axis)
+    grouped = x.reshape(split)
+    gamma, beta = (None if value is None else value.reshape(affine) for value in (gamma, beta))
+    mean, variance = moments(grouped, tuple(a for a in range(1, x.ndim + 1) if a != axis), keepdims=True)
+    return normalize(grouped, mean, variance, gamma, beta, epsilon).reshape(x.shape)
+
+
+def rms_normalize(x: jax.Array, scale: jax.Array | None, axes: tuple[int, ...], epsilon: float) -> jax.Array:
+    """(x rsqrt(mean(x^2) + epsilon)) scale, the mean over `axes`; scale broadcasts to x, or is None.
+
+    Reference: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
+    """
+    z = x.astype(sum_dtype(x))
+    y = z * lax.rsqrt(jnp.mean(jnp.square(z), axes, keepdims=True) + epsilon)
+    if scale is not None:
+        y = y * scale.astype(z.dtype)
+    return y.astype(mean_dtype(x))
+
+
+def l2_normalize(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    """(x / norm), the Euclidean norm along `axis`; vectors shorter than 1e-12 have no direction: 0, with gradient 0."""
+    z = x.astype(sum_dtype(x))
+    squared = jnp.sum(jnp.square(z), axis, keepdims=True)
+    # The choice stands before the root as well as after it: the root's gradient at 0 is infinite, and 0 * inf is NaN.
+    short = squared <= NORM_EPSILON**2
+    y = jnp.where(short, 0, z * lax.rsqrt(jnp.where(short, 1, squared)))
+    return y.astype(mean_dtype(x))
+
+
+def _from_left(mask: jax.Array, x: jax.Array) -> jax.Array:
+    """The mask as booleans, with axes of 1 added at its end until it has as many axes as x."""
+    if mask.ndim > x.ndim:
+        raise ValueError(f"a mask of shape {mask.shape} has more axes than x of shape {x.shape}")
+    return mask.astype(bool).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))

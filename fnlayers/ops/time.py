@@ -1,0 +1,86 @@
+"""Running a step over time, with masks: the one scan that serves every recurrent cell."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Tree = Any
+
+
+def scan_time(
+    step: Callable[[Tree, Tree], tuple[Tree, Tree]],
+    carry: Tree,
+    xs: Tree,
+    *,
+    mask: jax.Array | None = None,
+    reverse: bool = False,
+    unroll: int = 1,
+    zero_output: bool = False,
+    return_all: bool = True,
+) -> tuple[Tree, Tree, Tree | None]:
+    """carry, y[t] = step(carry, x[t]) for each time t; returns (carry, last output, all outputs or None).
+
+    Arguments: `xs` is a tree of time-major arrays (time, batch, ...), and `carry` and y are trees of (batch, ...).
+    `mask` (time, batch) keeps the steps where it is True: at the others the carry stays, and the output is the one
+    before it (zeros before the first kept step), or zeros with `zero_output`. `reverse` runs from the last time to the
+    first, and the outputs stand in the order in which they were made: the first belongs to the last time. `unroll` is
+    the number of steps compiled into one turn of the loop. With `return_all=False` only the last output is held.
+
+    The last output is the last of all outputs: with `zero_output`, zeros where the last step is masked. An empty
+    sequence returns the carry as it is, and a last output of zeros. Leaves of the carry without axes (a counter,
+    a key) belong to no row, so no mask holds them back.
+    """
+    length = _length(xs, mask)
+    if isinstance(unroll, bool) or unroll < 1:
+        raise ValueError(f"unroll={unroll!r} is wrong; give the number of steps in one turn of the loop, 1 or more")
+    # An output is carried only where somebody reads it: a carried array costs a copy in each step, and one backward.
+    holds = not return_all or (mask is not None and not zero_output)
+
+    def body(state: Tree, inputs: Tree) -> tuple[Tree, Tree]:
+        (carry, last), (x, kept) = state, inputs
+        new_carry, y = step(carry, x)
+        if kept is not None:
+            new_carry = _where(kept, new_carry, carry)
+            y = _where(kept, y, jax.tree.map(jnp.zeros_like, y) if zero_output else last)
+        return (new_carry, y if holds else None), (y if return_all else None)
+
+    zeros = _zero_output(step, carry, xs) if holds or length == 0 else None
+    unroll = unroll if unroll == 1 else min(unroll, max(length, 1))  # a symbolic length compares with nothing
+    state = (carry, zeros if holds else None)
+    (carry, last), outputs = lax.scan(body, state, (xs, mask), length=length, reverse=reverse, unroll=unroll)
+    if reverse:
+        outputs = jax.tree.map(lambda y: jnp.flip(y, 0), outputs)
+    if not holds:
+        last = zeros if length == 0 else jax.tree.map(lambda y: y[-1], outputs)
+    return carry, last, outputs
+
+
+def _length(xs: Tree, mask: jax.Array | None) -> int:
+    """The number of time steps, which all arrays must agree on."""
+    lengths = [leaf.shape[0] for leaf in jax.tree.leaves((xs, mask))]
+    if not lengths:
+        raise ValueError("xs holds no array, so the number of time steps is unknown; give (time, batch, ...) arrays")
+    if any(n != lengths[0] for n in lengths):
+        raise ValueError(f"xs and mask disagree on the number of time steps, their first axis: {lengths}")
+    return lengths[0]
+
+
+def _zero_output(step: Callable[[Tree, Tree], tuple[Tree, Tree]], carry: Tree, xs: Tree) -> Tree:
+    """Zeros in the shape of one step's output, found by tracing: nothing is computed."""
+    x = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), xs)
+    _, y = jax.eval_shape(step, carry, x)
+    return jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), y)
+
+
+def _where(kept: jax.Array, new: Tree, old: Tree) -> Tree:
+    """`new` in the rows that are kept, `old` in the others."""
+
+    def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+        if jnp.ndim(new) == 0:
+            return new
+        return jnp.where(kept.astype(bool).reshape(kept.shape + (1,) * (new.ndim - kept.ndim)), new, old)
+
+    return jax.tree.map(choose, new, old)

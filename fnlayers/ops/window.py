@@ -1,0 +1,167 @@
+"""What moves windows over space without weights: pooling, padding, cropping, upsampling.
+
+All work for one to three axes of space (x.ndim - 2), under both data formats. Averages of float16 and bfloat16 are
+summed in float32 and returned in x's dtype.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from fnlayers.ops.layout import (
+    channel_axis,
+    check_choice,
+    check_space,
+    lowest,
+    mean_dtype,
+    over_space,
+    space_axes,
+    sum_dtype,
+)
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+
+
+def max_pool(
+    x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str = "channels_last"
+) -> jax.Array:
+    """The largest value in each window; padded cells never win. Padding is "valid" or "same"."""
+    pads = _pool_pads(x, window, strides, padding, data_format)
+    sizes, steps = over_space(window, 1, data_format), over_space(strides, 1, data_format)
+    return lax.reduce_window(x, lowest(x.dtype), lax.max, sizes, steps, pads)
+
+
+def average_pool(
+    x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str = "channels_last"
+) -> jax.Array:
+    """The mean of each window; under "same" only the cells that lie inside x count."""
+    pads = _pool_pads(x, window, strides, padding, data_format)
+    sizes, steps = over_space(window, 1, data_format), over_space(strides, 1, data_format)
+    dtype = sum_dtype(x)
+    total = lax.reduce_window(x.astype(dtype), dtype.type(0), lax.add, sizes, steps, pads)
+    counts = math.prod(window) if padding == "valid" else _cell_counts(x, total, sizes, steps, pads, dtype)
+    return (total / counts).astype(mean_dtype(x))
+
+
+def adaptive_average_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str = "channels_last") -> jax.Array:
+    """The mean of windows that cut each axis of space in `output_size` parts: [floor(i n / o), ceil((i + 1) n / o))."""
+
+    def mean(cells: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
+        return jnp.sum(jnp.where(inside, cells, 0), axis) / jnp.sum(inside, axis, dtype=cells.dtype)
+
+    return _adaptive_pool(x.astype(sum_dtype(x)), output_size, data_format, mean).astype(mean_dtype(x))
+
+
+def adaptive_max_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str = "channels_last") -> jax.Array:
+    """The largest value of windows that cut each axis of space in `output_size` parts, as in the average."""
+
+    def largest(cells: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
+        cells = jnp.where(inside, cells, lowest(cells.dtype))
+        # Taken by its place, so that of equal values the first gets all of the gradient, as in `max_pool`.
+        place = jnp.argmax(cells, axis, keepdims=True)
+        return jnp.squeeze(jnp.take_along_axis(cells, place, axis), axis)
+
+    return _adaptive_pool(x, output_size, data_format, largest)
+
+
+def global_average_pool(
+    x: jax.Array, keepdims: bool, data_format: str = "channels_last", mask: jax.Array | None = None
+) -> jax.Array:
+    """The mean over space. With a mask (batch, time), for one axis of space only: the mean of the steps it keeps.
+
+    A row of which no step is kept gives 0, with gradient 0.
+    """
+    axes, dtype = space_axes(x.ndim, data_format), sum_dtype(x)
+    if mask is None:
+        return jnp.mean(x.astype(dtype), axes, keepdims=keepdims).astype(mean_dtype(x))
+    if x.ndim != 3 or mask.shape != (x.shape[0], x.shape[axes[0]]):
+        raise ValueError(
+            f"a mask of shape {mask.shape} needs x of (batch, time) {mask.shape} and channels, not {x.shape}"
+        )
+    kept = jnp.expand_dims(mask.astype(bool), channel_axis(data_format))
+    total = jnp.sum(jnp.where(kept, x.astype(dtype), 0), axes, keepdims=keepdims)
+    counts = jnp.sum(kept, axes, dtype=dtype, keepdims=keepdims)
+    return (total / jnp.maximum(counts, 1)).astype(mean_dtype(x))
+
+
+def global_max_pool(x: jax.Array, keepdims: bool, data_format: str = "channels_last") -> jax.Array:
+    """The largest value over space."""
+    return jnp.max(x, space_axes(x.ndim, data_format), keepdims=keepdims)
+
+
+def zero_pad(x: jax.Array, padding: tuple[tuple[int, int], ...], data_format: str = "channels_last") -> jax.Array:
+    """Zeros added around x: `padding` holds how many cells (before, after) for each axis of space."""
+    pairs = _pairs("padding", padding, x, data_format)
+    return jnp.pad(x, pairs)
+
+
+def crop(x: jax.Array, cropping: tuple[tuple[int, int], ...], data_format: str = "channels_last") -> jax.Array:
+    """Cells cut off from x: `cropping` holds how many (before, after) for each axis of space."""
+    for axis, (before, after) in enumerate(_pairs("cropping", cropping, x, data_format)):
+        x = lax.slice_in_dim(x, before, x.shape[axis] - after, axis=axis)
+    return x
+
+
+def upsample(
+    x: jax.Array, size: tuple[int, ...], interpolation: str = "nearest", data_format: str = "channels_last"
+) -> jax.Array:
+    """Each axis of space made `size` times as long.
+
+    "nearest" repeats cells. The others weigh the cells around a point, with the centers of cells at half numbers:
+    "bilinear" (2 along each axis), "bicubic" (4), "lanczos3" (6) and "lanczos5" (10).
+    """
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    check_space("size", size, x.ndim - 2)
+    if interpolation == "nearest":
+        for axis, times in zip(space_axes(x.ndim, data_format), size, strict=True):
+            x = jnp.repeat(x, times, axis)
+        return x
+    shape = tuple(n * times for n, times in zip(x.shape, over_space(size, 1, data_format), strict=True))
+    y = jax.image.resize(x.astype(sum_dtype(x)), shape, interpolation, antialias=False)
+    return y.astype(mean_dtype(x))
+
+
+def _pool_pads(
+    x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str
+) -> list[tuple[int, int]]:
+    """How many cells pad each axis of x, before and after."""
+    check_choice("padding", padding, ("valid", "same"))
+    check_space("window", window, x.ndim - 2)
+    check_space("strides", strides, x.ndim - 2)
+    sizes, steps = over_space(window, 1, data_format), over_space(strides, 1, data_format)
+    return lax.padtype_to_pads(x.shape, sizes, steps, padding.upper())
+
+
+def _cell_counts(x, y, sizes, steps, pads, dtype) -> jax.Array:
+    """How many cells of x each window covers: the product over the axes of a count along each, broadcastable to y."""
+    counts = jnp.ones((1,) * x.ndim, dtype)
+    for axis in (axis for axis, size in enumerate(sizes) if size > 1):
+        start = jnp.arange(y.shape[axis]) * steps[axis] - pads[axis][0]
+        inside = jnp.minimum(start + sizes[axis], x.shape[axis]) - jnp.maximum(start, 0)
+        counts = counts * inside.astype(dtype).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
+    return counts
+
+
+def _adaptive_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str, reduce: Callable) -> jax.Array:
+    """Axis after axis, the cells of each window side by side on an axis of their own, then reduced along it."""
+    check_space("output_size", output_size, x.ndim - 2)
+    for axis, parts in zip(space_axes(x.ndim, data_format), output_size, strict=True):
+        size = x.shape[axis]
+        starts = np.arange(parts) * size // parts
+        ends = -(-np.arange(1, parts + 1) * size // parts)
+        cells = starts[:, None] + np.arange((ends - starts).max())
+        inside = (cells < ends[:, None]).reshape(cells.shape + (1,) * (x.ndim - 1 - axis))
+        x = reduce(jnp.take(x, np.minimum(cells, size - 1), axis), inside, axis + 1)
+    return x
+
+
+def _pairs(what: str, pairs: tuple, x: jax.Array, data_format: str) -> tuple[tuple[int, int], ...]:
+    """A pair (before, after) for each axis of x; an error where a number is negative."""
+    check_space(what, pairs, x.ndim - 2)
+    if any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
+        raise ValueError(f"{what}={pairs!r} is wrong; give a pair (before, after) of 0 or more for each axis of space")
+    return over_space(pairs, (0, 0), data_format)

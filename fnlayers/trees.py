@@ -1,0 +1,143 @@
+"""Transforms over parameter trees, all read from the declaration of a model's weights.
+
+Regularizers, constraints, freezing and weight decay are not layers' behaviour but functions of params: take them, leave
+them, jit them, give them to optax.
+"""
+
+import fnmatch
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fnlayers.core.errors import ConfigError, MissingError
+from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.spec import Param, State, is_spec, map_specs, only, spec_items
+
+Tree = Any
+
+
+def penalty(model: Layer, shape: Shape) -> Callable[[Tree], jax.Array]:
+    """The sum of the weights' regularizers, as a function of params; a float32 scalar.
+
+    Example:
+        >>> from fnlayers.layers.dense import Dense
+        >>> model = Dense(1, kernel_regularizer="l2", kernel_initializer="ones")
+        >>> float(penalty(model, (None, 3))(model.init(jax.random.key(0), (None, 3)))).__round__(6)
+        0.03
+    """
+    specs = only(model.specs(shape), Param)
+
+    def penalty_of(params: Tree) -> jax.Array:
+        pairs = _paired(specs, params, "penalty")
+        return sum((spec.penalty(value) for spec, value in pairs if spec.regularizer is not None), jnp.float32(0))
+
+    return penalty_of
+
+
+def project(model: Layer, shape: Shape) -> Callable[[Tree], Tree]:
+    """The weights' constraints, as a function params -> params; to be applied after each update."""
+    specs = only(model.specs(shape), Param)
+
+    def project_onto(params: Tree) -> Tree:
+        _paired(specs, params, "project")
+        return jax.tree.map(lambda spec, value: spec.project(value), specs, params, is_leaf=is_spec)
+
+    return project_onto
+
+
+def projected(optimizer: optax.GradientTransformation, model: Layer, shape: Shape) -> optax.GradientTransformation:
+    """The optimizer followed by the model's constraints: after its updates are added, they hold.
+
+    Its update needs the params: optimizer.update(gradients, state, params).
+    """
+    onto = project(model, shape)
+
+    def update(updates: Tree, state: Any, params: Tree = None, **extra: Any) -> tuple[Tree, Any]:
+        if params is None:
+            raise MissingError("projected: constraints act on the params; write optimizer.update(gradients, state, params)")
+        updates, state = optax.with_extra_args_support(optimizer).update(updates, state, params, **extra)
+        landed = onto(optax.apply_updates(params, updates))
+        return jax.tree.map(jnp.subtract, landed, params), state
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)
+
+
+def trainable_mask(model: Layer, shape: Shape) -> Tree:
+    """A tree like params: True where the layer, and every container around it, is trainable."""
+    return map_specs(lambda spec: spec.trainable, only(model.specs(shape), Param))
+
+
+def decay_mask(model: Layer, shape: Shape) -> Tree:
+    """A tree like params: True where weight decay is meant: kernels and tables, not biases, scales or slopes."""
+    return map_specs(lambda spec: spec.decays, only(model.specs(shape), Param))
+
+
+def labels(params: Tree, patterns: Mapping[str, str], default: str = "default") -> Tree:
+    """A tree like params of labels, for optax.partition (optax.multi_transform).
+
+    Arguments:
+        params: the tree.
+        patterns: path pattern -> label; `*` stands for anything within a name, `**` for any names. Where several
+            match, the last one holds; one that matches nothing is an error.
+        default: the label of all others.
+
+    Example:
+        >>> labels({"dense": {"kernel": 0, "bias": 0}}, {"**/bias": "no_decay"})
+        {'dense': {'bias': 'no_decay', 'kernel': 'default'}}
+    """
+    names = list(paths(params))
+    found = dict.fromkeys(names, default)
+    for pattern, label in patterns.items():
+        matched = [name for name in names if _matches(name.split("/"), pattern.split("/"))]
+        if not matched:
+            raise ConfigError(f"labels: {pattern!r} matches no path; the paths are {', '.join(names)}")
+        found |= dict.fromkeys(matched, label)
+    return jax.tree.unflatten(jax.tree.structure(params), [found[name] for name in names])
+
+
+def paths(tree: Tree) -> dict[str, Any]:
+    """The leaves of a tree by path: {"dense/kernel": array, ...}, in jax.tree's order."""
+    return {"/".join(map(_key_name, path)): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def weight_paths(model: Layer, shape: Shape, kind: type[Param] | type[State] = Param) -> list[str]:
+    """The paths of a model's params (or state), in the order in which its layers declare them: Keras's order."""
+    return [path for path, spec in spec_items(only(model.specs(shape), kind))]
+
+
+def count(tree: Tree) -> int:
+    """How many numbers a tree holds.
+
+    >>> count({"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)})
+    8
+    """
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def _paired(specs: Tree, params: Tree, what: str) -> list[tuple[Param, Any]]:
+    wanted = jax.tree.structure(map_specs(lambda spec: 0, specs))
+    if jax.tree.structure(params) != wanted:
+        there, here = set(paths(params)), set(paths(map_specs(lambda spec: 0, specs)))
+        raise MissingError(
+            f"{what}: these params are not the model's (missing: {', '.join(sorted(here - there)) or 'none'}; "
+            f"unexpected: {', '.join(sorted(there - here)) or 'none'})"
+        )
+    return list(zip(jax.tree.leaves(specs, is_leaf=is_spec), jax.tree.leaves(params), strict=True))
+
+
+def _matches(names: list[str], pattern: list[str]) -> bool:
+    if not pattern:
+        return not names
+    if pattern[0] == "**":
+        return any(_matches(names[start:], pattern[1:]) for start in range(len(names) + 1))
+    return bool(names) and fnmatch.fnmatchcase(names[0], pattern[0]) and _matches(names[1:], pattern[1:])
+
+
+def _key_name(key: Any) -> str:
+    for attribute in ("key", "idx", "name"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)

@@ -1,0 +1,165 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functions_golden import GOLDEN, golden
+
+from fnlayers.functions import activations
+from fnlayers.functions.activations import ACTIVATIONS, activation
+
+CASES = golden("activation")
+OVER_AXIS = ("glu", "softmax", "log_softmax", "sparsemax")
+EXTRA = {"threshold": {"threshold": 0.5, "default_value": -1.0}}  # arguments without defaults
+NAMES = sorted(set(ACTIVATIONS) - {"swish", "hard_swish"})
+FAR = [0.0, -0.0, 1e4, -1e4, 1e9, -1e9, 1e20, -1e20, 3e38, -3e38]
+
+
+def value_and_gradient(function, x, weights):
+    y, pull = jax.vjp(function, x)
+    return y, pull(weights)[0]
+
+
+@functools.cache
+def results(index):
+    """One compilation for each golden case: values and gradients."""
+    case = CASES[index]
+    function = functools.partial(ACTIVATIONS[case.name], **case.arguments)
+    if case.name in OVER_AXIS:
+        x, size = GOLDEN["activations cube"], case.value.size
+        weights = GOLDEN["activations pull"].ravel()[:size].reshape(case.value.shape)
+    else:
+        x = GOLDEN["activations points"]
+        weights = np.ones_like(case.value)
+    with jax.numpy_dtype_promotion("strict"):
+        return jax.jit(functools.partial(value_and_gradient, function))(x, weights)
+
+
+@pytest.mark.parametrize("index", range(len(CASES)), ids=lambda index: str(CASES[index]))
+def test_values_and_gradients_are_keras(index):
+    y, gradient = results(index)
+    np.testing.assert_allclose(y, CASES[index].value, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(gradient, CASES[index].gradient, rtol=1e-6, atol=1e-7)
+
+
+def test_every_name_of_keras_and_no_other():
+    assert sorted(ACTIVATIONS) == GOLDEN["activations names"].tolist()
+    assert {case.name for case in CASES} | {"sparsemax"} == set(NAMES)
+    assert all(getattr(activations, name) is function for name, function in ACTIVATIONS.items() if name in NAMES)
+
+
+def test_sparsemax_is_keras_where_keras_is_right():
+    y, gradient = value_and_gradient(
+        activations.sparsemax, GOLDEN["sparsemax rows"], GOLDEN["activations pull"].ravel()[:16].reshape(4, 4)
+    )
+    np.testing.assert_allclose(y, GOLDEN["sparsemax value"], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(gradient, GOLDEN["sparsemax gradient"], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e4, -1e8])
+def test_sparsemax_projects_onto_the_simplex(shift):
+    """A deviation: Keras 3.15.1 returns [0, 0, 0.25] for [0, 0.5, 1], keras issue 23425."""
+    x = jnp.array([[0.0, 0.5, 1.0], [3.0, 3.0, 1.0], [0.0, 0.0, 0.0]])
+    wanted = [[0, 0.25, 0.75], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]]
+    if shift == -1e8:
+        x, wanted = x * 16, [[0, 0, 1], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]]  # 8 is the spacing of floats there
+    np.testing.assert_allclose(activations.sparsemax(x + shift), wanted, atol=1e-6)
+    np.testing.assert_allclose(activations.sparsemax(x.T + shift, axis=0).T, wanted, atol=1e-6)
+
+
+def test_sparsemax_gradient_is_that_of_the_projection():
+    x, wanted = jnp.array([0.1, 0.3, -4.0]), [[0.5, -0.5, 0], [-0.5, 0.5, 0], [0, 0, 0]]
+    np.testing.assert_allclose(jax.jacobian(activations.sparsemax)(x), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_gradients_are_finite_far_out_and_dtypes_stay(name, dtype):
+    function = functools.partial(ACTIVATIONS[name], **EXTRA.get(name, {}))
+    limit = 6e4 if dtype == "float16" else 3e38
+    x = jnp.clip(jnp.array(FAR), -limit, limit).astype(dtype)
+    if name == "exponential":
+        x = jnp.clip(x, -limit, 10)  # it has no finite value beyond
+    with jax.numpy_dtype_promotion("strict"):
+        y, pull = jax.vjp(function, x)
+        gradient = pull(jnp.ones_like(y))[0]
+    assert y.dtype == gradient.dtype == x.dtype
+    assert jnp.isfinite(gradient).all(), gradient
+    if name != "squareplus" or dtype != "float16":
+        assert jnp.isfinite(y).all(), y
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax"])
+def test_low_precision_is_rounded_once(name):
+    x = jnp.asarray(GOLDEN["activations cube"][2]).astype("bfloat16")
+    wide = ACTIVATIONS[name](x.astype("float32")).astype("bfloat16")
+    np.testing.assert_array_equal(ACTIVATIONS[name](x).astype("float32"), wide.astype("float32"))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float16", 4e-3), ("bfloat16", 3e-2)])
+def test_low_precision_is_near_float32(dtype, tolerance):
+    x = jnp.linspace(-4, 4, 20).astype(dtype).astype("float32")
+    for name in NAMES:
+        function = functools.partial(ACTIVATIONS[name], **EXTRA.get(name, {}))
+        near = np.asarray(function(x.astype(dtype)).astype("float32"))
+        np.testing.assert_allclose(near, function(x), rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name in ("mish", "sparse_plus", "squareplus")], ids=str
+)
+def test_eager_is_jit(case):
+    y = ACTIVATIONS[case.name](jnp.asarray(GOLDEN["activations points"]), **case.arguments)
+    np.testing.assert_allclose(y, case.value, rtol=1e-6, atol=1e-7)
+
+
+def test_infinity_where_keras_is_finite():
+    x = jnp.array([jnp.inf, -jnp.inf])
+    for name, wanted in {
+        "sigmoid": [1, 0],
+        "tanh": [1, -1],
+        "relu6": [6, 0],
+        "hard_sigmoid": [1, 0],
+        "hard_tanh": [1, -1],
+        "sparse_sigmoid": [1, 0],
+        "elu": [np.inf, -1],
+        "softplus": [np.inf, 0],
+        "relu": [np.inf, 0],
+        "sparse_plus": [np.inf, 0],
+        "log_sigmoid": [0, -np.inf],
+    }.items():
+        np.testing.assert_array_equal(ACTIVATIONS[name](x), wanted, err_msg=name)
+
+
+def test_softmax_over_some_infinities():
+    x = jnp.array([0.0, -jnp.inf, 0.0])
+    np.testing.assert_array_equal(activations.softmax(x), [0.5, 0, 0.5])
+    assert jnp.isfinite(jax.grad(lambda x: activations.softmax(x)[0])(x)).all()
+
+
+def test_activation_reads_arguments():
+    assert activation(None) is activations.linear
+    assert activation("hard_swish") is activations.hard_silu
+    assert activation(jnp.sin) is jnp.sin
+    x = object()
+    assert activation("linear")(x) is x
+
+
+@pytest.mark.parametrize(
+    "identifier, message",
+    [
+        ("rellu", "activation='rellu' is unknown; did you mean 'relu' or"),
+        ("GELU", "did you mean 'gelu' or"),
+        ("xyzzy", "choose from celu, elu, exponential,"),
+        (3, "activation=3 is neither a name nor callable"),
+    ],
+)
+def test_activation_errors(identifier, message):
+    with pytest.raises(ValueError, match=message):
+        activation(identifier)
+
+
+def test_glu_of_an_odd_axis():
+    with pytest.raises(ValueError, match=r"glu\(axis=-1\) got an array of shape \(2, 3\).*odd size 3"):
+        activations.glu(jnp.ones((2, 3)))
