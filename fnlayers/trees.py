@@ -57,7 +57,9 @@ def projected(optimizer: optax.GradientTransformation, model: Layer, shape: Shap
 
     def update(updates: Tree, state: Any, params: Tree = None, **extra: Any) -> tuple[Tree, Any]:
         if params is None:
-            raise MissingError("projected: constraints act on the params; write optimizer.update(gradients, state, params)")
+            raise MissingError(
+                "projected: constraints act on the params; write optimizer.update(gradients, state, params)"
+            )
         updates, state = optax.with_extra_args_support(optimizer).update(updates, state, params, **extra)
         landed = onto(optax.apply_updates(params, updates))
         return jax.tree.map(jnp.subtract, landed, params), state

@@ -54,9 +54,11 @@ class Context:
         return Context(found, self.rng, mask, self.train, path, self.folded)
 
     def key(self, layer: "Layer") -> Any:
-        """This layer's random key, or the error that says what to write."""
+        """The layer's random key, or the error that says what to write."""
         if self.rng is None:
-            raise MissingError(f"{layer!r} draws random numbers in training; pass rng=jax.random.key(...) to run or apply")
+            raise MissingError(
+                f"{layer!r} draws random numbers in training; pass rng=jax.random.key(...) to run or apply"
+            )
         return fold(self.rng, *self.path[self.folded :])
 
     def with_key(self, key: Any) -> "Context":
@@ -72,9 +74,7 @@ class Context:
         return self.state[name]
 
 
-jax.tree_util.register_dataclass(
-    Context, data_fields=["state", "rng", "mask"], meta_fields=["train", "path", "folded"]
-)
+jax.tree_util.register_dataclass(Context, data_fields=["state", "rng", "mask"], meta_fields=["train", "path", "folded"])
 
 
 def has_mask(mask: Mask) -> bool:

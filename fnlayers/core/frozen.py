@@ -49,7 +49,7 @@ def freeze(value: Any) -> Any:
         return value.item()
     if isinstance(value, (np.ndarray, jax.Array)):
         raise ConfigError(
-            f"an array of shape {tuple(value.shape)} was given where a layer stores its options; layers hold no arrays: "
+            f"an array of shape {tuple(value.shape)} was given as an option, and layers hold no arrays: "
             "give a number, a tuple (array.tolist()), or make the array an input or a weight"
         )
     return value

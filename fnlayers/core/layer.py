@@ -82,7 +82,7 @@ class Layer:
         """Raise ConfigError for options that have no meaning. Called when the layer is made."""
 
     def check_shape(self, shape: Shape) -> None:
-        """Raise ShapeError for an input that the layer cannot take. Called at init, at run and while a graph is built."""
+        """Raise ShapeError for an input that the layer cannot take. Called at init and at run."""
 
     def weights(self, shape: Shape) -> Mapping[str, Any]:
         """Declare the layer's own arrays for an input of that shape: a Param or State by name, in Keras's order."""
@@ -125,7 +125,9 @@ class Layer:
         """The starting state, {} for nearly every layer."""
         return initialize(self._declared(canonical(shape)), jax.random.key(0), State)
 
-    def apply(self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False) -> Any:
+    def apply(
+        self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False
+    ) -> Any:
         """The output alone. In training it refuses to drop new state or losses: use `run` for those."""
         out = self.run(params, x, state=state, rng=rng, mask=mask, train=train)
         if train and (out.state or out.losses):
@@ -136,7 +138,9 @@ class Layer:
             )
         return out.y
 
-    def run(self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False) -> Out:
+    def run(
+        self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False
+    ) -> Out:
         """Everything: out.y, out.state, out.mask, out.losses.
 
         Arguments:
@@ -148,7 +152,9 @@ class Layer:
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
         if any(isinstance(leaf, Symbol) for leaf in nest_leaves(x)):
-            raise ConfigError(f"{type(self).__name__}: run and apply take arrays; to build a graph, call the layer itself")
+            raise ConfigError(
+                f"{type(self).__name__}: run and apply take arrays; to build a graph, call the layer itself"
+            )
         if mask is not None:
             mask = _checked_mask(self, mask, x)
         return self._run(params, x, Context({} if state is None else state, rng, mask, train))
@@ -240,7 +246,9 @@ class Layer:
                 else map_nest(lambda a: dtypes.cast(a, compute, every), x)
             )
         if self.casts_params and params:
-            params = {k: v if isinstance(v, (dict, tuple, list)) else dtypes.cast(v, compute) for k, v in params.items()}
+            params = {
+                k: v if isinstance(v, (dict, tuple, list)) else dtypes.cast(v, compute) for k, v in params.items()
+            }
         return params, x
 
 
@@ -252,8 +260,8 @@ def _is_default(layer: Layer, f: Any) -> bool:
 def _activity_loss(rule: Any, y: Any) -> jax.Array:
     # Keras: divided by the batch size, so that the loss of a batch does not grow with it
     rule = regularizer(rule)
-    leaves = jax.tree.leaves(y)
-    return sum((rule(leaf) / leaf.shape[0] for leaf in leaves), jnp.float32(0))
+    terms = [rule(leaf) / leaf.shape[0] for leaf in jax.tree.leaves(y)]
+    return jnp.asarray(sum(terms), "float32")
 
 
 def _checked_mask(layer: Layer, mask: Mask, x: Any) -> Mask:
@@ -262,7 +270,7 @@ def _checked_mask(layer: Layer, mask: Mask, x: Any) -> Mask:
             return
         if not hasattr(mask, "dtype") or mask.dtype != bool:
             raise ShapeError(
-                f"{type(layer).__name__}: a mask is a boolean array, got {getattr(mask, 'dtype', type(mask).__name__)}; "
+                f"{type(layer).__name__}: a mask is a boolean array, got {getattr(mask, 'dtype', type(mask))}; "
                 "write mask = lengths[:, None] > jnp.arange(time), or mask.astype(bool)"
             )
         if tuple(mask.shape) != tuple(x.shape[: mask.ndim]):

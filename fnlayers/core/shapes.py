@@ -61,7 +61,8 @@ def per_axis(value: int | Sequence[int], rank: int, what: str = "size", least: i
     whole = all(isinstance(n, int) and not isinstance(n, bool) for n in values)
     if not whole or len(values) != rank or any(n < least for n in values):
         raise ConfigError(
-            f"{what}={value!r} is wrong; give an integer of at least {least}" + (f", or {rank} of them" if rank > 1 else "")
+            f"{what}={value!r} is wrong; give an integer of at least {least}"
+            + (f", or {rank} of them" if rank > 1 else "")
         )
     return values
 

@@ -142,7 +142,7 @@ def expand(tree: Tree) -> Tree:
 
 
 def initialize(tree: Tree, rng: Any, kind: type | tuple[type, ...]) -> Tree:
-    """The arrays of that kind in a declared tree, each from a key folded from its path; empty branches have no entry."""
+    """The arrays of that kind in a declared tree, each from a key folded from its path; no empty branches."""
     made = {}
     for name, sub in tree.items():
         if isinstance(sub, Mapping):
@@ -177,11 +177,13 @@ def structs(specs: Tree) -> tuple[Tree, Tree]:
 
 
 def spec_items(specs: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Param | State]]:
-    """("dense/kernel", Param) for each leaf of an expanded spec tree, in declaration order: Keras's order of weights."""
+    """("dense/kernel", Param) for each leaf of an expanded spec tree, in order of declaration, which is Keras's."""
     if is_spec(specs):
         yield "/".join(path), specs
         return
-    pairs = specs.items() if isinstance(specs, Mapping) else enumerate(specs) if isinstance(specs, (tuple, list)) else ()
+    pairs = (
+        specs.items() if isinstance(specs, Mapping) else enumerate(specs) if isinstance(specs, (tuple, list)) else ()
+    )
     for name, sub in pairs:
         yield from spec_items(sub, (*path, str(name)))
 

@@ -144,7 +144,9 @@ class PReLU(Layer):
         axes = (self.shared_axes,) if isinstance(self.shared_axes, int) else self.shared_axes or ()
         shared = {normal_axis(self, axis, len(shape)) for axis in axes}
         sizes = tuple(1 if axis in shared else known(shape, axis) for axis in range(1, len(shape)))
-        return {"alpha": Param(sizes, self.alpha_initializer, self.alpha_regularizer, self.alpha_constraint, decay=False)}
+        return {
+            "alpha": Param(sizes, self.alpha_initializer, self.alpha_regularizer, self.alpha_constraint, decay=False)
+        }
 
     def call(self, params: Any, x: Any) -> Any:
         """Both halves, each from a relu, so that the gradient at 0 is 0 on both sides as in Keras."""

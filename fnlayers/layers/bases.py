@@ -11,8 +11,10 @@ from fnlayers.core.spec import Param
 from fnlayers.functions.activations import activation
 
 
-def kernel_and_bias(layer: Any, shape: tuple[int, ...], axes: tuple[str | None, ...] = (), name: str = "kernel") -> dict[str, Param]:
-    """A kernel of that shape and a bias along its last axis, with the layer's own initializers, regularizers, constraints."""
+def kernel_and_bias(
+    layer: Any, shape: tuple[int, ...], axes: tuple[str | None, ...] = (), name: str = "kernel"
+) -> dict[str, Param]:
+    """A kernel of that shape and a bias along its last axis, each with the options that the layer has for it."""
 
     def param(which: str, shape: tuple[int, ...], axes: tuple[str | None, ...]) -> Param:
         options = (getattr(layer, f"{which}_{part}") for part in ("initializer", "regularizer", "constraint"))

@@ -38,7 +38,9 @@ class Cell(Layer):
 
     def start(self, batch: int, dtype: Any) -> Any:
         """The carry before the first step: an array (batch, ...), or a tuple of them."""
-        raise ConfigError(f"{type(self).__name__} defines no start(batch, dtype); write the carry before the first step")
+        raise ConfigError(
+            f"{type(self).__name__} defines no start(batch, dtype); write the carry before the first step"
+        )
 
     def project(self, params: Any, xs: Any) -> Any:
         """What does not depend on the carry, over any leading axes: (time, batch, features) -> (time, batch, ...)."""
@@ -133,14 +135,16 @@ class LSTMCell(Cell):
         return jnp.zeros((batch, self.units), dtype), jnp.zeros((batch, self.units), dtype)
 
     def project(self, params: Any, xs: Any) -> Any:
-        """x @ kernel + bias."""
+        """Of x: x @ kernel + bias."""
         return add_bias(params, ops.dot(xs, params["kernel"]))
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
         """The gates, from what was projected and h @ recurrent_kernel."""
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
         h, c = carry
-        h = h * params["recurrent_mask"] if "recurrent_mask" in params else h  # here h meets the kernel and nothing else
+        h = (
+            h * params["recurrent_mask"] if "recurrent_mask" in params else h
+        )  # here h meets the kernel and nothing else
         return ops.lstm_step((h, c), projected, params["recurrent_kernel"], act, gate)
 
 

@@ -135,6 +135,4 @@ def check_window(layer: Any) -> None:
     window = {name: per_axis(getattr(layer, name), layer.rank, f"{type(layer).__name__}: {name}")
               for name in ("kernel_size", "strides", "dilation_rate")}  # fmt: skip
     if max(window["strides"]) > 1 and max(window["dilation_rate"]) > 1:
-        raise ConfigError(
-            f"{layer!r}: strides and dilation_rate cannot both be above 1; use one of them, and the other in a layer after it"
-        )
+        raise ConfigError(f"{layer!r}: strides and dilation_rate cannot both be above 1; use one of them")

@@ -83,7 +83,9 @@ class Concatenate(Layer):
         axis = normal_axis(self, self.axis, len(shape[0]))
         for other in set(range(len(shape[0]))) - {axis}:
             if len({s[other] for s in shape} - {None}) > 1:
-                raise ShapeError(f"{self!r}: the shapes {_listed(shape)} differ on axis {other}, and may only on axis {axis}")
+                raise ShapeError(
+                    f"{self!r}: the shapes {_listed(shape)} differ on axis {other}, and may only on axis {axis}"
+                )
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One concatenation, and one of the masks."""

@@ -122,7 +122,8 @@ class GlobalPool(Layer):
         data_format: "channels_last" (the default) or "channels_first".
         keepdims: whether to keep the space axes, with size 1.
 
-    Shapes: (batch, *space, channels) -> (batch, channels), or (batch, 1, ..., channels) with keepdims; or channels first.
+    Shapes: (batch, *space, channels) -> (batch, channels), or (batch, 1, ..., channels) with
+        keepdims; or channels first.
     Mask: refused, but used and ended by GlobalAveragePooling1D.
     """
 

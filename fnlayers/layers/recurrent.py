@@ -50,7 +50,9 @@ class Recurrent(Layer):
         if not isinstance(unroll, int) or unroll < 0:
             raise ConfigError(f"{type(self).__name__}: unroll={unroll!r} is wrong; give a bool, or a number of steps")
         if self.stateful:  # type: ignore[attr-defined]
-            raise ConfigError(f"{type(self).__name__}: stateful=True is not supported yet; return_state gives the carry")
+            raise ConfigError(
+                f"{type(self).__name__}: stateful=True is not supported yet; return_state gives the carry"
+            )
 
     def check_shape(self, shape: Shape) -> None:
         """Batch, time, features."""
@@ -80,7 +82,7 @@ class Recurrent(Layer):
             zero_output=self.zero_output_for_mask,
             return_all=layer.return_sequences,
         )
-        y = jnp.moveaxis(ys, 0, 1) if layer.return_sequences else last
+        y = last if ys is None else jnp.moveaxis(ys, 0, 1)
         mask = ctx.mask if layer.return_sequences else None
         if not layer.return_state:
             return Out(y, mask=mask)

@@ -2,6 +2,9 @@
 
 from typing import Any, ClassVar
 
+import jax
+import jax.numpy as jnp
+
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ShapeError
@@ -9,9 +12,6 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
 from fnlayers.functions.regularizers import L1L2
 from fnlayers.layers.bases import check_share, configured
-
-import jax
-import jax.numpy as jnp
 
 
 @layerclass
@@ -92,4 +92,6 @@ def seeded(layer: Any, ctx: Context) -> Any:
 def check_float(layer: Layer, x: Any) -> None:
     """Raise ShapeError for integers, which cannot be scaled."""
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ShapeError(f"{layer!r} takes floating numbers, got {x.dtype}; cast them, or put the layer after an Embedding")
+        raise ShapeError(
+            f"{layer!r} takes floating numbers, got {x.dtype}; cast them, or put the layer after an Embedding"
+        )

@@ -58,7 +58,9 @@ class Reshape(Layer):
         """Positive sizes, one of them -1 at most."""
         sizes = self.target_shape
         if not isinstance(sizes, tuple) or not all(isinstance(n, int) and (n > 0 or n == -1) for n in sizes):
-            raise ConfigError(f"Reshape: target_shape={sizes!r} is wrong; give a tuple of positive sizes, one may be -1")
+            raise ConfigError(
+                f"Reshape: target_shape={sizes!r} is wrong; give a tuple of positive sizes, one may be -1"
+            )
         if sizes.count(-1) > 1:
             raise ConfigError(f"Reshape: target_shape={sizes!r} has -1 more than once; only one size can be found")
 
@@ -68,7 +70,9 @@ class Reshape(Layer):
         cells = None if None in shape[1:] else math.prod(shape[1:])
         wanted = math.prod(n for n in self.target_shape if n != -1)
         if cells is not None and (cells % wanted if -1 in self.target_shape else cells != wanted):
-            raise ShapeError(f"{self!r}: an input of {tuple(shape)} has {cells} numbers for each example, which do not fit")
+            raise ShapeError(
+                f"{self!r}: an input of {tuple(shape)} has {cells} numbers for each example, which do not fit"
+            )
 
     def call(self, params: Any, x: Any) -> Any:
         """One reshape."""

@@ -111,7 +111,10 @@ class Functional(Layer):
 
     def _bind(self, given: Any, is_leaf: Any, what: str) -> dict[int, Any]:
         """What was given for each input node, bound by key or by position, never by sorted order."""
-        template, names = self.inputs, {node.name: i for i, node in enumerate(self.nodes) if isinstance(node, InputNode)}
+        template, names = (
+            self.inputs,
+            {node.name: i for i, node in enumerate(self.nodes) if isinstance(node, InputNode)},
+        )
         if isinstance(given, Mapping) and isinstance(template, tuple) and not _is_ref(template):
             template = FrozenDict({name: Ref(node) for name, node in names.items()})
         bound: dict[int, Any] = {}
@@ -204,7 +207,9 @@ def _sorted_calls(starts: list[Symbol], ends: list[Symbol]) -> list[Call]:
         if id(symbol) in known or id(symbol.call) in done:
             continue
         if symbol.call is None:
-            raise ConfigError(f"functional: an output depends on {symbol!r}, which is not among the inputs; add it to them")
+            raise ConfigError(
+                f"functional: an output depends on {symbol!r}, which is not among the inputs; add it to them"
+            )
         if ready:
             done.add(id(symbol.call))
             order.append(symbol.call)
@@ -217,7 +222,9 @@ def _sorted_calls(starts: list[Symbol], ends: list[Symbol]) -> list[Call]:
 def _only_symbols(nest: Any, what: str) -> None:
     for leaf in nest_leaves(nest) or [None]:
         if not isinstance(leaf, Symbol):
-            raise ConfigError(f"functional: {what} are Symbols, made by fnlayers.Input and by calling layers; got {leaf!r}")
+            raise ConfigError(
+                f"functional: {what} are Symbols, made by fnlayers.Input and by calling layers; got {leaf!r}"
+            )
 
 
 def _is_array(value: Any) -> bool:
@@ -237,7 +244,9 @@ def _as_declared(node: Any, x: Any) -> Any:
     if jax.numpy.issubdtype(node.dtype, jax.numpy.floating):
         return cast(x, jax.numpy.dtype(node.dtype), every=True)
     if jax.numpy.issubdtype(x.dtype, jax.numpy.floating):
-        raise ShapeError(f"input {node.name!r} was declared as {node.dtype}, got {x.dtype}; cast it yourself if you mean it")
+        raise ShapeError(
+            f"input {node.name!r} was declared as {node.dtype}, got {x.dtype}; cast it yourself if you mean it"
+        )
     return x
 
 
@@ -255,7 +264,9 @@ def _mismatch(model: Functional, given: Any, what: str) -> ShapeError:
         names = set(wanted if isinstance(wanted, Mapping) else nest_leaves(wanted))
         lacking, surplus = sorted(names - set(given)), sorted(set(given) - names)
         extra = f" (missing: {', '.join(lacking) or 'none'}; unexpected: {', '.join(map(str, surplus)) or 'none'})"
-    return ShapeError(f"the model's {what} is structured as {wanted!r}, got {got!r}{extra}; bind by name or by position")
+    return ShapeError(
+        f"the model's {what} is structured as {wanted!r}, got {got!r}{extra}; bind by name or by position"
+    )
 
 
 def _shown(refs: Any) -> str:

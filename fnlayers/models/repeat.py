@@ -52,7 +52,9 @@ class Repeat(Layer):
         """The layer's specs, stacked."""
         made = self.layer.out_shape(shape)
         if made != shape:
-            raise ShapeError(f"Repeat needs a layer whose output is shaped like its input, but {self.layer!r} maps {shape} to {made}")
+            raise ShapeError(
+                f"Repeat needs a layer whose output is shaped like its input, but {self.layer!r} maps {shape} to {made}"
+            )
         specs = map_specs(lambda s: replace(s, stack=(self.n, *s.stack)), self.layer.specs(shape))
         return {"layer": specs} if specs else {}
 

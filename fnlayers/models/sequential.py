@@ -43,11 +43,13 @@ class Sequential(Layer):
             raise ConfigError(f"Sequential takes a list of layers, got {type(self.layers).__name__}")
         for layer in self.layers:
             if isinstance(layer, Symbol):
-                raise ConfigError("Sequential takes no Input: give the shape to init, as in model.init(rng, (None, 28, 28, 1))")
+                raise ConfigError(
+                    "Sequential takes no Input: give the shape to init, as in model.init(rng, (None, 28, 28, 1))"
+                )
             if not isinstance(layer, Layer):
                 raise ConfigError(
-                    f"Sequential takes layers, got {layer!r}; wrap a function in fnlayers.Lambda, an (init, apply) pair "
-                    "in fnlayers.Pair"
+                    f"Sequential takes layers, got {layer!r}; wrap a function in fnlayers.Lambda, an (init, apply) "
+                    "pair in fnlayers.Pair"
                 )
         object.__setattr__(self, "layers", fix_shared_names(self.layers))
 
