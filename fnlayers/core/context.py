@@ -33,6 +33,7 @@ class Context:
         rng: the root key of the run; a layer's own key is folded from it by `key`, only where it is used.
         mask: which steps of the input are real: a boolean array (batch, time), or None.
         train: whether this is a training pass.
+        frozen: whether this layer, or a container around it, is not trainable.
         path: the names from the outermost container to this layer (a number after a name: a shared layer's call).
         folded: how many entries of `path` are folded into `rng` already.
     """
@@ -41,6 +42,7 @@ class Context:
     rng: Any = None
     mask: Mask = None
     train: bool = False
+    frozen: bool = False
     path: tuple[str | int, ...] = ()
     folded: int = 0
 
@@ -51,7 +53,7 @@ class Context:
         """
         path = (*self.path, name, call) if call else (*self.path, name)
         found = self.state.get(name, {}) if state is None else state.get(name, {})
-        return Context(found, self.rng, mask, self.train, path, self.folded)
+        return Context(found, self.rng, mask, self.train, self.frozen, path, self.folded)
 
     def key(self, layer: "Layer") -> Any:
         """The layer's random key, or the error that says what to write."""
@@ -74,7 +76,9 @@ class Context:
         return self.state[name]
 
 
-jax.tree_util.register_dataclass(Context, data_fields=["state", "rng", "mask"], meta_fields=["train", "path", "folded"])
+jax.tree_util.register_dataclass(
+    Context, data_fields=["state", "rng", "mask"], meta_fields=["train", "frozen", "path", "folded"]
+)
 
 
 def has_mask(mask: Mask) -> bool:

@@ -3,7 +3,7 @@
 import difflib
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar, dataclass_transform
 
 import jax
@@ -119,6 +119,8 @@ class Layer:
             rng: a random key; each array's own key is folded from it by the array's path.
             shape: the input's shape with its batch axis, None where unknown; a tuple or dict of shapes for several.
         """
+        if isinstance(rng, int) or rng is None:
+            raise MissingError(f"{type(self).__name__}.init takes a random key, got {rng!r}; write jax.random.key(0)")
         return initialize(self._declared(canonical(shape)), rng, (Param, Drawn))
 
     def init_state(self, shape: Shape) -> dict:
@@ -222,6 +224,8 @@ class Layer:
         try:
             if type(self).check_shape is not Layer.check_shape:
                 self.check_shape(canonical(shape_of(type_of(x))))
+            if not self.trainable:
+                ctx = replace(ctx, frozen=True)
             params, inputs = self._cast(params, x)
             out = self.forward(params, inputs, ctx)
             if out.state.keys() != ctx.state.keys():

@@ -68,8 +68,13 @@ def per_axis(value: int | Sequence[int], rank: int, what: str = "size", least: i
 
 
 def type_of(x: Any) -> Any:
-    """The ArrayType of each array in a nest."""
-    return map_nest(lambda a: ArrayType(tuple(jnp.shape(a)), str(getattr(a, "dtype", "?"))), x)
+    """The ArrayType of each array in a nest; a size that is symbolic (under export) counts as unknown."""
+
+    def describe(a: Any) -> ArrayType:
+        sizes = tuple(n if isinstance(n, int) else None for n in jnp.shape(a))
+        return ArrayType(sizes, str(getattr(a, "dtype", "?")))
+
+    return map_nest(describe, x)
 
 
 def with_dtype(shape: Any, dtype: Any) -> Any:

@@ -54,6 +54,10 @@ class Param:
         """Whether weight decay is meant for this array."""
         return len(self.shape) >= 2 if self.decay is None else self.decay
 
+    def stacked(self, n: int) -> "Param":
+        """The same, for n equal layers at once."""
+        return replace(self, stack=(n, *self.stack))
+
     def init(self, key: Any) -> jax.Array:
         """Draw the array; each slice of a stack from a key of its own."""
         return _draw(self, key)
@@ -85,6 +89,10 @@ class State:
         """The array's shape, stacked axes included."""
         return (*self.stack, *self.shape)
 
+    def stacked(self, n: int) -> "State":
+        """The same, for n equal layers at once."""
+        return replace(self, stack=(n, *self.stack))
+
     def init(self, key: Any) -> jax.Array:
         """Make the starting value; the same for each slice of a stack where the initializer draws nothing."""
         return _draw(self, key)
@@ -96,6 +104,10 @@ class Drawn:
 
     draw: Callable[[Any], Any]
     trainable: bool = True
+
+    def stacked(self, n: int) -> "Drawn":
+        """The same, for n equal layers at once."""
+        return replace(self, draw=lambda key: jax.vmap(self.draw)(jax.random.split(key, n)))
 
     def init(self, key: Any) -> Any:
         """The subtree."""

@@ -126,9 +126,8 @@ def gelu(x: Array, approximate: bool = False) -> Array:
     """
     if not approximate:
         return jax.nn.gelu(x, approximate=False)
-    # tanh is 1 from about 9 on; beyond 10 the cube would overflow (in float16 at 41) and the gradient be 0 * inf.
-    near = jnp.clip(x, -10, 10)
-    return x * (0.5 * (1.0 + jnp.tanh(0.7978845608028654 * (near + 0.044715 * near**3))))
+    far = jnp.abs(x) > 10  # the bend is over, and the cube overflows (in float16 from 41): its gradient is 0 * inf
+    return jnp.where(far, jnp.maximum(x, 0), jax.nn.gelu(jnp.where(far, 0, x), approximate=True))
 
 
 def sigmoid(x: Array) -> Array:
@@ -203,7 +202,7 @@ def sparse_plus(x: Array) -> Array:
 
     Reference: M. Blondel, A. Martins, V. Niculae, "Learning classifiers with Fenchel-Young losses", 2019.
     """
-    bend = jnp.where(jnp.abs(x) < 1, x, 0)  # far out the square overflows, and its unused gradient would be NaN
+    bend = jnp.where(jnp.abs(x) > 1, 0, x)  # far out the square overflows, and its unused gradient would be NaN
     return jnp.where(x <= -1, 0, jnp.where(x >= 1, x, (bend + 1) ** 2 / 4))
 
 

@@ -56,7 +56,7 @@ class L1(_Regularizer):
         _check_factor(self, "l1", default=0.01)
 
     def _penalty(self, w: jax.Array) -> jax.Array:
-        return self.l1 * jnp.sum(jnp.abs(w))
+        return self.l1 * jnp.sum(_absolute(w))
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,14 +97,15 @@ class L1L2(_Regularizer):
         _check_factor(self, "l2", default=0.0)
 
     def _penalty(self, w: jax.Array) -> jax.Array:
-        return self.l1 * jnp.sum(jnp.abs(w)) + self.l2 * jnp.sum(jnp.square(w))
+        return self.l1 * jnp.sum(_absolute(w)) + self.l2 * jnp.sum(jnp.square(w))
 
 
 @dataclass(frozen=True, repr=False)
 class OrthogonalRegularizer(_Regularizer):
     """factor times the mean of |u . v| over all pairs of rows (or columns) of a matrix, each row divided by its length.
 
-    A matrix with one row has no pairs, and the penalty 0. A row of zeros is orthogonal to all others.
+    A matrix with one row has no pairs, and the penalty 0. A row of zeros is orthogonal to all others. The gradient at
+    u . v = 0 is 0.
 
     Arguments:
         factor: the factor, 0 or more.
@@ -128,8 +129,13 @@ class OrthogonalRegularizer(_Regularizer):
         length = jax.lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(rows), 1, keepdims=True), EPSILON**2))
         rows = rows * length
         products = jnp.matmul(rows, rows.T, precision="highest")  # near 0 the faster products round to noise
-        pairs = jnp.sum(jnp.abs(products * (1 - jnp.eye(count, dtype=rows.dtype)))) / 2
+        pairs = jnp.sum(_absolute(products * (1 - jnp.eye(count, dtype=rows.dtype)))) / 2
         return self.factor * pairs / max(count * (count - 1) / 2, 1)
+
+
+def _absolute(x: jax.Array) -> jax.Array:
+    """|x| with gradient 0 at 0, so that what is at rest there stays; jnp.abs has 1."""
+    return x * jnp.sign(x)
 
 
 def _check_factor(options: Any, name: str, default: float | None) -> None:

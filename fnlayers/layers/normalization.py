@@ -74,7 +74,7 @@ class BatchNormalization(Layer):
         """Normalize by the batch's statistics or by the moving ones."""
         axis = normal_axis(self, self.axis, x.ndim)
         mean, variance, state = ctx.read(self, "moving_mean"), ctx.read(self, "moving_variance"), ctx.state
-        if ctx.train and self.trainable:
+        if ctx.train and not ctx.frozen:
             axes = tuple(a for a in range(x.ndim) if a != axis)
             mean, variance = ops.moments(x, axes, ctx.mask)
             batch = {"moving_mean": mean, "moving_variance": variance}

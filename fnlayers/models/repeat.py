@@ -55,8 +55,8 @@ class Repeat(Layer):
             raise ShapeError(
                 f"Repeat needs a layer whose output is shaped like its input, but {self.layer!r} maps {shape} to {made}"
             )
-        specs = map_specs(lambda s: replace(s, stack=(self.n, *s.stack)), self.layer.specs(shape))
-        return {"layer": specs} if specs else {}
+        declared = map_specs(lambda spec: spec.stacked(self.n), self.layer._declared(shape))
+        return {"layer": declared} if declared else {}
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Scan the layer over its stacked params and state."""

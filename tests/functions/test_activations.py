@@ -22,25 +22,29 @@ def value_and_gradient(function, x, weights):
 
 
 @functools.cache
-def results(index):
-    """One compilation for each golden case: values and gradients."""
-    case = CASES[index]
-    function = functools.partial(ACTIVATIONS[case.name], **case.arguments)
-    if case.name in OVER_AXIS:
-        x, size = GOLDEN["activations cube"], case.value.size
-        weights = GOLDEN["activations pull"].ravel()[:size].reshape(case.value.shape)
-    else:
-        x = GOLDEN["activations points"]
-        weights = np.ones_like(case.value)
+def results():
+    """Values and gradients of all golden cases, from one compilation."""
+
+    def one(case, x, pull):
+        function = functools.partial(ACTIVATIONS[case.name], **case.arguments)
+        return value_and_gradient(function, x, pull.ravel()[: case.value.size].reshape(case.value.shape))
+
+    @jax.jit
+    def everything(points, cube, pull):
+        ones = jnp.ones_like(points)
+        return [one(case, cube, pull) if case.name in OVER_AXIS else one(case, points, ones) for case in CASES]
+
     with jax.numpy_dtype_promotion("strict"):
-        return jax.jit(functools.partial(value_and_gradient, function))(x, weights)
+        return everything(*(GOLDEN[f"activations {name}"] for name in ("points", "cube", "pull")))
 
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=lambda index: str(CASES[index]))
 def test_values_and_gradients_are_keras(index):
-    y, gradient = results(index)
-    np.testing.assert_allclose(y, CASES[index].value, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(gradient, CASES[index].gradient, rtol=1e-6, atol=1e-7)
+    case, (y, gradient) = CASES[index], results()[index]
+    # The tanh form adds 1 to a tanh near -1, so that its last bit depends on how XLA fuses it.
+    tolerance = 1e-6 if case.arguments == {"approximate": True} else 1e-7
+    np.testing.assert_allclose(y, case.value, rtol=1e-6, atol=tolerance)
+    np.testing.assert_allclose(gradient, case.gradient, rtol=1e-6, atol=tolerance)
 
 
 def test_every_name_of_keras_and_no_other():
@@ -73,21 +77,31 @@ def test_sparsemax_gradient_is_that_of_the_projection():
     np.testing.assert_allclose(jax.jacobian(activations.sparsemax)(x), wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_gradients_are_finite_far_out_and_dtypes_stay(name, dtype):
-    function = functools.partial(ACTIVATIONS[name], **EXTRA.get(name, {}))
-    limit = 6e4 if dtype == "float16" else 3e38
+def test_gradients_are_finite_far_out_and_dtypes_stay(dtype):
+    limit = 3e4 if dtype == "float16" else 1e38  # the differences that a softmax takes are still finite
     x = jnp.clip(jnp.array(FAR), -limit, limit).astype(dtype)
-    if name == "exponential":
-        x = jnp.clip(x, -limit, 10)  # it has no finite value beyond
+
+    @jax.jit
+    def everything(x):
+        found = {}
+        for name in NAMES:
+            function = functools.partial(ACTIVATIONS[name], **EXTRA.get(name, {}))
+            y, pull = jax.vjp(function, jnp.minimum(x, 10) if name == "exponential" else x)
+            found[name] = y, pull(jnp.ones_like(y))[0]
+        return found
+
     with jax.numpy_dtype_promotion("strict"):
-        y, pull = jax.vjp(function, x)
-        gradient = pull(jnp.ones_like(y))[0]
-    assert y.dtype == gradient.dtype == x.dtype
-    assert jnp.isfinite(gradient).all(), gradient
-    if name != "squareplus" or dtype != "float16":
-        assert jnp.isfinite(y).all(), y
+        found = everything(x)
+    for name, (y, gradient) in found.items():
+        assert y.dtype == gradient.dtype == x.dtype, name
+        assert jnp.isfinite(y).all() and jnp.isfinite(gradient).all(), (name, y, gradient)
+
+
+def test_nan_is_not_hidden():
+    names = sorted(set(NAMES) - {"threshold", "soft_shrink", "hard_shrink"})  # Keras: these compare, and drop it
+    values = jax.jit(lambda x: [ACTIVATIONS[name](x) for name in names])(jnp.array([jnp.nan, 1.0]))
+    assert [name for name, y in zip(names, values, strict=True) if not jnp.isnan(y).any()] == []
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax"])
@@ -99,11 +113,13 @@ def test_low_precision_is_rounded_once(name):
 
 @pytest.mark.parametrize("dtype, tolerance", [("float16", 4e-3), ("bfloat16", 3e-2)])
 def test_low_precision_is_near_float32(dtype, tolerance):
-    x = jnp.linspace(-4, 4, 20).astype(dtype).astype("float32")
-    for name in NAMES:
-        function = functools.partial(ACTIVATIONS[name], **EXTRA.get(name, {}))
-        near = np.asarray(function(x.astype(dtype)).astype("float32"))
-        np.testing.assert_allclose(near, function(x), rtol=tolerance, atol=tolerance, err_msg=name)
+    @jax.jit
+    def everything(x):
+        return [ACTIVATIONS[name](x, **EXTRA.get(name, {})).astype("float32") for name in NAMES]
+
+    x = jnp.linspace(-4, 4, 20).astype(dtype)
+    for name, near, wanted in zip(NAMES, everything(x), everything(x.astype("float32")), strict=True):
+        np.testing.assert_allclose(near, wanted, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize(

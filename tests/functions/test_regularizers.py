@@ -18,7 +18,9 @@ def test_penalties_and_gradients_are_keras(case):
         y, gradient = jax.jit(jax.value_and_grad(REGULARIZERS[case.name](**case.arguments)))(WEIGHT)
     assert y.shape == () and y.dtype == jnp.float32
     np.testing.assert_allclose(y, case.value, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(gradient, case.gradient, rtol=2e-6, atol=1e-7)
+    at_zero = WEIGHT == 0
+    assert at_zero.sum() == 1
+    np.testing.assert_allclose(gradient[~at_zero], case.gradient[~at_zero], rtol=2e-6, atol=1e-7)
     np.testing.assert_allclose(REGULARIZERS[case.name](**case.arguments)(jnp.asarray(WEIGHT)), y, rtol=1e-6)
 
 
@@ -37,20 +39,22 @@ def test_defaults_of_the_names():
 
 def test_a_zero_row_is_orthogonal_to_all():
     w = jnp.asarray(WEIGHT).at[3].set(0)
-    y, gradient = jax.value_and_grad(R.OrthogonalRegularizer())(w)
+    y, gradient = jax.jit(jax.value_and_grad(R.OrthogonalRegularizer()))(w)
     np.testing.assert_allclose(y, GOLDEN["orthogonal zero row"], rtol=1e-6)
-    assert jnp.isfinite(gradient).all()
+    assert (gradient[3] == 0).all() and jnp.isfinite(gradient).all()
+    assert (jax.jit(jax.grad(R.OrthogonalRegularizer()))(jnp.eye(4)) == 0).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (0, 4), (3, 0)])
 def test_a_matrix_without_pairs(shape):
     """A deviation: Keras divides 0 by 0 for a single row."""
-    assert R.OrthogonalRegularizer()(jnp.ones(shape)) == 0
-    assert jnp.isfinite(jax.grad(R.OrthogonalRegularizer())(jnp.ones(shape))).all()
+    y, gradient = jax.jit(jax.value_and_grad(R.OrthogonalRegularizer()))(jnp.ones(shape))
+    assert y == 0 and jnp.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_gradients_at_zero_are_finite(cls):
+def test_gradients_at_zero_are_zero(cls):
+    """A deviation: JAX and so Keras give |w| the slope 1 at 0, which pushes zero weights off."""
     chosen = cls() if cls is not R.L1L2 else cls(0.1, 0.1)
     for shape in ((3, 4), (0, 4)):
         assert (jax.grad(chosen)(jnp.zeros(shape)) == 0).all()
@@ -83,7 +87,8 @@ def test_regularizer_reads_arguments():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: regularizer("L3"), "regularizer='L3' is unknown; did you mean 'L"),
+        (lambda: regularizer("L1_L2"), "regularizer='L1_L2' is unknown; did you mean 'L1L2'"),
+        (lambda: regularizer("L3"), "regularizer='L3' is unknown; choose from L1, L1L2,"),
         (lambda: regularizer(0.01), "regularizer=0.01 is neither a name nor callable"),
         (lambda: R.L1(-1), "L1: l1=-1 was given; l1 must be a finite number, 0 or more"),
         (lambda: R.L2(float("inf")), "L2: l2=inf was given"),

@@ -25,8 +25,9 @@ POINTWISE = [
     *(
         (name, {})
         for name in (
-            "celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid mish relu relu6 "
-            "selu sigmoid silu soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus tanh tanh_shrink"
+            "celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid "
+            "mish relu relu6 selu sigmoid silu soft_shrink softplus softsign sparse_plus sparse_sigmoid "
+            "squareplus tanh tanh_shrink"
         ).split()
     ),
     ("celu", {"alpha": 0.3}),
