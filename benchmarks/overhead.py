@@ -65,7 +65,9 @@ def step_ratio(layers: int = 20, width: int = 256, batch: int = 64) -> float:
         return optax.apply_updates(params, updates), state, value
 
     plain_step = jax.jit(plain_step, donate_argnums=(0, 1))
-    plain = [(ours.params[name]["kernel"] + 0, ours.params[name]["bias"] + 0) for name in dict(model.children((None, width)))]
+    plain = [
+        (ours.params[name]["kernel"] + 0, ours.params[name]["bias"] + 0) for name in dict(model.children((None, width)))
+    ]
     held = {"fnlayers": (ours,), "plain": (plain, optimizer.init(plain))}
 
     def run_ours() -> object:

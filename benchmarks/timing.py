@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 
 
-def interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int = 15, calls: int = 100) -> dict[str, list[float]]:
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]], rounds: int = 15, calls: int = 100
+) -> dict[str, list[float]]:
     """Seconds a call of each contender, one figure a round. Each is called once before, to compile."""
     for run in contenders.values():
         run()

@@ -8,12 +8,11 @@ from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
-from fnlayers.core.spec import Param
 from fnlayers.functions import activations
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import activate, check_activation, check_rank, normal_axis
+from fnlayers.layers.bases import activate, check_activation, check_rank, normal_axis, option_param
 
 
 @layerclass
@@ -144,9 +143,7 @@ class PReLU(Layer):
         axes = (self.shared_axes,) if isinstance(self.shared_axes, int) else self.shared_axes or ()
         shared = {normal_axis(self, axis, len(shape)) for axis in axes}
         sizes = tuple(1 if axis in shared else known(shape, axis) for axis in range(1, len(shape)))
-        return {
-            "alpha": Param(sizes, self.alpha_initializer, self.alpha_regularizer, self.alpha_constraint, decay=False)
-        }
+        return {"alpha": option_param(self, "alpha", sizes, decay=False)}
 
     def call(self, params: Any, x: Any) -> Any:
         """Both halves, each from a relu, so that the gradient at 0 is 0 on both sides as in Keras."""

@@ -6,22 +6,30 @@ from typing import Any
 from fnlayers import ops
 from fnlayers.core.errors import ConfigError, ShapeError, choices
 from fnlayers.core.layer import Layer, Shape
-from fnlayers.core.shapes import is_shape
+from fnlayers.core.shapes import is_shape, per_axis
 from fnlayers.core.spec import Param
 from fnlayers.functions.activations import activation
 
 
 def kernel_and_bias(
-    layer: Any, shape: tuple[int, ...], axes: tuple[str | None, ...] = (), name: str = "kernel"
+    layer: Any,
+    shape: tuple[int, ...],
+    axes: tuple[str | None, ...] = (),
+    bias_axis: int = -1,
 ) -> dict[str, Param]:
-    """A kernel of that shape and a bias along its last axis, each with the options that the layer has for it."""
+    """A kernel of that shape and a bias along one of its axes, each with the options that the layer has for it."""
+    kernel = {"kernel": option_param(layer, "kernel", shape, axes)}
+    if not layer.use_bias:
+        return kernel
+    return kernel | {"bias": option_param(layer, "bias", (shape[bias_axis],), axes and (axes[bias_axis],))}
 
-    def param(which: str, shape: tuple[int, ...], axes: tuple[str | None, ...]) -> Param:
-        options = (getattr(layer, f"{which}_{part}") for part in ("initializer", "regularizer", "constraint"))
-        return Param(shape, *options, axes=axes)
 
-    kernel = {name: param(name, shape, axes)}
-    return kernel | {"bias": param("bias", shape[-1:], axes[-1:])} if layer.use_bias else kernel
+def option_param(
+    layer: Any, name: str, shape: tuple[int, ...], axes: tuple[str | None, ...] = (), decay: bool | None = None
+) -> Param:
+    """The Param whose initializer, regularizer and constraint are the layer's fields of that name."""
+    options = (getattr(layer, f"{name}_{part}") for part in ("initializer", "regularizer", "constraint"))
+    return Param(shape, *options, axes=axes, decay=decay)
 
 
 def add_bias(params: Any, y: Any, data_format: str | None = None) -> Any:
@@ -88,6 +96,19 @@ def normal_axis(layer: Layer, axis: int, rank: int) -> int:
     return axis % rank
 
 
+def check_axes(layer: Any) -> None:
+    """Raise ConfigError unless the layer's axis is an integer or some of them."""
+    axes = layer.axis if isinstance(layer.axis, tuple) else (layer.axis,)
+    if not axes or not all(isinstance(axis, int) for axis in axes):
+        raise ConfigError(f"{type(layer).__name__}: axis={layer.axis!r} is wrong; give an integer or a tuple of them")
+
+
+def normal_axes(layer: Any, rank: int) -> tuple[int, ...]:
+    """The layer's axis, or axes, counted from the front and in order."""
+    axes = layer.axis if isinstance(layer.axis, tuple) else (layer.axis,)
+    return tuple(sorted(normal_axis(layer, axis, rank) for axis in axes))
+
+
 FORMATS = (None, "channels_last", "channels_first")
 
 
@@ -117,3 +138,11 @@ def check_fits(layer: Any, shape: Shape, window: tuple[int, ...], dilation: tupl
                 f"{layer!r}: a window of {span} does not fit the input's {size}, so its output would be empty; use "
                 "padding='same', a smaller window, or a larger input"
             )
+
+
+def check_window(layer: Any) -> None:
+    """Raise ConfigError unless kernel_size, strides and dilation_rate fit the number of axes and each other."""
+    window = {name: per_axis(getattr(layer, name), layer.rank, f"{type(layer).__name__}: {name}")
+              for name in ("kernel_size", "strides", "dilation_rate")}  # fmt: skip
+    if max(window["strides"]) > 1 and max(window["dilation_rate"]) > 1:
+        raise ConfigError(f"{layer!r}: strides and dilation_rate cannot both be above 1; use one of them")

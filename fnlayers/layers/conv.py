@@ -20,6 +20,7 @@ from fnlayers.layers.bases import (
     check_count,
     check_fits,
     check_rank,
+    check_window,
     kernel_and_bias,
     layout_of,
 )
@@ -130,9 +131,96 @@ class Conv3D(Conv):
     rank: ClassVar[int] = 3
 
 
-def check_window(layer: Any) -> None:
-    """Raise ConfigError unless kernel_size, strides and dilation_rate fit the number of axes and each other."""
-    window = {name: per_axis(getattr(layer, name), layer.rank, f"{type(layer).__name__}: {name}")
-              for name in ("kernel_size", "strides", "dilation_rate")}  # fmt: skip
-    if max(window["strides"]) > 1 and max(window["dilation_rate"]) > 1:
-        raise ConfigError(f"{layer!r}: strides and dilation_rate cannot both be above 1; use one of them")
+@layerclass
+class ConvTranspose(Layer):
+    """The transpose of a convolution: each input cell puts the kernel, times its value, into the output, strides apart.
+
+    Arguments:
+        filters: the number of output channels.
+        kernel_size: the window, one number for all axes or one for each.
+        strides: how many output cells an input cell moves on; likewise.
+        padding: "valid" (the output covers all that the kernel reaches) or "same" (space' = space * strides).
+        output_padding: cells added at the end of each space axis, below strides; None: what padding says.
+        data_format: "channels_last" (the default) or "channels_first".
+        dilation_rate: the distance between the kernel's taps; not together with strides.
+        activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint: as in `Conv`.
+
+    Shapes: (batch, *space, channels) -> (batch, *space', filters), or channels first.
+    Weights: kernel (*kernel_size, filters, channels), bias (filters,).
+    Mask: refused; windows mix steps.
+
+    Reference: Zeiler, Krishnan, Taylor, Fergus, Deconvolutional Networks, 2010.
+    """
+
+    filters: int
+    kernel_size: int | tuple[int, ...]
+    strides: int | tuple[int, ...] = 1
+    padding: str = "valid"
+    output_padding: int | tuple[int, ...] | None = None
+    data_format: str | None = None
+    dilation_rate: int | tuple[int, ...] = 1
+    activation: Activation = None
+    use_bias: bool = True
+    kernel_initializer: Initializer = "glorot_uniform"
+    bias_initializer: Initializer = "zeros"
+    kernel_regularizer: Regularizer = None
+    bias_regularizer: Regularizer = None
+    activity_regularizer: Regularizer = None
+    kernel_constraint: Constraint = None
+    bias_constraint: Constraint = None
+
+    rank: ClassVar[int]
+    casts_inputs: ClassVar[str] = "all"
+
+    def check(self) -> None:
+        """Options that no input could make sense of."""
+        check_count(self, "filters")
+        check_choice(self, "padding", ("valid", "same"))
+        check_choice(self, "data_format", FORMATS)
+        check_activation(self, "activation")
+        check_window(self)
+        if self.output_padding is not None:
+            extra = per_axis(self.output_padding, self.rank, f"{type(self).__name__}: output_padding", least=0)
+            if any(e >= s for e, s in zip(extra, per_axis(self.strides, self.rank), strict=True)):
+                raise ConfigError(f"{self!r}: output_padding must be below strides")
+
+    def check_shape(self, shape: Shape) -> None:
+        """The right number of axes."""
+        check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
+        known(shape, channel_axis(self), "channels")
+
+    def weights(self, shape: Shape) -> dict:
+        """Kernel, with its output channels before its input channels as in Keras, and bias."""
+        channels = known(shape, channel_axis(self), "channels")
+        window, axes = per_axis(self.kernel_size, self.rank), (*("space",) * self.rank, "out", "in")
+        return kernel_and_bias(self, (*window, self.filters, channels), axes, bias_axis=-2)
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One transposed convolution."""
+        rank, data_format = self.rank, self.data_format or "channels_last"
+        extra = None if self.output_padding is None else per_axis(self.output_padding, rank, least=0)
+        strides, dilation = per_axis(self.strides, rank), per_axis(self.dilation_rate, rank)
+        y = ops.conv_transpose(x, params["kernel"], strides, self.padding, extra, dilation, data_format)
+        return activate(self.activation, add_bias(params, y, data_format))
+
+
+@layerclass
+class Conv1DTranspose(ConvTranspose):
+    """Transposed convolution over time. See `ConvTranspose`."""
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class Conv2DTranspose(ConvTranspose):
+    """Transposed convolution over height and width. See `ConvTranspose`."""
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class Conv3DTranspose(ConvTranspose):
+    """Transposed convolution over depth, height and width. See `ConvTranspose`."""
+
+    rank: ClassVar[int] = 3

@@ -6,11 +6,10 @@ import jax.numpy as jnp
 
 from fnlayers.core.context import Context, Out
 from fnlayers.core.layer import Layer, Shape, layerclass
-from fnlayers.core.spec import Param
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import check_count
+from fnlayers.layers.bases import check_count, option_param
 
 
 @layerclass
@@ -52,8 +51,7 @@ class Embedding(Layer):
 
     def weights(self, shape: Shape) -> dict:
         """The table."""
-        options = (self.embeddings_initializer, self.embeddings_regularizer, self.embeddings_constraint)
-        return {"embeddings": Param((self.input_dim, self.output_dim), *options, axes=("vocab", "out"))}
+        return {"embeddings": option_param(self, "embeddings", (self.input_dim, self.output_dim), ("vocab", "out"))}
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One gather."""

@@ -4,8 +4,10 @@ import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 
+from fnlayers import ops
 from fnlayers.core.context import Context, Mask, Out
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
@@ -25,10 +27,11 @@ class Merge(Layer):
     """
 
     combine: ClassVar[Callable]
+    most: ClassVar[int | None] = None
 
     def check_shape(self, shape: Shape) -> None:
         """Two inputs or more, that fit."""
-        check_several(self, shape)
+        check_several(self, shape, most=self.most)
         rank = max(map(len, shape))
         for axis in range(1, rank):  # from the end; the batch axis is the first
             sizes = {s[-axis] for s in shape if len(s) > axis} - {1, None}
@@ -56,10 +59,39 @@ class Add(Merge):
 
 
 @layerclass
+class Subtract(Merge):
+    """The first of two inputs less the second. See `Merge`."""
+
+    combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.subtract))
+    most: ClassVar[int | None] = 2
+
+
+@layerclass
 class Multiply(Merge):
     """The product of the inputs, cell by cell. See `Merge`."""
 
     combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.multiply))
+
+
+@layerclass
+class Average(Merge):
+    """The mean of the inputs. See `Merge`."""
+
+    combine: ClassVar[Callable] = staticmethod(lambda xs: functools.reduce(jnp.add, xs) / len(xs))
+
+
+@layerclass
+class Maximum(Merge):
+    """The largest of the inputs, cell by cell. See `Merge`."""
+
+    combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.maximum))
+
+
+@layerclass
+class Minimum(Merge):
+    """The smallest of the inputs, cell by cell. See `Merge`."""
+
+    combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.minimum))
 
 
 @layerclass
@@ -103,11 +135,57 @@ class Concatenate(Layer):
         return jnp.any(jnp.concatenate([widen(a, m) for a, m in zip(x, masks, strict=True)], self.axis), axis=-1)
 
 
-def check_several(layer: Layer, shape: Shape, least: int = 2) -> None:
+@layerclass
+class Dot(Layer):
+    """The sum over one axis of the product of two inputs, example by example.
+
+    Arguments:
+        axes: the axis to sum over, in both inputs, or a pair of axes; not the batch axis.
+        normalize: whether to bring the vectors along the axes to length 1 first: the cosine of their angle.
+
+    Shapes: ((batch, *a), (batch, *b)) -> (batch, *a without its axis, *b without its axis), or (batch, 1) where nothing
+        is left.
+    Mask: ended.
+    """
+
+    axes: int | tuple[int, int]
+    normalize: bool = False
+
+    def check(self) -> None:
+        """One axis, or two."""
+        pair = self.axes if isinstance(self.axes, tuple) else (self.axes,) * 2
+        if len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
+            raise ConfigError(f"Dot: axes={self.axes!r} is wrong; give an integer, or two of them")
+
+    def check_shape(self, shape: Shape) -> None:
+        """Two inputs, that fit."""
+        check_several(self, shape, most=2)
+        if any(len(s) < 2 for s in shape):
+            raise ShapeError(f"{self!r} takes inputs with at least a batch axis and one more, got {_listed(shape)}")
+        a, b = self._pair(*map(len, shape))
+        if a == 0 or b == 0:
+            raise ShapeError(f"{self!r}: the batch axis cannot be summed over")
+        if None not in (shape[0][a], shape[1][b]) and shape[0][a] != shape[1][b]:
+            raise ShapeError(f"{self!r}: the sizes differ, {shape[0][a]} on axis {a} and {shape[1][b]} on axis {b}")
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """One contraction."""
+        a, b = self._pair(x[0].ndim, x[1].ndim)
+        left, right = (ops.l2_normalize(v, axis) for v, axis in zip(x, (a, b), strict=True)) if self.normalize else x
+        y = jax.lax.dot_general(left, right, (((a,), (b,)), ((0,), (0,))))
+        return Out(y[:, None] if y.ndim == 1 else y)
+
+    def _pair(self, first: int, second: int) -> tuple[int, int]:
+        a, b = self.axes if isinstance(self.axes, tuple) else (self.axes,) * 2
+        return normal_axis(self, a, first), normal_axis(self, b, second)
+
+
+def check_several(layer: Layer, shape: Shape, least: int = 2, most: int | None = None) -> None:
     """Raise ShapeError unless there are several inputs."""
-    if is_shape(shape) or not isinstance(shape, tuple) or len(shape) < least:
+    if is_shape(shape) or not isinstance(shape, tuple) or not least <= len(shape) <= (most or len(shape)):
+        wanted = f"exactly {most}" if most else f"at least {least}"
         raise ShapeError(
-            f"{layer!r} takes a tuple of at least {least} inputs, got {shape!r}; write layer(a, b), or "
+            f"{layer!r} takes a tuple of {wanted} inputs, got {shape!r}; write layer(a, b), or "
             "layer.apply(params, (a, b))"
         )
     if any(not is_shape(s) for s in shape):

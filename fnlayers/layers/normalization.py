@@ -6,14 +6,22 @@ import jax.numpy as jnp
 
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param, State
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import check_rank, check_share, normal_axis
+from fnlayers.layers.bases import (
+    check_axes,
+    check_count,
+    check_rank,
+    check_share,
+    normal_axes,
+    normal_axis,
+    option_param,
+)
 
 
 @layerclass
@@ -122,36 +130,152 @@ class LayerNormalization(Layer):
 
     def check(self) -> None:
         """An axis or several."""
-        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        if not axes or not all(isinstance(axis, int) for axis in axes):
-            raise ConfigError(f"LayerNormalization: axis={self.axis!r} is wrong; give an integer or a tuple of them")
+        check_axes(self)
 
     def weights(self, shape: Shape) -> dict:
         """One number for each cell along the axes."""
         check_rank(self, shape, *range(1, 16))
-        return _affine(self, tuple(known(shape, axis) for axis in self._axes(len(shape))))
+        return _affine(self, tuple(known(shape, axis) for axis in normal_axes(self, len(shape))))
 
     def call(self, params: Any, x: Any) -> Any:
         """Normalize by x's own moments."""
-        axes = self._axes(x.ndim)
+        axes = normal_axes(self, x.ndim)
         across = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
         gamma, beta = (params[name].reshape(across) if name in params else None for name in ("gamma", "beta"))
         mean, variance = ops.moments(x, axes, keepdims=True)
         return ops.normalize(x, mean, variance, gamma, beta, self.epsilon)
 
-    def _axes(self, rank: int) -> tuple[int, ...]:
-        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        return tuple(sorted(normal_axis(self, axis, rank) for axis in axes))
+
+@layerclass
+class GroupNormalization(Layer):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, over each example's groups of channels.
+
+    Arguments:
+        groups: how many groups the channels are cut into; -1: each channel is one (instance normalization).
+        axis: the channels' axis.
+        epsilon: added to the variance.
+        center, scale: whether there is a beta, a gamma.
+        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: of
+            the weights.
+
+    Shapes: unchanged.
+    Weights: gamma, beta (channels,).
+    Mask: passed on.
+
+    Reference: Wu and He, Group Normalization, 2018.
+    """
+
+    groups: int = 32
+    axis: int = -1
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+    beta_initializer: Initializer = "zeros"
+    gamma_initializer: Initializer = "ones"
+    beta_regularizer: Regularizer = None
+    gamma_regularizer: Regularizer = None
+    beta_constraint: Constraint = None
+    gamma_constraint: Constraint = None
+
+    passes_mask: ClassVar[bool] = True
+    casts_inputs: ClassVar[str] = "all"
+    casts_params: ClassVar[bool] = False
+
+    def check(self) -> None:
+        """Some groups."""
+        if self.groups != -1:
+            check_count(self, "groups")
+
+    def check_shape(self, shape: Shape) -> None:
+        """Groups that divide the channels."""
+        check_rank(self, shape, *range(2, 16))
+        channels = known(shape, normal_axis(self, self.axis, len(shape)), "channels")
+        if self.groups != -1 and channels % self.groups:
+            divisors = ", ".join(str(n) for n in range(1, channels + 1) if channels % n == 0)
+            raise ShapeError(f"{self!r} does not divide {channels} channels; choose groups from {divisors}")
+
+    def weights(self, shape: Shape) -> dict:
+        """One number of each kind for a channel."""
+        return _affine(self, (known(shape, self.axis, "channels"),))
+
+    def call(self, params: Any, x: Any) -> Any:
+        """Normalize by the groups' moments."""
+        return ops.group_normalize(x, self.groups, self.axis, params.get("gamma"), params.get("beta"), self.epsilon)
+
+
+@layerclass
+class RMSNormalization(Layer):
+    """y = scale x / sqrt(mean(x^2) + epsilon).
+
+    Arguments:
+        axis: the axis, or axes, that the mean is taken over.
+        epsilon: added to the mean; 1e-6, unlike the other normalizations' 1e-3.
+
+    Shapes: unchanged.
+    Weights: scale, with the sizes of the axes.
+    Mask: passed on.
+
+    Reference: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
+    """
+
+    axis: int | tuple[int, ...] = -1
+    epsilon: float = 1e-6
+
+    passes_mask: ClassVar[bool] = True
+    casts_inputs: ClassVar[str] = "all"
+    casts_params: ClassVar[bool] = False
+
+    def check(self) -> None:
+        """An axis or several."""
+        check_axes(self)
+
+    def weights(self, shape: Shape) -> dict:
+        """One number for each cell along the axes."""
+        check_rank(self, shape, *range(1, 16))
+        sizes = tuple(known(shape, axis) for axis in normal_axes(self, len(shape)))
+        return {"scale": Param(sizes, "ones", decay=False)}
+
+    def call(self, params: Any, x: Any) -> Any:
+        """Divide by x's own root mean square."""
+        axes = normal_axes(self, x.ndim)
+        across = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
+        return ops.rms_normalize(x, params["scale"].reshape(across), axes, self.epsilon)
+
+
+@layerclass
+class UnitNormalization(Layer):
+    """y = x / norm(x), the Euclidean norm; a vector of zeros stays as it is, with gradient 0.
+
+    Arguments:
+        axis: the axis, or axes, of the vectors.
+
+    Shapes: unchanged.
+    Mask: passed on.
+    """
+
+    axis: int | tuple[int, ...] = -1
+
+    passes_mask: ClassVar[bool] = True
+    casts_inputs: ClassVar[str] = "all"
+
+    def check(self) -> None:
+        """An axis or several."""
+        check_axes(self)
+
+    def check_shape(self, shape: Shape) -> None:
+        """Axes that the input has."""
+        check_rank(self, shape, *range(1, 16))
+        normal_axes(self, len(shape))
+
+    def call(self, params: Any, x: Any) -> Any:
+        """Divide by the norm."""
+        return ops.l2_normalize(x, normal_axes(self, x.ndim))
 
 
 def _affine(layer: Any, size: tuple[int, ...]) -> dict[str, Param]:
     """The gamma and beta that a layer asks for."""
-
-    def param(name: str) -> Param:
-        options = (getattr(layer, f"{name}_{part}") for part in ("initializer", "regularizer", "constraint"))
-        return Param(size, *options, decay=False)
-
-    return {name: param(name) for name, wanted in (("gamma", layer.scale), ("beta", layer.center)) if wanted}
+    wanted = (("gamma", layer.scale), ("beta", layer.center))
+    return {name: option_param(layer, name, size, decay=False) for name, want in wanted if want}
 
 
 def _follow(old: Any, new: Any, momentum: float, seen: Any) -> Any:

@@ -1,14 +1,15 @@
 """Reshaping: the same numbers in another shape."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from fnlayers import ops
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
-from fnlayers.core.shapes import known
-from fnlayers.layers.bases import FORMATS, channel_axis, check_choice, check_rank
+from fnlayers.core.shapes import known, per_axis
+from fnlayers.layers.bases import FORMATS, channel_axis, check_choice, check_count, check_rank, layout_of, space_of
 
 
 @layerclass
@@ -77,3 +78,250 @@ class Reshape(Layer):
     def call(self, params: Any, x: Any) -> Any:
         """One reshape."""
         return x.reshape(x.shape[0], *self.target_shape)
+
+
+@layerclass
+class Permute(Layer):
+    """The axes in another order.
+
+    Arguments:
+        dims: the old place, counted from 1, of each new axis; the batch axis stays.
+
+    Shapes: (batch, a1, ..., an) -> (batch, a[dims[0]], ..., a[dims[n-1]]).
+    Mask: refused.
+    """
+
+    dims: tuple[int, ...]
+
+    def check(self) -> None:
+        """A permutation of 1 to n."""
+        if not isinstance(self.dims, tuple) or sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ConfigError(f"Permute: dims={self.dims!r} is wrong; give the numbers 1 to n in a new order")
+
+    def check_shape(self, shape: Shape) -> None:
+        """An axis for each number."""
+        check_rank(self, shape, len(self.dims) + 1)
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One transpose."""
+        return jnp.transpose(x, (0, *self.dims))
+
+
+@layerclass
+class RepeatVector(Layer):
+    """The same vector n times.
+
+    Arguments:
+        n: how many times.
+
+    Shapes: (batch, features) -> (batch, n, features).
+    Mask: refused.
+    """
+
+    n: int
+
+    def check(self) -> None:
+        """A count."""
+        check_count(self, "n")
+
+    def check_shape(self, shape: Shape) -> None:
+        """Vectors."""
+        check_rank(self, shape, 2, layout="(batch, features)")
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One broadcast."""
+        return jnp.repeat(x[:, None], self.n, axis=1)
+
+
+@layerclass
+class ZeroPad(Layer):
+    """Zeros around the space axes. Base of ZeroPadding1D to 3D.
+
+    Arguments:
+        padding: how many cells: one number for all sides, one for each axis, or a pair (before, after) for each.
+        data_format: "channels_last" (the default) or "channels_first".
+
+    Shapes: space -> space + before + after.
+    Mask: refused.
+    """
+
+    padding: int | tuple
+    data_format: str | None = None
+
+    rank: ClassVar[int]
+
+    def check(self) -> None:
+        """Pairs of counts, and a known format."""
+        pairs_of(self, self.padding, "padding")
+        check_choice(self, "data_format", FORMATS)
+
+    def check_shape(self, shape: Shape) -> None:
+        """The right number of axes."""
+        check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One pad."""
+        return ops.zero_pad(x, pairs_of(self, self.padding, "padding"), self.data_format or "channels_last")
+
+
+@layerclass
+class ZeroPadding1D(ZeroPad):
+    """Zeros before and after the steps. See `ZeroPad`."""
+
+    padding: int | tuple = 1
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class ZeroPadding2D(ZeroPad):
+    """Zeros around rows and columns. See `ZeroPad`."""
+
+    padding: int | tuple = (1, 1)
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class ZeroPadding3D(ZeroPad):
+    """Zeros around planes, rows and columns. See `ZeroPad`."""
+
+    padding: int | tuple = ((1, 1), (1, 1), (1, 1))
+
+    rank: ClassVar[int] = 3
+
+
+@layerclass
+class Crop(Layer):
+    """The space axes with cells cut off at their ends. Base of Cropping1D to 3D.
+
+    Arguments:
+        cropping: how many cells: one number for all sides, one for each axis, or a pair (before, after) for each.
+        data_format: "channels_last" (the default) or "channels_first".
+
+    Shapes: space -> space - before - after, at least 1.
+    Mask: refused.
+    """
+
+    cropping: int | tuple
+    data_format: str | None = None
+
+    rank: ClassVar[int]
+
+    def check(self) -> None:
+        """Pairs of counts, and a known format."""
+        pairs_of(self, self.cropping, "cropping")
+        check_choice(self, "data_format", FORMATS)
+
+    def check_shape(self, shape: Shape) -> None:
+        """Something left."""
+        check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
+        for size, cut in zip(space_of(self, shape), pairs_of(self, self.cropping, "cropping"), strict=True):
+            if size is not None and size <= sum(cut):
+                raise ShapeError(f"{self!r} cuts {sum(cut)} of {size} cells, which leaves nothing; cut fewer")
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One slice."""
+        return ops.crop(x, pairs_of(self, self.cropping, "cropping"), self.data_format or "channels_last")
+
+
+@layerclass
+class Cropping1D(Crop):
+    """Steps cut off at both ends. See `Crop`."""
+
+    cropping: int | tuple = (1, 1)
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class Cropping2D(Crop):
+    """Rows and columns cut off. See `Crop`."""
+
+    cropping: int | tuple = ((0, 0), (0, 0))
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class Cropping3D(Crop):
+    """Planes, rows and columns cut off. See `Crop`."""
+
+    cropping: int | tuple = ((1, 1), (1, 1), (1, 1))
+
+    rank: ClassVar[int] = 3
+
+
+@layerclass
+class UpSample(Layer):
+    """Each space axis made `size` times as long. Base of UpSampling1D to 3D.
+
+    Arguments:
+        size: how many times, one number for all axes or one for each.
+        data_format: "channels_last" (the default) or "channels_first".
+
+    Shapes: space -> space * size.
+    Mask: refused.
+    """
+
+    size: int | tuple[int, ...] = 2
+    data_format: str | None = None
+
+    rank: ClassVar[int]
+    interpolation = "nearest"  # a field of UpSampling2D
+
+    def check(self) -> None:
+        """Whole factors, and a known format."""
+        per_axis(self.size, self.rank, f"{type(self).__name__}: size")
+        check_choice(self, "data_format", FORMATS)
+        check_choice(self, "interpolation", ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"))
+
+    def check_shape(self, shape: Shape) -> None:
+        """The right number of axes."""
+        check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One repetition, or resampling."""
+        return ops.upsample(x, per_axis(self.size, self.rank), self.interpolation, self.data_format or "channels_last")
+
+
+@layerclass
+class UpSampling1D(UpSample):
+    """Steps repeated. See `UpSample`."""
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class UpSampling2D(UpSample):
+    """Rows and columns repeated or resampled. See `UpSample`.
+
+    Arguments:
+        interpolation: "nearest" (repeats cells), "bilinear", "bicubic", "lanczos3" or "lanczos5".
+    """
+
+    interpolation: str = "nearest"
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class UpSampling3D(UpSample):
+    """Planes, rows and columns repeated. See `UpSample`."""
+
+    rank: ClassVar[int] = 3
+
+
+def pairs_of(layer: Any, value: Any, name: str) -> tuple[tuple[int, int], ...]:
+    """The cells (before, after) on each axis: (1, 2) -> ((1, 1), (2, 2)), but in 1-D (1, 2) is itself a pair."""
+    rank = layer.rank
+    pair = isinstance(value, tuple) and len(value) == 2 and rank == 1 and all(isinstance(n, int) for n in value)
+    sides = (value,) if pair else value if isinstance(value, tuple) else (value,) * rank
+    pairs = tuple((side, side) if isinstance(side, int) else side for side in sides)
+    good = len(pairs) == rank and all(isinstance(p, tuple) and len(p) == 2 for p in pairs)
+    if not good or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for p in pairs for n in p):
+        raise ConfigError(
+            f"{type(layer).__name__}: {name}={value!r} is wrong; give a whole number, or (before, after) for "
+            f"each of the {rank} axes"
+        )
+    return pairs

@@ -41,8 +41,8 @@ def results():
 @pytest.mark.parametrize("index", range(len(CASES)), ids=lambda index: str(CASES[index]))
 def test_values_and_gradients_are_keras(index):
     case, (y, gradient) = CASES[index], results()[index]
-    # The tanh form adds 1 to a tanh near -1, so that its last bit depends on how XLA fuses it.
-    tolerance = 1e-6 if case.arguments == {"approximate": True} else 1e-7
+    # The tanh form adds 1 to a tanh near -1: jax.nn.gelu itself differs by that much with and without jit.
+    tolerance = 3e-6 if case.arguments == {"approximate": True} else 1e-7
     np.testing.assert_allclose(y, case.value, rtol=1e-6, atol=tolerance)
     np.testing.assert_allclose(gradient, case.gradient, rtol=1e-6, atol=tolerance)
 
