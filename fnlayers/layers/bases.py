@@ -140,9 +140,9 @@ def check_fits(layer: Any, shape: Shape, window: tuple[int, ...], dilation: tupl
             )
 
 
-def check_window(layer: Any) -> None:
-    """Raise ConfigError unless kernel_size, strides and dilation_rate fit the number of axes and each other."""
+def check_window(layer: Any, both: bool = False) -> None:
+    """Raise ConfigError unless kernel_size, strides and dilation_rate fit: not both above 1, except with `both`."""
     window = {name: per_axis(getattr(layer, name), layer.rank, f"{type(layer).__name__}: {name}")
               for name in ("kernel_size", "strides", "dilation_rate")}  # fmt: skip
-    if max(window["strides"]) > 1 and max(window["dilation_rate"]) > 1:
+    if not both and max(window["strides"]) > 1 and max(window["dilation_rate"]) > 1:
         raise ConfigError(f"{layer!r}: strides and dilation_rate cannot both be above 1; use one of them")

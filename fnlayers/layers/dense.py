@@ -1,15 +1,25 @@
 """Layers that multiply by a matrix."""
 
+import re
 from typing import Any, ClassVar
 
 from fnlayers import ops
+from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import activate, add_bias, check_activation, check_count, kernel_and_bias
+from fnlayers.layers.bases import (
+    activate,
+    add_bias,
+    check_activation,
+    check_count,
+    check_rank,
+    kernel_and_bias,
+    option_param,
+)
 
 
 @layerclass
@@ -63,3 +73,109 @@ class Dense(Layer):
     def call(self, params: Any, x: Any) -> Any:
         """One product over the last axis."""
         return activate(self.activation, add_bias(params, ops.dot(x, params["kernel"])))
+
+
+@layerclass
+class EinsumDense(Layer):
+    """y = activation(einsum(equation, x, kernel) + bias).
+
+    Arguments:
+        equation: an einsum of two operands, "ab,bc->ac", where "..." may stand at the left or right end of x and y for
+            axes that are left alone: "...x,xy->...y".
+        output_shape: the sizes of y without its batch axis and without the axes behind "..."; None: x's size.
+        activation: a name, a function, or None.
+        bias_axes: the letters of y that the bias has an axis for; None: no bias.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint:
+            as in Dense.
+
+    Shapes: as the equation says.
+    Weights: kernel, with the sizes of its letters; bias, from its first letter on, 1 where it has no axis.
+    Mask: refused; the equation may mix steps.
+
+    Example:
+        >>> EinsumDense("abc,cd->abd", output_shape=(None, 8), bias_axes="d").out_shape((None, 5, 3))
+        (None, 5, 8)
+    """
+
+    equation: str
+    output_shape: int | tuple[int | None, ...]
+    activation: Activation = None
+    bias_axes: str | None = None
+    kernel_initializer: Initializer = "glorot_uniform"
+    bias_initializer: Initializer = "zeros"
+    kernel_regularizer: Regularizer = None
+    bias_regularizer: Regularizer = None
+    kernel_constraint: Constraint = None
+    bias_constraint: Constraint = None
+
+    casts_inputs: ClassVar[str] = "all"
+
+    def check(self) -> None:
+        """An equation that can be read."""
+        inputs, kernel, outputs = einsum_terms(self)
+        check_activation(self, "activation")
+        for letter in outputs.replace(".", ""):
+            if letter not in inputs + kernel:
+                raise ConfigError(f"{self!r}: {letter!r} of the output is in neither operand")
+        for letter in kernel:
+            if letter not in inputs + outputs:
+                raise ConfigError(f"{self!r}: {letter!r} of the kernel is in neither the input nor the output")
+        for letter in self.bias_axes or "":
+            if letter not in outputs:
+                raise ConfigError(f"{self!r}: {letter!r} of bias_axes is not in the output {outputs!r}")
+
+    def weights(self, shape: Shape) -> dict:
+        """A size for each letter, from x and from output_shape."""
+        inputs, kernel, outputs = einsum_terms(self)
+        check_rank(self, shape, *range(len(inputs.replace("...", "")), 16))
+        sizes = self._sizes(shape)
+        for letter in kernel:
+            if sizes[letter] is None:
+                raise ShapeError(f"{self!r}: the size of {letter!r} must be known; give it in output_shape")
+        found = {"kernel": option_param(self, "kernel", tuple(sizes[letter] for letter in kernel))}
+        if self.bias_axes is None:
+            return found
+        after = outputs.replace(".", "")
+        after = after[min(after.index(letter) for letter in self.bias_axes) :]
+        trailing = (1,) * self._elided(len(shape)) if outputs.endswith("...") else ()
+        bias = tuple(sizes[letter] if letter in self.bias_axes else 1 for letter in after)
+        return found | {"bias": option_param(self, "bias", (*bias, *trailing), decay=False)}
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One einsum."""
+        y = ops.einsum(self.equation, x, params["kernel"])
+        return activate(self.activation, y + params["bias"] if "bias" in params else y)
+
+    def _elided(self, rank: int) -> int:
+        return rank - len(einsum_terms(self)[0].replace(".", ""))
+
+    def _sizes(self, shape: Shape) -> dict[str, int | None]:
+        """The size of each letter: x's, and for letters that x lacks the output's."""
+        inputs, _, outputs = einsum_terms(self)
+        elided = self._elided(len(shape))
+        given = self.output_shape if isinstance(self.output_shape, tuple) else (self.output_shape,)
+        letters = inputs.replace(".", "")
+        own = shape[elided:] if inputs.startswith(".") else shape[: len(letters)]
+        sizes = dict(zip(letters, own, strict=True))
+        # output_shape speaks of y without its first axis, which is behind "..." where that stands at the left
+        named = outputs.replace(".", "")[0 if outputs.startswith(".") and elided else 1 :]
+        if len(named) != len(given):
+            raise ShapeError(f"{self!r}: output_shape needs a size for each letter of {named!r}, got {len(given)}")
+        for letter, size in zip(named, given, strict=True):
+            if size is not None and sizes.setdefault(letter, size) not in (None, size):
+                raise ShapeError(
+                    f"{self!r}: {letter!r} is {size} in output_shape and {sizes[letter]} in the input {shape}"
+                )
+        return {letter: sizes.get(letter) for letter in inputs + outputs if letter != "."}
+
+
+def einsum_terms(layer: Any) -> tuple[str, str, str]:
+    """The letters of x, kernel and y, with "..." left in; ConfigError where the equation has another form."""
+    side = r"(\.{3})?([a-zA-Z]+)(\.{3})?"
+    match = re.fullmatch(rf"{side},([a-zA-Z]+)->{side}", layer.equation.replace(" ", ""))
+    if match is None or match[1] != match[5] or match[3] != match[7] or (match[1] and match[3]):
+        raise ConfigError(
+            f"EinsumDense: equation={layer.equation!r} is wrong; write one like 'ab,bc->ac', '...x,xy->...y' or "
+            "'ab...,bc->ac...'"
+        )
+    return (match[1] or "") + match[2] + (match[3] or ""), match[4], (match[5] or "") + match[6] + (match[7] or "")

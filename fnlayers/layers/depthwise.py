@@ -163,7 +163,6 @@ class SeparableConv1D(SeparableConv):
     """Separable convolution over time. See `SeparableConv`."""
 
     rank: ClassVar[int] = 1
-    paddings: ClassVar[tuple[str, ...]] = ("valid", "same", "causal")
 
 
 @layerclass
@@ -175,10 +174,10 @@ class SeparableConv2D(SeparableConv):
 
 def _check_options(layer: Any) -> None:
     check_count(layer, "depth_multiplier")
-    check_choice(layer, "padding", getattr(layer, "paddings", ("valid", "same")))
+    check_choice(layer, "padding", ("valid", "same"))
     check_choice(layer, "data_format", FORMATS)
     check_activation(layer, "activation")
-    check_window(layer)
+    check_window(layer, both=True)  # Keras: these take strides and dilation together, as Conv does not
 
 
 def _check_input(layer: Any, shape: Shape) -> None:

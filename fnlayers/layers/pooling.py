@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.layer import Layer, Shape, layerclass
-from fnlayers.core.shapes import per_axis
+from fnlayers.core.shapes import known, per_axis
 from fnlayers.layers.bases import FORMATS, check_choice, check_fits, check_rank, layout_of
 
 
@@ -204,5 +204,100 @@ class GlobalAveragePooling2D(GlobalAveragePool):
 @layerclass
 class GlobalAveragePooling3D(GlobalAveragePool):
     """The mean over planes, rows and columns. See `GlobalPool`."""
+
+    rank: ClassVar[int] = 3
+
+
+@layerclass
+class AdaptivePool(Layer):
+    """Each channel's map reduced to a map of a given size, whatever the input's: windows that cover it evenly.
+
+    Arguments:
+        output_size: the size of the output, one number for all space axes or one for each.
+        data_format: "channels_last" (the default) or "channels_first".
+
+    Shapes: (batch, *space, channels) -> (batch, *output_size, channels), or channels first; output cell i covers the
+        input from floor(i space / size) to ceil((i + 1) space / size). The space axes must be known.
+    Mask: refused; windows mix steps.
+    """
+
+    output_size: int | tuple[int, ...]
+    data_format: str | None = None
+
+    rank: ClassVar[int]
+
+    def check(self) -> None:
+        """Positive sizes, a known format."""
+        per_axis(self.output_size, self.rank, f"{type(self).__name__}: output_size")
+        check_choice(self, "data_format", FORMATS)
+
+    def check_shape(self, shape: Shape) -> None:
+        """The right number of axes, known where windows depend on them."""
+        check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
+        first = 2 if self.data_format == "channels_first" else 1
+        for axis in range(first, first + self.rank):
+            known(shape, axis, "space")
+
+    def options(self) -> tuple[tuple[int, ...], str]:
+        """Size and format as `ops` takes them."""
+        return per_axis(self.output_size, self.rank), self.data_format or "channels_last"
+
+
+@layerclass
+class AdaptiveMaxPool(AdaptivePool):
+    """The maximum of each window. See `AdaptivePool`."""
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One reduction."""
+        return ops.adaptive_max_pool(x, *self.options())
+
+
+@layerclass
+class AdaptiveAveragePool(AdaptivePool):
+    """The mean of each window, summed in float32. See `AdaptivePool`."""
+
+    def call(self, params: Any, x: Any) -> Any:
+        """One reduction."""
+        return ops.adaptive_average_pool(x, *self.options())
+
+
+@layerclass
+class AdaptiveMaxPooling1D(AdaptiveMaxPool):
+    """The maximum of even windows of steps. See `AdaptivePool`."""
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class AdaptiveMaxPooling2D(AdaptiveMaxPool):
+    """The maximum of even windows of rows and columns. See `AdaptivePool`."""
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class AdaptiveMaxPooling3D(AdaptiveMaxPool):
+    """The maximum of even windows of planes, rows and columns. See `AdaptivePool`."""
+
+    rank: ClassVar[int] = 3
+
+
+@layerclass
+class AdaptiveAveragePooling1D(AdaptiveAveragePool):
+    """The mean of even windows of steps. See `AdaptivePool`."""
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class AdaptiveAveragePooling2D(AdaptiveAveragePool):
+    """The mean of even windows of rows and columns. See `AdaptivePool`."""
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class AdaptiveAveragePooling3D(AdaptiveAveragePool):
+    """The mean of even windows of planes, rows and columns. See `AdaptivePool`."""
 
     rank: ClassVar[int] = 3

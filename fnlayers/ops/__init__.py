@@ -4,7 +4,7 @@ Users write `ops.conv(...)`. Each file holds one family, and each operation is o
 """
 
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
-from fnlayers.ops.dense import add_bias, dot
+from fnlayers.ops.dense import add_bias, dot, einsum
 from fnlayers.ops.moments import group_normalize, l2_normalize, mask_count, moments, normalize, rms_normalize
 from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from fnlayers.ops.recurrent import gru_step, lstm_step, simple_rnn_step
@@ -34,6 +34,7 @@ __all__ = [
     "depthwise_conv",
     "dot",
     "dropout",
+    "einsum",
     "gaussian_dropout",
     "gaussian_noise",
     "global_average_pool",
