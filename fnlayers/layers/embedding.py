@@ -4,8 +4,11 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from fnlayers import ops
 from fnlayers.core.context import Context, Out
+from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.spec import Param
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
@@ -56,8 +59,81 @@ class Embedding(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One gather."""
         x = jnp.asarray(x)
-        ids = x if jnp.issubdtype(x.dtype, jnp.integer) else x.astype("int32")  # Keras: floats are cut off
-        if jnp.issubdtype(ids.dtype, jnp.signedinteger):
-            ids = jnp.where(ids < 0, self.input_dim, ids)  # else -1 would mean the last row
-        y = jnp.take(params["embeddings"], ids, axis=0, mode="fill", fill_value=jnp.nan)
+        y = look_up(params["embeddings"], x)
         return Out(y, mask=x != 0 if self.mask_zero else None)
+
+
+@layerclass
+class ReversibleEmbedding(Layer):
+    """An Embedding, y = embeddings[x], that also goes the other way: logits = x @ embeddings.T, for a tied output.
+
+    Integers are embedded; floating inputs, or any with `reverse` set, are taken back to logits over the vocabulary. So
+    one object, called at both ends of a model, shares its table.
+
+    Arguments:
+        input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero: as in
+            Embedding.
+        tie_weights: whether the way back uses the same table; else it has a matrix of its own.
+        reverse_dtype: the dtype of the product on the way back; None: the layer's.
+        logit_soft_cap: bounds logits softly: cap tanh(logits / cap); None: no bound.
+
+    Shapes: integers (batch, ...) -> (batch, ..., output_dim), floats (batch, ..., output_dim) -> (batch, ...,
+        input_dim).
+    Weights: embeddings (input_dim, output_dim), and reverse_embeddings (output_dim, input_dim) if not tied.
+    Mask: made on the way there with mask_zero, else ended; passed on on the way back.
+
+    Reference: Press and Wolf, Using the Output Embedding to Improve Language Models, 2017.
+    """
+
+    input_dim: int
+    output_dim: int
+    tie_weights: bool = True
+    embeddings_initializer: Initializer = "uniform"
+    embeddings_regularizer: Regularizer = None
+    embeddings_constraint: Constraint = None
+    mask_zero: bool = False
+    reverse_dtype: str | None = None
+    logit_soft_cap: float | None = None
+
+    def check(self) -> None:
+        """Positive sizes, a positive cap."""
+        check_count(self, "input_dim")
+        check_count(self, "output_dim")
+        if self.logit_soft_cap is not None and not self.logit_soft_cap > 0:
+            raise ConfigError(
+                f"ReversibleEmbedding: logit_soft_cap={self.logit_soft_cap!r} is wrong; give a positive number"
+            )
+
+    @property
+    def in_dtype(self) -> str:
+        """Integers; a floating Symbol or array goes the other way."""
+        return "int32"
+
+    def weights(self, shape: Shape) -> dict:
+        """The table, and the way back where it is not tied."""
+        table = option_param(self, "embeddings", (self.input_dim, self.output_dim), ("vocab", "out"))
+        if self.tie_weights:
+            return {"embeddings": table}
+        back = Param((self.output_dim, self.input_dim), self.embeddings_initializer, axes=("out", "vocab"))
+        return {"embeddings": table, "reverse_embeddings": back}
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """One gather, or one product."""
+        x = jnp.asarray(x)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            return Out(look_up(params["embeddings"], x), mask=x != 0 if self.mask_zero else None)
+        kernel = params["embeddings"].T if self.tie_weights else params["reverse_embeddings"]
+        if self.reverse_dtype is not None:
+            x, kernel = x.astype(self.reverse_dtype), kernel.astype(self.reverse_dtype)
+        logits = ops.dot(x, kernel)
+        if self.logit_soft_cap is not None:
+            logits = jnp.tanh(logits / self.logit_soft_cap) * self.logit_soft_cap
+        return Out(logits, mask=ctx.mask)
+
+
+def look_up(table: Any, x: Any) -> Any:
+    """The table's rows; NaN, without a gradient, for integers that it has no row for."""
+    ids = x if jnp.issubdtype(x.dtype, jnp.integer) else x.astype("int32")  # Keras: floats are cut off
+    if jnp.issubdtype(ids.dtype, jnp.signedinteger):
+        ids = jnp.where(ids < 0, table.shape[0], ids)  # else -1 would mean the last row
+    return jnp.take(table, ids, axis=0, mode="fill", fill_value=jnp.nan)

@@ -1,17 +1,20 @@
 """Normalization: activations brought to mean 0 and variance 1, by the batch or by the example, in float32."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
-from fnlayers.core.errors import ShapeError
+from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param, State
 from fnlayers.functions.constraints import Constraint
-from fnlayers.functions.initializers import Initializer
+from fnlayers.functions.initializers import Initializer, initializer
 from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.bases import (
     check_axes,
@@ -38,13 +41,19 @@ class BatchNormalization(Layer):
         center, scale: whether there is a beta, a gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: where they start.
         beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: of the weights.
+        renorm: whether to correct the batch's statistics toward slower moving ones, so that training sees what
+            inference will; for small batches.
+        renorm_clipping: bounds of that correction, a dict with any of rmin, rmax, dmax.
+        renorm_momentum: how much of those moving statistics stays in each step.
+        synchronized: the name of a mapped axis (of shard_map, pmap or vmap) over which the batch is split and the
+            statistics are averaged; True is "batch". Not needed under jit, where a sharded batch is one batch.
 
     Shapes: unchanged.
     Weights: gamma, beta (channels,).
-    State: moving_mean, moving_variance (channels,).
+    State: moving_mean, moving_variance (channels,); with renorm also moving_stddev, renorm_mean, renorm_stddev.
     Mask: used and passed on: masked steps count in no mean. A batch that is masked whole leaves the state as it was.
 
-    Reference: Ioffe and Szegedy, Batch Normalization, 2015.
+    Reference: Ioffe and Szegedy, Batch Normalization, 2015. Ioffe, Batch Renormalization, 2017.
     """
 
     axis: int = -1
@@ -61,38 +70,87 @@ class BatchNormalization(Layer):
     beta_constraint: Constraint = None
     gamma_constraint: Constraint = None
 
+    renorm: bool = False
+    renorm_clipping: Mapping[str, float] | None = None
+    renorm_momentum: float = 0.99
+    synchronized: bool | str = False
+
     passes_mask: ClassVar[bool] = True
     casts_inputs: ClassVar[str] = "all"
     casts_params: ClassVar[bool] = False
 
     def check(self) -> None:
-        """A momentum between 0 and 1."""
+        """Momenta between 0 and 1, bounds in order."""
         check_share(self, "momentum")
+        check_share(self, "renorm_momentum")
+        bounds = self.renorm_clipping or {}
+        if set(bounds) - {"rmin", "rmax", "dmax"}:
+            raise ConfigError(f"BatchNormalization: renorm_clipping={bounds!r} is wrong; its keys are rmin, rmax, dmax")
+        if bounds.get("rmin", -jnp.inf) > bounds.get("rmax", jnp.inf) or bounds.get("dmax", 0) < 0:
+            raise ConfigError(f"BatchNormalization: renorm_clipping={bounds!r} is wrong; rmin <= rmax, and dmax >= 0")
 
     def weights(self, shape: Shape) -> dict:
         """One number of each kind for a channel."""
         check_rank(self, shape, *range(2, 16))
         size = (known(shape, normal_axis(self, self.axis, len(shape)), "channels"),)
-        return _affine(self, size) | {
+        moving = {
             "moving_mean": State(size, self.moving_mean_initializer),
             "moving_variance": State(size, self.moving_variance_initializer),
         }
+        if self.renorm:
+            deviation = Root(self.moving_variance_initializer)
+            moving["moving_stddev"] = State(size, deviation)
+            moving["renorm_mean"] = State(size, self.moving_mean_initializer)
+            moving["renorm_stddev"] = State(size, deviation)
+        return _affine(self, size) | moving
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Normalize by the batch's statistics or by the moving ones."""
         axis = normal_axis(self, self.axis, x.ndim)
         mean, variance, state = ctx.read(self, "moving_mean"), ctx.read(self, "moving_variance"), ctx.state
+        gamma, beta = params.get("gamma"), params.get("beta")
         if ctx.train and not ctx.frozen:
             axes = tuple(a for a in range(x.ndim) if a != axis)
-            mean, variance = ops.moments(x, axes, ctx.mask)
-            batch = {"moving_mean": mean, "moving_variance": variance}
-            seen = True if ctx.mask is None else jnp.any(ctx.mask)
-            state = {name: _follow(ctx.state[name], batch[name], self.momentum, seen) for name in ctx.state}
+            mean, variance, seen = _batch_moments(x, axes, ctx.mask, self.synchronized)
+            if self.renorm:
+                gamma, beta = self._renormed(mean, variance, ctx.state, gamma, beta)
+            moved = self._moved(mean, variance, ctx.state)
+            state = {name: jnp.where(seen, moved[name], old).astype(old.dtype) for name, old in ctx.state.items()}
         across = [1] * x.ndim
         across[axis] = -1
-        gamma, beta = (params[name].reshape(across) if name in params else None for name in ("gamma", "beta"))
+        gamma, beta = (v if v is None else v.reshape(across) for v in (gamma, beta))
         y = ops.normalize(x, mean.reshape(across), variance.reshape(across), gamma, beta, self.epsilon)
         return Out(y, state, ctx.mask)
+
+    def _moved(self, mean: Any, variance: Any, state: Any) -> dict:
+        """The moving statistics one step on."""
+
+        def follow(name: str, new: Any, momentum: float) -> Any:
+            return state[name] * momentum + new * (1 - momentum)
+
+        moved = {"moving_mean": follow("moving_mean", mean, self.momentum)}
+        if not self.renorm:
+            return moved | {"moving_variance": follow("moving_variance", variance, self.momentum)}
+        deviation = jnp.sqrt(variance + self.epsilon)
+        smooth = follow("moving_stddev", deviation, self.momentum)
+        return moved | {
+            "moving_variance": jnp.maximum(jnp.square(smooth) - self.epsilon, 0),
+            "moving_stddev": smooth,
+            "renorm_mean": follow("renorm_mean", mean, self.renorm_momentum),
+            "renorm_stddev": follow("renorm_stddev", deviation, self.renorm_momentum),
+        }
+
+    def _renormed(self, mean: Any, variance: Any, state: Any, gamma: Any, beta: Any) -> tuple[Any, Any]:
+        """Gamma and beta with the correction (x r + d) folded into them; no gradient flows through r and d."""
+        bounds = self.renorm_clipping or {}
+        scale = jnp.maximum(state["renorm_stddev"], self.epsilon**0.5)
+        r = jnp.clip(jnp.sqrt(variance + self.epsilon) / scale, bounds.get("rmin"), bounds.get("rmax"))
+        d = (mean - state["renorm_mean"]) / scale
+        if "dmax" in bounds:
+            d = jnp.clip(d, -bounds["dmax"], bounds["dmax"])
+        r, d = jax.lax.stop_gradient(r), jax.lax.stop_gradient(d)
+        gamma, shift = (r, d) if gamma is None else (r * gamma, d * gamma)
+        return gamma, shift if beta is None else shift + beta
 
 
 @layerclass
@@ -278,7 +336,26 @@ def _affine(layer: Any, size: tuple[int, ...]) -> dict[str, Param]:
     return {name: option_param(layer, name, size, decay=False) for name, want in wanted if want}
 
 
-def _follow(old: Any, new: Any, momentum: float, seen: Any) -> Any:
-    """The moving average one step on; unchanged where nothing was seen."""
-    moved = old * momentum + new.astype(old.dtype) * (1 - momentum)
-    return moved if seen is True else jnp.where(seen, moved, old)
+def _batch_moments(x: Any, axes: tuple[int, ...], mask: Any, mapped: bool | str) -> tuple[Any, Any, Any]:
+    """Mean, variance and whether anything was seen, over the whole batch where it is split over a mapped axis."""
+    mean, variance = ops.moments(x, axes, mask)
+    seen = True if mask is None else jnp.any(mask)
+    if not mapped:
+        return mean, variance, seen
+    name = "batch" if mapped is True else mapped
+    weight = 1.0 if mask is None else ops.mask_count(x, axes, mask)
+    share = weight / jnp.maximum(jax.lax.psum(weight, name), 1e-7)
+    whole = jax.lax.psum(share * mean, name)
+    variance = jax.lax.psum(share * (variance + jnp.square(mean - whole)), name)
+    return whole, variance, seen if mask is None else jax.lax.pmax(seen, name)
+
+
+@dataclass(frozen=True)
+class Root:
+    """The square root of what another initializer makes: a deviation's start from a variance's."""
+
+    variance: Initializer
+
+    def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Make it, then take the root."""
+        return jnp.sqrt(initializer(self.variance)(key, shape, dtype))

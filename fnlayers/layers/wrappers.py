@@ -3,10 +3,13 @@
 import math
 from typing import Any, ClassVar
 
+from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, layerclass
-from fnlayers.layers.bases import check_rank
+from fnlayers.core.spec import State
+from fnlayers.functions.initializers import TruncatedNormal
+from fnlayers.layers.bases import check_count, check_rank
 
 
 @layerclass
@@ -57,3 +60,66 @@ class TimeDistributed(Layer):
         out = self.layer._run(params.get("layer", {}), x.reshape(batch * time, *x.shape[2:]), share)
         y = out.y.reshape(batch, time, *out.y.shape[1:])
         return Out(y, {"layer": out.state} if out.state else {}, ctx.mask, out.losses)
+
+
+@layerclass
+class SpectralNormalization(Layer):
+    """A layer whose kernel is divided by its largest singular value, found by power iteration.
+
+    The kernel in params stays as it is; it is divided in training and in inference alike. (Keras on JAX overwrites the
+    kernel in training, and only there.) The gradient flows through the division.
+
+    Arguments:
+        layer: a layer with a weight named kernel or embeddings.
+        power_iterations: steps of the iteration in each training pass.
+
+    Shapes: the layer's.
+    Weights: `layer`: those of the layer. State: vector_u (1, outputs), the singular vector; and the layer's, if any.
+    Mask: the layer's.
+
+    Reference: Miyato, Kataoka, Koyama, Yoshida, Spectral Normalization for Generative Adversarial Networks, 2018.
+    """
+
+    layer: Layer
+    power_iterations: int = 1
+
+    casts_inputs: ClassVar[str] = "none"
+    casts_params: ClassVar[bool] = False
+
+    def check(self) -> None:
+        """A layer, and some iterations."""
+        if not isinstance(self.layer, Layer):
+            raise ConfigError(f"SpectralNormalization takes a layer, got {self.layer!r}")
+        check_count(self, "power_iterations")
+
+    @property
+    def in_dtype(self) -> Any:
+        """The layer's."""
+        return self.layer.in_dtype
+
+    def weights(self, shape: Shape) -> dict:
+        """The singular vector on the side of the outputs."""
+        kernel = self.layer.specs(shape)[self._kernel_name(self.layer.specs(shape))]
+        return {"vector_u": State((1, kernel.shape[-1]), TruncatedNormal(stddev=0.02))}
+
+    def children(self, shape: Shape) -> dict:
+        """The layer."""
+        return {"layer": (self.layer, shape)}
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Divide the kernel by sigma, and run the layer with it."""
+        inner = params["layer"]
+        name = self._kernel_name(inner)
+        matrix = inner[name].reshape(-1, inner[name].shape[-1])
+        turns = self.power_iterations if ctx.train and not ctx.frozen else 0
+        sigma, u = ops.spectral_norm(matrix, ctx.read(self, "vector_u"), turns)
+        share = ctx.at("layer", ctx.mask)
+        out = self.layer._run(inner | {name: inner[name] / sigma}, x, share)
+        state = {"vector_u": u} | ({"layer": out.state} if out.state else {})
+        return Out(out.y, state, out.mask, out.losses)
+
+    def _kernel_name(self, weights: Any) -> str:
+        for name in ("kernel", "embeddings"):
+            if name in weights:
+                return name
+        raise ConfigError(f"SpectralNormalization: {self.layer!r} has no weight named kernel or embeddings")

@@ -5,7 +5,15 @@ Users write `ops.conv(...)`. Each file holds one family, and each operation is o
 
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum
-from fnlayers.ops.moments import group_normalize, l2_normalize, mask_count, moments, normalize, rms_normalize
+from fnlayers.ops.moments import (
+    group_normalize,
+    l2_normalize,
+    mask_count,
+    moments,
+    normalize,
+    rms_normalize,
+    spectral_norm,
+)
 from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from fnlayers.ops.recurrent import gru_step, lstm_step, simple_rnn_step
 from fnlayers.ops.time import scan_time
@@ -51,6 +59,7 @@ __all__ = [
     "scan_time",
     "separable_conv",
     "simple_rnn_step",
+    "spectral_norm",
     "upsample",
     "zero_pad",
 ]

@@ -103,6 +103,23 @@ def l2_normalize(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
     return y.astype(mean_dtype(x))
 
 
+def spectral_norm(matrix: jax.Array, u: jax.Array, turns: int) -> tuple[jax.Array, jax.Array]:
+    """The largest singular value of a matrix (rows, columns), and the vector u (1, columns) after `turns` iterations.
+
+    v = u W^T / |u W^T|, u = v W / |v W|, sigma = v W u^T. No gradient flows through u and v. A matrix of zeros has
+    sigma 1, so that it can be divided by, and leaves u as it was.
+    """
+    wide = matrix.astype(sum_dtype(matrix))
+    flat, zero = lax.stop_gradient(wide), jnp.all(matrix == 0)
+    turned = l2_normalize(u.astype(wide.dtype), -1)
+    v = l2_normalize(turned @ flat.T, -1)
+    for turn in range(turns):
+        v = l2_normalize(turned @ flat.T, -1) if turn else v
+        turned = l2_normalize(v @ flat, -1)
+    sigma = jnp.where(zero, 1, jnp.squeeze(v @ wide @ turned.T))
+    return sigma.astype(matrix.dtype), jnp.where(zero, u, turned.astype(u.dtype)) if turns else u
+
+
 def _from_left(mask: jax.Array, x: jax.Array) -> jax.Array:
     """The mask as booleans, with axes of 1 added at its end until it has as many axes as x."""
     if mask.ndim > x.ndim:
