@@ -289,6 +289,25 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     return _in_float32(_sparsemax, x, axis)
 
 
+def legacy_sparsemax(x: Array, axis: int = -1) -> Array:
+    """What Keras up to 3.15 computes for sparsemax, for models that were trained with it.
+
+    Its tau is (the sum of all cumulative sums of the support - 1) / k, where only the last cumulative sum belongs.
+    """
+    return _in_float32(_legacy_sparsemax, x, axis)
+
+
+def _legacy_sparsemax(x: Array, axis: int) -> Array:
+    ordered = jnp.flip(jnp.sort(x, axis), axis)
+    total = jnp.cumsum(ordered, axis)
+    rank = jnp.arange(1, x.shape[axis] + 1, dtype=x.dtype).reshape(
+        [-1 if i == axis % x.ndim else 1 for i in range(x.ndim)]
+    )
+    support = ordered - (total - 1) / rank > 0
+    count = jnp.sum(support, axis, keepdims=True, dtype=x.dtype)
+    return jnp.maximum(x - (jnp.sum(jnp.where(support, total, 0), axis, keepdims=True) - 1) / count, 0)
+
+
 def _squareplus(x: Array, b: float) -> Array:
     far = jnp.abs(x) > 1e18  # x**2 overflows in float32; b has long vanished beside it
     near = jnp.where(far, 0, x)
@@ -331,6 +350,7 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
     "hard_swish": hard_silu,
     "hard_tanh": hard_tanh,
     "leaky_relu": leaky_relu,
+    "legacy_sparsemax": legacy_sparsemax,  # not in Keras: its own sparsemax by another name
     "linear": linear,
     "log_sigmoid": log_sigmoid,
     "log_softmax": log_softmax,

@@ -129,16 +129,16 @@ class EinsumDense(Layer):
         inputs, kernel, outputs = einsum_terms(self)
         check_rank(self, shape, *range(len(inputs.replace("...", "")), 16))
         sizes = self._sizes(shape)
-        for letter in kernel:
+        for letter in kernel + (self.bias_axes or ""):
             if sizes[letter] is None:
                 raise ShapeError(f"{self!r}: the size of {letter!r} must be known; give it in output_shape")
-        found = {"kernel": option_param(self, "kernel", tuple(sizes[letter] for letter in kernel))}
+        found = {"kernel": option_param(self, "kernel", tuple(sizes[letter] or 0 for letter in kernel))}
         if self.bias_axes is None:
             return found
         after = outputs.replace(".", "")
         after = after[min(after.index(letter) for letter in self.bias_axes) :]
         trailing = (1,) * self._elided(len(shape)) if outputs.endswith("...") else ()
-        bias = tuple(sizes[letter] if letter in self.bias_axes else 1 for letter in after)
+        bias = tuple((sizes[letter] or 0) if letter in self.bias_axes else 1 for letter in after)
         return found | {"bias": option_param(self, "bias", (*bias, *trailing), decay=False)}
 
     def call(self, params: Any, x: Any) -> Any:

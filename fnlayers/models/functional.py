@@ -33,10 +33,16 @@ class InputNode(NamedTuple):
 
 
 class Node(NamedTuple):
-    """One call: which layer, fed by which arrays (a Ref, or a nest of them) of earlier nodes."""
+    """One call: which layer, fed by which arrays (a Ref, or a nest of them) of earlier nodes.
+
+    `mask` is None where the inputs' own masks go along, False where they are dropped, or the Ref of a mask; `train` is
+    None where the call follows the run, or fixes its mode.
+    """
 
     layer: str
     inputs: Any
+    mask: Any = None
+    train: bool | None = None
 
 
 def _is_ref(value: Any) -> bool:
@@ -101,8 +107,12 @@ class Functional(Layer):
         for position, node in enumerate(self.nodes):
             if isinstance(node, Node):
                 given = map_nest(lambda ref: values[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
-                mask = map_nest(lambda ref: masks[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
-                y, mask = thread.step(node.layer, layers[node.layer], given, mask)
+                mask = None
+                if node.mask is None:
+                    mask = map_nest(lambda ref: masks[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
+                elif node.mask is not False:
+                    mask = map_nest(lambda ref: values[ref.node][ref.index], node.mask, is_leaf=_is_ref)
+                y, mask = thread.step(node.layer, layers[node.layer], given, mask, node.train)
                 values[position] = jax.tree.leaves(y)
                 masks[position] = _mask_leaves(mask, len(values[position]))
         y = map_nest(lambda ref: values[ref.node][ref.index], self.outputs, is_leaf=_is_ref)

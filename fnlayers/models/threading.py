@@ -1,5 +1,6 @@
 """What a container threads through its children: params, state, keys and losses, by name."""
 
+from dataclasses import replace
 from typing import Any
 
 from fnlayers.core.context import Context, Mask, Out
@@ -15,11 +16,14 @@ class Thread:
         self.losses: tuple = ()
         self.calls: dict[str, int] = {}
 
-    def step(self, name: str, layer: Layer, x: Any, mask: Mask) -> tuple[Any, Mask]:
+    def step(self, name: str, layer: Layer, x: Any, mask: Mask, train: bool | None = None) -> tuple[Any, Mask]:
         """Run one child on x. A shared child sees the state that its call before returned, and draws other numbers."""
         call = self.calls.get(name, 0)
         self.calls[name] = call + 1
-        out = layer._run(self.params.get(name, {}), x, self.ctx.at(name, mask, call, self.state))
+        share = self.ctx.at(name, mask, call, self.state)
+        if train is not None:
+            share = replace(share, train=train)
+        out = layer._run(self.params.get(name, {}), x, share)
         if out.state:
             self.state[name] = out.state
         self.losses += out.losses

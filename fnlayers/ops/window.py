@@ -51,7 +51,7 @@ def adaptive_average_pool(x: jax.Array, output_size: tuple[int, ...], data_forma
     """The mean of windows that cut each axis of space in `output_size` parts: [floor(i n / o), ceil((i + 1) n / o))."""
 
     def mean(cells: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
-        return jnp.sum(jnp.where(inside, cells, 0), axis) / jnp.sum(inside, axis, dtype=cells.dtype)
+        return jnp.sum(jnp.where(inside, cells, 0), axis) / jnp.sum(inside, 1, dtype=cells.dtype)
 
     return _adaptive_pool(x.astype(sum_dtype(x)), output_size, data_format, mean).astype(mean_dtype(x))
 

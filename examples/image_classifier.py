@@ -1,0 +1,135 @@
+"""A convolutional classifier of images: trained, measured, saved, loaded back.
+
+    python examples/image_classifier.py                          handwritten digits (comes with scikit-learn)
+    python examples/image_classifier.py --data FOLDER            Fashion-MNIST, or any four IDX files of that layout
+
+It prints the model's summary, trains with a progress bar, reports the accuracy on images it has not seen, writes
+`model.safetensors` and the loss curves `history.png` to --out, and loads the file back to show that nothing changed.
+"""
+
+import argparse
+import gzip
+import pathlib
+import struct
+import sys
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+import fnlayers as fl
+
+
+class Data(NamedTuple):
+    """Images as floats in 0 to 1, (examples, height, width, 1), and integer labels."""
+
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+
+
+def digits() -> Data:
+    """1,797 handwritten digits of 8 x 8 pixels; a fixed fifth of each class is held out."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    x = (images / 16).astype("float32").reshape(-1, 8, 8, 1)
+    y = labels.astype("int32")
+    train_x, test_x, train_y, test_y = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
+    return Data(train_x, train_y, test_x, test_y)
+
+
+def idx_folder(folder: pathlib.Path) -> Data:
+    """The images and labels of a folder of four (gzipped) IDX files, such as Fashion-MNIST's."""
+    arrays = []
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        found = sorted(folder.glob(f"{name}-ubyte*"))
+        if not found:
+            sys.exit(f"{folder} holds no {name}-ubyte or {name}-ubyte.gz")
+        arrays.append(read_idx(found[0]))
+    train_x, train_y, test_x, test_y = arrays
+    images = [(x / 255).astype("float32")[..., None] for x in (train_x, test_x)]
+    return Data(images[0], train_y.astype("int32"), images[1], test_y.astype("int32"))
+
+
+def read_idx(path: pathlib.Path) -> np.ndarray:
+    """The array of unsigned bytes in an IDX file."""
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    zero, kind, rank = struct.unpack(">HBB", data[:4])
+    if zero or kind != 8:
+        sys.exit(f"{path} is no IDX file of unsigned bytes")
+    shape = struct.unpack(f">{rank}I", data[4 : 4 + 4 * rank])
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def classifier(classes: int, width: int = 32) -> fl.Sequential:
+    """Two convolutional blocks and a dense head, with what keeps a model from learning its data by heart."""
+    l2 = fl.regularizers.L2(1e-4)
+    return fl.Sequential(
+        [
+            fl.Conv2D(width, 3, padding="same", kernel_regularizer=l2),
+            fl.BatchNormalization(momentum=0.9),
+            fl.ReLU(),
+            fl.MaxPooling2D(2),
+            fl.Conv2D(2 * width, 3, padding="same", kernel_regularizer=l2),
+            fl.BatchNormalization(momentum=0.9),
+            fl.ReLU(),
+            fl.MaxPooling2D(2),
+            fl.Dropout(0.25),
+            fl.Flatten(),
+            fl.Dense(128, activation="relu", kernel_constraint=fl.constraints.MaxNorm(3)),
+            fl.Dropout(0.5),
+            fl.Dense(classes),
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=pathlib.Path, help="a folder of IDX files; default: handwritten digits")
+    parser.add_argument("--epochs", type=int, help="default: 30 for the digits, 5 for --data")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"))
+    parser.add_argument("--min-accuracy", type=float, default=0.0, help="exit with an error below this")
+    args = parser.parse_args()
+
+    data = idx_folder(args.data) if args.data else digits()
+    epochs = args.epochs or (5 if args.data else 30)
+    shape = (None, *data.train_x.shape[1:])
+    model = classifier(classes=int(data.train_y.max()) + 1)
+    print(fl.summary(model, shape))
+
+    steps = epochs * -(-len(data.train_x) // args.batch_size)
+    start = time.perf_counter()
+    result = fl.fit(
+        model,
+        (data.train_x, data.train_y),
+        loss=optax.softmax_cross_entropy_with_integer_labels,
+        optimizer=optax.adam(optax.cosine_decay_schedule(2e-3, steps)),
+        epochs=epochs,
+        batch_size=args.batch_size,
+        validation_data=(data.test_x, data.test_y),
+        metrics={"accuracy": fl.metrics.accuracy},
+        rng=jax.random.key(args.seed),
+    )
+    accuracy = result.history["val_accuracy"][-1]
+    print(f"test accuracy {accuracy:.4f} after {epochs} epochs, {time.perf_counter() - start:.0f} s")
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    fl.show.history(result.history, args.out / "history.png")
+    fl.save(args.out / "model.safetensors", model, result.params, result.state)
+    loaded, params, state = fl.load(args.out / "model.safetensors")
+    before = fl.predict(model, result.params, data.test_x, state=result.state)
+    after = fl.predict(loaded, params, data.test_x, state=state)
+    print(f"saved {args.out / 'model.safetensors'}; loaded back, its predictions are identical: {np.array_equal(before, after)}")
+    if accuracy < args.min_accuracy:
+        sys.exit(f"test accuracy {accuracy:.4f} is below {args.min_accuracy}")
+
+
+if __name__ == "__main__":
+    main()

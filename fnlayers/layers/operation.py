@@ -1,0 +1,160 @@
+"""Single array functions as nodes of a graph, from a closed table: what Keras writes for `x + 1` or `x[:, 0]`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fnlayers.core.context import Context, Out
+from fnlayers.core.errors import ConfigError, choices
+from fnlayers.core.frozen import FrozenDict, map_nest
+from fnlayers.core.layer import Layer, layerclass
+from fnlayers.functions import activations
+
+
+class Slot(NamedTuple):
+    """The place of the `index`-th array among an Operation's arguments."""
+
+    index: int
+
+
+class Cut(NamedTuple):
+    """A slice, start:stop:step, as plain data."""
+
+    start: int | None = None
+    stop: int | None = None
+    step: int | None = None
+
+
+@layerclass
+class Operation(Layer):
+    """One function of the table OPERATIONS, on arrays and constants.
+
+    Arguments:
+        function: its name, as Keras names the operation ("Add", "GetItem", "Mean").
+        arguments: its positional arguments: numbers, tuples, `Cut`s, "..." for an ellipsis, a `Slot` for an array.
+        options: its keyword arguments.
+
+    Shapes: what the function makes of them.
+    Mask: ended, as in Keras.
+
+    Example:
+        >>> Operation("Multiply", (Slot(0), 2.0)).apply({}, jnp.ones(2)).tolist()
+        [2.0, 2.0]
+    """
+
+    function: str
+    arguments: tuple = (Slot(0),)
+    options: Mapping[str, Any] = FrozenDict()
+
+    casts_inputs: ClassVar[str] = "none"
+
+    def check(self) -> None:
+        """A function of the table."""
+        if self.function not in OPERATIONS:
+            raise ConfigError(f"Operation: {choices('function', self.function, sorted(OPERATIONS))}")
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """One call."""
+        arrays = x if isinstance(x, (tuple, list)) else (x,)
+
+        def fill(value: Any) -> Any:
+            if isinstance(value, Slot):
+                return jnp.asarray(arrays[value.index])
+            if isinstance(value, Cut):
+                return slice(*value)
+            return Ellipsis if value == "..." else value
+
+        filled = map_nest(fill, self.arguments, is_leaf=lambda v: isinstance(v, (Slot, Cut)))
+        return Out(OPERATIONS[self.function](*filled, **self.options))
+
+
+def _reduce(function: Callable) -> Callable:
+    return lambda x, axis=None, keepdims=False: function(x, axis=axis, keepdims=keepdims)
+
+
+OPERATIONS: Mapping[str, Callable] = FrozenDict(
+    # arithmetic
+    Add=jnp.add,
+    Subtract=jnp.subtract,
+    Multiply=jnp.multiply,
+    Divide=jnp.divide,
+    TrueDivide=jnp.true_divide,
+    FloorDivide=jnp.floor_divide,
+    Mod=jnp.mod,
+    Power=jnp.power,
+    Negative=jnp.negative,
+    Absolute=jnp.abs,
+    Abs=jnp.abs,
+    Sign=jnp.sign,
+    Square=jnp.square,
+    Sqrt=jnp.sqrt,
+    Rsqrt=jax.lax.rsqrt,
+    Reciprocal=jnp.reciprocal,
+    Exp=jnp.exp,
+    Expm1=jnp.expm1,
+    Log=jnp.log,
+    Log1p=jnp.log1p,
+    Sin=jnp.sin,
+    Cos=jnp.cos,
+    Tanh=jnp.tanh,
+    Floor=jnp.floor,
+    Ceil=jnp.ceil,
+    Round=lambda x, decimals=0: jnp.round(x, decimals),
+    Maximum=jnp.maximum,
+    Minimum=jnp.minimum,
+    Clip=lambda x, x_min, x_max: jnp.clip(x, x_min, x_max),
+    Matmul=jnp.matmul,
+    Einsum=lambda *arrays, subscripts: jnp.einsum(subscripts, *arrays),
+    # comparison and choice
+    Equal=jnp.equal,
+    NotEqual=jnp.not_equal,
+    Greater=jnp.greater,
+    GreaterEqual=jnp.greater_equal,
+    Less=jnp.less,
+    LessEqual=jnp.less_equal,
+    LogicalAnd=jnp.logical_and,
+    LogicalOr=jnp.logical_or,
+    LogicalNot=jnp.logical_not,
+    Where=jnp.where,
+    # reductions
+    Sum=_reduce(jnp.sum),
+    Mean=_reduce(jnp.mean),
+    Max=_reduce(jnp.max),
+    Min=_reduce(jnp.min),
+    Prod=_reduce(jnp.prod),
+    Var=_reduce(jnp.var),
+    Std=_reduce(jnp.std),
+    Any=_reduce(jnp.any),
+    All=_reduce(jnp.all),
+    Argmax=_reduce(jnp.argmax),
+    Argmin=_reduce(jnp.argmin),
+    # shape
+    GetItem=lambda x, key: x[key],
+    Reshape=lambda x, newshape: jnp.reshape(x, newshape),
+    Transpose=lambda x, axes=None: jnp.transpose(x, axes),
+    ExpandDims=lambda x, axis: jnp.expand_dims(x, axis),
+    Squeeze=lambda x, axis=None: jnp.squeeze(x, axis),
+    Concatenate=lambda arrays, axis=0: jnp.concatenate(arrays, axis),
+    Stack=lambda arrays, axis=0: jnp.stack(arrays, axis),
+    Split=lambda x, indices_or_sections, axis=0: tuple(jnp.split(x, indices_or_sections, axis)),
+    Repeat=lambda x, repeats, axis=None: jnp.repeat(x, repeats, axis),
+    Flip=lambda x, axis=None: jnp.flip(x, axis),
+    Cast=lambda x, dtype: x.astype(dtype),
+    # activations; keras.ops.gelu approximates by default, unlike the activation
+    Relu=activations.relu,
+    Relu6=activations.relu6,
+    Sigmoid=activations.sigmoid,
+    Silu=activations.silu,
+    Softplus=activations.softplus,
+    Softmax=lambda x, axis=-1: activations.softmax(x, axis),
+    LogSoftmax=lambda x, axis=-1: activations.log_softmax(x, axis),
+    Gelu=lambda x, approximate=True: activations.gelu(x, approximate),
+    Elu=lambda x, alpha=1.0: activations.elu(x, alpha),
+    Selu=activations.selu,
+    LeakyRelu=lambda x, negative_slope=0.2: activations.leaky_relu(x, negative_slope),
+    OneHot=lambda x, num_classes, axis=-1, dtype="float32", sparse=False: jax.nn.one_hot(
+        x, num_classes, axis=axis, dtype=dtype
+    ),
+)

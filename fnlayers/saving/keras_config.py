@@ -1,0 +1,308 @@
+"""Keras's model configs read as data: class names are looked up in a closed table; nothing is imported or called."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from fnlayers.catalog import LAYERS
+from fnlayers.core.errors import ConfigError, within
+from fnlayers.core.frozen import freeze, map_nest, nest_leaves
+from fnlayers.core.layer import Layer
+from fnlayers.functions.activations import ACTIVATIONS
+from fnlayers.functions.constraints import CONSTRAINTS
+from fnlayers.functions.initializers import INITIALIZERS
+from fnlayers.functions.regularizers import REGULARIZERS
+from fnlayers.layers.basic import DropMask
+from fnlayers.layers.operation import Cut, Operation, Slot
+from fnlayers.models.functional import Functional, InputNode, Node, Ref
+from fnlayers.models.sequential import Sequential
+
+# Arguments of Keras that we have no field for, with the value under which they mean nothing.
+NEUTRAL = {
+    "quantization_config": None,
+    "lora_rank": None,
+    "lora_alpha": None,
+    "activity_regularizer": None,
+    "gptq_unpacked_column_size": None,
+    "rms_scaling": False,
+    "zero_output_for_mask": False,
+    "build_input_shape": ...,  # any value
+    "use_cudnn": ...,
+    "autocast": True,
+}
+# Activations that Keras computes in another way than ours of that name (docs/deviations.md).
+RENAMED = {"linear": None, "sparsemax": "legacy_sparsemax"}
+# Layers of ours that take part in masks where Keras's do not: imported, they see none.
+MASK_BLIND = ("RMSNormalization",)
+TABLES: dict[str, Mapping[str, Callable]] = {
+    "initializer": INITIALIZERS,
+    "regularizer": REGULARIZERS,
+    "constraint": CONSTRAINTS,
+}
+
+
+def model_of(node: Any) -> Layer:
+    """The model that a config describes: {"class_name": ..., "config": {...}}."""
+    kind, config = _parts(node)
+    if kind == "Functional":
+        return _functional(config)
+    if kind == "Sequential":
+        return _sequential(config)
+    return _layer(kind, config)
+
+
+def input_shape_of(node: Any) -> Any:
+    """The input shape of a Sequential's config: of its InputLayer, or what it was built with."""
+    _, config = _parts(node)
+    for inner in config.get("layers", []):
+        kind, options = _parts(inner)
+        found = options.get("batch_shape") or options.get("batch_input_shape")
+        if found is not None:
+            return freeze(found)
+        if kind in ("Sequential", "Functional"):
+            return input_shape_of(inner)
+        break
+    found = config.get("build_input_shape") or (node.get("build_config") or {}).get("input_shape")
+    if found is None:
+        raise ConfigError("the file does not say what shape the model's input has; it was saved before it was built")
+    return freeze(found)
+
+
+def _parts(node: Any) -> tuple[str, dict]:
+    kind, config = (node.get("class_name"), node.get("config")) if isinstance(node, dict) else (None, None)
+    if not isinstance(kind, str) or not isinstance(config, dict):
+        raise ConfigError(f"a config has the form {{class_name, config}}, got {str(node)[:80]}")
+    return kind, config
+
+
+def _layer(kind: str, config: dict) -> Layer:
+    """A layer of the catalog, from its config."""
+    if kind not in LAYERS or kind in ("Lambda", "Pair", "Functional", "Sequential", "Repeat", "Operation"):
+        raise ConfigError(f"{kind!r} is no layer that a file may name")
+    known, options = {f.name for f in fields(LAYERS[kind])}, {}
+    for key, value in config.items():
+        if key in known:
+            options[key] = _value(key, value)
+        elif key not in NEUTRAL or NEUTRAL[key] not in (..., value):
+            raise ConfigError(f"{kind}: {key}={str(value)[:80]} has no meaning here")
+    return LAYERS[kind](**options)
+
+
+def _value(key: str, value: Any) -> Any:
+    """A field's value: names, numbers, tuples, and the objects of the closed tables."""
+    part = key.rsplit("_", 1)[-1]
+    if key == "dtype":
+        return _policy(value)
+    if key == "name":
+        return safe_name(value)
+    if part in TABLES:
+        return _from_table(part, value)
+    if part == "activation":
+        return _activation(value)
+    if isinstance(value, dict) and "class_name" in value:
+        return model_of(value)
+    if isinstance(value, list):
+        return tuple(_value("", item) for item in value)
+    return freeze(value)
+
+
+def safe_name(name: Any) -> str:
+    """A layer's name without the slash, which separates the names of a path."""
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"a layer's name is a string, got {name!r}")
+    return name.replace("/", "_")
+
+
+def _policy(value: Any) -> str | None:
+    if isinstance(value, dict):
+        kind, config = _parts(value)
+        if kind != "DTypePolicy":
+            raise ConfigError(f"the dtype policy {kind!r} is not supported; choose a float policy and save again")
+        value = config.get("name")
+    return None if value in (None, "float32") else value
+
+
+def _from_table(part: str, value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        if value is not None and value not in TABLES[part]:
+            raise ConfigError(f"{value!r} is no {part} of Keras")
+        return value
+    kind, config = _parts(value)
+    if kind not in TABLES[part]:
+        raise ConfigError(f"{kind!r} is no {part} of Keras")
+    try:
+        return TABLES[part][kind](**{key: freeze(item) for key, item in config.items()})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{kind}: {error}") from None
+
+
+def _activation(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.get("class_name") == "function":
+            value = value.get("config")
+        else:
+            return model_of(value)
+    if value is not None and (not isinstance(value, str) or value not in ACTIVATIONS):
+        raise ConfigError(f"activation={str(value)[:80]!r} is no activation of Keras")
+    return RENAMED.get(value, value)
+
+
+def _sequential(config: dict) -> Sequential:
+    """Layers in order; where a mask may come, one that has no meaning for it is told to drop it, as Keras does."""
+    built = [model_of(inner) for inner in config.get("layers", []) if inner.get("class_name") != "InputLayer"]
+    layers: list[Layer] = []
+    for layer in built:
+        if _refuses_mask(layer):
+            layers.append(DropMask(name=f"drop_mask_before_{layer.name}"))
+        layers.append(layer)
+    return Sequential(layers, name=_own_name(config), trainable=config.get("trainable", True))
+
+
+def _own_name(config: dict) -> str | None:
+    return safe_name(config["name"]) if config.get("name") else None
+
+
+def _refuses_mask(layer: Layer) -> bool:
+    plain = type(layer).forward is Layer.forward and not layer.passes_mask
+    return plain or type(layer).__name__ in MASK_BLIND
+
+
+class _Graph:
+    """The nodes of one Functional config, put into an order in which they can run."""
+
+    def __init__(self, config: dict) -> None:
+        self.nodes: list[InputNode | Node] = []
+        self.layers: dict[str, Layer] = {}
+        self.place: dict[tuple[str, int], int] = {}  # (Keras's layer name, number of its call) -> our node
+        self.calls: dict[tuple[str, int], dict] = {}
+        self.kinds: dict[str, str] = {}
+        for entry in config["layers"]:
+            self._read(entry)
+        for key in list(self.calls):
+            self._visit(key)
+
+    def _read(self, entry: dict) -> None:
+        kind, config = _parts(entry)
+        name = entry.get("name") or config.get("name")
+        if not isinstance(name, str) or name in self.kinds:
+            raise ConfigError(f"the graph has two layers named {name!r}, or one without a name")
+        self.kinds[name] = kind
+        if kind == "InputLayer":
+            shape = config.get("batch_shape") or config.get("batch_input_shape")
+            dtype = config.get("dtype") or "float32"
+            self.place[name, 0] = len(self.nodes)
+            self.nodes.append(InputNode(safe_name(name), freeze(shape), _policy(dtype) or "float32"))
+            return
+        calls = entry.get("inbound_nodes") or []
+        for number, call in enumerate(calls):
+            self.calls[name, number] = call
+        if ".ops" in str(entry.get("module")):
+            self.kinds[name] = "operation"
+            self.layers[name] = _operation(kind, config, calls[0])
+        else:
+            with within(name):
+                self.layers[name] = model_of(entry)
+
+    def _visit(self, start: tuple[str, int]) -> None:
+        """Place a call after all that it needs, without recursion: a file may be deep."""
+        stack, opened = [start], set()
+        while stack:
+            key = stack[-1]
+            if key in self.place:
+                stack.pop()
+                continue
+            if key not in self.calls:
+                raise ConfigError(f"the graph refers to call {key[1]} of {key[0]!r}, which it does not hold")
+            needed = [h for h in _histories(self.calls[key]) if h not in self.place]
+            if needed and key in opened:
+                raise ConfigError(f"the graph runs in a circle through {key[0]!r}")
+            opened.add(key)
+            if needed:
+                stack.extend(needed)
+                continue
+            stack.pop()
+            self.place[key] = len(self.nodes)
+            self.nodes.append(self._node(key[0], self.calls[key]))
+
+    def _node(self, name: str, call: dict) -> Node:
+        layer = self.layers[name]
+        if isinstance(layer, Operation):
+            return Node(safe_name(name), freeze(tuple(self.ref(t) for t in _tensors(call))), mask=False)
+        args, options = call.get("args", []), dict(call.get("kwargs") or {})
+        inputs = args[0] if len(args) == 1 else tuple(args)
+        mask, train = options.pop("mask", None), options.pop("training", None)
+        if options.pop("reverse", None) and self.kinds[name] != "ReversibleEmbedding":
+            raise ConfigError(f"{name}: reverse is an option of ReversibleEmbedding alone")
+        if any(value is not None for value in options.values()):
+            raise ConfigError(f"{name}: called with {', '.join(options)}, which has no meaning here")
+        if mask is not None:
+            mask = freeze(map_nest(self.ref, mask, is_leaf=_is_tensor))
+        elif _refuses_mask(layer):
+            mask = False
+        return Node(safe_name(name), freeze(map_nest(self.ref, inputs, is_leaf=_is_tensor)), mask, train)
+
+    def ref(self, tensor: Any) -> Ref:
+        """The Ref of a tensor that an earlier call made."""
+        name, number, index = _history(tensor)
+        return Ref(self.place[name, number], index)
+
+
+def _functional(config: dict) -> Functional:
+    graph = _Graph(config)
+
+    def end(entry: Any) -> Ref:
+        name, number, index = entry
+        if (name, number) not in graph.place:
+            raise ConfigError(f"the graph's ends name {name!r}, which it does not hold")
+        return Ref(graph.place[name, number], index)
+
+    ends = [freeze(map_nest(end, config[key], is_leaf=_is_end)) for key in ("input_layers", "output_layers")]
+    layers = tuple((safe_name(name), layer) for name, layer in graph.layers.items())
+    trainable = config.get("trainable", True)
+    return Functional(layers, tuple(graph.nodes), *ends, name=_own_name(config), trainable=trainable)
+
+
+def _operation(kind: str, config: dict, call: dict) -> Operation:
+    """An operation node: its arguments with a Slot for each tensor, its options from config and call."""
+    count = iter(range(1_000_000))
+
+    def argument(value: Any) -> Any:
+        if _is_tensor(value):
+            return Slot(next(count))
+        if isinstance(value, dict) and value.get("class_name") == "__slice__":
+            return Cut(*(value["config"].get(key) for key in ("start", "stop", "step")))
+        if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
+            return "..."
+        if isinstance(value, list):
+            return tuple(map(argument, value))
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        raise ConfigError(f"{kind}: the argument {str(value)[:80]} has no meaning here")
+
+    arguments = tuple(map(argument, call.get("args", [])))
+    options = {key: value for key, value in {**config, **(call.get("kwargs") or {})}.items() if key != "name"}
+    return Operation(kind, arguments, {key: argument(value) for key, value in options.items()})
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
+
+
+def _is_end(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int)
+
+
+def _history(tensor: dict) -> tuple[str, int, int]:
+    found = tensor["config"].get("keras_history")
+    if not _is_end(found):
+        raise ConfigError(f"a tensor of the graph has the history {str(found)[:80]}, want [layer, call, output]")
+    return tuple(found)
+
+
+def _tensors(call: dict) -> Iterator[dict]:
+    leaves = nest_leaves([call.get("args", []), call.get("kwargs") or {}], is_leaf=_is_tensor)
+    return (leaf for leaf in leaves if _is_tensor(leaf))
+
+
+def _histories(call: dict) -> list[tuple[str, int]]:
+    return [_history(tensor)[:2] for tensor in _tensors(call)]

@@ -1,0 +1,164 @@
+"""Keras's `.keras` files, read without Keras: a zip of a config and an HDF5 file of weights, both taken as data."""
+
+import io
+import json
+import pathlib
+import stat
+import zipfile
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from fnlayers.core.errors import ConfigError, MissingError, ShapeError
+from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.names import number, snake_case
+from fnlayers.core.spec import Param, State
+from fnlayers.layers.basic import DropMask
+from fnlayers.layers.operation import Operation
+from fnlayers.models.functional import Functional
+from fnlayers.models.sequential import Sequential
+from fnlayers.saving.keras_config import input_shape_of, model_of
+
+MOST_CONFIG = 64 << 20  # bytes of config.json, unpacked
+MOST_WEIGHTS = 16 << 30
+# Keras keeps a copy of the kernel before the vector that SpectralNormalization itself owns.
+FIRST_OWN = {"SpectralNormalization": 1}
+
+
+class Loaded(NamedTuple):
+    """A model read from Keras's file, with the paths of its weights in Keras's order."""
+
+    model: Layer
+    params: dict
+    state: dict
+    trainable: list[str]
+    non_trainable: list[str]
+
+
+def load_keras(path: str | pathlib.Path) -> Loaded:
+    """Read a `.keras` file: the model as plain data, its weights as arrays. Keras need not be installed; h5py must be.
+
+    Nothing that the file names is imported, called or opened: classes are looked up in the catalog, and a class that is
+    not there is an error.
+
+    Arguments:
+        path: the file.
+
+    Returns:
+        Loaded(model, params, state, trainable, non_trainable); the last two list paths such as "dense/kernel" in the
+        order of Keras's trainable_weights and non_trainable_weights.
+
+    Raises:
+        ConfigError: the file is no such file, or names what we do not know.
+        ShapeError, MissingError: its weights are not those of its config.
+    """
+    config, weights = _members(pathlib.Path(path))
+    model = model_of(config)
+    shape = model.in_shape if isinstance(model, Functional) else input_shape_of(config)
+    params: dict = {}
+    state: dict = {}
+    order: dict[bool, list[str]] = {True: [], False: []}
+    with _h5(weights) as file:
+        for ours, theirs, spec in weight_places(model, shape):
+            place = params if isinstance(spec, Param) else state
+            _put(place, ours, _array(file, theirs, spec, ours))
+            order[isinstance(spec, Param) and spec.trainable].append(ours)
+    return Loaded(model, params, state, order[True], order[False])
+
+
+def weight_places(model: Layer, shape: Shape) -> Iterator[tuple[str, str, Param | State]]:
+    """(our path, the dataset in model.weights.h5, the spec) of each array, in Keras's order."""
+    yield from _places(model, shape, model.specs(shape), "", "")
+
+
+def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str) -> Iterator:
+    own = [name for name in layer.weights(shape) if isinstance(specs.get(name), (Param, State))]
+    own.sort(key=lambda name: isinstance(specs[name], State))  # Keras: those it trains come first
+    first = FIRST_OWN.get(type(layer).__name__, 0)
+    for index, name in enumerate(own, first):
+        yield f"{ours}{name}", f"{theirs}vars/{index}", specs[name]
+    children = layer.children(shape)
+    for name, folder in _folders(layer, children):
+        if name in specs:
+            child, child_shape = children[name]
+            yield from _places(child, child_shape, specs[name], f"{ours}{name}/", f"{theirs}{folder}/")
+
+
+def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
+    """Each child's name and its folder in the file: a container's children are numbered there by class, not by name."""
+    if not isinstance(layer, (Sequential, Functional)):
+        yield from ((name, name) for name in children)
+        return
+    taken: list[str] = []
+    order = dict(layer.layers) if isinstance(layer, Functional) else children
+    for name in order:
+        child = children[name][0]
+        if isinstance(child, (Operation, DropMask)):
+            continue
+        folder = number(snake_case(type(child).__name__), taken)
+        taken.append(folder)
+        yield name, f"layers/{folder}"
+
+
+def _members(path: pathlib.Path) -> tuple[dict, bytes]:
+    """The config and the bytes of the weights, read by their exact names and by nothing else."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(f"{path} is no regular file")
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            for wanted in ("config.json", "model.weights.h5"):
+                if names.count(wanted) != 1:
+                    raise ConfigError(f"{path} holds {names.count(wanted)} members named {wanted}, want one")
+            config = _read_member(archive, "config.json", MOST_CONFIG)
+            weights = _read_member(archive, "model.weights.h5", MOST_WEIGHTS)
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ConfigError(f"{path} cannot be read as a .keras file: {error}") from None
+    try:
+        return json.loads(config), weights
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: config.json is no JSON: {error}") from None
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    if archive.getinfo(name).file_size > most:
+        raise ConfigError(f"{name} unpacks to more than {most} bytes")
+    return archive.read(name)
+
+
+def _h5(weights: bytes) -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise MissingError("reading Keras's files needs h5py; pip install 'fnlayers[keras]'") from None
+    try:
+        return h5py.File(io.BytesIO(weights), "r")
+    except OSError as error:
+        raise ConfigError(f"model.weights.h5 cannot be read: {error}") from None
+
+
+def _array(file: Any, name: str, spec: Param | State, ours: str) -> Any:
+    """The dataset of that name, followed link by link: hard links only, and no bytes from outside the file."""
+    import h5py
+
+    node = file
+    for part in name.split("/"):
+        if not isinstance(node, h5py.Group) or not isinstance(node.get(part, getlink=True), h5py.HardLink):
+            raise MissingError(f"the file has no {name} for {ours}")
+        node = node[part]
+    if not isinstance(node, h5py.Dataset) or node.external or node.is_virtual:
+        raise ConfigError(f"{name} is no plain array")
+    if tuple(node.shape) != spec.full_shape:
+        raise ShapeError(f"{ours}: the model has shape {spec.full_shape}, the file's {name} {tuple(node.shape)}")
+    if node.dtype.kind not in "fiub" and node.dtype.name != "bfloat16":
+        raise ConfigError(f"{name} holds {node.dtype}, want numbers")
+    return jnp.asarray(np.asarray(node[...]), dtype=spec.dtype)
+
+
+def _put(tree: dict, path: str, value: Any) -> None:
+    *parents, last = path.split("/")
+    for name in parents:
+        tree = tree.setdefault(name, {})
+    tree[last] = value
