@@ -26,14 +26,14 @@ def value_and_gradient(function, x, weights):
 def results():
     """Values and gradients of all golden cases, from one compilation."""
 
-    def one(case, x, pull):
-        function = functools.partial(ACTIVATIONS[case.name], **case.arguments)
-        return value_and_gradient(function, x, pull.ravel()[: case.value.size].reshape(case.value.shape))
+    def one(sample, x, pull):
+        function = functools.partial(ACTIVATIONS[sample.name], **sample.arguments)
+        return value_and_gradient(function, x, pull.ravel()[: sample.value.size].reshape(sample.value.shape))
 
     @jax.jit
     def everything(points, cube, pull):
         ones = jnp.ones_like(points)
-        return [one(case, cube, pull) if case.name in OVER_AXIS else one(case, points, ones) for case in CASES]
+        return [one(sample, cube, pull) if sample.name in OVER_AXIS else one(sample, points, ones) for sample in CASES]
 
     with jax.numpy_dtype_promotion("strict"):
         return everything(*(GOLDEN[f"activations {name}"] for name in ("points", "cube", "pull")))
@@ -41,16 +41,16 @@ def results():
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=lambda index: str(CASES[index]))
 def test_values_and_gradients_are_keras(index):
-    case, (y, gradient) = CASES[index], results()[index]
+    sample, (y, gradient) = CASES[index], results()[index]
     # The tanh form adds 1 to a tanh near -1: jax.nn.gelu itself differs by that much with and without jit.
-    tolerance = 3e-6 if case.arguments == {"approximate": True} else 1e-7
-    np.testing.assert_allclose(y, case.value, rtol=1e-6, atol=tolerance)
-    np.testing.assert_allclose(gradient, case.gradient, rtol=1e-6, atol=tolerance)
+    tolerance = 3e-6 if sample.arguments == {"approximate": True} else 1e-7
+    np.testing.assert_allclose(y, sample.value, rtol=1e-6, atol=tolerance)
+    np.testing.assert_allclose(gradient, sample.gradient, rtol=1e-6, atol=tolerance)
 
 
 def test_every_name_of_keras_and_no_other():
     assert sorted(set(ACTIVATIONS) - LEGACY) == GOLDEN["activations names"].tolist()
-    assert {case.name for case in CASES} | {"sparsemax"} == set(NAMES)
+    assert {sample.name for sample in CASES} | {"sparsemax"} == set(NAMES)
     assert all(getattr(activations, name) is function for name, function in ACTIVATIONS.items() if name in NAMES)
 
 
@@ -128,11 +128,11 @@ def test_low_precision_is_near_float32(dtype, tolerance):
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if case.name in ("mish", "sparse_plus", "squareplus")], ids=str
+    "sample", [sample for sample in CASES if sample.name in ("mish", "sparse_plus", "squareplus")], ids=str
 )
-def test_eager_is_jit(case):
-    y = ACTIVATIONS[case.name](jnp.asarray(GOLDEN["activations points"]), **case.arguments)
-    np.testing.assert_allclose(y, case.value, rtol=1e-6, atol=1e-7)
+def test_eager_is_jit(sample):
+    y = ACTIVATIONS[sample.name](jnp.asarray(GOLDEN["activations points"]), **sample.arguments)
+    np.testing.assert_allclose(y, sample.value, rtol=1e-6, atol=1e-7)
 
 
 def test_infinity_where_keras_is_finite():

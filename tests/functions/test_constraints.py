@@ -12,12 +12,12 @@ WEIGHT = GOLDEN["constraints weight"]
 CLASSES = sorted(set(CONSTRAINTS.values()), key=lambda cls: cls.__name__)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_values_are_keras(case):
-    chosen = CONSTRAINTS[case.name](**case.arguments)
+@pytest.mark.parametrize("sample", CASES, ids=str)
+def test_values_are_keras(sample):
+    chosen = CONSTRAINTS[sample.name](**sample.arguments)
     with jax.numpy_dtype_promotion("strict"):
-        np.testing.assert_allclose(jax.jit(chosen)(WEIGHT), case.value, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(chosen(jnp.asarray(WEIGHT)), case.value, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(jax.jit(chosen)(WEIGHT), sample.value, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(chosen(jnp.asarray(WEIGHT)), sample.value, rtol=1e-6, atol=1e-7)
 
 
 def test_every_name_of_keras_and_no_other():

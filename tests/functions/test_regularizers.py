@@ -12,16 +12,16 @@ WEIGHT = GOLDEN["regularizers weight"]
 CLASSES = sorted(set(REGULARIZERS.values()), key=lambda cls: cls.__name__)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_penalties_and_gradients_are_keras(case):
+@pytest.mark.parametrize("sample", CASES, ids=str)
+def test_penalties_and_gradients_are_keras(sample):
     with jax.numpy_dtype_promotion("strict"):
-        y, gradient = jax.jit(jax.value_and_grad(REGULARIZERS[case.name](**case.arguments)))(WEIGHT)
+        y, gradient = jax.jit(jax.value_and_grad(REGULARIZERS[sample.name](**sample.arguments)))(WEIGHT)
     assert y.shape == () and y.dtype == jnp.float32
-    np.testing.assert_allclose(y, case.value, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(y, sample.value, rtol=1e-6, atol=1e-7)
     at_zero = WEIGHT == 0
     assert at_zero.sum() == 1
-    np.testing.assert_allclose(gradient[~at_zero], case.gradient[~at_zero], rtol=2e-6, atol=1e-7)
-    np.testing.assert_allclose(REGULARIZERS[case.name](**case.arguments)(jnp.asarray(WEIGHT)), y, rtol=1e-6)
+    np.testing.assert_allclose(gradient[~at_zero], sample.gradient[~at_zero], rtol=2e-6, atol=1e-7)
+    np.testing.assert_allclose(REGULARIZERS[sample.name](**sample.arguments)(jnp.asarray(WEIGHT)), y, rtol=1e-6)
 
 
 def test_every_name_of_keras():
