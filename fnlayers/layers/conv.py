@@ -224,3 +224,12 @@ class Conv3DTranspose(ConvTranspose):
     """Transposed convolution over depth, height and width. See `ConvTranspose`."""
 
     rank: ClassVar[int] = 3
+
+
+# Keras's other names
+Convolution1D = Conv1D
+Convolution2D = Conv2D
+Convolution3D = Conv3D
+Convolution1DTranspose = Conv1DTranspose
+Convolution2DTranspose = Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose

@@ -200,3 +200,8 @@ def _options(layer: Any) -> tuple[tuple[int, ...], str, tuple[int, ...], str]:
     """Strides, padding, dilation and format as `ops` takes them."""
     strides, dilation = per_axis(layer.strides, layer.rank), per_axis(layer.dilation_rate, layer.rank)
     return strides, layer.padding, dilation, layer.data_format or "channels_last"
+
+
+# Keras's other names
+SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D

@@ -12,6 +12,7 @@ from fnlayers.core.context import Context, Mask, Out
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
+from fnlayers.core.symbol import Symbol
 from fnlayers.layers.bases import normal_axis
 
 
@@ -178,6 +179,51 @@ class Dot(Layer):
     def _pair(self, first: int, second: int) -> tuple[int, int]:
         a, b = self.axes if isinstance(self.axes, tuple) else (self.axes,) * 2
         return normal_axis(self, a, first), normal_axis(self, b, second)
+
+
+def add(*inputs: Any) -> Any:
+    """The sum of several Symbols or arrays, given one by one or as a list: `Add` in one call, as all of these."""
+    return _merge(Add(), inputs)
+
+
+def subtract(*inputs: Any) -> Any:
+    """The first of two Symbols or arrays less the second. See `Subtract`."""
+    return _merge(Subtract(), inputs)
+
+
+def multiply(*inputs: Any) -> Any:
+    """The product of several Symbols or arrays. See `Multiply`."""
+    return _merge(Multiply(), inputs)
+
+
+def average(*inputs: Any) -> Any:
+    """The mean of several Symbols or arrays. See `Average`."""
+    return _merge(Average(), inputs)
+
+
+def maximum(*inputs: Any) -> Any:
+    """The largest of several Symbols or arrays, cell by cell. See `Maximum`."""
+    return _merge(Maximum(), inputs)
+
+
+def minimum(*inputs: Any) -> Any:
+    """The smallest of several Symbols or arrays, cell by cell. See `Minimum`."""
+    return _merge(Minimum(), inputs)
+
+
+def concatenate(*inputs: Any, axis: int = -1) -> Any:
+    """Several Symbols or arrays along an axis. See `Concatenate`."""
+    return _merge(Concatenate(axis), inputs)
+
+
+def dot(*inputs: Any, axes: int | tuple[int, int] = -1) -> Any:
+    """The sum over axes of the product of two Symbols or arrays. See `Dot`."""
+    return _merge(Dot(axes), inputs)
+
+
+def _merge(layer: Layer, inputs: tuple) -> Any:
+    given = tuple(inputs[0]) if len(inputs) == 1 else inputs
+    return layer(given) if any(isinstance(x, Symbol) for x in given) else layer.apply({}, given)
 
 
 def check_several(layer: Layer, shape: Shape, least: int = 2, most: int | None = None) -> None:
