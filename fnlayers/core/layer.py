@@ -1,7 +1,7 @@
 """`Layer`: options as plain data, and pure functions of (params, x). The contract of the library is this file."""
 
 import difflib
-import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar, dataclass_transform
@@ -25,33 +25,31 @@ Shape = Any  # (None, 28, 28, 1), or a tuple or dict of shapes
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def layerclass(cls: type) -> Any:
-    """A frozen dataclass with `Layer`'s repr, and with errors of ours for misspelt or missing arguments."""
-    cls = dataclass(frozen=True, repr=False)(cls)
-    plain = cls.__init__
+    """Make the annotated names of a class the fields, and so the arguments, of a layer.
 
-    @functools.wraps(plain)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        _check_arguments(cls, args, kwargs)
-        plain(self, *args, **kwargs)
-
-    cls.__init__ = __init__
-    return cls
+    A dataclass whose methods stand once, in `Layer`: writing them anew for a hundred classes would take longer than
+    importing jax's numpy.
+    """
+    return dataclass(init=False, repr=False, eq=False)(cls)
 
 
-def _check_arguments(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> None:
-    names = [f.name for f in fields(cls)]
-    positional = [f.name for f in fields(cls) if not f.kw_only]
-    for name in kwargs:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
-            raise ConfigError(f"{cls.__name__} has no argument {name!r}; {hint}")
-    if len(args) > len(positional):
-        raise ConfigError(f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}")
-    given = {*positional[: len(args)], *kwargs}
-    absent = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING and f.name not in given]
-    if absent:
-        raise ConfigError(f"{cls.__name__} needs {' and '.join(absent)}; write {cls.__name__}({absent[0]}=...)")
+class _Signature:
+    """What `help` and notebooks show for a layer's class, made when somebody asks."""
+
+    def __get__(self, layer: Any, cls: type) -> inspect.Signature:
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        listed = sorted(fields(cls), key=lambda f: bool(f.kw_only))
+        return inspect.Signature(
+            [
+                inspect.Parameter(
+                    f.name,
+                    kinds[bool(f.kw_only)],
+                    default=inspect.Parameter.empty if f.default is MISSING else f.default,
+                    annotation=f.type,
+                )
+                for f in listed
+            ]
+        )
 
 
 @layerclass
@@ -75,6 +73,16 @@ class Layer:
     casts_inputs: ClassVar[str] = "floats"  # which inputs are cast to the policy's compute dtype: floats, all, none
     casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
     activity_regularizer = None  # a field in the layers that have it
+
+    __signature__ = _Signature()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        for name, value in _bound(type(self), args, kwargs).items():
+            object.__setattr__(self, name, freeze(value))
+        if self.name is not None and (not isinstance(self.name, str) or not self.name or "/" in self.name):
+            raise ConfigError(f"name={self.name!r} is no name; give a non-empty string without '/'")
+        dtypes.policy(self.dtype)
+        self.check()
 
     # What an author writes
 
@@ -193,13 +201,17 @@ class Layer:
 
     # Inside the library
 
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            object.__setattr__(self, f.name, freeze(getattr(self, f.name)))
-        if self.name is not None and (not isinstance(self.name, str) or not self.name or "/" in self.name):
-            raise ConfigError(f"name={self.name!r} is no name; give a non-empty string without '/'")
-        dtypes.policy(self.dtype)
-        self.check()
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise ConfigError(f"{type(self).__name__} does not change; write dataclasses.replace(layer, {name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise ConfigError(f"{type(self).__name__} does not change; {name} stays")
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(self) is type(other) and self.__dict__ == other.__dict__)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
 
     @property
     def base_name(self) -> str:
@@ -254,6 +266,28 @@ class Layer:
                 k: v if isinstance(v, (dict, tuple, list)) else dtypes.cast(v, compute) for k, v in params.items()
             }
         return params, x
+
+
+def _bound(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of each field, in order, from what was given and the defaults."""
+    listed = fields(cls)
+    positional = [f.name for f in listed if not f.kw_only]
+    if len(args) > len(positional):
+        raise ConfigError(f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}")
+    given = dict(zip(positional, args, strict=False))
+    names = [f.name for f in listed]
+    for name, value in kwargs.items():
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
+            raise ConfigError(f"{cls.__name__} has no argument {name!r}; {hint}")
+        if name in given:
+            raise ConfigError(f"{cls.__name__} got {name!r} twice, by position and by name")
+        given[name] = value
+    absent = [f.name for f in listed if f.default is MISSING and f.name not in given]
+    if absent:
+        raise ConfigError(f"{cls.__name__} needs {' and '.join(absent)}; write {cls.__name__}({absent[0]}=...)")
+    return {f.name: given.get(f.name, f.default) for f in listed}
 
 
 def _is_default(layer: Layer, f: Any) -> bool:
