@@ -4,12 +4,26 @@ from fnlayers.core.layer import Layer
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import LSTMCell
-from fnlayers.layers.conv import Conv1D, Conv2D, Conv3D
-from fnlayers.layers.dense import Dense
-from fnlayers.layers.embedding import Embedding
-from fnlayers.layers.merge import Add, Concatenate, Multiply
-from fnlayers.layers.normalization import BatchNormalization, LayerNormalization
+from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
+from fnlayers.layers.dense import Dense, EinsumDense
+from fnlayers.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from fnlayers.layers.embedding import Embedding, ReversibleEmbedding
+from fnlayers.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from fnlayers.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
+from fnlayers.layers.operation import Operation
 from fnlayers.layers.pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,
@@ -24,9 +38,32 @@ from fnlayers.layers.pooling import (
     MaxPooling3D,
 )
 from fnlayers.layers.recurrent import LSTM, RNN
-from fnlayers.layers.regularization import ActivityRegularization, Dropout
-from fnlayers.layers.reshaping import Flatten, Reshape
-from fnlayers.layers.wrappers import TimeDistributed
+from fnlayers.layers.regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
+)
+from fnlayers.layers.reshaping import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
+from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
 from fnlayers.models.functional import Functional
 from fnlayers.models.pair import Pair
 from fnlayers.models.repeat import Repeat
@@ -35,8 +72,11 @@ from fnlayers.models.sequential import Sequential
 LAYERS: dict[str, type[Layer]] = {
     # dense, embedding, basic
     "Dense": Dense,
+    "EinsumDense": EinsumDense,
     "Embedding": Embedding,
+    "ReversibleEmbedding": ReversibleEmbedding,
     "Identity": Identity,
+    "Operation": Operation,
     "Lambda": Lambda,
     "Masking": Masking,
     "DropMask": DropMask,
@@ -51,6 +91,13 @@ LAYERS: dict[str, type[Layer]] = {
     "Conv1D": Conv1D,
     "Conv2D": Conv2D,
     "Conv3D": Conv3D,
+    "Conv1DTranspose": Conv1DTranspose,
+    "Conv2DTranspose": Conv2DTranspose,
+    "Conv3DTranspose": Conv3DTranspose,
+    "DepthwiseConv1D": DepthwiseConv1D,
+    "DepthwiseConv2D": DepthwiseConv2D,
+    "SeparableConv1D": SeparableConv1D,
+    "SeparableConv2D": SeparableConv2D,
     # pooling
     "MaxPooling1D": MaxPooling1D,
     "MaxPooling2D": MaxPooling2D,
@@ -64,17 +111,49 @@ LAYERS: dict[str, type[Layer]] = {
     "GlobalAveragePooling1D": GlobalAveragePooling1D,
     "GlobalAveragePooling2D": GlobalAveragePooling2D,
     "GlobalAveragePooling3D": GlobalAveragePooling3D,
+    "AdaptiveMaxPooling1D": AdaptiveMaxPooling1D,
+    "AdaptiveMaxPooling2D": AdaptiveMaxPooling2D,
+    "AdaptiveMaxPooling3D": AdaptiveMaxPooling3D,
+    "AdaptiveAveragePooling1D": AdaptiveAveragePooling1D,
+    "AdaptiveAveragePooling2D": AdaptiveAveragePooling2D,
+    "AdaptiveAveragePooling3D": AdaptiveAveragePooling3D,
     # normalization
     "BatchNormalization": BatchNormalization,
     "LayerNormalization": LayerNormalization,
+    "GroupNormalization": GroupNormalization,
+    "RMSNormalization": RMSNormalization,
+    "UnitNormalization": UnitNormalization,
+    "SpectralNormalization": SpectralNormalization,
     # regularization
     "Dropout": Dropout,
+    "SpatialDropout1D": SpatialDropout1D,
+    "SpatialDropout2D": SpatialDropout2D,
+    "SpatialDropout3D": SpatialDropout3D,
+    "AlphaDropout": AlphaDropout,
+    "GaussianDropout": GaussianDropout,
+    "GaussianNoise": GaussianNoise,
     "ActivityRegularization": ActivityRegularization,
     # reshaping, merging
     "Flatten": Flatten,
     "Reshape": Reshape,
+    "Permute": Permute,
+    "RepeatVector": RepeatVector,
+    "ZeroPadding1D": ZeroPadding1D,
+    "ZeroPadding2D": ZeroPadding2D,
+    "ZeroPadding3D": ZeroPadding3D,
+    "Cropping1D": Cropping1D,
+    "Cropping2D": Cropping2D,
+    "Cropping3D": Cropping3D,
+    "UpSampling1D": UpSampling1D,
+    "UpSampling2D": UpSampling2D,
+    "UpSampling3D": UpSampling3D,
     "Add": Add,
     "Multiply": Multiply,
+    "Subtract": Subtract,
+    "Average": Average,
+    "Maximum": Maximum,
+    "Minimum": Minimum,
+    "Dot": Dot,
     "Concatenate": Concatenate,
     # recurrent, wrappers
     "LSTMCell": LSTMCell,

@@ -1,0 +1,128 @@
+"""Whether arrays are a model's: every path, shape and dtype against its declaration, without computing anything."""
+
+from collections.abc import Iterator, Mapping
+
+import jax.numpy as jnp
+
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.frozen import freeze, map_nest
+from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.shapes import canonical, is_shape
+from fnlayers.core.spec import Param, spec_items
+from fnlayers.models.functional import Functional
+from fnlayers.models.naming import named
+from fnlayers.models.sequential import Sequential
+
+Types = Mapping[str, tuple]  # path -> (shape, dtype name)
+
+# Two sizes that stand for an unknown one where a weight depends on it: what differs between them is left open. Large,
+# so that windows fit, and with many divisors, so that groups and a Reshape do.
+_TRIALS = (20160, 40320)
+_RANKS = (2, 3, 4, 5, 1)
+
+
+def fitting_shape(model: Layer, types: Types, shape: Shape = None) -> Shape | None:
+    """An input shape for which the model declares exactly these arrays; None if there is no telling.
+
+    Arguments:
+        model: the model.
+        types: the arrays.
+        shape: the shape to check them for; None: a Functional's own, or else the likely ones by its first weights. A
+            size of None is one that no weight is held against.
+
+    Raises:
+        ConfigError: lists what is missing, unexpected, of another shape or dtype.
+    """
+    if shape is None and isinstance(model, Functional):
+        shape = model.in_shape
+    if shape is not None:
+        _raise_if_any(differences(declared(model, shape), types), shape)
+        return canonical(shape)
+    best: tuple[list[str], Shape] | None = None
+    for candidate in _candidates(model, types):
+        try:
+            found = differences(declared(model, candidate), types)
+        except Exception:  # whatever a layer raises for an input that it was not made for
+            continue
+        if not found:
+            return candidate
+        if best is None or len(found) < len(best[0]):
+            best = found, candidate
+    if best is not None:
+        _raise_if_any(*best)
+    return None
+
+
+def declared(model: Layer, shape: Shape) -> dict[str, tuple]:
+    """Every array that the model wants: path -> (shape, dtype name), None for a size that hangs on an unknown one."""
+    shape = canonical(shape)
+    try:
+        return _wanted(model, shape)
+    except ShapeError:
+        trials = [_filled(shape, size) for size in _TRIALS]
+        if trials[0] == shape:
+            raise
+    one, other = (_wanted(model, trial) for trial in trials)
+
+    def merge(a: tuple, b: tuple) -> tuple:
+        return tuple(n if n == m else None for n, m in zip(a[0], b[0], strict=True)), a[1]
+
+    return {path: merge(one[path], other[path]) for path in one}
+
+
+def differences(wanted: Mapping[str, tuple], types: Types) -> list[str]:
+    """One line for each array that is missing, unexpected, or of another shape or dtype."""
+    lines = [f"missing: {path} {_shown(*wanted[path])}" for path in wanted if path not in types]
+    lines += [f"unexpected: {path} {_shown(*types[path])}" for path in types if path not in wanted]
+    for path in wanted:
+        if path in types:
+            (shape, dtype), (there, found) = wanted[path], types[path]
+            fits = len(shape) == len(there) and all(n in (None, m) for n, m in zip(shape, there, strict=True))
+            lines += [] if fits else [f"wrong shape: {path} is {tuple(there)}, the model has {shape}"]
+            lines += [] if dtype == found else [f"wrong dtype: {path} is {found}, the model has {dtype}"]
+    return lines
+
+
+def _raise_if_any(lines: list[str], shape: Shape) -> None:
+    if lines:
+        shown = "\n  ".join(lines[:50] + ([f"... and {len(lines) - 50} more"] if len(lines) > 50 else []))
+        raise ConfigError(f"the arrays are not the model's, for an input of shape {shape}:\n  {shown}")
+
+
+def _wanted(model: Layer, shape: Shape) -> dict[str, tuple]:
+    found = {}
+    for path, spec in spec_items(model.specs(shape)):
+        kind = "params" if isinstance(spec, Param) else "state"
+        dtype = str(spec.dtype or "float32")  # of random keys too, whose dtype numpy does not know
+        found[f"{kind}/{path}"] = spec.full_shape, dtype if dtype.startswith("key<") else jnp.dtype(dtype).name
+    return found
+
+
+def _filled(shape: Shape, size: int) -> Shape:
+    def fill(shape: tuple) -> tuple:
+        return (*shape[:1], *(size if n is None else n for n in shape[1:]))
+
+    return freeze(map_nest(fill, shape, is_leaf=is_shape))
+
+
+def _candidates(model: Layer, types: Types) -> Iterator[Shape]:
+    """Input shapes that the model's first weights suggest: their sizes as channels, in each number of axes."""
+    path = "params/"
+    while isinstance(model, Sequential) and model.layers:
+        steps = named(model.layers)
+        name, model = next((step for step in steps if any(t.startswith(f"{path}{step[0]}/") for t in types)), steps[0])
+        path += f"{name}/"
+    if isinstance(model, Functional):
+        yield model.in_shape
+    kernels = [shape for name, (shape, _) in types.items() if name.startswith(path)]
+    likely = [shape[-2] for shape in kernels if len(shape) > 1] + [n for shape in kernels for n in shape]
+    for rank in _RANKS:
+        for channels in list(dict.fromkeys(likely))[:8]:
+            yield (None,) * (rank - 1) + (channels,)
+            if rank > 2:
+                yield (None, channels) + (None,) * (rank - 2)
+        yield (None,) * rank
+
+
+def _shown(shape: tuple, dtype: str) -> str:
+    return f"{dtype}{tuple(shape)}"

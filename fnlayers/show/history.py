@@ -1,0 +1,82 @@
+"""Curves of a training history."""
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fnlayers.core.errors import ConfigError, MissingError
+
+# Blue and vermilion of Okabe and Ito's palette, which the color-blind tell apart; the line styles do in print.
+_STYLES: dict[str, dict[str, Any]] = {
+    "train": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    "validation": {"color": "#D55E00", "linestyle": "--", "marker": "s"},
+}
+_NOT_METRICS = ("seconds",)
+
+
+def history(history: Mapping[str, Sequence[float]], path: str | os.PathLike | None = None) -> Any:
+    """Draw the loss and each metric over the epochs, training and validation in one plot.
+
+    Arguments:
+        history: name -> one number an epoch, as fit returns it. "val_loss" is drawn with "loss"; "seconds" is left out.
+        path: where to save the figure too, as PNG, or as SVG or PDF by the name's ending.
+
+    Returns:
+        A matplotlib.figure.Figure. A notebook shows it; nothing global is touched.
+
+    Raises:
+        MissingError: where matplotlib is not installed.
+        ConfigError: where there is nothing to draw.
+
+    Example:
+        >>> figure = history({"loss": [0.9, 0.5], "val_loss": [1.0, 0.7], "seconds": [2.1, 1.9]})
+        >>> [line.get_label() for line in figure.axes[0].get_lines()]
+        ['train', 'validation']
+    """
+    curves = _curves(history)
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ImportError as error:
+        raise MissingError("show.history draws with matplotlib; install it: pip install 'fnlayers[plot]'") from error
+    columns = min(len(curves), 3)
+    rows = -(-len(curves) // columns)
+    figure: Any = Figure(figsize=(4.8 * columns, 3.6 * rows), layout="constrained")
+    for place, (name, parts) in enumerate(curves.items()):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        for part, values in parts.items():
+            marked = len(values) <= 40  # more would hide the line
+            style = _STYLES[part] if marked else {**_STYLES[part], "marker": ""}
+            axes.plot(range(1, len(values) + 1), values, label=part, linewidth=1.8, markersize=4, **style)
+        axes.set(title=name, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    if path is not None:
+        figure.savefig(path, dpi=150)
+    # a notebook draws figures by itself only after pyplot was imported, and this is how it draws any object
+    figure._repr_png_ = lambda: _png(figure)
+    return figure
+
+
+def _curves(history: Mapping[str, Sequence[float]]) -> dict[str, dict[str, list[float]]]:
+    """{"loss": {"train": [...], "validation": [...]}, ...}, the loss first."""
+    if not isinstance(history, Mapping):
+        raise ConfigError(f"show.history takes a dict of lists, as fit returns it; got {type(history).__name__}")
+    found: dict[str, dict[str, list[float]]] = {}
+    for key, values in history.items():
+        name, part = (key[4:], "validation") if key.startswith("val_") else (key, "train")
+        if name not in _NOT_METRICS and len(values):
+            found.setdefault(name, {})[part] = [float(value) for value in values]
+    if not found:
+        raise ConfigError(f"show.history: there is nothing to draw in {dict(history)!r}; train for an epoch first")
+    ordered = sorted(found, key=lambda name: name != "loss")
+    return {name: {part: found[name][part] for part in _STYLES if part in found[name]} for name in ordered}
+
+
+def _png(figure: Any) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()

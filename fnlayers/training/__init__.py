@@ -1,0 +1,25 @@
+"""Training: a train state, a compiled step, the loops around it, metrics and callbacks."""
+
+from fnlayers.training import metrics
+from fnlayers.training.callbacks import CSVLog, EarlyStopping, Event, JSONLog, KeepBest
+from fnlayers.training.diagnose import NonFiniteError
+from fnlayers.training.loop import evaluate, fit, predict
+from fnlayers.training.run import Fitted
+from fnlayers.training.state import TrainState
+from fnlayers.training.step import make_step
+
+__all__ = [
+    "CSVLog",
+    "EarlyStopping",
+    "Event",
+    "Fitted",
+    "JSONLog",
+    "KeepBest",
+    "NonFiniteError",
+    "TrainState",
+    "evaluate",
+    "fit",
+    "make_step",
+    "metrics",
+    "predict",
+]

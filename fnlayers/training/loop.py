@@ -1,0 +1,215 @@
+"""fit, evaluate, predict: the loops over batches. They change nothing they are given, and return what they made."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.layer import Layer
+from fnlayers.training.callbacks import Event
+from fnlayers.training.data import Batch, Source, filled, only_x, source_of
+from fnlayers.training.labels import check_labels
+from fnlayers.training.objective import check_outputs, objective_of
+from fnlayers.training.progress import Progress
+from fnlayers.training.run import Fitted, Run, evaluated
+from fnlayers.training.state import TrainState, as_key, copied
+from fnlayers.training.step import compiled_prediction, shapes
+
+Tree = Any
+
+
+def fit(
+    model: Layer,
+    data: Any,
+    *,
+    loss: Any,
+    optimizer: optax.GradientTransformation,
+    epochs: int = 1,
+    batch_size: int = 32,
+    metrics: Mapping[str, Any] | None = None,
+    validation_data: Any = None,
+    rng: Any = 0,
+    params: Tree = None,
+    state: Tree = None,
+    train_state: TrainState | None = None,
+    shuffle: bool = True,
+    steps_per_epoch: int | None = None,
+    callbacks: Iterable[Callable[[Event], Any]] = (),
+    verbose: bool = True,
+) -> Fitted:
+    """Train a model, and return the result; nothing that is given changes.
+
+    The same arguments give the same numbers, bit for bit on one machine. A last batch that is smaller than the others
+    counts as what it is: it is filled up with rows of no weight, so that nothing is compiled twice; or runs at its own
+    size where other rows would be felt (a model with state, or with activity losses).
+
+    Arguments:
+        model: the model.
+        data: (x, y) or (x, y, weight) as a tuple of arrays, x and y also as tuples or dicts of arrays; or an iterable
+            of such batches, or a function that returns one for each epoch.
+        loss: a function (y_pred, y_true) -> values, one or more for each example (optax's losses are such); for
+            several outputs also a dict or tuple of them. Their mean is weighted by the sample weights and leaves out
+            masked steps. Added to it are the regularizers' penalty and the activity losses.
+        optimizer: an optax optimizer; its learning rate may be an optax schedule.
+        epochs: how often to go through the data.
+        batch_size: examples a step, where data are arrays.
+        metrics: functions like the loss, by name (see `fnlayers.metrics`); averaged over the epoch.
+        validation_data: like data; evaluated after each epoch as "val_...".
+        rng: a random key or a seed: of the params, of what the layers draw, and of the order of the examples.
+        params: where to start, instead of what the model draws.
+        state: likewise.
+        train_state: where to go on: that of an earlier result; in place of rng, params and state.
+        shuffle: whether arrays are gone through in another order in each epoch.
+        steps_per_epoch: batches an epoch, for an iterable that does not end.
+        callbacks: functions of an `Event`, called after each epoch; a true result ends the training.
+        verbose: whether to show a bar (in a log file: a line an epoch).
+
+    Returns:
+        Fitted(train_state, history, stopped), with params and state as properties. On Ctrl-C it returns what was
+        reached.
+
+    Raises:
+        NonFiniteError: when a loss or gradient is not finite: it says which step and which layer, and carries the last
+            good train state (error.train_state, error.history).
+        ConfigError: for data, labels or losses that have no meaning. ShapeError: for lengths that do not fit.
+
+    Example:
+        >>> import fnlayers as fl
+        >>> x = np.linspace(-1, 1, 100)[:, None]
+        >>> result = fit(
+        ...     fl.Dense(1), (x, 2 * x + 1), loss=optax.squared_error, optimizer=optax.sgd(0.5), epochs=9, verbose=False
+        ... )
+        >>> round(float(result.params["bias"][0]), 2), len(result.history["loss"])
+        (1.0, 9)
+    """
+    objective = objective_of(loss, metrics)
+    _check_epochs(epochs)
+    source = source_of(data, batch_size, epochs, steps_per_epoch)
+    held_out = None if validation_data is None else source_of(validation_data, batch_size, epochs)
+    train_state = _start(model, optimizer, source, rng, params, state, train_state)
+    out = _outline(model, train_state, source.first)
+    check_outputs(objective, out.y)
+    for each in filter(None, (source.whole, held_out and held_out.whole)):
+        check_labels(objective, each, out)
+    run = Run(model, objective, optimizer, source, train_state, out, verbose, epochs)
+    return run.train(epochs, shuffle, held_out, tuple(callbacks))
+
+
+def evaluate(
+    model: Layer,
+    params: Tree,
+    data: Any,
+    *,
+    loss: Any,
+    metrics: Mapping[str, Any] | None = None,
+    state: Tree = None,
+    batch_size: int = 32,
+    verbose: bool = False,
+) -> dict[str, float]:
+    """The loss and the metrics of a model in inference, averaged over all examples.
+
+    They do not depend on the batch size: a last batch is filled up with rows of no weight.
+
+    Arguments:
+        model: the model.
+        params: its params.
+        data: as for `fit`.
+        loss: as for `fit`; penalties and activity losses are added.
+        metrics: as for `fit`.
+        state: the model's state, where it has one.
+        batch_size: examples a batch, where data are arrays.
+        verbose: whether to show a bar.
+
+    Returns:
+        The numbers by name, "loss" first.
+
+    Example:
+        >>> import fnlayers as fl
+        >>> model, x = fl.Dense(1, kernel_initializer="ones"), np.ones((10, 3))
+        >>> evaluate(model, model.init(jax.random.key(0), x.shape), (x, x[:, :1]), loss=optax.squared_error)
+        {'loss': 4.0}
+    """
+    objective = objective_of(loss, metrics)
+    source = source_of(data, batch_size)
+    state = {} if state is None else state
+    out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
+    check_outputs(objective, out.y)
+    if source.whole is not None:
+        check_labels(objective, source.whole, out)
+    return evaluated(
+        model, objective, params, state, source, bool(out.losses), Progress(verbose, "evaluate", source.steps)
+    )
+
+
+def predict(
+    model: Layer, params: Tree, x: Any, *, state: Tree = None, batch_size: int = 32, verbose: bool = False
+) -> Any:
+    """The model's outputs for all of x in inference, batch by batch.
+
+    Arguments:
+        model: the model.
+        params: its params.
+        x: an array, or a tuple or dict of them; or an iterable of batches of such, or a function that returns one.
+        state: the model's state, where it has one.
+        batch_size: examples a batch, where x is arrays.
+        verbose: whether to show a bar.
+
+    Returns:
+        What apply(params, x) would, as NumPy arrays: they need not fit on the device.
+
+    Example:
+        >>> import fnlayers as fl
+        >>> model = fl.Dense(1, kernel_initializer="ones")
+        >>> predict(model, model.init(jax.random.key(0), (None, 3)), np.ones((5, 3)), batch_size=2).shape
+        (5, 1)
+    """
+    source = source_of(only_x(x), batch_size)
+    run, state = compiled_prediction(model), {} if state is None else state
+    progress, size = Progress(verbose, "predict", source.steps), source.first.count
+    made: list = []
+    for batch in source.epoch(None):
+        y = run(params, state, filled(batch, size, weighted=False).x)
+        jax.tree.map(lambda a: a.copy_to_host_async(), y)
+        made.append((y, batch.count))
+        if len(made) > 1:  # the one before, while this one runs
+            made[-2] = _on_host(*made[-2])
+        progress.step(dict)
+    made[-1] = _on_host(*made[-1])
+    progress.show({})
+    progress.close()
+    try:
+        return jax.tree.map(lambda *rows: np.concatenate(rows), *(y for y, _ in made))
+    except ValueError:
+        raise ShapeError("the batches have outputs of different shapes; predict them one by one with apply") from None
+
+
+def _start(
+    model: Layer, optimizer: Any, source: Source, rng: Any, params: Tree, state: Tree, train_state: TrainState | None
+) -> TrainState:
+    """The train state to begin with, in arrays of its own."""
+    if train_state is None:
+        return TrainState.create(model, shapes(source.first.x), optimizer, rng, params=params, state=state)
+    if params is not None or state is not None:
+        raise ConfigError("fit: give train_state, or params and state, not both")
+    return copied(train_state)
+
+
+def _outline(model: Layer, train_state: TrainState, batch: Batch) -> Any:
+    """The shapes of all that a training pass returns."""
+
+    def run(params: Tree, state: Tree, x: Any) -> Any:
+        return model.run(params, x, state=state, rng=as_key(0), train=True)
+
+    return jax.eval_shape(run, train_state.params, train_state.state, batch.x)
+
+
+def _check_epochs(epochs: int) -> None:
+    if not isinstance(epochs, int) or epochs < 1:
+        raise ConfigError(f"epochs={epochs!r}: give a whole number of at least 1")
+
+
+def _on_host(y: Any, count: int) -> tuple[Any, int]:
+    return jax.tree.map(lambda a: np.asarray(a)[:count], y), count

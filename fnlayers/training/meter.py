@@ -1,0 +1,52 @@
+"""Numbers of steps that are still running: taken when they are ready, averaged exactly over an epoch."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from fnlayers.training.objective import Objective
+
+AHEAD = 8  # steps that may be under way: enough that the device never waits, few enough that their batches fit
+
+
+class Meter:
+    """The running means of an epoch.
+
+    A step's numbers are fetched once they are there; only when `AHEAD` steps are under way is the oldest waited for,
+    while the others keep the device busy.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.columns = len(objective.losses) + 1 + len(objective.metrics)
+        self.pending: deque = deque()
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin an epoch."""
+        self.sums, self.totals = np.zeros(self.columns), np.zeros(self.columns)
+
+    def push(self, packed: Any, step: Any) -> None:
+        """A step was started whose numbers will be in `packed`; `step` comes back if they are not finite."""
+        packed.copy_to_host_async()
+        self.pending.append((packed, step))
+
+    def collect(self, ahead: int = AHEAD) -> Any:
+        """Take the numbers of the steps that are done, and of all but `ahead`; the first bad step, or None."""
+        while self.pending and (len(self.pending) > ahead or self.pending[0][0].is_ready()):
+            packed, step = self.pending.popleft()
+            row = np.asarray(packed, "float64")
+            if row[-1] == 0:
+                return step
+            means, totals = row[: self.columns], row[self.columns : -1]
+            self.sums += np.where(totals > 0, means * totals, 0)
+            self.totals += totals
+        return None
+
+    def logs(self) -> dict[str, float]:
+        """The means so far, by name; empty before the first step is done."""
+        if not self.totals.any():
+            return {}
+        means = self.sums / np.where(self.totals > 0, self.totals, 1)
+        return {name: float(value) for name, value in self.objective.logs(list(means)).items()}

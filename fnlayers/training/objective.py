@@ -1,0 +1,242 @@
+"""From a model's output to numbers: losses and metrics as weighted means.
+
+A loss or metric is a function (y_pred, y_true) -> values, one for each example, or for each part of one. It averages
+nothing: the average is taken here, over what has weight, so that padded rows and masked steps count in no number.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from fnlayers.core.errors import ConfigError, ShapeError
+
+Function = Callable[[Any, Any], Any]
+
+# What a Keras user may mean by a name. They are not taken as losses: half of them depend on whether the model ends in
+# a softmax or a sigmoid, which a name does not say.
+_BY_NAME = {
+    "sparse_categorical_crossentropy": "optax.softmax_cross_entropy_with_integer_labels (on logits: no softmax before)",
+    "categorical_crossentropy": "optax.softmax_cross_entropy (on logits: no softmax before it)",
+    "binary_crossentropy": "optax.sigmoid_binary_cross_entropy (on logits: no sigmoid before it)",
+    "mse": "optax.squared_error",
+    "mean_squared_error": "optax.squared_error",
+    "mae": "fnlayers.metrics.mean_absolute_error",
+    "mean_absolute_error": "fnlayers.metrics.mean_absolute_error",
+    "huber": "optax.huber_loss",
+    "accuracy": "fnlayers.metrics.accuracy",
+    "acc": "fnlayers.metrics.accuracy",
+    "binary_accuracy": "fnlayers.metrics.binary_accuracy",
+}
+
+
+class Term(NamedTuple):
+    """One loss or metric: its name in the logs, which output it reads (None: all of them), its function."""
+
+    name: str
+    key: str | int | None
+    function: Function
+
+    def values(self, y_pred: Any, y_true: Any) -> jax.Array:
+        """The function's values as floats, checked to be one for each example at least."""
+        y_pred, y_true = pick(y_pred, self.key), pick(y_true, self.key)
+        shapes = f"y_pred {_shapes(y_pred)} and y {_shapes(y_true)}"
+        _check_pair(self.name, y_pred, y_true)
+        try:
+            values = self.function(jax.tree.map(wide, y_pred), y_true)
+        except Exception as error:
+            error.add_note(f"in {self.name!r}, given {shapes}")
+            raise
+        if jnp.ndim(values) == 0:
+            raise ConfigError(
+                f"{self.name!r} returned one number for the whole batch; return a value for each example (leave out "
+                "the mean), so that weights and ragged batches count right"
+            )
+        rows = jax.tree.leaves(y_pred)[0].shape[0]
+        if values.shape[0] != rows:
+            raise ShapeError(f"{self.name!r} returned values of shape {values.shape} for {rows} examples, {shapes}")
+        return wide(values.astype("float32") if not jnp.issubdtype(values.dtype, jnp.floating) else values)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The losses and metrics of a training run, in the order of their columns in the logs."""
+
+    losses: tuple[Term, ...]
+    metrics: tuple[Term, ...]
+
+    def measure(self, out: Any, y_true: Any, weight: Any, extra: Any) -> tuple[jax.Array, list, list]:
+        """(the loss, the mean of each column, the weight behind each): losses, then `extra`, then metrics.
+
+        `extra` is what is added to the objective beside the losses: penalties and activity losses, by the batch.
+        """
+        means, totals = [], []
+        for term in self.losses:
+            mean, total = _mean(term, out, y_true, weight)
+            means.append(mean)
+            totals.append(total)
+        loss = sum(means) + extra
+        means.append(extra)
+        totals.append(jnp.float32(jax.tree.leaves(out.y)[0].shape[0]))
+        for term in self.metrics:
+            mean, total = _mean(term, out, y_true, weight)
+            means.append(mean)
+            totals.append(total)
+        return loss, means, totals
+
+    def logs(self, means: Any) -> dict[str, Any]:
+        """The columns by name: "loss" is the sum of all losses and of what is added to them."""
+        count = len(self.losses)
+        logs = {"loss": sum(means[: count + 1])}
+        if count > 1:
+            logs |= {term.name: mean for term, mean in zip(self.losses, means, strict=False)}
+        return logs | {term.name: mean for term, mean in zip(self.metrics, means[count + 1 :], strict=True)}
+
+
+def objective_of(loss: Any, metrics: Mapping[str, Any] | None = None) -> Objective:
+    """Losses and metrics as given by a user, as terms.
+
+    Arguments:
+        loss: a function (y_pred, y_true) -> values; for a model with several outputs also a dict or tuple of them,
+            structured like the output, None where an output has no loss.
+        metrics: functions by name; or, for several outputs, a dict {output: {name: function}}.
+
+    Raises:
+        ConfigError: for a name, or anything else that is no function.
+    """
+    if isinstance(loss, Mapping) or (isinstance(loss, (tuple, list)) and not callable(loss)):
+        items = loss.items() if isinstance(loss, Mapping) else enumerate(loss)
+        losses = [Term(f"{key}_loss", key, _function("loss", f)) for key, f in items if f is not None]
+    else:
+        losses = [Term("loss", None, _function("loss", loss))]
+    if not losses:
+        raise ConfigError("no output has a loss; give loss= a function of (y_pred, y_true)")
+    found = []
+    if not isinstance(metrics, (Mapping, type(None))):
+        raise ConfigError(f"metrics={metrics!r}: name them, as in metrics={{'accuracy': fnlayers.metrics.accuracy}}")
+    for name, given in (metrics or {}).items():
+        if isinstance(given, Mapping):
+            found += [Term(f"{name}_{inner}", name, _function("metric", f)) for inner, f in given.items()]
+        else:
+            found.append(Term(name, None, _function("metric", given)))
+    taken = {"loss", "seconds", "finite", *(term.name for term in losses)}
+    for term in found:
+        if term.name in taken:
+            raise ConfigError(f"metrics: the name {term.name!r} is taken; choose another")
+    return Objective(tuple(losses), tuple(found))
+
+
+def check_outputs(objective: Objective, y_pred: Any) -> None:
+    """Raise ConfigError unless a structured loss names each output of the model."""
+    keys = [term.key for term in objective.losses if term.key is not None]
+    if not keys:
+        return
+    there = list(y_pred) if isinstance(y_pred, Mapping) else list(range(len(y_pred))) if _is_row(y_pred) else []
+    unknown = [key for key in keys if key not in there]
+    if unknown:
+        raise ConfigError(
+            f"loss is given for the outputs {keys}, but the model's are {there or 'one array'}; structure it alike, "
+            "with None where an output has no loss"
+        )
+
+
+def pick(nest: Any, key: str | int | None) -> Any:
+    """One entry of a dict or tuple; all of it for None."""
+    if key is None or nest is None:
+        return nest
+    try:
+        return nest[key]
+    except (KeyError, IndexError, TypeError):
+        raise ConfigError(
+            f"there is no {key!r} in {_shapes(nest)}; structure y and the losses like the output"
+        ) from None
+
+
+def takes_classes(function: Function) -> bool:
+    """Whether the function is known to take class numbers for y_true."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function is optax.softmax_cross_entropy_with_integer_labels
+
+
+def wide(a: Any) -> Any:
+    """Half-precision floats as float32, in which losses are computed; anything else as it is."""
+    halves = (jnp.bfloat16, jnp.float16)
+    return a.astype("float32") if getattr(a, "dtype", None) in halves else a
+
+
+def spread(weight: Any, values: Any, name: str, what: str) -> Any:
+    """A weight or mask over the first axes of `values`, brought to as many axes."""
+    if weight.ndim > values.ndim or weight.shape != values.shape[: weight.ndim]:
+        raise ShapeError(
+            f"{name!r} returned values of shape {values.shape}, which the {what} of shape {weight.shape} does not fit: "
+            + (
+                "return a value for each step, or end the mask with fnlayers.DropMask()"
+                if what == "mask"
+                else "a weight is given for each example, or for each step of one"
+            )
+        )
+    return weight.reshape(*weight.shape, *[1] * (values.ndim - weight.ndim))
+
+
+def _mean(term: Term, out: Any, y_true: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
+    """The mean of a term's values over what has weight, and that weight."""
+    values = term.values(out.y, y_true)
+    mask = _mask_of(term, out)
+    if weight is None and mask is None:
+        return jnp.mean(values), jnp.asarray(values.size, values.dtype)
+    share = jnp.ones((), values.dtype)
+    if weight is not None:
+        share = share * spread(weight, values, term.name, "sample weight").astype(values.dtype)
+    if mask is not None:
+        share = share * spread(mask, values, term.name, "mask").astype(values.dtype)
+    share = jnp.broadcast_to(share, values.shape)
+    total = jnp.sum(share)
+    # What has no weight is cleared before the product: 0 * NaN is NaN
+    summed = jnp.sum(jnp.where(share == 0, 0, values) * share)
+    return summed / jnp.where(total == 0, 1, total), total
+
+
+def _mask_of(term: Term, out: Any) -> Any:
+    """The mask of the output that a term reads."""
+    if out.mask is None or not jax.tree.leaves(out.mask):
+        return None
+    mask = pick(out.mask, term.key)
+    if mask is not None and not hasattr(mask, "ndim"):
+        raise ConfigError(
+            f"{term.name!r} reads several outputs, and some have masks; give a function for each output, or end the "
+            "masks with fnlayers.DropMask()"
+        )
+    return mask
+
+
+def _check_pair(name: str, y_pred: Any, y_true: Any) -> None:
+    """Refuse (n, 1) beside (n,), which broadcasts to (n, n) and learns nothing."""
+    if not (hasattr(y_pred, "shape") and hasattr(y_true, "shape")):
+        return
+    pred, true = tuple(y_pred.shape), tuple(y_true.shape)
+    if pred == (*true, 1) or true == (*pred, 1):
+        raise ShapeError(f"{name!r}: y_pred has shape {pred} and y has shape {true}; reshape y to {pred}")
+
+
+def _function(what: str, given: Any) -> Function:
+    if callable(given):
+        return given
+    hint = _BY_NAME.get(given) if isinstance(given, str) else None
+    raise ConfigError(
+        f"{what} {given!r} is no function; give a function (y_pred, y_true) -> a value for each example, such as "
+        + (hint or "optax.softmax_cross_entropy_with_integer_labels or optax.squared_error")
+    )
+
+
+def _is_row(nest: Any) -> bool:
+    return isinstance(nest, (tuple, list))
+
+
+def _shapes(nest: Any) -> str:
+    return str(jax.tree.map(lambda a: tuple(np.shape(a)), nest))

@@ -1,0 +1,91 @@
+"""What is shown while training runs: a bar where someone looks at it, a line an epoch in a log file, or nothing."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+_INTERVAL = 0.1  # seconds between two looks of the bar
+
+
+class Progress:
+    """One bar for a whole run. It is told of each step and decides itself when to draw.
+
+    Arguments:
+        verbose: False shows nothing.
+        what: what it says before the numbers ("epoch 1/5" follows it by `epoch`).
+        steps: how many steps there will be in all, None if nobody knows.
+    """
+
+    def __init__(self, verbose: bool, what: str, steps: int | None) -> None:
+        self.live = verbose and (_in_notebook() or sys.stderr.isatty())
+        self.lines = verbose and not self.live
+        self.bar: Any = None
+        self.pending, self.drawn = 0, 0.0
+        if self.live:
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=steps, desc=what, unit="step", dynamic_ncols=True)
+
+    def say(self, what: str) -> None:
+        """Show these words at once."""
+        if self.bar is not None:
+            self.bar.set_description(what)
+
+    def steps_in_all(self, steps: int) -> None:
+        """Told when it becomes known."""
+        if self.bar is not None and self.bar.total != steps:
+            self.bar.total = steps
+            self.bar.refresh()
+
+    def step(self, means: Any) -> None:
+        """One step more; `means()` gives the numbers so far, and is called only when they are drawn."""
+        if self.bar is None:
+            return
+        self.pending += 1
+        now = time.perf_counter()
+        if now - self.drawn >= _INTERVAL:
+            self.drawn = now
+            self.show(means())
+
+    def show(self, logs: Mapping[str, float]) -> None:
+        """Draw these numbers now."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(shown(logs), refresh=False)
+            self.bar.update(self.pending)
+            self.pending = 0
+
+    def epoch(self, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
+        """The end of an epoch."""
+        self.show(logs)
+        if self.lines:
+            self.line(f"epoch {epoch}/{epochs}  {shown(logs)}")
+
+    def line(self, text: str) -> None:
+        """A line that stays, beside the bar or instead of it."""
+        if self.bar is not None:
+            self.bar.write(text, file=sys.stderr)
+        elif self.lines:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self.bar is not None:
+            self.bar.refresh()
+            self.bar.close()
+
+
+def shown(logs: Mapping[str, float]) -> str:
+    """The numbers in a line.
+
+    >>> shown({"loss": 0.123456, "accuracy": 0.5, "seconds": 2.0})
+    'loss 0.1235  accuracy 0.5  seconds 2'
+    """
+    return "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+
+
+def _in_notebook() -> bool:
+    """Whether this runs in a kernel of Jupyter: its stderr is no terminal, but somebody looks at it."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return hasattr(shell, "kernel")

@@ -1,0 +1,113 @@
+"""TrainState: all that training changes, as one pytree of arrays."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.names import fold
+from fnlayers.trees import trainable_mask
+
+Tree = Any
+
+
+class TrainState(NamedTuple):
+    """All that a training step replaces. A pytree of arrays and nothing else, so it is saved and sharded as it is.
+
+    Arguments:
+        step: how many updates were made, an int32 scalar.
+        params: the model's params.
+        state: the model's state (running statistics), {} for most models.
+        opt_state: the optimizer's, for the params that are trainable.
+        rng: the root key of training; step n draws from jax.random.fold_in(rng, n). Kept as plain uint32 data
+            (jax.random.key_data) where it is of jax's default kind, which files hold and steps are called with faster.
+
+    Example:
+        >>> import fnlayers as fl
+        >>> train_state = TrainState.create(fl.Dense(2), (None, 3), optax.sgd(0.1), jax.random.key(0))
+        >>> int(train_state.step), jax.tree.map(jnp.shape, train_state.params)
+        (0, {'bias': (2,), 'kernel': (3, 2)})
+    """
+
+    step: Any
+    params: Tree
+    state: Tree
+    opt_state: Any
+    rng: Any
+
+    @classmethod
+    def create(
+        cls,
+        model: Layer,
+        shape: Shape,
+        optimizer: optax.GradientTransformation,
+        rng: Any = 0,
+        *,
+        params: Tree = None,
+        state: Tree = None,
+    ) -> "TrainState":
+        """The state before the first step.
+
+        Arguments:
+            model: the model.
+            shape: its input's shape with the batch axis, None where unknown; a nest of shapes for several inputs.
+            optimizer: the optimizer that the steps will use.
+            rng: a random key, or a seed. Params are those of model.init(rng, shape).
+            params: what to start from instead; copied, so that a step which donates takes nothing away.
+            state: likewise.
+
+        Returns:
+            A TrainState that shares no array with what was given.
+        """
+        rng = as_key(rng)
+        params = model.init(rng, shape) if params is None else params
+        state = model.init_state(shape) if state is None else state
+        trained, _ = split(params, trainable_mask(model, shape))
+        made = cls(jnp.zeros((), "int32"), params, state, optimizer.init(trained), plain_key(fold(rng, "training")))
+        return copied(made)
+
+
+def as_key(rng: Any) -> Any:
+    """A random key; a whole number is a seed."""
+    return jax.random.key(rng) if isinstance(rng, int) else rng
+
+
+def plain_key(key: Any) -> Any:
+    """A key of the default kind as uint32 data; any other as it is."""
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    return jax.random.key_data(key) if key.dtype == jax.random.key(0).dtype else key
+
+
+def typed_key(key: Any) -> Any:
+    """What `plain_key` was given."""
+    return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
+
+
+def key_words(key: Any) -> list[int]:
+    """A key as numbers, for generators outside jax."""
+    return jax.random.key_data(typed_key(key)).ravel().tolist()
+
+
+def copied(tree: Tree) -> Tree:
+    """The tree in arrays of its own, none of them twice: what may be donated."""
+
+    def copy(a: Any) -> jax.Array:
+        # A dtype given by name makes a weakly typed scalar a plain one, which a second step would be compiled for
+        return jnp.array(a, dtype=a.dtype) if hasattr(a, "dtype") else jnp.array(a)
+
+    return jax.tree.map(copy, tree)
+
+
+def split(params: Tree, mask: Tree) -> tuple[Tree, Tree]:
+    """(the params where the mask is True, the others), each with None in place of what the other holds."""
+    trained = jax.tree.map(lambda keep, p: p if keep else None, mask, params)
+    fixed = jax.tree.map(lambda keep, p: None if keep else p, mask, params)
+    return trained, fixed
+
+
+def joined(trained: Tree, fixed: Tree) -> Tree:
+    """What `split` took apart."""
+    return jax.tree.map(lambda t, f: f if t is None else t, trained, fixed, is_leaf=lambda p: p is None)

@@ -1,0 +1,213 @@
+"""One step of training, and one of evaluation, as compiled functions."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.shapes import shape_of, type_of
+from fnlayers.training.data import parts
+from fnlayers.training.objective import Objective, objective_of
+from fnlayers.training.state import TrainState, joined, split, typed_key
+from fnlayers.trees import penalty, project, trainable_mask
+
+Tree = Any
+
+
+def make_step(
+    model: Layer,
+    loss: Any,
+    optimizer: optax.GradientTransformation,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    guard: bool = True,
+) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]:
+    """A compiled training step: step(train_state, batch) -> (train_state, logs).
+
+    It adds the regularizers' penalty and the activity losses, leaves frozen params alone, applies the constraints
+    after the update, and draws from a key folded from the step's number. Where the loss or a gradient is not finite
+    it changes nothing, so the train state is always the last good one. It donates the train state it is given.
+
+    Arguments:
+        model: the model.
+        loss: a function (y_pred, y_true) -> values, one or more for each example, as optax's losses are; for several
+            outputs also a dict or tuple of such functions.
+        optimizer: an optax optimizer.
+        metrics: further such functions, by name.
+        guard: whether to look at the gradients, and to skip updates that are not finite. It reads each gradient once
+            more: a few percent of a step with few examples, next to nothing of one with many.
+
+    Returns:
+        A jitted function of a TrainState and a batch, (x, y) or (x, y, weight). logs["loss"] and each metric are
+        scalars on the device; logs["finite"] says whether the loss (and, with guard,
+        each gradient) was.
+
+    Raises:
+        ConfigError: for a loss or metric that is no function, or returns one number for a batch.
+        ShapeError: for values that do not fit the weights or the mask.
+
+    Example:
+        >>> import fnlayers as fl
+        >>> model, optimizer = fl.Dense(1), optax.sgd(0.1)
+        >>> step = make_step(model, optax.squared_error, optimizer)
+        >>> train_state = TrainState.create(model, (None, 3), optimizer)
+        >>> train_state, logs = step(train_state, (jnp.ones((4, 3)), jnp.ones((4, 1))))
+        >>> int(train_state.step), sorted(logs)
+        (1, ['finite', 'loss'])
+    """
+    objective = objective_of(loss, metrics)
+    advance = advance_of(model, objective, optimizer, guard)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        train_state, finite, means, _ = advance(train_state, True, *parts(batch))
+        return train_state, objective.logs(means) | {"finite": finite}
+
+    return step
+
+
+def shapes(x: Any) -> Shape:
+    """The shape of each array in a nest."""
+    return shape_of(type_of(x))
+
+
+def loss_of(model: Layer, objective: Objective, train_state: TrainState, x: Any, y: Any, weight: Any) -> Callable:
+    """The objective of one batch as a function of the trainable params -> (loss, (means, totals, new state))."""
+    shape = shapes(x)
+    _, fixed = split(train_state.params, trainable_mask(model, shape))
+    penalty_of = penalty(model, shape)
+    key = jax.random.fold_in(typed_key(train_state.rng), train_state.step)
+
+    def loss_at(trained: Tree) -> tuple[jax.Array, tuple]:
+        params = joined(trained, fixed)
+        out = model.run(params, x, state=train_state.state, rng=key, train=True)
+        loss, means, totals = objective.measure(out, y, weight, sum(out.losses, penalty_of(params)))
+        return loss, (means, totals, out.state)
+
+    return loss_at
+
+
+def update_of(model: Layer, optimizer: Any, shape: Shape, loss_at: Callable, loss: Any, gradients: Any) -> Callable:
+    """The function (step, params, state, opt_state) -> the same after one update; the state is not its business."""
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def update(changing: tuple) -> tuple:
+        step, params, opt_state = changing
+        mask = trainable_mask(model, shape)
+        trained, fixed = split(params, mask)
+        updates, opt_state = optimizer.update(
+            gradients, opt_state, trained, value=loss, grad=gradients, value_fn=lambda t: loss_at(t)[0]
+        )
+        params = project(model, shape)(joined(optax.apply_updates(trained, updates), fixed))
+        return step + 1, joined(split(params, mask)[0], fixed), opt_state  # no constraint moves a frozen param
+
+    return update
+
+
+def advance_of(model: Layer, objective: Objective, optimizer: Any, guard: bool = True) -> Callable:
+    """The function (train_state, going, x, y, weight) -> (train_state, going, means, totals), not yet compiled.
+
+    `going` becomes False at the first loss or gradient that is not finite, and while it is False nothing changes: so
+    the train state in hand stays the one before that step, however late anyone looks.
+    """
+
+    def advance(train_state: TrainState, going: Any, x: Any, y: Any, weight: Any) -> tuple:
+        step, params, state, opt_state, rng = train_state
+        loss_at = loss_of(model, objective, train_state, x, y, weight)
+        trained, _ = split(params, trainable_mask(model, shapes(x)))
+        (loss, (means, totals, moved)), gradients = jax.value_and_grad(loss_at, has_aux=True)(trained)
+        going = going & finite(loss, gradients if guard else ())
+        update = update_of(model, optimizer, shapes(x), loss_at, loss, gradients)
+        before = (step, params, opt_state)
+        step, params, opt_state = _if(going, update, before) if guard else update(before)
+        if guard:
+            moved = jax.tree.map(functools.partial(jnp.where, going), moved, state)
+        return TrainState(step, params, moved, opt_state, rng), going, means, totals
+
+    return advance
+
+
+def _if(going: Any, update: Callable, before: tuple) -> tuple:
+    """The update of `before` if `going`, else `before`."""
+
+    def branch(before: tuple) -> tuple:
+        return jax.lax.cond(going, update, lambda same: same, before)
+
+    def select(before: tuple) -> tuple:
+        return jax.tree.map(functools.partial(jnp.where, going), update(before), before)
+
+    # The same numbers. XLA for CPU copies each donated array that is selected; on accelerators a branch would wait
+    # for the flag on the host, while a select is fused into the update.
+    return jax.lax.platform_dependent(before, cpu=branch, default=select)
+
+
+_SMALL = 1 << 14  # arrays up to this size are looked at together: a kernel each would cost more than their numbers
+
+
+def finite(*trees: Tree) -> jax.Array:
+    """Whether all floating numbers in the trees are finite: whether the largest of them is."""
+    leaves = [leaf for leaf in jax.tree.leaves(trees) if jnp.issubdtype(leaf.dtype, jnp.inexact) and leaf.size]
+    widest = "float64" if any(leaf.dtype == "float64" for leaf in leaves) else "float32"
+    small = [jnp.abs(leaf).astype(widest).ravel() for leaf in leaves if leaf.size <= _SMALL]
+    parts = [leaf for leaf in leaves if leaf.size > _SMALL] + ([jnp.concatenate(small)] if small else [])
+    return functools.reduce(jnp.logical_and, (jnp.isfinite(jnp.max(jnp.abs(part))) for part in parts), jnp.array(True))
+
+
+def remembered(build: Callable) -> Callable:
+    """`build`, its latest results kept by value, so that a second fit of the same things compiles nothing.
+
+    What cannot be hashed, such as a loss that is an object with fields that change, is built anew.
+    """
+    kept = functools.lru_cache(maxsize=16)(build)
+
+    @functools.wraps(build)
+    def recall(*args: Any) -> Any:
+        try:
+            hash(args)
+        except TypeError:
+            return build(*args)
+        return kept(*args)
+
+    return recall
+
+
+@remembered
+def compiled_step(model: Layer, objective: Objective, optimizer: Any) -> Callable:
+    """`advance_of`, compiled for the loop: the logs in one array, so that one transfer brings them all."""
+    advance = advance_of(model, objective, optimizer)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def step(train_state: TrainState, going: Any, x: Any, y: Any, weight: Any) -> tuple:
+        train_state, going, means, totals = advance(train_state, going, x, y, weight)
+        return train_state, going, packed(means, totals, going)
+
+    return step
+
+
+@remembered
+def compiled_evaluation(model: Layer, objective: Objective) -> Callable:
+    """(params, state, x, y, weight) -> the columns of one batch in inference, packed."""
+
+    @jax.jit
+    def evaluation(params: Tree, state: Tree, x: Any, y: Any, weight: Any) -> jax.Array:
+        out = model.run(params, x, state=state)
+        extra = sum(out.losses, penalty(model, shapes(x))(params))
+        _, means, totals = objective.measure(out, y, weight, extra)
+        return packed(means, totals, True)
+
+    return evaluation
+
+
+@remembered
+def compiled_prediction(model: Layer) -> Callable:
+    """(params, state, x) -> y in inference."""
+    return jax.jit(lambda params, state, x: model.run(params, x, state=state).y)
+
+
+def packed(means: Any, totals: Any, going: Any) -> jax.Array:
+    """Means, weights and the flag in one array."""
+    return jnp.stack([*means, *totals, jnp.asarray(going, "float32")])

@@ -1,0 +1,664 @@
+"""THE TABLE: one line a layer variant. Every law in tests/laws runs over it, and Keras wrote its golden numbers from it.
+
+A new layer needs a line for each of its options here, and nothing else, to be held to all laws.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import fnlayers as fl
+from fnlayers.core.frozen import map_nest
+from fnlayers.core.shapes import canonical, is_shape
+from fnlayers.core.spec import is_spec, only
+from fnlayers.layers.operation import Cut, Slot
+
+FIRST = "channels_first"
+HALVES = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A layer variant, the input that the laws give it, and what is special about it.
+
+    Arguments:
+        layer: the layer.
+        shape: of the input, batch axis included; a tuple or dict of shapes where there are several.
+        mask: of the input, as nested lists of 0 and 1; a tuple of those where there are several inputs.
+        below: 0 for floating inputs; else the inputs are integers from 0 to below - 1.
+        random: whether training draws numbers, so that it needs a key and has no Keras numbers.
+        keras: why Keras has no numbers for this case, or other ones.
+        exempt: the laws that cannot hold, each with the reason; such a test must fail.
+        name: the test's name, where the layer's repr is too long for one.
+    """
+
+    layer: fl.Layer
+    shape: Any
+    mask: Any = None
+    below: int = 0
+    random: bool = False
+    keras: str | None = None
+    exempt: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+    def __str__(self) -> str:
+        return (self.name or f"{self.layer!r} {self.shape}") + _shown(self.mask)
+
+    # Arrays. RandomState's numbers are frozen for all versions of numpy, so files need to hold only results.
+
+    def spread(self, what: str, shape: tuple[int, ...], low: float = -1.0, high: float = 1.0) -> np.ndarray:
+        """Numbers from low to high at equal distances, so that none tie, in an order that `what` decides."""
+        size = int(np.prod(shape))
+        order = np.random.RandomState(zlib.crc32(f"{self} {what}".encode())).permutation(size)
+        return (low + (high - low) * (order + 0.49) / max(size, 1)).reshape(shape).astype("float32")
+
+    def inputs(self, what: str = "x") -> Any:
+        """An array, or a tuple or dict of them; the seventh integer is 0, so that masks of zeros are seen."""
+
+        def make(shape: tuple[int, ...]) -> np.ndarray:
+            if not self.below:
+                return self.spread(f"{what} {shape}", shape, -2.0, 2.1)
+            ids = np.random.RandomState(zlib.crc32(f"{self} {what}".encode())).randint(0, self.below, shape, "int32")
+            ids.reshape(-1)[3::4] = 0
+            return ids
+
+        return map_nest(make, canonical(self.shape), is_leaf=is_shape)
+
+    def weights(self, kind: type, layer: fl.Layer | None = None) -> Any:
+        """Params (or state) for the layer: values away from 0, positive in the state; an array for each declaration."""
+        low = -1.0 if kind is fl.Param else 0.5
+
+        def make(path: Any, spec: Any) -> jax.Array:
+            value = self.spread(jax.tree_util.keystr(path), spec.full_shape, low, low + 1.9)
+            return jnp.asarray(value, spec.dtype or "float32")
+
+        specs = only((layer or self.layer).specs(self.shape), kind)
+        return jax.tree_util.tree_map_with_path(make, specs, is_leaf=is_spec)
+
+    @property
+    def params(self) -> Any:
+        return self.weights(fl.Param)
+
+    @property
+    def state(self) -> Any:
+        return self.weights(fl.State)
+
+    @property
+    def masks(self) -> Any:
+        """The mask as boolean arrays, nested like the inputs."""
+        if isinstance(self.mask, tuple):
+            return tuple(None if m is None else np.array(m, bool) for m in self.mask)
+        return None if self.mask is None else np.array(self.mask, bool)
+
+    def like_outputs(self, y: Any, what: str = "cotangent") -> Any:
+        """A number between -1 and 1 for each cell of a nest of arrays, in the arrays' dtypes."""
+        leaves, structure = jax.tree.flatten(y)
+        made = [jnp.asarray(self.spread(f"{what} {i}", a.shape), a.dtype) for i, a in enumerate(leaves)]
+        return jax.tree.unflatten(structure, made)
+
+    # Runs
+
+    def run(self, train: bool = False, x: Any = None, layer: fl.Layer | None = None, **given: Any) -> fl.Out:
+        """One pass with this case's arrays, any of which `given` replaces."""
+        key = jax.random.key(7) if train and self.random else None
+        arrays = dict(params=self.params, state=self.state, rng=key, mask=self.masks) | given
+        return (layer or self.layer).run(x=self.inputs() if x is None else x, train=train, **arrays)
+
+    @property
+    def tolerance(self) -> dict[str, float]:
+        """1e-5; in half precision two units in the last place, since sums are rounded there in another order."""
+        names = {policy for layer in layers_in(self.layer) if (policy := layer.dtype) in HALVES}
+        if not names:
+            return dict(rtol=1e-5, atol=1e-5)
+        unit = 2.0**-7 if any("bfloat16" in name for name in names) else 2.0**-10
+        return dict(rtol=2 * unit, atol=2 * unit)
+
+
+def layers_in(layer: fl.Layer) -> list[fl.Layer]:
+    """The layer and all layers in its fields."""
+    return [layer, *(found for value in _parts(layer) for found in layers_in(value))]
+
+
+def with_policy(layer: fl.Layer, dtype: str) -> fl.Layer:
+    """The layer, and all layers in its fields, under a dtype policy."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, fl.Layer):
+            return with_policy(value, dtype)
+        return tuple(map(change, value)) if type(value) is tuple else value
+
+    changed = {f.name: change(getattr(layer, f.name)) for f in fields(layer)}
+    return replace(layer, **(changed | {"dtype": dtype}))
+
+
+def _shown(mask: Any) -> str:
+    """[[1, 0], [1, 1]] as " masked 10-11"; nothing for None."""
+    if mask is None:
+        return ""
+    return " masked " + str(mask).replace("], ", "-").translate(str.maketrans("", "", "[](), "))
+
+
+def _parts(layer: fl.Layer) -> list[fl.Layer]:
+    found: list[fl.Layer] = []
+
+    def look(value: Any) -> None:
+        if isinstance(value, fl.Layer):
+            found.append(value)
+        elif type(value) is tuple:
+            any(map(look, value))
+
+    any(look(getattr(layer, f.name)) for f in fields(layer))
+    return found
+
+
+def plus_one(x: jax.Array, by: float = 1.0) -> jax.Array:
+    return x + jnp.asarray(by, x.dtype)
+
+
+def difference(xs: Any) -> jax.Array:
+    return xs[0] - xs[1]
+
+
+def keep_mask(x: Any, mask: Any) -> Any:
+    return mask
+
+
+def draw_scale(rng: Any, shape: tuple[int, ...]) -> Any:
+    return jax.random.normal(rng, (shape[-1],)), ()
+
+
+def apply_scale(params: Any, x: jax.Array) -> jax.Array:
+    return x * params[0].astype(x.dtype)
+
+
+def graph(build: Callable, *shapes: tuple[int, ...], **options: Any) -> fl.Functional:
+    """The Functional whose inputs have those shapes, without the batch axis, and whose outputs `build` makes."""
+    starts = tuple(fl.Input(shape, name=f"in_{i}") for i, shape in enumerate(shapes))
+    return fl.functional(starts if len(starts) > 1 else starts[0], build(*starts), **options)
+
+
+def residual(a: fl.Symbol) -> fl.Symbol:
+    b = fl.Dense(3, "relu")(a)
+    return fl.Dense(2)(fl.Add()(b, fl.Dense(3)(b)))
+
+
+def two_in_two_out(a: fl.Symbol, b: fl.Symbol) -> tuple[fl.Symbol, ...]:
+    joined = fl.Concatenate()(fl.Dense(2)(a), fl.Dense(3)(b))
+    return fl.BatchNormalization()(joined), fl.Activation("tanh")(joined)
+
+
+def siamese(a: fl.Symbol, b: fl.Symbol) -> fl.Symbol:
+    encoder = fl.Sequential([fl.Dense(3), fl.BatchNormalization(momentum=0.5)])
+    return fl.Add()(encoder(a), encoder(b))
+
+
+def carry_and_output(a: fl.Symbol) -> Any:
+    y, h, c = fl.LSTM(2, return_state=True)(a)
+    return {"y": fl.Dense(1)(y), "carry": fl.Concatenate()(h, c)}
+
+
+def dict_graph() -> fl.Functional:
+    left, right = fl.Input((3,), name="left"), fl.Input((2,), name="right")
+    y = fl.Concatenate()(fl.Dense(2)(right), left)
+    return fl.functional({"left": left, "right": right}, {"sum": fl.Dense(1)(y), "joined": y})
+
+
+def shared_twice() -> fl.Sequential:
+    layer = fl.Dense(3, "tanh")
+    return fl.Sequential([layer, fl.BatchNormalization(), layer])
+
+
+def penalized(cls: type, *args: Any, **options: Any) -> fl.Layer:
+    """The layer with every regularizer and constraint that it takes."""
+    names = {f.name for f in fields(cls)}
+    rules = {name: "l2" for name in names if name.endswith("_regularizer") and not name.startswith("activity")}
+    bounds = {name: "max_norm" for name in names if name.endswith("_constraint")}
+    activity = {"activity_regularizer": fl.regularizers.L1L2(0.1, 0.2)} if "activity_regularizer" in names else {}
+    return cls(*args, **{**rules, **bounds, **activity, **options})
+
+
+L2 = fl.regularizers.L2
+ALL4 = [[1, 1, 1, 1], [1, 1, 1, 1]]
+LEFT = [[0, 0, 1, 1], [1, 1, 1, 1]]
+GAPS = [[1, 0, 1, 0], [0, 1, 1, 0]]
+RIGHT = [[1, 1, 0, 0], [1, 0, 0, 0]]
+EMPTY = [[0, 0, 0, 0], [1, 1, 1, 0]]
+ENDED_EARLY = "Keras: NaN for a sequence that is masked whole; ours is 0 (docs/deviations.md)"
+OURS = "not in Keras"
+SIGMA = "Keras overwrites the kernel in training and uses it undivided elsewhere (docs/deviations.md)"
+TWO_WAYS = "the way back is an argument of Keras's call; tests/layers/test_embedding.py holds its numbers"
+ORDER = "Keras sums the masked statistics of one channel, or of another axis, with an error (docs/deviations.md)"
+
+DENSE = [
+    Case(fl.Dense(3), (2, 4)),
+    Case(fl.Dense(3, activation="relu"), (2, 3, 4), mask=[[1, 1, 0], [1, 0, 0]]),
+    Case(fl.Dense(3, use_bias=False), (2, 4)),
+    Case(fl.Dense(3, activation="softmax"), (2, 2, 2, 4)),
+    Case(fl.Dense(3, activation=jnp.tanh), (2, 4), name="Dense(3, activation=jnp.tanh)"),
+    Case(fl.Dense(3, activation=fl.LeakyReLU(0.1)), (2, 4)),
+    Case(fl.Dense(1), (1, 1)),
+    Case(fl.Dense(3, kernel_initializer="he_normal", bias_initializer="ones"), (2, 4)),
+    Case(penalized(fl.Dense, 3), (2, 4), name="Dense(3) with rules"),
+    Case(fl.Dense(3, kernel_regularizer="orthogonal_regularizer", kernel_constraint="unit_norm"), (2, 4)),
+    Case(fl.Dense(3, kernel_constraint="non_neg", bias_constraint=fl.constraints.MinMaxNorm(0.5, 0.9)), (2, 4)),
+    Case(fl.Dense(3, trainable=False), (2, 4)),
+    Case(fl.Dense(3, "tanh", dtype="bfloat16"), (2, 4)),
+    Case(fl.Dense(3, "tanh", dtype="float16"), (2, 4)),
+    Case(fl.Dense(3, "tanh", dtype="mixed_bfloat16"), (2, 4)),
+    Case(fl.Dense(3, "tanh", dtype="mixed_float16"), (2, 4)),
+    Case(fl.Embedding(5, 3), (2, 4), below=5),
+    Case(fl.Embedding(5, 3, mask_zero=True), (2, 4), below=5),
+    Case(fl.Embedding(5, 3, mask_zero=True), (3,), below=5),
+    Case(penalized(fl.Embedding, 5, 3), (2, 4), below=5, name="Embedding(5, 3) with rules"),
+    Case(fl.Embedding(5, 3, dtype="mixed_bfloat16"), (2, 4), below=5),
+    Case(fl.EinsumDense("ab,bc->ac", 5), (2, 4)),
+    Case(fl.EinsumDense("abc,cd->abd", (None, 5), bias_axes="d", activation="relu"), (2, 3, 4)),
+    Case(fl.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de"), (2, 3, 4)),
+    Case(fl.EinsumDense("abde,dec->abc", (None, 5), bias_axes="c"), (2, 3, 2, 2)),
+    Case(fl.EinsumDense("...x,xy->...y", 5, bias_axes="y"), (2, 3, 4)),
+    Case(fl.EinsumDense("ab...,bc->ac...", 5, bias_axes="c"), (2, 3, 4)),
+    Case(penalized(fl.EinsumDense, "ab,bc->ac", 3, bias_axes="c"), (2, 4), name="EinsumDense with rules"),
+    Case(fl.EinsumDense("ab,bc->ac", 5, dtype="mixed_bfloat16"), (2, 4)),
+    Case(fl.ReversibleEmbedding(5, 3), (2, 4), below=5),
+    Case(fl.ReversibleEmbedding(5, 3, tie_weights=False, mask_zero=True), (2, 4), below=5),
+    Case(fl.ReversibleEmbedding(5, 3, tie_weights=False, logit_soft_cap=0.5), (2, 3), keras=TWO_WAYS),
+    Case(fl.ReversibleEmbedding(5, 3, reverse_dtype="float32"), (2, 4, 3), mask=GAPS, keras=TWO_WAYS),
+]
+
+BASIC = [
+    Case(fl.Identity(), (2, 4), mask=GAPS),
+    Case(fl.Lambda(plus_one), (2, 4), name="Lambda(plus_one)"),
+    Case(fl.Lambda(plus_one, arguments={"by": 2.0}), (2, 4), name="Lambda(plus_one, arguments)"),
+    Case(fl.Lambda(plus_one, mask=keep_mask), (2, 4, 3), mask=GAPS, name="Lambda(plus_one, mask)"),
+    Case(fl.Lambda(difference), ((2, 4), (2, 4)), name="Lambda(difference)"),
+    Case(fl.Masking(), (2, 4, 3)),
+    Case(fl.Masking(mask_value=-1.5), (2, 4)),
+    Case(fl.DropMask(), (2, 4, 3), mask=GAPS, keras=OURS),
+    Case(fl.Activation("relu"), (2, 5), mask=[[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]]),
+    Case(fl.Activation("softmax"), (2, 5)),
+    Case(fl.Activation(jnp.sin), (2, 5), name="Activation(jnp.sin)"),
+    Case(fl.Activation("gelu"), (2, 5)),
+    Case(fl.ReLU(), (2, 5), mask=[[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]]),
+    Case(fl.ReLU(max_value=1.0), (2, 5)),
+    Case(fl.ReLU(negative_slope=0.1), (2, 5)),
+    Case(fl.ReLU(threshold=0.5), (2, 5)),
+    Case(fl.ReLU(max_value=1.0, negative_slope=0.1, threshold=0.5), (2, 5)),
+    Case(fl.LeakyReLU(), (2, 5)),
+    Case(fl.LeakyReLU(0.2), (2, 5), mask=[[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]]),
+    Case(fl.ELU(), (2, 5)),
+    Case(fl.ELU(alpha=0.5), (2, 5), mask=[[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]]),
+    Case(fl.PReLU(), (2, 5)),
+    Case(fl.PReLU(shared_axes=[1, 2]), (2, 3, 3, 2)),
+    Case(fl.PReLU(shared_axes=[1]), (2, 4, 3), mask=GAPS),
+    Case(penalized(fl.PReLU), (2, 5), name="PReLU() with rules"),
+    Case(fl.Softmax(), (2, 5)),
+    Case(fl.Softmax(axis=1), (2, 4, 3)),
+    Case(fl.Softmax(axis=(1, 2)), (2, 4, 3)),
+    Case(fl.Softmax(), (2, 4), mask=EMPTY),
+    Case(fl.Softmax(axis=(1, 2)), (2, 2, 3), mask=[[[1, 0, 1], [0, 0, 1]], [[0, 0, 0], [0, 0, 0]]]),
+    Case(fl.Softmax(dtype="float16"), (2, 4), mask=EMPTY),
+    Case(fl.ELU(dtype="bfloat16"), (2, 5)),
+    Case(fl.Operation("Multiply", (Slot(0), 2.0)), (2, 4), keras=OURS, name="Operation(Multiply)"),
+    Case(
+        fl.Operation("GetItem", (Slot(0), (Cut(), Cut(1, 3), "..."))), (2, 4, 3), keras=OURS, name="Operation(GetItem)"
+    ),
+    Case(fl.Operation("Mean", options={"axis": 1, "keepdims": True}), (2, 4), keras=OURS, name="Operation(Mean)"),
+    Case(
+        fl.Operation("Concatenate", ((Slot(1), Slot(0)),), {"axis": -1}),
+        ((2, 4), (2, 3)),
+        keras=OURS,
+        name="Operation(Concatenate)",
+    ),
+]
+
+CONV = [
+    Case(fl.Conv1D(3, 2), (2, 5, 2)),
+    Case(fl.Conv1D(3, 2, strides=2), (2, 5, 2)),
+    Case(fl.Conv1D(3, 3, padding="same", strides=2), (2, 5, 2)),
+    Case(fl.Conv1D(3, 2, padding="causal", dilation_rate=2), (2, 5, 2)),
+    Case(fl.Conv1D(3, 2, padding="causal", strides=2), (2, 5, 2)),
+    Case(fl.Conv1D(3, 2, padding="causal", data_format=FIRST), (2, 2, 5)),
+    Case(fl.Conv1D(4, 2, groups=2, activation="relu"), (2, 5, 2)),
+    Case(fl.Conv1D(3, [2], use_bias=False), (2, 5, 2)),
+    Case(penalized(fl.Conv1D, 3, 2), (2, 5, 2), name="Conv1D(3, 2) with rules"),
+    Case(fl.Conv2D(3, 2), (2, 4, 5, 2)),
+    Case(fl.Conv2D(3, (2, 3), strides=(1, 2), padding="same"), (2, 4, 5, 2)),
+    Case(fl.Conv2D(3, 3, strides=2, padding="same"), (2, 4, 4, 1)),
+    Case(fl.Conv2D(3, 2, dilation_rate=(2, 1), padding="valid"), (2, 4, 5, 2)),
+    Case(fl.Conv2D(3, 2, dilation_rate=2, padding="same"), (2, 4, 5, 2)),
+    Case(fl.Conv2D(4, 2, groups=2), (2, 4, 3, 4)),
+    Case(fl.Conv2D(4, 2, groups=4, use_bias=False, activation="tanh"), (2, 4, 3, 4)),
+    Case(fl.Conv2D(3, 2, data_format=FIRST), (2, 2, 4, 5)),
+    Case(fl.Conv2D(4, 2, data_format=FIRST, groups=2, padding="same", strides=2), (2, 2, 4, 5)),
+    Case(fl.Conv2D(3, 2, activation=fl.ReLU(max_value=1.0)), (2, 4, 5, 2)),
+    Case(fl.Conv2D(3, 1), (1, 1, 1, 1)),
+    Case(penalized(fl.Conv2D, 3, 2), (2, 3, 3, 2), name="Conv2D(3, 2) with rules"),
+    Case(fl.Conv2D(3, 2, dtype="bfloat16"), (2, 4, 5, 2)),
+    Case(fl.Conv2D(3, 2, dtype="mixed_float16"), (2, 4, 5, 2)),
+    Case(fl.Conv3D(3, 2), (2, 3, 4, 3, 2)),
+    Case(fl.Conv3D(2, (1, 2, 3), strides=(2, 1, 1), padding="same"), (2, 3, 4, 3, 2)),
+    Case(fl.Conv3D(2, 2, dilation_rate=(1, 2, 1), use_bias=False), (2, 3, 4, 3, 2)),
+    Case(fl.Conv3D(4, 2, groups=2, activation="relu", data_format=FIRST), (2, 2, 3, 4, 3)),
+    Case(penalized(fl.Conv3D, 2, 2), (2, 2, 3, 2, 2), name="Conv3D(2, 2) with rules"),
+    Case(fl.Conv1DTranspose(3, 2), (2, 4, 2)),
+    Case(fl.Conv1DTranspose(3, 3, strides=2, padding="same", output_padding=1), (2, 4, 2)),
+    Case(fl.Conv1DTranspose(3, 2, dilation_rate=2, data_format=FIRST), (2, 2, 4)),
+    Case(fl.Conv2DTranspose(3, 2, strides=2), (2, 3, 4, 2)),
+    Case(fl.Conv2DTranspose(3, (3, 2), strides=(2, 3), padding="same", activation="relu"), (2, 3, 4, 2)),
+    Case(fl.Conv2DTranspose(3, 2, strides=3, output_padding=(1, 2), use_bias=False), (2, 3, 4, 2)),
+    Case(fl.Conv2DTranspose(3, 3, strides=2, data_format=FIRST, padding="same"), (2, 2, 3, 4)),
+    Case(fl.Conv2DTranspose(3, 1, strides=2), (2, 2, 2, 1)),
+    Case(penalized(fl.Conv2DTranspose, 3, 2), (2, 3, 3, 2), name="Conv2DTranspose(3, 2) with rules"),
+    Case(fl.Conv2DTranspose(3, 2, dtype="mixed_bfloat16"), (2, 3, 3, 2)),
+    Case(fl.Conv3DTranspose(2, 2, strides=2), (2, 2, 3, 2, 2)),
+    Case(fl.Conv3DTranspose(2, 3, padding="same", data_format=FIRST), (2, 2, 2, 3, 2)),
+    Case(fl.DepthwiseConv1D(2), (2, 5, 3)),
+    Case(fl.DepthwiseConv1D(3, strides=2, padding="same", depth_multiplier=2), (2, 5, 3)),
+    Case(fl.DepthwiseConv2D(2), (2, 4, 5, 3)),
+    Case(fl.DepthwiseConv2D((2, 3), padding="same", depth_multiplier=2, activation="relu"), (2, 4, 5, 2)),
+    Case(fl.DepthwiseConv2D(2, strides=2, dilation_rate=2), (2, 5, 5, 2)),
+    Case(fl.DepthwiseConv2D(2, data_format=FIRST, use_bias=False), (2, 3, 4, 5)),
+    Case(penalized(fl.DepthwiseConv2D, 2), (2, 3, 3, 2), name="DepthwiseConv2D(2) with rules"),
+    Case(fl.DepthwiseConv2D(2, dtype="mixed_float16"), (2, 3, 3, 2)),
+    Case(fl.SeparableConv1D(3, 2), (2, 5, 2)),
+    Case(fl.SeparableConv1D(3, 2, strides=2, depth_multiplier=2, padding="same"), (2, 5, 2)),
+    Case(fl.SeparableConv2D(3, 2), (2, 4, 5, 2)),
+    Case(fl.SeparableConv2D(3, (3, 2), padding="same", dilation_rate=2, activation="tanh"), (2, 4, 5, 2)),
+    Case(fl.SeparableConv2D(3, 2, data_format=FIRST, use_bias=False), (2, 2, 4, 5)),
+    Case(penalized(fl.SeparableConv2D, 3, 2), (2, 3, 3, 2), name="SeparableConv2D(3, 2) with rules"),
+    Case(fl.SeparableConv2D(3, 2, dtype="bfloat16"), (2, 3, 3, 2)),
+]
+
+POOLING = [
+    Case(fl.MaxPooling1D(), (2, 5, 2)),
+    Case(fl.MaxPooling1D(3, strides=1, padding="same"), (2, 5, 2)),
+    Case(fl.MaxPooling1D(2, strides=3, data_format=FIRST), (2, 2, 5)),
+    Case(fl.MaxPooling2D(), (2, 4, 5, 2)),
+    Case(fl.MaxPooling2D((2, 3), strides=(1, 2), padding="same"), (2, 4, 5, 2)),
+    Case(fl.MaxPooling2D(2, padding="same", data_format=FIRST), (2, 2, 4, 5)),
+    Case(fl.MaxPooling2D(3, strides=2), (2, 5, 5, 1)),
+    Case(fl.MaxPooling2D(dtype="float16"), (2, 4, 4, 2)),
+    Case(fl.MaxPooling3D(), (2, 3, 4, 2, 2)),
+    Case(fl.MaxPooling3D((1, 2, 2), strides=1, padding="same"), (2, 3, 2, 2, 2)),
+    Case(fl.MaxPooling3D(2, data_format=FIRST), (2, 2, 3, 4, 2)),
+    Case(fl.AveragePooling1D(2), (2, 5, 2)),
+    Case(fl.AveragePooling1D(3, strides=2, padding="same"), (2, 5, 2)),
+    Case(fl.AveragePooling1D(3, strides=1, data_format=FIRST), (2, 2, 5)),
+    Case(fl.AveragePooling2D(2), (2, 4, 5, 2)),
+    Case(fl.AveragePooling2D((2, 3), strides=(2, 1), padding="same"), (2, 4, 5, 2)),
+    Case(fl.AveragePooling2D(3, strides=2, padding="same", data_format=FIRST), (2, 2, 4, 5)),
+    Case(fl.AveragePooling2D(2, dtype="bfloat16"), (2, 4, 4, 2)),
+    Case(fl.AveragePooling3D(2), (2, 3, 4, 2, 2)),
+    Case(fl.AveragePooling3D((1, 2, 2), strides=1, padding="same"), (2, 3, 2, 2, 2)),
+    Case(fl.AveragePooling3D(2, data_format=FIRST), (2, 2, 3, 4, 2)),
+    Case(fl.GlobalMaxPooling1D(), (2, 5, 2)),
+    Case(fl.GlobalMaxPooling1D(data_format=FIRST, keepdims=True), (2, 2, 5)),
+    Case(fl.GlobalMaxPooling2D(), (2, 3, 4, 2)),
+    Case(fl.GlobalMaxPooling2D(keepdims=True), (2, 3, 4, 2)),
+    Case(fl.GlobalMaxPooling2D(data_format=FIRST), (2, 2, 3, 4)),
+    Case(fl.GlobalMaxPooling3D(), (2, 2, 3, 2, 2)),
+    Case(fl.GlobalMaxPooling3D(data_format=FIRST, keepdims=True), (2, 2, 3, 2, 2)),
+    Case(fl.GlobalAveragePooling1D(), (2, 5, 2)),
+    Case(fl.GlobalAveragePooling1D(keepdims=True), (2, 4, 2), mask=GAPS),
+    Case(fl.GlobalAveragePooling1D(data_format=FIRST), (2, 2, 4)),
+    Case(fl.GlobalAveragePooling1D(), (2, 4, 2), mask=EMPTY, keras=ENDED_EARLY),
+    Case(fl.GlobalAveragePooling2D(), (2, 3, 4, 2)),
+    Case(fl.GlobalAveragePooling2D(keepdims=True, data_format=FIRST), (2, 2, 3, 4)),
+    Case(fl.GlobalAveragePooling2D(dtype="float16"), (2, 3, 4, 2)),
+    Case(fl.GlobalAveragePooling3D(), (2, 2, 3, 2, 2)),
+    Case(fl.GlobalAveragePooling3D(keepdims=True), (2, 2, 3, 2, 2)),
+    Case(fl.AdaptiveMaxPooling1D(3), (2, 5, 2)),
+    Case(fl.AdaptiveMaxPooling2D((2, 3)), (2, 5, 4, 2)),
+    Case(fl.AdaptiveMaxPooling2D(2, data_format=FIRST), (2, 2, 5, 3)),
+    Case(fl.AdaptiveMaxPooling3D(2), (2, 3, 4, 2, 2)),
+    Case(fl.AdaptiveAveragePooling1D(3), (2, 5, 2)),
+    Case(fl.AdaptiveAveragePooling1D(4), (2, 2, 2)),
+    Case(fl.AdaptiveAveragePooling2D((2, 3)), (2, 5, 4, 2)),
+    Case(fl.AdaptiveAveragePooling2D(3, data_format=FIRST, dtype="bfloat16"), (2, 2, 5, 4)),
+    Case(fl.AdaptiveAveragePooling3D((2, 1, 2)), (2, 3, 4, 3, 2)),
+]
+
+NORMALIZATION = [
+    Case(fl.BatchNormalization(), (4, 3)),
+    Case(fl.BatchNormalization(momentum=0.5, epsilon=0.1), (2, 3, 2, 2)),
+    Case(fl.BatchNormalization(axis=1), (3, 2, 4)),
+    Case(fl.BatchNormalization(axis=-2), (3, 2, 4)),
+    Case(fl.BatchNormalization(center=False), (4, 3)),
+    Case(fl.BatchNormalization(scale=False), (4, 3)),
+    Case(fl.BatchNormalization(center=False, scale=False), (4, 3)),
+    Case(fl.BatchNormalization(trainable=False), (4, 3)),
+    Case(fl.BatchNormalization(momentum=0.5), (2, 4, 3), mask=GAPS),
+    Case(fl.BatchNormalization(momentum=0.5), (2, 4, 3), mask=EMPTY),
+    Case(fl.BatchNormalization(momentum=0.5), (2, 4, 1), mask=GAPS, keras=ORDER),
+    Case(fl.BatchNormalization(axis=1), (2, 4, 3), mask=GAPS, keras=ORDER),
+    Case(fl.BatchNormalization(), (4, 1)),
+    Case(penalized(fl.BatchNormalization), (4, 3), name="BatchNormalization() with rules"),
+    Case(fl.BatchNormalization(dtype="bfloat16"), (4, 3)),
+    Case(fl.BatchNormalization(dtype="mixed_float16"), (4, 3)),
+    Case(fl.LayerNormalization(), (2, 5), mask=[[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]]),
+    Case(fl.LayerNormalization(epsilon=0.1), (2, 3, 4)),
+    Case(fl.LayerNormalization(axis=1), (2, 3, 4)),
+    Case(fl.LayerNormalization(axis=[1, 2]), (2, 3, 4)),
+    Case(fl.LayerNormalization(axis=(1, -1)), (2, 2, 3, 4)),
+    Case(fl.LayerNormalization(center=False), (2, 5)),
+    Case(fl.LayerNormalization(scale=False), (2, 5)),
+    Case(fl.LayerNormalization(center=False, scale=False), (2, 5)),
+    Case(penalized(fl.LayerNormalization), (2, 5), name="LayerNormalization() with rules"),
+    Case(fl.LayerNormalization(dtype="mixed_bfloat16"), (2, 5)),
+    Case(fl.BatchNormalization(renorm=True, momentum=0.5), (4, 3)),
+    Case(
+        fl.BatchNormalization(renorm=True, renorm_clipping={"rmin": 0.8, "rmax": 1.2, "dmax": 0.3}, scale=False),
+        (2, 3, 2),
+    ),
+    Case(fl.GroupNormalization(2), (2, 3, 4), mask=[[1, 1, 0], [1, 0, 0]]),
+    Case(fl.GroupNormalization(-1), (2, 3, 3, 4)),
+    Case(fl.GroupNormalization(2, axis=1, epsilon=0.1), (2, 4, 3)),
+    Case(fl.GroupNormalization(4, center=False), (2, 4)),
+    Case(penalized(fl.GroupNormalization, 2, scale=False), (2, 4), name="GroupNormalization with rules"),
+    Case(fl.GroupNormalization(2, dtype="mixed_float16"), (2, 3, 4)),
+    Case(fl.RMSNormalization(), (2, 4)),
+    Case(fl.RMSNormalization(axis=[1, 2], epsilon=0.1), (2, 3, 4)),
+    Case(fl.RMSNormalization(axis=1), (2, 3, 4)),
+    Case(fl.RMSNormalization(dtype="bfloat16"), (2, 4)),
+    Case(fl.UnitNormalization(), (2, 4), mask=[[1, 0, 1, 0], [1, 1, 1, 1]]),
+    Case(fl.UnitNormalization(axis=(1, -1)), (2, 3, 4)),
+    Case(fl.UnitNormalization(dtype="float16"), (2, 4)),
+    Case(fl.SpectralNormalization(fl.Dense(3)), (2, 4), keras=SIGMA),
+    Case(fl.SpectralNormalization(fl.Conv2D(2, 2), power_iterations=3), (2, 3, 3, 2), keras=SIGMA),
+    Case(fl.SpectralNormalization(fl.Dense(3), trainable=False), (2, 4), keras=SIGMA),
+]
+
+REGULARIZATION = [
+    Case(fl.Dropout(0.5), (3, 4), random=True),
+    Case(fl.Dropout(0), (3, 4)),
+    Case(fl.Dropout(1), (3, 4), random=True),
+    Case(fl.Dropout(0.5, seed=3), (2, 4, 3), mask=GAPS, random=True),
+    Case(fl.Dropout(0.5, noise_shape=(None, 1, 3)), (2, 4, 3), random=True),
+    Case(fl.Dropout(0.3, dtype="bfloat16"), (3, 4), random=True),
+    Case(fl.Dropout(0.5, trainable=False), (3, 4), random=True),
+    Case(fl.ActivityRegularization(l1=0.1, l2=0.2), (3, 4)),
+    Case(fl.ActivityRegularization(), (2, 4, 3), mask=GAPS),
+    Case(fl.SpatialDropout1D(0.5), (2, 4, 3), mask=GAPS, random=True),
+    Case(fl.SpatialDropout2D(0.5), (2, 2, 3, 4), random=True),
+    Case(fl.SpatialDropout2D(0.5, data_format=FIRST, seed=1), (2, 4, 2, 3), random=True),
+    Case(fl.SpatialDropout3D(0.5), (2, 2, 2, 2, 4), random=True),
+    Case(fl.SpatialDropout3D(0), (2, 2, 2, 2, 4)),
+    Case(fl.AlphaDropout(0.5), (3, 4), random=True),
+    Case(fl.AlphaDropout(0.3, noise_shape=(None, 1), seed=2), (3, 4), random=True),
+    Case(fl.AlphaDropout(1), (3, 4), random=True),
+    Case(fl.GaussianDropout(0.5), (2, 4, 3), mask=GAPS, random=True),
+    Case(fl.GaussianDropout(1), (3, 4), random=True),
+    Case(fl.GaussianNoise(0.5, seed=2), (3, 4), random=True),
+    Case(fl.GaussianNoise(0), (3, 4)),
+    Case(fl.GaussianNoise(0.5, dtype="mixed_bfloat16"), (3, 4), random=True),
+]
+
+RESHAPING = [
+    Case(fl.Flatten(), (2, 3, 4)),
+    Case(fl.Flatten(), (2,)),
+    Case(fl.Flatten(data_format=FIRST), (2, 3, 4, 2)),
+    Case(fl.Reshape((2, 6)), (2, 3, 4)),
+    Case(fl.Reshape([3, -1]), (2, 12)),
+    Case(fl.Reshape((1,)), (3, 1, 1)),
+    Case(fl.Permute((2, 1)), (2, 3, 4)),
+    Case(fl.Permute([3, 1, 2]), (2, 3, 4, 2)),
+    Case(fl.RepeatVector(3), (2, 4)),
+    Case(fl.ZeroPadding1D(), (2, 3, 2)),
+    Case(fl.ZeroPadding1D((1, 2)), (2, 3, 2)),
+    Case(fl.ZeroPadding1D(2, data_format=FIRST), (2, 2, 3)),
+    Case(fl.ZeroPadding2D(), (2, 2, 3, 2)),
+    Case(fl.ZeroPadding2D(((1, 0), (2, 1)), data_format=FIRST), (2, 2, 2, 3)),
+    Case(fl.ZeroPadding3D(), (2, 2, 1, 2, 1)),
+    Case(fl.ZeroPadding3D((0, 1, 2), data_format=FIRST), (1, 2, 1, 2, 1)),
+    Case(fl.Cropping1D(), (2, 4, 2)),
+    Case(fl.Cropping1D((0, 2)), (2, 4, 2)),
+    Case(fl.Cropping2D(), (2, 3, 3, 2)),
+    Case(fl.Cropping2D(((1, 0), (2, 1)), data_format=FIRST), (2, 2, 3, 5)),
+    Case(fl.Cropping2D((1, 0)), (2, 3, 3, 2)),
+    Case(fl.Cropping3D(), (2, 3, 4, 3, 2)),
+    Case(fl.Cropping3D(1, data_format=FIRST), (2, 2, 3, 4, 3)),
+    Case(fl.UpSampling1D(3), (2, 3, 2)),
+    Case(fl.UpSampling2D(), (2, 2, 3, 2)),
+    Case(fl.UpSampling2D((2, 3), data_format=FIRST), (2, 2, 2, 3)),
+    *(
+        Case(fl.UpSampling2D((2, 3), interpolation=way), (2, 3, 4, 2))
+        for way in ("bilinear", "bicubic", "lanczos3", "lanczos5")
+    ),
+    Case(fl.UpSampling2D(2, data_format=FIRST, interpolation="bilinear"), (2, 2, 3, 4)),
+    Case(fl.UpSampling3D(), (2, 1, 2, 2, 2)),
+    Case(fl.UpSampling3D((1, 2, 3), data_format=FIRST), (1, 2, 1, 2, 2)),
+]
+
+MERGING = [
+    Case(fl.Add(), ((2, 4), (2, 4))),
+    Case(fl.Add(), ((2, 1, 3), (2, 4, 3), (2, 4, 1))),
+    Case(fl.Add(), ((2, 3), (2, 4, 3))),
+    Case(fl.Add(), ((2, 4, 3), (2, 4, 3)), mask=(GAPS, RIGHT)),
+    Case(fl.Add(), ((2, 4, 3), (2, 4, 3)), mask=(None, RIGHT)),
+    Case(fl.Add(dtype="bfloat16"), ((2, 4), (2, 4))),
+    Case(fl.Multiply(), ((2, 4), (2, 4), (2, 4))),
+    Case(fl.Multiply(), ((2, 4, 3), (2, 1, 3))),
+    Case(fl.Multiply(), ((2, 4, 3), (2, 4, 3)), mask=(GAPS, RIGHT)),
+    Case(fl.Concatenate(), ((2, 4), (2, 3))),
+    Case(fl.Concatenate(axis=1), ((2, 1, 3), (2, 4, 3))),
+    Case(fl.Concatenate(axis=1), ((2, 4, 3), (2, 4, 3)), mask=(GAPS, RIGHT)),
+    Case(fl.Concatenate(), ((2, 4, 3), (2, 4, 2)), mask=(GAPS, RIGHT)),
+    Case(fl.Concatenate(axis=1), ((2, 4, 3), (2, 4, 3)), mask=(GAPS, None)),
+    Case(fl.Subtract(), ((2, 4), (2, 4))),
+    Case(fl.Subtract(), ((2, 4, 3), (2, 4, 3)), mask=(GAPS, RIGHT)),
+    Case(fl.Average(), ((2, 4), (2, 4), (2, 4))),
+    Case(fl.Average(), ((2, 4, 3), (2, 3))),
+    Case(fl.Maximum(), ((2, 4), (2, 4))),
+    Case(fl.Maximum(), ((2, 4, 3), (2, 1, 3), (2, 4, 3))),
+    Case(fl.Minimum(), ((2, 4), (2, 4))),
+    Case(fl.Minimum(), ((2, 4, 3), (2, 4, 3)), mask=(None, RIGHT)),
+    Case(fl.Dot(1), ((2, 4), (2, 4))),
+    Case(fl.Dot(-1), ((2, 3, 4), (2, 2, 4))),
+    Case(fl.Dot((1, 2)), ((2, 3, 4), (2, 5, 3))),
+    Case(fl.Dot((2, 1)), ((2, 3, 4), (2, 4))),
+    Case(fl.Dot((2, -1)), ((2, 3, 4, 2), (2, 2, 4))),
+    Case(fl.Dot(1, normalize=True), ((2, 4), (2, 4))),
+    Case(fl.Dot(2, normalize=True), ((2, 3, 4), (2, 2, 4)), mask=([[1, 1, 0], [1, 0, 1]], [[1, 1], [1, 0]])),
+]
+
+RECURRENT = [
+    Case(fl.LSTMCell(3), (2, 4), keras="a cell of Keras takes its carry as a second argument; LSTM holds the numbers"),
+    Case(fl.LSTM(3), (2, 4, 2)),
+    Case(fl.LSTM(3, return_sequences=True), (2, 4, 2)),
+    Case(fl.LSTM(3, return_state=True), (2, 4, 2)),
+    Case(fl.LSTM(3, return_sequences=True, return_state=True), (2, 4, 2), mask=LEFT),
+    Case(fl.LSTM(3, go_backwards=True, return_sequences=True), (2, 4, 2)),
+    Case(fl.LSTM(3, return_sequences=True), (2, 4, 2), mask=GAPS),
+    Case(fl.LSTM(3), (2, 4, 2), mask=RIGHT),
+    Case(fl.LSTM(3, go_backwards=True), (2, 4, 2), mask=EMPTY),
+    Case(fl.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid", use_bias=False), (2, 4, 2)),
+    Case(fl.LSTM(3, unit_forget_bias=False, unroll=True), (2, 4, 2)),
+    Case(fl.LSTM(3, unroll=2), (2, 4, 2), keras="unroll is a bool in Keras"),
+    Case(fl.LSTM(3, dropout=0.5, recurrent_dropout=0.5, seed=1), (2, 4, 2), random=True),
+    Case(penalized(fl.LSTM, 3), (2, 4, 2), name="LSTM(3) with rules"),
+    Case(fl.LSTM(3, dtype="mixed_bfloat16"), (2, 4, 2)),
+    Case(fl.RNN(fl.LSTMCell(3)), (2, 4, 2)),
+    Case(fl.RNN(fl.LSTMCell(3), return_sequences=True, zero_output_for_mask=True), (2, 4, 2), mask=GAPS),
+    Case(fl.RNN(fl.LSTMCell(3), zero_output_for_mask=True), (2, 4, 2), mask=RIGHT),
+    Case(fl.RNN(fl.LSTMCell(3, dropout=0.5), go_backwards=True, return_state=True), (2, 4, 2), random=True),
+    Case(fl.TimeDistributed(fl.Dense(3)), (2, 4, 2), mask=GAPS),
+    Case(fl.TimeDistributed(fl.Conv2D(2, 2)), (2, 3, 3, 3, 1)),
+    Case(
+        fl.TimeDistributed(fl.BatchNormalization(momentum=0.5)),
+        (2, 4, 3),
+        mask=GAPS,
+        keras="Keras takes each step's statistics by itself (docs/deviations.md)",
+    ),
+    Case(fl.TimeDistributed(fl.Dropout(0.5)), (2, 4, 3), random=True),
+]
+
+MODELS = [
+    Case(fl.Sequential([]), (2, 4), keras="a Sequential of Keras has at least one layer"),
+    Case(
+        fl.Sequential([fl.Dense(3, "relu"), fl.Dropout(0.5), fl.Dense(2)]), (2, 4), random=True, name="Sequential mlp"
+    ),
+    Case(
+        fl.Sequential([fl.Conv2D(2, 2, activation="relu"), fl.BatchNormalization(), fl.MaxPooling2D(), fl.Flatten()]),
+        (2, 5, 5, 1),
+        name="Sequential convnet",
+    ),
+    Case(
+        fl.Sequential([fl.Embedding(5, 3, mask_zero=True), fl.LSTM(2, return_sequences=True), fl.LSTM(2)]),
+        (2, 4),
+        below=5,
+        name="Sequential text",
+    ),
+    Case(fl.Sequential([fl.Masking(), fl.Dense(3), fl.GlobalAveragePooling1D()]), (2, 4, 2), name="Sequential masking"),
+    Case(
+        fl.Sequential([fl.Dense(3), fl.Sequential([fl.Dense(3), fl.BatchNormalization()]), fl.Dense(2)]),
+        (3, 4),
+        name="Sequential nested",
+    ),
+    Case(
+        shared_twice(), (4, 3), name="Sequential shared", keras="Keras's Sequential refuses a layer that occurs twice"
+    ),
+    Case(
+        fl.Sequential([penalized(fl.Dense, 3), fl.ActivityRegularization(0.1)], trainable=False),
+        (2, 4),
+        name="Sequential frozen",
+    ),
+    Case(
+        fl.Sequential([fl.Dense(3, dtype="mixed_bfloat16"), fl.LayerNormalization(dtype="mixed_bfloat16")]),
+        (2, 4),
+        name="Sequential mixed",
+    ),
+    Case(graph(residual, (4,)), (2, 4), name="Functional residual"),
+    Case(graph(two_in_two_out, (4,), (2,)), ((3, 4), (3, 2)), name="Functional two in, two out"),
+    Case(graph(siamese, (4,), (4,)), ((3, 4), (3, 4)), name="Functional siamese"),
+    Case(graph(carry_and_output, (4, 2)), (2, 4, 2), name="Functional carry"),
+    Case(dict_graph(), {"left": (2, 3), "right": (2, 2)}, name="Functional dict"),
+    Case(fl.Repeat(fl.Dense(3, "tanh"), 3), (2, 3), keras=OURS, name="Repeat(Dense)"),
+    Case(
+        fl.Repeat(fl.Sequential([penalized(fl.Dense, 3), fl.BatchNormalization(), fl.Dropout(0.2)]), 2, remat=True),
+        (4, 3),
+        random=True,
+        keras=OURS,
+        name="Repeat(block, remat)",
+    ),
+    Case(fl.Repeat(fl.LSTM(2, return_sequences=True), 2), (2, 4, 2), mask=GAPS, keras=OURS, name="Repeat(LSTM)"),
+    Case(fl.Pair(draw_scale, apply_scale), (2, 4), keras=OURS, name="Pair(draw_scale, apply_scale)"),
+]
+
+CASES = [
+    *DENSE,
+    *BASIC,
+    *CONV,
+    *POOLING,
+    *NORMALIZATION,
+    *REGULARIZATION,
+    *RESHAPING,
+    *MERGING,
+    *RECURRENT,
+    *MODELS,
+]
+NAMES = [str(case) for case in CASES]

@@ -1,0 +1,103 @@
+"""One compilation of each case, of which the laws compare the parts."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from cases import Case
+
+
+class Passes:
+    """What one case gives, eagerly (`eager`) and from a single compiled function (`compiled`), each found once."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.x, self.params, self.state = case, case.inputs(), case.params, case.state
+        self.key = jax.random.key(7)
+        self.floats, self.rest = split(self.x)
+
+    def run(self, params: Any, floats: Any, key: Any = None, train: bool = False, layer: Any = None) -> Any:
+        """A pass as a function of what may be differentiated or mapped: params, floating inputs, key."""
+        given = dict(state=self.state, rng=key if train else None, mask=self.case.masks, train=train)
+        return (layer or self.case.layer).run(params, merge(floats, self.rest), **given)
+
+    def objective(self, params: Any, floats: Any, key: Any = None, train: bool = False) -> Any:
+        """A scalar that every output and loss moves."""
+        out = self.run(params, floats, key, train)
+        leaves = [a for a in jax.tree.leaves(out.y) if jnp.issubdtype(a.dtype, jnp.floating)]
+        terms = [jnp.sum((a * w).astype("float32")) for a, w in zip(leaves, self.case.like_outputs(leaves), strict=True)]
+        return sum([*terms, *out.losses], jnp.float32(0))
+
+    @functools.cached_property
+    def eager(self) -> dict[str, Any]:
+        return {
+            "run": self.run(self.params, self.floats),
+            "train": self.run(self.params, self.floats, self.key, train=True),
+        }
+
+    @functools.cached_property
+    def compiled(self) -> dict[str, Any]:
+        return jax.jit(self.everything)(self.params, self.floats, self.key)
+
+    def everything(self, params: Any, floats: Any, key: Any) -> dict[str, Any]:
+        """All that the laws compare. Where a transform maps over two points, the second is this case's own."""
+        point = (params, floats)
+        tangent = self.case.like_outputs(point, "tangent")
+        train = functools.partial(self.objective, key=key, train=True)
+        gradients = jax.grad(train, (0, 1))(*point)
+        other_first = functools.partial(jax.tree.map, lambda a: jnp.stack([a * 0.5, a]))
+        keys = jnp.stack([jax.random.key(8), key])
+
+        def recomputed(floats: Any) -> Any:
+            return jax.grad(jax.checkpoint(train), (0, 1))(params, floats)
+
+        return {
+            "run": self.run(params, floats),
+            "train": self.run(params, floats, key, train=True),
+            "gradients": gradients,
+            "vjp": dot(gradients, tangent),
+            "jvp": jax.jvp(train, point, tangent)[1],
+            "scan": jax.lax.scan(lambda c, f: (c, self.run(params, f).y), 0, other_first(floats), length=2)[1],
+            "vmap over inputs": over(lambda f: self.run(params, f).y, other_first(floats)),
+            "vmap over params": over(lambda p: self.run(p, floats).y, other_first(params)),
+            "vmap over keys": over(lambda k: self.run(params, floats, k, train=True).y, keys),
+            # at 0 and at 1, where all inputs tie; far out, where functions saturate; and at the case's own inputs
+            "remat": over(recomputed, jax.tree.map(lambda a: jnp.stack([a * 0, a * 0 + 1, a * 100, a]), floats)),
+        }
+
+
+def over(function: Any, stacked: Any) -> Any:
+    """The function mapped over stacked arrays; None where there are none."""
+    return jax.vmap(function)(stacked) if jax.tree.leaves(stacked) else None
+
+def split(x: Any) -> tuple[Any, Any]:
+    """The floating arrays of a nest and the others, each with None where the other has an array."""
+    floating = [np.issubdtype(a.dtype, np.floating) for a in jax.tree.leaves(x)]
+    leaves, structure = jax.tree.flatten(x)
+    one = [jnp.asarray(a) if f else None for a, f in zip(leaves, floating, strict=True)]
+    other = [None if f else a for a, f in zip(leaves, floating, strict=True)]
+    return jax.tree.unflatten(structure, one), jax.tree.unflatten(structure, other)
+
+
+def merge(one: Any, other: Any) -> Any:
+    return jax.tree.map(lambda a, b: b if a is None else a, one, other, is_leaf=lambda a: a is None)
+
+
+def dot(a: Any, b: Any) -> Any:
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return sum((jnp.vdot(p.astype("float32"), q.astype("float32")) for p, q in pairs), jnp.float32(0))
+
+
+def close(got: Any, wanted: Any, **tolerance: float) -> None:
+    """Assert that two nests have one structure, one dtype in each place, and values as near as the case demands."""
+    assert jax.tree.structure(got) == jax.tree.structure(wanted)
+    for (path, a), b in zip(jax.tree_util.tree_flatten_with_path(got)[0], jax.tree.leaves(wanted), strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape, (path, a, b)
+        where = jax.tree_util.keystr(path)
+        np.testing.assert_allclose(as_numpy(a), as_numpy(b), **(tolerance or dict(rtol=0, atol=0)), err_msg=where)
+
+
+def as_numpy(a: Any) -> np.ndarray:
+    a = np.asarray(a)
+    return a.astype("float32") if a.dtype.kind == "V" or a.dtype.itemsize < 4 and a.dtype.kind == "f" else a

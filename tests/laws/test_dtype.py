@@ -1,0 +1,59 @@
+"""One dtype policy, one place that casts: strict promotion holds, and every output has the policy's compute dtype."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+from cases import with_policy
+from fnlayers.core import policy
+
+import fnlayers as fl
+
+POLICIES = ["float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_outputs_have_the_compute_dtype(case, passes, name):
+    check(case, passes, name)
+
+
+def test_float64(case, passes):
+    with jax.enable_x64(True):
+        check(case, passes, "float64")
+
+
+def check(case, passes, name):
+    """Everything traced, forward and backward, under strict promotion; nothing is computed."""
+    layer = with_policy(case.layer, name)
+    params, state = drawn(layer, case)
+    pair = any(isinstance(found, fl.Pair) for found in [case.layer])
+    if not pair:  # a Pair's own function decides
+        assert dtypes(params) <= {policy(name).variable.name}
+    assert dtypes(state) <= {"float32"}
+
+    def passed(params, floats, train):
+        out = passes.run(params, floats, passes.key, train, layer=layer)
+        return jax.tree.map(lambda a: a.astype("float32").sum(), (out.y, out.losses)), out
+
+    with jax.numpy_dtype_promotion("strict"):
+        for train in (False, True):
+            function = functools.partial(passed, train=train)
+            _, back, out = jax.eval_shape(lambda *a, f=function: vjp(f, *a), params, passes.floats)
+            assert dtypes(out.y) <= {policy(name).compute.name}
+            assert dtypes(out.losses) <= {"float32"}
+            assert jax.tree.map(lambda a: a.dtype, out.state) == jax.tree.map(lambda a: a.dtype, state)
+            assert jax.tree.map(lambda a: a.dtype, back[0]) == jax.tree.map(lambda a: a.dtype, params)
+
+
+def vjp(function, *arrays):
+    y, back, out = jax.vjp(function, *arrays, has_aux=True)
+    return y, back(jax.tree.map(jnp.ones_like, y)), out
+
+
+def drawn(layer, case):
+    return jax.eval_shape(lambda key: (layer.init(key, case.shape), layer.init_state(case.shape)), jax.random.key(0))
+
+
+def dtypes(tree):
+    return {a.dtype.name for a in jax.tree.leaves(tree)}

@@ -1,0 +1,164 @@
+"""The scan over time against a Python loop, with masks, in both directions, and at its edges."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fnlayers import ops
+
+LENGTH, BATCH, UNITS = 5, 3, 2
+OPTIONS = [
+    dict(reverse=reverse, unroll=unroll, zero_output=zero, return_all=every)
+    for reverse, unroll, zero, every in itertools.product((False, True), (1, 2, 9), (False, True), (False, True))
+]
+
+
+def step(carry, x):
+    h, c = carry
+    c = c + 0.5 * jnp.tanh(x + h)
+    return (jnp.sin(c), c), {"y": c * h}
+
+
+def loop(carry, xs, mask, reverse=False, unroll=1, zero_output=False, return_all=True):
+    """What `scan_time` does, a step at a time."""
+    last, ys = {"y": jnp.zeros((BATCH, UNITS))}, []
+    for t in reversed(range(len(xs))) if reverse else range(len(xs)):
+        new, y = step(carry, xs[t])
+        if mask is not None:
+            kept = mask[t][:, None]
+            carry = tuple(jnp.where(kept, a, b) for a, b in zip(new, carry, strict=True))
+            y = {"y": jnp.where(kept, y["y"], 0 if zero_output else last["y"])}
+        else:
+            carry = new
+        last = y
+        ys.append(y["y"])
+    return carry, last, {"y": jnp.stack(ys)} if return_all else None
+
+
+def data(seed=0):
+    random = np.random.RandomState(seed)
+    carry = tuple(jnp.asarray(random.normal(size=(BATCH, UNITS)), "float32") for _ in range(2))
+    mask = np.array([[0, 1, 0], [1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0]], bool)
+    return carry, jnp.asarray(random.normal(size=(LENGTH, BATCH, UNITS)), "float32"), jnp.asarray(mask)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_the_scan_is_the_loop(options):
+    carry, xs, mask = data()
+    for given in (None, mask) if options["unroll"] == 2 else (mask,):
+
+        def total(run, carry, xs, given=given):
+            results = run(carry, xs, given)
+            return sum(jnp.sum(jnp.cos(a + i)) for i, a in enumerate(jax.tree.leaves(results))), results
+
+        def scanned(carry, xs, mask):
+            return ops.scan_time(step, carry, xs, mask=mask, **options)
+
+        def looped(carry, xs, mask):
+            return loop(carry, xs, mask, **options)
+
+        both = [
+            jax.jit(jax.value_and_grad(lambda c, x, run=run: total(run, c, x), argnums=(0, 1), has_aux=True))(carry, xs)
+            for run in (scanned, looped)
+        ]
+        assert jax.tree.structure(both[0]) == jax.tree.structure(both[1])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *both)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("unroll", [1, 4])
+def test_an_empty_sequence_returns_the_carry(masked, every, unroll):
+    carry, xs, mask = data()
+    given = mask[:0] if masked else None
+    end, last, ys = ops.scan_time(step, carry, xs[:0], mask=given, unroll=unroll, return_all=every)
+    jax.tree.map(np.testing.assert_array_equal, end, carry)
+    assert last["y"].shape == (BATCH, UNITS) and not last["y"].any()
+    assert ys["y"].shape == (0, BATCH, UNITS) if every else ys is None
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_program_does_not_grow_with_length(masked):
+    carry, xs, mask = data()
+
+    def lines(times):
+        mask_ = jnp.tile(mask, (times, 1)) if masked else None
+        program = jax.make_jaxpr(jax.grad(lambda x: ops.scan_time(step, carry, x, mask=mask_)[1]["y"].sum()))
+        return str(program(jnp.tile(xs, (times, 1, 1)))).count("\n")
+
+    assert lines(1) == lines(20)
+
+
+def test_outputs_that_nobody_wants_are_not_held():
+    carry, xs, _ = data()
+    program = jax.make_jaxpr(lambda x: ops.scan_time(step, carry, x, return_all=False)[:2])(xs)
+    assert not any(a.shape[:1] == (LENGTH,) for eqn in program.eqns for v in eqn.outvars for a in [v.aval])
+
+
+def test_a_counter_in_the_carry_counts_masked_steps_too():
+    def counted(carry, x):
+        return (carry[0] + 1, carry[1] + x), x
+
+    xs, mask = jnp.ones((4, 2, 1)), jnp.asarray([[1, 0]] * 4, bool)
+    (count, total), _, _ = ops.scan_time(counted, (jnp.int32(0), jnp.zeros((2, 1))), xs, mask=mask)
+    assert count == 4 and total.tolist() == [[4], [0]]
+
+
+def test_masks_reach_states_of_any_rank():
+    xs, mask = jnp.ones((3, 2, 4, 4, 1)), jnp.asarray([[1, 0], [0, 0], [1, 1]], bool)
+    carry, last, ys = ops.scan_time(lambda c, x: (c + x, c + x), jnp.zeros((2, 4, 4, 1)), xs, mask=mask)
+    assert carry[:, 0, 0, 0].tolist() == [2, 1] and ys[:, :, 0, 0, 0].tolist() == [[1, 0], [1, 0], [2, 1]]
+    assert np.array_equal(last, ys[-1])
+
+
+def test_before_any_kept_step_the_output_is_zero():
+    # Even where the carry starts elsewhere.
+    xs, mask = jnp.ones((2, 1, 1)), jnp.asarray([[False], [True]])
+    _, _, ys = ops.scan_time(lambda c, x: (c + x, c + x), jnp.full((1, 1), 7.0), xs, mask=mask)
+    assert ys[:, 0, 0].tolist() == [0, 8]
+
+
+def test_trees_of_inputs():
+    xs = {"a": jnp.ones((3, 2)), "b": (jnp.full((3, 2), 2.0),)}
+    carry, _, ys = ops.scan_time(lambda c, x: (c + x["a"] * x["b"][0], None), jnp.zeros(2), xs)
+    assert carry.tolist() == [6, 6] and ys is None
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c, x, m: ops.scan_time(step, c, x, unroll=0), "unroll=0"),
+        (lambda c, x, m: ops.scan_time(step, c, x, unroll=True), "unroll=True"),
+        (lambda c, x, m: ops.scan_time(step, c, {}), "no array"),
+        (lambda c, x, m: ops.scan_time(step, c, x, mask=m[:2]), "disagree"),
+    ],
+)
+def test_what_makes_no_sense_is_an_error(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*data())
+
+
+def test_gru_refuses_a_recurrent_bias_that_would_not_be_used():
+    h = jnp.ones((1, 1))
+    with pytest.raises(ValueError, match="recurrent_bias=None"):
+        ops.gru_step(h, jnp.ones((1, 3)), jnp.ones((1, 3)), jnp.ones(3), jnp.tanh, jnp.tanh, False)
+
+
+def test_lstm_by_hand():
+    units, (h, c) = 2, (np.array([[0.1, -0.2]]), np.array([[0.3, 0.4]]))
+    random = np.random.RandomState(3)
+    projected, kernel = random.normal(size=(1, 4 * units)), random.normal(size=(units, 4 * units))
+    i, f, g, o = np.split(projected + h @ kernel, 4, -1)
+
+    def sigmoid(z):
+        return 1 / (1 + np.exp(-z))
+
+    c_new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    h_new = sigmoid(o) * np.tanh(c_new)
+    arrays = [jnp.asarray(a, "float32") for a in (h, c, projected, kernel)]
+    (h_, c_), y = ops.lstm_step((arrays[0], arrays[1]), arrays[2], arrays[3], jnp.tanh, jax.nn.sigmoid)
+    for a, b in ((h_, h_new), (c_, c_new), (y, h_new)):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
