@@ -22,5 +22,5 @@ def pytest_collection_modifyitems(items):
     for item in items:
         case = getattr(item, "callspec", None) and item.callspec.params.get("case")
         law = item.originalname.removeprefix("test_") if case else ""
-        if case and law in case.exempt:
+        if case and law in case.exempt and item.callspec.params.get("name") != "float32":  # where dtypes cannot differ
             item.add_marker(pytest.mark.xfail(reason=case.exempt[law], strict=True))

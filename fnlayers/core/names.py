@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Container
 from typing import Any
 
 import jax
@@ -21,9 +21,8 @@ def snake_case(name: str) -> str:
     return _WORD.sub("_", name).lower()
 
 
-def number(name: str, taken: Iterable[str]) -> str:
+def number(name: str, taken: Container[str]) -> str:
     """The first of name, name_1, name_2, ... that is not taken."""
-    taken = set(taken)
     count, candidate = 0, name
     while candidate in taken:
         count += 1

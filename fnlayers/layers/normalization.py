@@ -115,7 +115,7 @@ class BatchNormalization(Layer):
             if self.renorm:
                 gamma, beta = self._renormed(mean, variance, ctx.state, gamma, beta)
             moved = self._moved(mean, variance, ctx.state)
-            state = {name: jnp.where(seen, moved[name], old).astype(old.dtype) for name, old in ctx.state.items()}
+            state = {name: jnp.where(seen, moved[name].astype(old.dtype), old) for name, old in ctx.state.items()}
         across = [1] * x.ndim
         across[axis] = -1
         gamma, beta = (v if v is None else v.reshape(across) for v in (gamma, beta))
@@ -126,7 +126,7 @@ class BatchNormalization(Layer):
         """The moving statistics one step on."""
 
         def follow(name: str, new: Any, momentum: float) -> Any:
-            return state[name] * momentum + new * (1 - momentum)
+            return state[name].astype(new.dtype) * momentum + new * (1 - momentum)
 
         moved = {"moving_mean": follow("moving_mean", mean, self.momentum)}
         if not self.renorm:
@@ -142,15 +142,15 @@ class BatchNormalization(Layer):
 
     def _renormed(self, mean: Any, variance: Any, state: Any, gamma: Any, beta: Any) -> tuple[Any, Any]:
         """Gamma and beta with the correction (x r + d) folded into them; no gradient flows through r and d."""
-        bounds = self.renorm_clipping or {}
-        scale = jnp.maximum(state["renorm_stddev"], self.epsilon**0.5)
+        bounds, wide = self.renorm_clipping or {}, mean.dtype
+        scale = jnp.maximum(state["renorm_stddev"].astype(wide), self.epsilon**0.5)
         r = jnp.clip(jnp.sqrt(variance + self.epsilon) / scale, bounds.get("rmin"), bounds.get("rmax"))
-        d = (mean - state["renorm_mean"]) / scale
+        d = (mean - state["renorm_mean"].astype(wide)) / scale
         if "dmax" in bounds:
             d = jnp.clip(d, -bounds["dmax"], bounds["dmax"])
         r, d = jax.lax.stop_gradient(r), jax.lax.stop_gradient(d)
-        gamma, shift = (r, d) if gamma is None else (r * gamma, d * gamma)
-        return gamma, shift if beta is None else shift + beta
+        gamma, shift = (r, d) if gamma is None else (r * gamma.astype(wide), d * gamma.astype(wide))
+        return gamma, shift if beta is None else shift + beta.astype(wide)
 
 
 @layerclass

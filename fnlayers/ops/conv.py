@@ -94,6 +94,7 @@ def conv_transpose(
     """
     rank = x.ndim - 2
     check_choice("padding", padding, ("valid", "same"))
+    check_space("strides", strides, rank)
     check_space("dilation", dilation, rank)
     extra = (None,) * rank if output_padding is None else output_padding
     check_space("output_padding", extra, rank)

@@ -4,7 +4,6 @@ A layer is {"layer": "Dense", "fields": {...}}. In the fields, numbers, strings,
 themselves and a list for a tuple; everything else is an object with one of the keys of `_READERS`.
 """
 
-import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -18,6 +17,7 @@ from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
+from fnlayers.layers.operation import Cut, Slot
 from fnlayers.models.functional import InputNode, Node, Ref
 from fnlayers.saving.strict import MAX_DEPTH, MAX_DIGITS, refusing
 
@@ -29,7 +29,7 @@ TABLES: dict[str, Mapping[str, type]] = {
     "regularizer": REGULARIZERS,
     "constraint": CONSTRAINTS,
 }
-TUPLES: dict[str, type] = {"ref": Ref, "input": InputNode, "node": Node}
+TUPLES: dict[str, Any] = {"ref": Ref, "input": InputNode, "node": Node, "slot": Slot, "cut": Cut}
 FLOATS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
 Given = Iterable[Any] | Mapping[str, Any]
@@ -194,9 +194,8 @@ class _Reader:
 
 
 def _plain_tuple(kind: str) -> Callable[[_Reader, Any, int], Any]:
-    cls: Any = TUPLES[kind]
-    annotated = len(inspect.signature(cls).parameters)
-    return lambda reader, data, depth: cls(*(reader.value(item, depth + 2) for item in _listed(data, annotated)))
+    cls = TUPLES[kind]
+    return lambda reader, data, depth: cls(*(reader.value(item, depth + 2) for item in _listed(data, len(cls._fields))))
 
 
 def _class(reader: _Reader, data: Any, depth: int) -> type:

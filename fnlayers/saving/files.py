@@ -76,7 +76,8 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
     """Read (model, params, state) from a file that `save` wrote, on any machine, whoever it comes from.
 
     The file is data: nothing it names is imported, called or opened, and no more is allocated than it holds. Its
-    checksum, its config and the shape and dtype of every array are checked before an array is read.
+    checksum, its config and the shape and dtype of every array are checked before an array is read. (The shapes are
+    not compared with the model's where `save` was given no input shape and found none; see there.)
 
     Arguments:
         path: the file.

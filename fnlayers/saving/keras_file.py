@@ -91,14 +91,14 @@ def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(layer, (Sequential, Functional)):
         yield from ((name, name) for name in children)
         return
-    taken: list[str] = []
+    taken: set[str] = set()
     order = dict(layer.layers) if isinstance(layer, Functional) else children
     for name in order:
         child = children[name][0]
         if isinstance(child, (Operation, DropMask)):
             continue
         folder = number(snake_case(type(child).__name__), taken)
-        taken.append(folder)
+        taken.add(folder)
         yield name, f"layers/{folder}"
 
 

@@ -43,6 +43,7 @@ def history(history: Mapping[str, Sequence[float]], path: str | os.PathLike | No
     columns = min(len(curves), 3)
     rows = -(-len(curves) // columns)
     figure: Any = Figure(figsize=(4.8 * columns, 3.6 * rows), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     for place, (name, parts) in enumerate(curves.items()):
         axes = figure.add_subplot(rows, columns, place + 1)
         for part, values in parts.items():
@@ -53,7 +54,7 @@ def history(history: Mapping[str, Sequence[float]], path: str | os.PathLike | No
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        axes.legend(framealpha=0.85, edgecolor="none", handlelength=3)
     if path is not None:
         figure.savefig(path, dpi=150)
     # a notebook draws figures by itself only after pyplot was imported, and this is how it draws any object

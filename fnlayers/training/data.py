@@ -198,7 +198,7 @@ def _sized(data: Any) -> int | None:
 def _as_array(leaf: Any) -> Any:
     if isinstance(leaf, (np.ndarray, jax.Array)):
         return leaf
-    if hasattr(leaf, "__array__") and not np.isscalar(leaf):
+    if hasattr(leaf, "__array__"):
         return np.asarray(leaf)
     raise ConfigError(f"data holds {leaf!r} of type {type(leaf).__name__}; give arrays (numpy.asarray of a list)")
 

@@ -37,7 +37,9 @@ class NonFiniteError(LayerError):
         self.step, self.train_state, self.history, self.batch = step, train_state, history, batch
 
 
-def explain(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str:
+def explain(
+    model: Layer, objective: Objective, train_state: TrainState, batch: Batch, whole: Batch | None = None
+) -> str:
     """The first thing that is not finite in a step, in a sentence: input, param, layer's output, loss or gradient.
 
     Arguments:
@@ -45,8 +47,11 @@ def explain(model: Layer, objective: Objective, train_state: TrainState, batch: 
         objective: for what.
         train_state: the state that the step was given.
         batch: the batch that it was given.
+        whole: the data set, where it is in memory, so that a bad number is found where it lies.
     """
-    for find in (_in_data, _in_params, _in_layers, _in_losses, _in_gradients):
+    if found := _in_data(batch, "batch"):
+        return (whole and _in_data(whole, "data set")) or found
+    for find in (_in_params, _in_layers, _in_losses, _in_gradients):
         found = find(model, objective, train_state, batch)
         if found:
             return found
@@ -56,11 +61,11 @@ def explain(model: Layer, objective: Objective, train_state: TrainState, batch: 
     )
 
 
-def _in_data(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str | None:
+def _in_data(batch: Batch, what: str) -> str | None:
     for name in ("x", "y", "weight"):
         for path, leaf in paths(getattr(batch, name)).items():
             if not _finite(leaf):
-                return f"the batch itself is not finite: {'/'.join(filter(None, (name, path)))} holds {_count(leaf)}"
+                return f"the {what} itself is not finite: {'/'.join(filter(None, (name, path)))} holds {_count(leaf)}"
     return None
 
 

@@ -12,7 +12,7 @@ from fnlayers.core.layer import Layer
 from fnlayers.training.callbacks import Event
 from fnlayers.training.data import Batch, Source, filled, only_x, source_of
 from fnlayers.training.labels import check_labels
-from fnlayers.training.objective import check_outputs, objective_of
+from fnlayers.training.objective import objective_of
 from fnlayers.training.progress import Progress
 from fnlayers.training.run import Fitted, Run, evaluated
 from fnlayers.training.state import TrainState, as_key, copied
@@ -91,7 +91,6 @@ def fit(
     held_out = None if validation_data is None else source_of(validation_data, batch_size, epochs)
     train_state = _start(model, optimizer, source, rng, params, state, train_state)
     out = _outline(model, train_state, source.first)
-    check_outputs(objective, out.y)
     for each in filter(None, (source.whole, held_out and held_out.whole)):
         check_labels(objective, each, out)
     run = Run(model, objective, optimizer, source, train_state, out, verbose, epochs)
@@ -136,7 +135,6 @@ def evaluate(
     source = source_of(data, batch_size)
     state = {} if state is None else state
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
-    check_outputs(objective, out.y)
     if source.whole is not None:
         check_labels(objective, source.whole, out)
     return evaluated(

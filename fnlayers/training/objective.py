@@ -65,16 +65,21 @@ class Term(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """The losses and metrics of a training run, in the order of their columns in the logs."""
+    """The losses and metrics of a training run, in the order of their columns in the logs.
+
+    `outputs`: the outputs that a structured loss speaks of, those without one included; None: the loss is one function.
+    """
 
     losses: tuple[Term, ...]
     metrics: tuple[Term, ...]
+    outputs: tuple[str | int, ...] | None = None
 
     def measure(self, out: Any, y_true: Any, weight: Any, extra: Any) -> tuple[jax.Array, list, list]:
         """(the loss, the mean of each column, the weight behind each): losses, then `extra`, then metrics.
 
         `extra` is what is added to the objective beside the losses: penalties and activity losses, by the batch.
         """
+        check_outputs(self, out.y)
         means, totals = [], []
         for term in self.losses:
             mean, total = _mean(term, out, y_true, weight)
@@ -110,10 +115,11 @@ def objective_of(loss: Any, metrics: Mapping[str, Any] | None = None) -> Objecti
         ConfigError: for a name, or anything else that is no function.
     """
     if isinstance(loss, Mapping) or (isinstance(loss, (tuple, list)) and not callable(loss)):
-        items = loss.items() if isinstance(loss, Mapping) else enumerate(loss)
-        losses = [Term(f"{key}_loss", key, _function("loss", f)) for key, f in items if f is not None]
+        items = dict(loss if isinstance(loss, Mapping) else enumerate(loss))
+        outputs = tuple(items)
+        losses = [Term(f"{key}_loss", key, _function("loss", f)) for key, f in items.items() if f is not None]
     else:
-        losses = [Term("loss", None, _function("loss", loss))]
+        outputs, losses = None, [Term("loss", None, _function("loss", loss))]
     if not losses:
         raise ConfigError("no output has a loss; give loss= a function of (y_pred, y_true)")
     found = []
@@ -128,20 +134,19 @@ def objective_of(loss: Any, metrics: Mapping[str, Any] | None = None) -> Objecti
     for term in found:
         if term.name in taken:
             raise ConfigError(f"metrics: the name {term.name!r} is taken; choose another")
-    return Objective(tuple(losses), tuple(found))
+    return Objective(tuple(losses), tuple(found), outputs)
 
 
 def check_outputs(objective: Objective, y_pred: Any) -> None:
-    """Raise ConfigError unless a structured loss names each output of the model."""
-    keys = [term.key for term in objective.losses if term.key is not None]
-    if not keys:
+    """Raise ConfigError unless a structured loss speaks of each output of the model, and of nothing else."""
+    if objective.outputs is None:
         return
-    there = list(y_pred) if isinstance(y_pred, Mapping) else list(range(len(y_pred))) if _is_row(y_pred) else []
-    unknown = [key for key in keys if key not in there]
-    if unknown:
+    said = set(objective.outputs)
+    there = set(y_pred) if isinstance(y_pred, Mapping) else set(range(len(y_pred))) if _is_row(y_pred) else set()
+    if said != there:
         raise ConfigError(
-            f"loss is given for the outputs {keys}, but the model's are {there or 'one array'}; structure it alike, "
-            "with None where an output has no loss"
+            f"loss speaks of the outputs {_listed(said)}, but the model's are {_listed(there) or 'one array'}; give a "
+            "function for each, None where an output has no loss"
         )
 
 
@@ -232,6 +237,10 @@ def _function(what: str, given: Any) -> Function:
         f"{what} {given!r} is no function; give a function (y_pred, y_true) -> a value for each example, such as "
         + (hint or "optax.softmax_cross_entropy_with_integer_labels or optax.squared_error")
     )
+
+
+def _listed(keys: set) -> str:
+    return ", ".join(sorted(map(repr, keys)))
 
 
 def _is_row(nest: Any) -> bool:

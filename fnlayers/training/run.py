@@ -139,7 +139,7 @@ class Run:
 
     def failure(self, step: int, place: tuple[int, int], batch: Batch) -> NonFiniteError:
         """The error that says what was not finite. Since that step nothing changed: the state in hand is its input."""
-        reason = explain(self.model, self.objective, self.train_state, batch)
+        reason = explain(self.model, self.objective, self.train_state, batch, self.source.whole)
         return NonFiniteError(
             f"step {step} (epoch {place[0]}, batch {place[1]}) is not finite, and was not taken: {reason}. The train "
             "state before it is kept: except fnlayers.NonFiniteError as error: error.train_state, error.history",

@@ -26,7 +26,9 @@ class Passes:
         """A scalar that every output and loss moves."""
         out = self.run(params, floats, key, train)
         leaves = [a for a in jax.tree.leaves(out.y) if jnp.issubdtype(a.dtype, jnp.floating)]
-        terms = [jnp.sum((a * w).astype("float32")) for a, w in zip(leaves, self.case.like_outputs(leaves), strict=True)]
+        terms = [
+            jnp.sum((a * w).astype("float32")) for a, w in zip(leaves, self.case.like_outputs(leaves), strict=True)
+        ]
         return sum([*terms, *out.losses], jnp.float32(0))
 
     @functools.cached_property
@@ -70,6 +72,7 @@ class Passes:
 def over(function: Any, stacked: Any) -> Any:
     """The function mapped over stacked arrays; None where there are none."""
     return jax.vmap(function)(stacked) if jax.tree.leaves(stacked) else None
+
 
 def split(x: Any) -> tuple[Any, Any]:
     """The floating arrays of a nest and the others, each with None where the other has an array."""

@@ -37,6 +37,11 @@ class Case:
         return function(*arrays, **self.static)
 
 
+def quick_jit(function: Any) -> Any:
+    """Compiled as one program, hardly optimized: for tests, which run it once."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
 def outputs_and_gradients(function: Any, arrays: list[np.ndarray], compiled: bool = False) -> list[np.ndarray]:
     """The outputs, and the gradients of a weighted sum of them with respect to the floating arrays."""
     floating = [i for i, a in enumerate(arrays) if np.issubdtype(a.dtype, np.floating)]
@@ -53,8 +58,7 @@ def outputs_and_gradients(function: Any, arrays: list[np.ndarray], compiled: boo
         return [*y, *back(weights)]
 
     with jax.default_matmul_precision("float32"):
-        # One small program a case, hardly optimized: that takes a third of the time of its operations one by one.
-        both = jax.jit(both, compiler_options={"xla_backend_optimization_level": 0}) if compiled else both
+        both = quick_jit(both) if compiled else both
         return [np.asarray(a) for a in both(*(arrays[i] for i in floating))]
 
 

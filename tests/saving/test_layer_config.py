@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import fnlayers as fl
+from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.saving import from_config, to_config
 from fnlayers.saving.config import MAX_LAYERS
 
@@ -60,6 +61,7 @@ LIBRARY = [
     fl.Masking(1e300),
     fl.Masking(-0.0),
     fl.Masking(3),
+    Operation("GetItem", (Slot(0), (Cut(), Cut(1, None, 2), "..."))),
     fl.Sequential([]),
     fl.Sequential([fl.Sequential([fl.Dense(1)]), fl.RNN(fl.LSTMCell(2))]),
     shared(),

@@ -1,0 +1,207 @@
+"""The table of a model's layers."""
+
+import io
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import fnlayers as fl
+from fnlayers.show import Summary, summary
+
+KEY = jax.random.key(0)
+
+
+def convnet() -> fl.Sequential:
+    return fl.Sequential(
+        [
+            fl.Conv2D(4, 3, kernel_regularizer="l2", kernel_constraint=fl.constraints.MaxNorm(3)),
+            fl.BatchNormalization(),
+            fl.Flatten(),
+            fl.Dense(2, activity_regularizer=fl.regularizers.L1(0.1), trainable=False),
+        ]
+    )
+
+
+def siamese() -> fl.Functional:
+    a, b = fl.Input((4,), name="a"), fl.Input((4,), name="b")
+    encoder = fl.Sequential([fl.Dense(3), fl.BatchNormalization()], name="encoder")
+    return fl.functional({"a": a, "b": b}, {"y": fl.Add()(encoder(a), encoder(b)), "z": a})
+
+
+@fl.layerclass
+class Residual(fl.Layer):
+    """A layer with a weight of its own and one inside."""
+
+    inner: fl.Layer
+
+    def weights(self, shape: Any) -> Any:
+        return {"scale": fl.Param((shape[-1],), "ones")}
+
+    def children(self, shape: Any) -> Any:
+        return {"inner": (self.inner, shape)}
+
+    def forward(self, params: Any, x: Any, ctx: Any) -> Any:
+        out = self.inner._run(params["inner"], x, ctx.at("inner"))
+        return fl.Out(x + params["scale"] * out.y)
+
+
+def init_pair(rng: Any, shape: Any) -> Any:
+    return {"w": jnp.ones(shape[-1]), "more": (jnp.ones(2, "int8"),)}
+
+
+def apply_pair(params: Any, x: Any) -> Any:
+    return x * params["w"]
+
+
+def table(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_table_of_a_convnet() -> None:
+    text = str(summary(convnet(), (None, 6, 6, 1)))
+    assert table(text) == [
+        ["path", "layer", "output shape", "dtype", "params", "state", "trainable", "rules"],
+        ["conv2d", "Conv2D", "(None, 4, 4, 4)", "float32", "40", "0", "yes", "kernel: l2, MaxNorm(max_value=3)"],
+        ["batch_normalization", "BatchNormalization", "(None, 4, 4, 4)", "float32", "8", "8", "yes", ""],
+        ["flatten", "Flatten", "(None, 64)", "float32", "0", "0", "-", ""],
+        ["dense", "Dense", "(None, 2)", "float32", "130", "0", "no", "output: L1(l1=0.1)"],
+    ]
+    assert text.splitlines()[0] == "Sequential, input float32(None, 6, 6, 1)"
+    assert text.splitlines()[-1] == "params: 178 (trainable: 48, frozen: 130)   state: 8   memory: 744 B"
+
+
+MODELS = {
+    "convnet": (convnet(), (None, 6, 6, 1)),
+    "siamese": (siamese(), {"a": (None, 4), "b": (None, 4)}),
+    "dense": (fl.Dense(3), (None, 4)),
+    "nothing": (fl.Sequential([]), (None, 4)),
+    "repeat": (fl.Sequential([fl.Repeat(fl.Sequential([fl.Dense(4), fl.BatchNormalization()]), 3)]), (None, 4)),
+    "time": (fl.TimeDistributed(fl.Conv2D(2, 2)), (None, None, 5, 5, 1)),
+    "text": (fl.Sequential([fl.Embedding(7, 4), fl.LSTM(3, return_state=True)]), (None, None)),
+    "pair": (fl.Pair(init_pair, apply_pair), (None, 4)),
+    "own": (Residual(fl.Dense(4)), (None, 4)),
+    "merge": (fl.Add(), ((None, 4), (None, 4))),
+    "halves": (fl.Sequential([fl.Dense(3, dtype="bfloat16"), fl.Dense(3, dtype="mixed_float16")]), (None, 4)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_totals_are_those_of_the_arrays(name: str) -> None:
+    model, shape = MODELS[name]
+    shown = summary(model, shape)
+    params, state = model.init(KEY, shape), model.init_state(shape)
+    assert shown.params == fl.count(params) == shown.trainable + shown.frozen
+    assert shown.state == fl.count(state)
+    assert shown.bytes == sum(leaf.nbytes for leaf in jax.tree.leaves((params, state)))
+    top = [row for row in shown.rows if "/" not in row.path]
+    top = top[:1] if top[0].path == "" else top
+    assert sum(row.params for row in top) == shown.params
+    assert sum(row.state for row in top) == shown.state
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_last_row_has_the_models_output(name: str) -> None:
+    model, shape = MODELS[name]
+    shown = summary(model, shape)
+    outputs = [row.output for row in shown.rows if "/" not in row.path]
+    assert model.out_type(shape) in outputs or name in ("siamese", "repeat", "time", "own")
+
+
+def test_a_shared_layer_has_one_line() -> None:
+    shown = summary(siamese())
+    assert [(row.path, row.calls, row.params) for row in shown.rows] == [
+        ("encoder", 2, 21),
+        ("encoder/dense", 1, 15),
+        ("encoder/batch_normalization", 1, 6),
+        ("add", 1, 0),
+    ]
+    assert ["encoder", "2 calls"] in [row[:1] + row[-1:] for row in table(str(shown))]
+    layer = fl.Dense(4)
+    assert [row.calls for row in summary(fl.Sequential([layer, fl.ReLU(), layer]), (None, 4)).rows] == [2, 1]
+
+
+def test_levels() -> None:
+    model = fl.Sequential([fl.Sequential([fl.Sequential([fl.Dense(2)], name="c")], name="b")], name="a")
+    paths = ["b", "b/c", "b/c/dense"]
+    assert [row.path for row in summary(model, (None, 2)).rows] == paths
+    assert [row.path for row in summary(model, (None, 2), depth=2).rows] == paths[:2]
+    assert [row.path for row in summary(model, (None, 2), depth=0).rows] == [""]
+    assert "|   b/c " in str(summary(model, (None, 2)))
+
+
+def test_dtypes_are_those_of_a_run() -> None:
+    half = {"dtype": "mixed_bfloat16"}
+    model = fl.Sequential([fl.Embedding(5, 3), fl.Dense(2, **half), fl.TimeDistributed(fl.Flatten(**half)), fl.ReLU()])
+    shown = summary(model, (None, 4))
+    assert [row.output.dtype for row in shown.rows] == ["float32", *["bfloat16"] * 3, "float32"]
+    assert summary(fl.Flatten(dtype="float16"), (None, 4), dtype="float32").rows[0].output.dtype == "float16"
+    assert summary(fl.Flatten(), (None, 4), dtype=jnp.int32).rows[0].output.dtype == "int32"
+    carried = summary(fl.Sequential([fl.LSTM(3, return_state=True)]), (None, 5, 2)).rows[0]
+    assert carried.cells[2:4] == ("((None, 3), (None, 3), (None, 3))", "float32")
+
+
+def test_a_stack_says_how_many() -> None:
+    rows = summary(*MODELS["repeat"]).rows
+    assert [(row.path, row.layer, row.params) for row in rows[:2]] == [
+        ("repeat", "Repeat x 3", 84),
+        ("repeat/layer", "Sequential", 84),
+    ]
+
+
+def test_long_names_do_not_break_the_table() -> None:
+    model = fl.Sequential([fl.Dense(2, name="x" * 200, kernel_regularizer=fl.regularizers.L1L2(0.1234567, 0.1234567))])
+    text = str(summary(model, (None, *range(10, 30))))
+    lines = [line for line in text.splitlines() if line[0] in "+|"]
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines[0]) < 200
+    assert "".join(row[0] for row in table(text)[1:]) == "x" * 200
+
+
+def test_the_table_is_plain_and_the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = str(summary(convnet(), (None, 6, 6, 1)))
+    assert plain.isascii()
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert str(summary(convnet(), (None, 6, 6, 1))) == plain == repr(summary(convnet(), (None, 6, 6, 1)))
+
+
+def test_html_is_escaped() -> None:
+    model = fl.Sequential([fl.Dense(2, name="<script>"), fl.Dense(2, name="[bold]")])
+    shown = summary(model, (None, 4))
+    text = shown._repr_html_()
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert text.count("<tr>") == 3
+    assert "[bold]" in str(shown)
+
+
+def test_rich_draws_it_in_color() -> None:
+    from rich.console import Console
+
+    file = io.StringIO()
+    Console(file=file, width=200, force_terminal=True, color_system="standard").print(summary(fl.Dense(3), (None, 4)))
+    assert "\x1b[1m" in file.getvalue()
+    assert "Dense" in file.getvalue()
+
+
+def test_nothing_is_made_and_it_is_instant() -> None:
+    model, shape = fl.Sequential([fl.Dense(10_000) for _ in range(20)]), (None, 10_000)  # 8 GB of weights
+    before = len(jax.live_arrays())
+    summary(model, shape)
+    start = time.perf_counter()
+    text = str(summary(model, shape))
+    assert time.perf_counter() - start < 0.5  # 0.02 s; the rest is for a machine that is busy
+    assert "7.5 GiB" in text
+    assert len(jax.live_arrays()) == before
+
+
+def test_what_a_model_does_not_know_is_asked_for() -> None:
+    with pytest.raises(fl.MissingError, match="Dense does not know its input"):
+        summary(fl.Dense(3))
+    with pytest.raises(fl.ShapeError, match="conv2d"):
+        summary(convnet(), (None, 6))
+    assert isinstance(summary(siamese()), Summary)

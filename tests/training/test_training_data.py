@@ -1,0 +1,153 @@
+import numpy as np
+import optax
+import pytest
+from toys import CROSS_ENTROPY, classes, mlp, numbers
+
+import fnlayers as fl
+from fnlayers.training import evaluate, fit
+from fnlayers.training.data import Batch, filled, source_of
+
+
+def fitted(data, **more):
+    return fit(mlp(), data, **{"loss": CROSS_ENTROPY, "optimizer": optax.sgd(0.1), "verbose": False, **more})
+
+
+def batches(n=40, size=10):
+    x, y = classes(n)
+    return [(x[at : at + size], y[at : at + size]) for at in range(0, n, size)]
+
+
+class Loader:
+    """Like a loader of another library: iterable again and again, its batches lists of things that become arrays."""
+
+    class Tensor:
+        def __init__(self, a):
+            self.a = a
+
+        def __array__(self, dtype=None, copy=None):
+            return self.a
+
+    def __iter__(self):
+        return iter([[self.Tensor(a) for a in batch] for batch in batches()])
+
+
+@pytest.mark.parametrize("make", [list, Loader, lambda: batches, lambda: lambda: iter(batches())], ids=str)
+def test_iterables_give_what_arrays_give(make):
+    data = make(batches()) if make is list else make()
+    ours = fitted(data, epochs=2).history["loss"]
+    assert ours == pytest.approx(fitted(classes(), epochs=2, batch_size=10, shuffle=False).history["loss"], rel=1e-5)
+
+
+def test_an_iterator_lasts_one_epoch():
+    result = fitted(iter(batches()))
+    assert int(result.train_state.step) == 4
+    with pytest.raises(
+        fl.ConfigError, match=r"list_iterator\), which is spent after one of 2 epochs; give the function"
+    ):
+        fitted(iter(batches()), epochs=2)
+    with pytest.raises(fl.ConfigError, match="an iterator .generator., which is spent"):
+        fitted(classes(), epochs=2, validation_data=(b for b in batches()))
+
+
+def test_steps_per_epoch():
+    def endless():
+        while True:
+            yield from batches()
+
+    assert int(fitted(endless(), epochs=2, steps_per_epoch=3).train_state.step) == 6
+    assert int(fitted(batches(), epochs=2, steps_per_epoch=3).train_state.step) == 6
+    with pytest.raises(
+        fl.ConfigError, match="the data ended after 1 batches of this epoch, and steps_per_epoch=3 asks"
+    ):
+        fitted(iter(batches()), epochs=2, steps_per_epoch=3)
+    with pytest.raises(fl.ConfigError, match="steps_per_epoch is for iterables"):
+        fitted(classes(), steps_per_epoch=3)
+
+
+def test_ragged_batches_of_an_iterable_count_as_what_they_are():
+    x, y = classes(n=10)
+    model = mlp()
+    params = fitted((x, y)).params
+    found = evaluate(model, params, batches(n=10, size=4), loss=CROSS_ENTROPY)
+    assert found == pytest.approx(evaluate(model, params, (x, y), loss=CROSS_ENTROPY), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ((np.ones((0, 5)), np.ones(0, int)), "the data set is empty: x has no examples"),
+        ([], "the data set is empty: it yields no batch"),
+        ((np.ones((10, 5)), np.ones(9, int)), "the examples do not pair: x has 10, y has 9"),
+        ((np.ones((10, 5)), np.ones(10, int), np.ones(3)), "x has 10, y has 10, weight has 3"),
+        (((np.ones((10, 5)), np.ones((8, 5))), np.ones(10)), "the arrays of x have different lengths: 8, 10"),
+        ((np.ones((10, 5)), np.float32(1)), "y holds a scalar, which has no batch axis"),
+        (([1, 2, 3], [1, 2, 3]), "data holds 1 of type int; give arrays"),
+        (np.ones((10, 5)), r"data is ndarray; give a tuple \(x, y\) of arrays"),
+        ({"x": np.ones(3)}, "data is dict; give a tuple"),
+        (7, "data is int; give a tuple"),
+        ((np.ones((10, 5)),), r"a batch is \(x, y\) or \(x, y, weight\), got tuple of 1"),
+        ([np.ones((10, 5))], r"a batch is \(x, y\) or \(x, y, weight\), got ndarray of 10"),
+        ((np.ones((10, 5)), np.ones(10, int), {"a": np.ones(10)}), "weight is one array"),
+    ],
+)
+def test_data_that_are_none(data, text):
+    with pytest.raises(fl.LayerError, match=text):
+        fitted(data)
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        (3, r"y\[4\] is 3, but the model's output has 3 classes, 0 to 2 \(1 such labels\)"),
+        (-1, r"y\[4\] is -1, but the model's output has 3 classes"),
+    ],
+)
+def test_labels_that_are_no_class(label, text):
+    x, y = classes()
+    y[4] = label
+    params = mlp().init(__import__("jax").random.key(0), x.shape)
+    for run in (
+        lambda: fitted((x, y)),
+        lambda: fitted(classes(), validation_data=(x, y)),
+        lambda: fitted([(x, y)]),
+        lambda: evaluate(mlp(), params, (x, y), loss=CROSS_ENTROPY),
+    ):
+        with pytest.raises(fl.ConfigError, match=text):
+            run()
+    weight = np.ones(40, "float32")
+    weight[4] = 0
+    assert np.isfinite(fitted((x, y, weight)).history["loss"]).all()
+
+
+def test_labels_that_are_floats():
+    x, y = classes()
+    with pytest.raises(
+        fl.ConfigError, match=r"y is float32, but this loss takes class numbers; write y.astype\('int32'"
+    ):
+        fitted((x, y.astype("float32")))
+
+
+def test_labels_of_masked_steps_are_nobodys_business():
+    model = fl.Sequential([fl.Masking(), fl.TimeDistributed(fl.Dense(3))])
+    x, y = np.ones((4, 6, 2), "float32"), np.zeros((4, 6), int)
+    x[:, 4:], y[:, 4:] = 0, -1
+    result = fit(model, (x, y), loss=CROSS_ENTROPY, optimizer=optax.sgd(0.1), verbose=False)
+    assert np.isfinite(result.history["loss"]).all()
+
+
+def test_filled_rows_are_copies_without_weight():
+    batch = Batch(np.arange(3.0), {"a": np.arange(3)}, None, 3)
+    full = filled(batch, 5, weighted=False)
+    assert full.x.tolist() == [0, 1, 2, 2, 2] and full.y["a"].tolist() == [0, 1, 2, 2, 2]
+    assert full.weight.tolist() == [1, 1, 1, 0, 0] and full.count == 3
+    assert filled(batch, 3, weighted=False) is batch
+    assert filled(batch, 3, weighted=True).weight.tolist() == [1, 1, 1]
+    steps = filled(batch._replace(weight=np.full((3, 2), 2.0, "float32")), 4, weighted=True)
+    assert steps.weight.tolist() == [[2, 2]] * 3 + [[0, 0]]
+
+
+def test_double_precision_is_cast_once():
+    x, y = numbers()
+    source = source_of((x.astype("float64"), y.astype("int64")), 16)
+    assert source.whole.x.dtype == "float32" and source.whole.y.dtype == "int32"
+    assert source.steps == 3 and not source.even
