@@ -15,9 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from timing import difference, interleaved, ratio
 
 import fnlayers as fl
+from timing import difference, interleaved, ratio
 
 
 def import_ratio() -> float:

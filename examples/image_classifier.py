@@ -126,7 +126,8 @@ def main() -> None:
     loaded, params, state = fl.load(args.out / "model.safetensors")
     before = fl.predict(model, result.params, data.test_x, state=result.state)
     after = fl.predict(loaded, params, data.test_x, state=state)
-    print(f"saved {args.out / 'model.safetensors'}; loaded back, its predictions are identical: {np.array_equal(before, after)}")
+    same = np.array_equal(before, after)
+    print(f"saved {args.out / 'model.safetensors'}; loaded back, its predictions are identical: {same}")
     if accuracy < args.min_accuracy:
         sys.exit(f"test accuracy {accuracy:.4f} is below {args.min_accuracy}")
 

@@ -1,5 +1,6 @@
 """Activations as layers. The functions themselves are in `fnlayers.activations`."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -133,7 +134,7 @@ class PReLU(Layer):
     alpha_initializer: Initializer = "zeros"
     alpha_regularizer: Regularizer = None
     alpha_constraint: Constraint = None
-    shared_axes: tuple[int, ...] | None = None
+    shared_axes: Sequence[int] | None = None
 
     passes_mask: ClassVar[bool] = True
 
@@ -162,7 +163,7 @@ class Softmax(Layer):
         axes than x is meant for x's first axes.
     """
 
-    axis: int | tuple[int, ...] = -1
+    axis: int | Sequence[int] = -1
 
     passes_mask: ClassVar[bool] = True
 

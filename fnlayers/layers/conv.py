@@ -1,5 +1,6 @@
 """Convolutions. All options and the maths stand once, in `Conv`; the others fix the number of axes."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fnlayers import ops
@@ -52,11 +53,11 @@ class Conv(Layer):
     """
 
     filters: int
-    kernel_size: int | tuple[int, ...]
-    strides: int | tuple[int, ...] = 1
+    kernel_size: int | Sequence[int]
+    strides: int | Sequence[int] = 1
     padding: str = "valid"
     data_format: str | None = None
-    dilation_rate: int | tuple[int, ...] = 1
+    dilation_rate: int | Sequence[int] = 1
     groups: int = 1
     activation: Activation = None
     use_bias: bool = True
@@ -154,12 +155,12 @@ class ConvTranspose(Layer):
     """
 
     filters: int
-    kernel_size: int | tuple[int, ...]
-    strides: int | tuple[int, ...] = 1
+    kernel_size: int | Sequence[int]
+    strides: int | Sequence[int] = 1
     padding: str = "valid"
-    output_padding: int | tuple[int, ...] | None = None
+    output_padding: int | Sequence[int] | None = None
     data_format: str | None = None
-    dilation_rate: int | tuple[int, ...] = 1
+    dilation_rate: int | Sequence[int] = 1
     activation: Activation = None
     use_bias: bool = True
     kernel_initializer: Initializer = "glorot_uniform"

@@ -1,6 +1,7 @@
 """Layers that multiply by a matrix."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fnlayers import ops
@@ -98,7 +99,7 @@ class EinsumDense(Layer):
     """
 
     equation: str
-    output_shape: int | tuple[int | None, ...]
+    output_shape: int | Sequence[int | None]
     activation: Activation = None
     bias_axes: str | None = None
     kernel_initializer: Initializer = "glorot_uniform"

@@ -1,5 +1,6 @@
 """Depthwise and separable convolutions: each channel by itself, then, in the separable ones, the channels mixed."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fnlayers import ops
@@ -41,12 +42,12 @@ class DepthwiseConv(Layer):
     Mask: refused; windows mix steps.
     """
 
-    kernel_size: int | tuple[int, ...]
-    strides: int | tuple[int, ...] = 1
+    kernel_size: int | Sequence[int]
+    strides: int | Sequence[int] = 1
     padding: str = "valid"
     depth_multiplier: int = 1
     data_format: str | None = None
-    dilation_rate: int | tuple[int, ...] = 1
+    dilation_rate: int | Sequence[int] = 1
     activation: Activation = None
     use_bias: bool = True
     depthwise_initializer: Initializer = "glorot_uniform"
@@ -114,11 +115,11 @@ class SeparableConv(Layer):
     """
 
     filters: int
-    kernel_size: int | tuple[int, ...]
-    strides: int | tuple[int, ...] = 1
+    kernel_size: int | Sequence[int]
+    strides: int | Sequence[int] = 1
     padding: str = "valid"
     data_format: str | None = None
-    dilation_rate: int | tuple[int, ...] = 1
+    dilation_rate: int | Sequence[int] = 1
     depth_multiplier: int = 1
     activation: Activation = None
     use_bias: bool = True

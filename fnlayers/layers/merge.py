@@ -1,7 +1,7 @@
 """Merging: several inputs, one output."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -149,7 +149,7 @@ class Dot(Layer):
     Mask: ended.
     """
 
-    axes: int | tuple[int, int]
+    axes: int | Sequence[int]
     normalize: bool = False
 
     def check(self) -> None:
@@ -177,7 +177,7 @@ class Dot(Layer):
         return Out(y[:, None] if y.ndim == 1 else y)
 
     def _pair(self, first: int, second: int) -> tuple[int, int]:
-        a, b = self.axes if isinstance(self.axes, tuple) else (self.axes,) * 2
+        a, b = (self.axes,) * 2 if isinstance(self.axes, int) else self.axes
         return normal_axis(self, a, first), normal_axis(self, b, second)
 
 

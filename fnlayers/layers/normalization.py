@@ -1,6 +1,6 @@
 """Normalization: activations brought to mean 0 and variance 1, by the batch or by the example, in float32."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -171,7 +171,7 @@ class LayerNormalization(Layer):
     Reference: Ba, Kiros, Hinton, Layer Normalization, 2016.
     """
 
-    axis: int | tuple[int, ...] = -1
+    axis: int | Sequence[int] = -1
     epsilon: float = 1e-3
     center: bool = True
     scale: bool = True
@@ -276,7 +276,7 @@ class RMSNormalization(Layer):
     Reference: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
     """
 
-    axis: int | tuple[int, ...] = -1
+    axis: int | Sequence[int] = -1
     epsilon: float = 1e-6
 
     passes_mask: ClassVar[bool] = True
@@ -311,7 +311,7 @@ class UnitNormalization(Layer):
     Mask: passed on.
     """
 
-    axis: int | tuple[int, ...] = -1
+    axis: int | Sequence[int] = -1
 
     passes_mask: ClassVar[bool] = True
     casts_inputs: ClassVar[str] = "all"

@@ -1,5 +1,6 @@
 """Pooling: windows over space reduced to their maximum or mean, and whole maps reduced to one number a channel."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fnlayers import ops
@@ -25,8 +26,8 @@ class Pool(Layer):
     Mask: refused; windows mix steps.
     """
 
-    pool_size: int | tuple[int, ...]
-    strides: int | tuple[int, ...] | None = None
+    pool_size: int | Sequence[int]
+    strides: int | Sequence[int] | None = None
     padding: str = "valid"
     data_format: str | None = None
 
@@ -56,7 +57,7 @@ class Pool(Layer):
 class MaxPool(Pool):
     """The maximum of each window. See `Pool`."""
 
-    pool_size: int | tuple[int, ...] = 2
+    pool_size: int | Sequence[int] = 2
 
     def call(self, params: Any, x: Any) -> Any:
         """One reduction."""
@@ -221,7 +222,7 @@ class AdaptivePool(Layer):
     Mask: refused; windows mix steps.
     """
 
-    output_size: int | tuple[int, ...]
+    output_size: int | Sequence[int]
     data_format: str | None = None
 
     rank: ClassVar[int]

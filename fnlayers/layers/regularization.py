@@ -1,5 +1,6 @@
 """Regularization: noise in training, and losses on activations."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -31,7 +32,7 @@ class Dropout(Layer):
     """
 
     rate: float
-    noise_shape: tuple[int | None, ...] | None = None
+    noise_shape: Sequence[int | None] | None = None
     seed: int | None = None
 
     passes_mask: ClassVar[bool] = True
@@ -147,7 +148,7 @@ class AlphaDropout(Layer):
     """
 
     rate: float
-    noise_shape: tuple[int | None, ...] | None = None
+    noise_shape: Sequence[int | None] | None = None
     seed: int | None = None
 
     passes_mask: ClassVar[bool] = True

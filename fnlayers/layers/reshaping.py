@@ -1,6 +1,7 @@
 """Reshaping: the same numbers in another shape."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -53,7 +54,7 @@ class Reshape(Layer):
     Mask: refused.
     """
 
-    target_shape: tuple[int, ...]
+    target_shape: Sequence[int]
 
     def check(self) -> None:
         """Positive sizes, one of them -1 at most."""
@@ -91,7 +92,7 @@ class Permute(Layer):
     Mask: refused.
     """
 
-    dims: tuple[int, ...]
+    dims: Sequence[int]
 
     def check(self) -> None:
         """A permutation of 1 to n."""
@@ -264,7 +265,7 @@ class UpSample(Layer):
     Mask: refused.
     """
 
-    size: int | tuple[int, ...] = 2
+    size: int | Sequence[int] = 2
     data_format: str | None = None
 
     rank: ClassVar[int]

@@ -1,6 +1,6 @@
 """Sequential: layers one after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from fnlayers.core.context import Context, Out
@@ -32,7 +32,7 @@ class Sequential(Layer):
         {'bias': (2,), 'kernel': (8, 2)}
     """
 
-    layers: tuple[Layer, ...]
+    layers: Sequence[Layer]
 
     casts_inputs: ClassVar[str] = "none"
     casts_params: ClassVar[bool] = False

@@ -4,6 +4,7 @@ A rate is the share that is dropped, 0 to 1, a Python number: 0 returns x, 1 ret
 """
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 _SELU_FLOOR = -1.0507009873554805 * 1.6732632423543772
 
 
-def dropout(key: jax.Array, x: jax.Array, rate: float, noise_shape: tuple[int | None, ...] | None = None) -> jax.Array:
+def dropout(key: jax.Array, x: jax.Array, rate: float, noise_shape: Sequence[int | None] | None = None) -> jax.Array:
     """(x / (1 - rate)) where a coin keeps it, and 0 elsewhere, so that the mean stays.
 
     One coin is thrown for each cell of `noise_shape`, in which None means x's size and 1 means that all cells along
@@ -29,7 +30,7 @@ def dropout(key: jax.Array, x: jax.Array, rate: float, noise_shape: tuple[int | 
 
 
 def alpha_dropout(
-    key: jax.Array, x: jax.Array, rate: float, noise_shape: tuple[int | None, ...] | None = None
+    key: jax.Array, x: jax.Array, rate: float, noise_shape: Sequence[int | None] | None = None
 ) -> jax.Array:
     """(a x + b) where a coin keeps x, and (a f + b) elsewhere, with f = -1.758 the floor of SELU.
 
@@ -75,7 +76,7 @@ def _check(x: jax.Array, rate: float = 0) -> None:
         raise ValueError(f"rate={rate!r} is wrong; give a share from 0 to 1")
 
 
-def _kept(key: jax.Array, x: jax.Array, rate: float, noise_shape: tuple[int | None, ...] | None) -> jax.Array:
+def _kept(key: jax.Array, x: jax.Array, rate: float, noise_shape: Sequence[int | None] | None) -> jax.Array:
     """True with probability 1 - rate, in the noise shape, its None filled in from x."""
     shape = (None,) * x.ndim if noise_shape is None else noise_shape
     if len(shape) != x.ndim:

@@ -144,7 +144,7 @@ def _activation(value: Any) -> Any:
             return model_of(value)
     if value is not None and (not isinstance(value, str) or value not in ACTIVATIONS):
         raise ConfigError(f"activation={str(value)[:80]!r} is no activation of Keras")
-    return RENAMED.get(value, value)
+    return value if value is None else RENAMED.get(value, value)
 
 
 def _sequential(config: dict) -> Sequential:

@@ -94,11 +94,13 @@ def key_words(key: Any) -> list[int]:
 def copied(tree: Tree) -> Tree:
     """The tree in arrays of its own, none of them twice: what may be donated."""
 
-    def copy(a: Any) -> jax.Array:
-        # A dtype given by name makes a weakly typed scalar a plain one, which a second step would be compiled for
-        return jnp.array(a, dtype=a.dtype) if hasattr(a, "dtype") else jnp.array(a)
+    return _copied(tree)
 
-    return jax.tree.map(copy, tree)
+
+@jax.jit
+def _copied(tree: Tree) -> Tree:
+    # A dtype that is named makes a weakly typed scalar a plain one, which a second step would be compiled for
+    return jax.tree.map(lambda a: jnp.copy(jnp.asarray(a, dtype=a.dtype)), tree)
 
 
 def split(params: Tree, mask: Tree) -> tuple[Tree, Tree]:

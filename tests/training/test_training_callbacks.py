@@ -5,14 +5,14 @@ import jax
 import numpy as np
 import optax
 import pytest
-from toys import CROSS_ENTROPY, classes, mlp, same
+from toys import CROSS_ENTROPY, SGD, classes, mlp, same
 
 import fnlayers as fl
 from fnlayers.training import CSVLog, EarlyStopping, Event, JSONLog, KeepBest, fit, metrics
 
 
 def fitted(**more):
-    return fit(mlp(), classes(), **{"loss": CROSS_ENTROPY, "optimizer": optax.sgd(0.1), "verbose": False, **more})
+    return fit(mlp(), classes(), **{"loss": CROSS_ENTROPY, "optimizer": SGD, "verbose": False, **more})
 
 
 def event(**history):

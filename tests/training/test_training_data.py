@@ -1,7 +1,6 @@
 import numpy as np
-import optax
 import pytest
-from toys import CROSS_ENTROPY, classes, mlp, numbers
+from toys import CROSS_ENTROPY, SGD, classes, mlp, numbers
 
 import fnlayers as fl
 from fnlayers.training import evaluate, fit
@@ -9,7 +8,7 @@ from fnlayers.training.data import Batch, filled, source_of
 
 
 def fitted(data, **more):
-    return fit(mlp(), data, **{"loss": CROSS_ENTROPY, "optimizer": optax.sgd(0.1), "verbose": False, **more})
+    return fit(mlp(), data, **{"loss": CROSS_ENTROPY, "optimizer": SGD, "verbose": False, **more})
 
 
 def batches(n=40, size=10):
@@ -131,7 +130,7 @@ def test_labels_of_masked_steps_are_nobodys_business():
     model = fl.Sequential([fl.Masking(), fl.TimeDistributed(fl.Dense(3))])
     x, y = np.ones((4, 6, 2), "float32"), np.zeros((4, 6), int)
     x[:, 4:], y[:, 4:] = 0, -1
-    result = fit(model, (x, y), loss=CROSS_ENTROPY, optimizer=optax.sgd(0.1), verbose=False)
+    result = fit(model, (x, y), loss=CROSS_ENTROPY, optimizer=SGD, verbose=False)
     assert np.isfinite(result.history["loss"]).all()
 
 

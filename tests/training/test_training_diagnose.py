@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from toys import CROSS_ENTROPY, classes, same
+from toys import CROSS_ENTROPY, SGD, classes, same
 
 import fnlayers as fl
 from fnlayers.training import NonFiniteError, fit
@@ -11,7 +11,7 @@ from fnlayers.training import NonFiniteError, fit
 
 def fails(model, data, **more):
     with pytest.raises(NonFiniteError) as caught:
-        fit(model, data, **{"loss": CROSS_ENTROPY, "optimizer": optax.sgd(0.1), "verbose": False, **more})
+        fit(model, data, **{"loss": CROSS_ENTROPY, "optimizer": SGD, "verbose": False, **more})
     return caught.value
 
 
@@ -24,7 +24,7 @@ def test_says_the_step_and_the_layer_and_keeps_the_last_good_state():
     x, y = classes(n=40)
     x[33, 0] = 100.0
     model = fl.Sequential([log_at(50), fl.Sequential([fl.Dense(4), fl.Dense(3)])])
-    good = fit(model, (x[:24], y[:24]), loss=CROSS_ENTROPY, optimizer=optax.sgd(0.1), batch_size=8, shuffle=False,
+    good = fit(model, (x[:24], y[:24]), loss=CROSS_ENTROPY, optimizer=SGD, batch_size=8, shuffle=False,
                verbose=False)  # fmt: skip
     error = fails(model, (x, y), batch_size=8, shuffle=False, epochs=3)
     # batch 5 holds row 33, so four updates were made
@@ -34,7 +34,7 @@ def test_says_the_step_and_the_layer_and_keeps_the_last_good_state():
     assert "the output of layer lambda, Lambda(" in text and "5 of 40 numbers, the first at [1, 0]" in text
     assert "error.train_state" in text
     np.testing.assert_array_equal(error.batch[0], x[32:])
-    more = fit(model, (x[24:32], y[24:32]), loss=CROSS_ENTROPY, optimizer=optax.sgd(0.1), batch_size=8, shuffle=False,
+    more = fit(model, (x[24:32], y[24:32]), loss=CROSS_ENTROPY, optimizer=SGD, batch_size=8, shuffle=False,
                train_state=good.train_state, verbose=False)  # fmt: skip
     assert same(error.train_state, more.train_state)
 
@@ -122,6 +122,6 @@ def test_training_goes_on_from_the_last_good_state():
     bad = x.copy()
     bad[30:] = np.nan
     error = fails(fl.Dense(3), (bad, y), batch_size=10, shuffle=False)
-    after = fit(fl.Dense(3), (x, y), loss=CROSS_ENTROPY, optimizer=optax.sgd(0.1), train_state=error.train_state,
+    after = fit(fl.Dense(3), (x, y), loss=CROSS_ENTROPY, optimizer=SGD, train_state=error.train_state,
                 verbose=False)  # fmt: skip
     assert int(after.train_state.step) == 3 + 2

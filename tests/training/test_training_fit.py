@@ -200,7 +200,7 @@ def test_several_inputs_and_outputs():
     assert list(result.history) == ["loss", "value_loss", "class_loss", "class_accuracy", "seconds"]
     found = evaluate(model, result.params, data, loss=loss, batch_size=3)
     assert found["loss"] == pytest.approx(found["value_loss"] + found["class_loss"])
-    for wrong in ({"value": optax.squared_error}, {"value": CROSS_ENTROPY, "class": CROSS_ENTROPY, "other": None}):
+    for wrong in ({"value": optax.squared_error}, {**loss, "other": None}):
         with pytest.raises(fl.ConfigError, match="loss speaks of the outputs .*, but the model's are 'class', 'value'"):
             fitted(model, data, loss=wrong)
     fitted(model, data, loss={"value": optax.squared_error, "class": None})

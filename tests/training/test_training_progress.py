@@ -2,9 +2,8 @@ import io
 import subprocess
 import sys
 
-import optax
 import pytest
-from toys import CROSS_ENTROPY, classes, mlp
+from toys import CROSS_ENTROPY, SGD, classes, mlp
 
 from fnlayers.training import evaluate, fit
 
@@ -15,7 +14,7 @@ class Terminal(io.StringIO):
 
 
 def run(verbose=True, **more):
-    return fit(mlp(), classes(), loss=CROSS_ENTROPY, optimizer=optax.sgd(0.1), epochs=2, verbose=verbose, **more)
+    return fit(mlp(), classes(), loss=CROSS_ENTROPY, optimizer=SGD, epochs=2, verbose=verbose, **more)
 
 
 def test_a_log_file_gets_a_line_an_epoch(capsys):
@@ -44,7 +43,7 @@ def test_the_length_is_found_out(monkeypatch):
     x, y = classes()
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    fit(mlp(), lambda: iter([(x, y)] * 3), loss=CROSS_ENTROPY, optimizer=optax.sgd(0.1), epochs=2)
+    fit(mlp(), lambda: iter([(x, y)] * 3), loss=CROSS_ENTROPY, optimizer=SGD, epochs=2)
     assert "6/6" in screen.getvalue()
 
 

@@ -7,6 +7,7 @@ import optax
 import fnlayers as fl
 
 CROSS_ENTROPY = optax.softmax_cross_entropy_with_integer_labels
+SGD = optax.sgd(0.1)  # one object: a second fit of the same model compiles nothing
 
 
 def classes(n=40, features=5, count=3, seed=0):
