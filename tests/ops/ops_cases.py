@@ -42,7 +42,7 @@ def quick_jit(function: Any) -> Any:
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def outputs_and_gradients(function: Any, arrays: list[np.ndarray], compiled: bool = False) -> list[np.ndarray]:
+def outputs_and_gradients(function: Any, arrays: list[Any]) -> list[Any]:
     """The outputs, and the gradients of a weighted sum of them with respect to the floating arrays."""
     floating = [i for i, a in enumerate(arrays) if np.issubdtype(a.dtype, np.floating)]
 
@@ -52,14 +52,9 @@ def outputs_and_gradients(function: Any, arrays: list[np.ndarray], compiled: boo
             merged[i] = value
         return jax.tree.leaves(function(*merged))
 
-    def both(*values: Any) -> list[Any]:
-        y, back = jax.vjp(on_floating, *values)
-        weights = [jnp.asarray(np.random.RandomState(7).normal(size=a.shape), a.dtype) for a in y]
-        return [*y, *back(weights)]
-
     with jax.default_matmul_precision("float32"):
-        both = quick_jit(both) if compiled else both
-        return [np.asarray(a) for a in both(*(arrays[i] for i in floating))]
+        y, back = jax.vjp(on_floating, *(jnp.asarray(arrays[i]) for i in floating))
+        return [*y, *back([jnp.asarray(np.random.RandomState(7).normal(size=a.shape), a.dtype) for a in y])]
 
 
 def _run(step: Any, carry: Any, projected: Any, mask: Any, **options: Any) -> Any:

@@ -1,0 +1,181 @@
+"""Keras's files, made here by hand: a config and an HDF5 file in a zip. (Files that Keras wrote are run in CI.)"""
+
+import io
+import json
+import zipfile
+
+import h5py
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnlayers as fl
+
+
+def layer(kind, name, *calls, **config):
+    """A layer's entry in a graph; each call is a list of (layer, call, output) that it is given."""
+    nodes = [{"args": [tensor(*c) for c in call], "kwargs": {}} for call in calls]
+    return {
+        "module": "keras.layers",
+        "class_name": kind,
+        "config": {"name": name, "trainable": True, "dtype": "float32", **config},
+        "name": name,
+        "inbound_nodes": nodes,
+    }
+
+
+def tensor(name, call=0, output=0):
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, call, output]}}
+
+
+def start(name="x", shape=(None, 3)):
+    config = {"batch_shape": list(shape), "dtype": "float32", "name": name}
+    return {"class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": []}
+
+
+def functional(layers, inputs=("x", 0, 0), outputs=("y", 0, 0)):
+    config = {"name": "net", "layers": layers, "input_layers": list(inputs), "output_layers": list(outputs)}
+    return {"class_name": "Functional", "config": config}
+
+
+def sequential(*layers, shape=(None, 3)):
+    entries = [start(shape=shape), *layers]
+    return {"class_name": "Sequential", "config": {"name": "net", "layers": entries}}
+
+
+def write(path, config, weights=None, text=None, h5=None):
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        for name, value in (weights or {}).items():
+            file[name] = value
+        if h5 is not None:
+            h5(file)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", json.dumps(config) if text is None else text)
+        archive.writestr("model.weights.h5", stream.getvalue())
+    return path
+
+
+KERNEL, BIAS = np.arange(6, dtype="float32").reshape(3, 2), np.array([0.5, -1.0], "float32")
+DENSE = {"layers/dense/vars/0": KERNEL, "layers/dense/vars/1": BIAS}
+X = np.array([[1.0, 2.0, 3.0]], "float32")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.keras"
+
+
+def test_a_sequential_and_its_weights(path):
+    loaded = fl.load_keras(write(path, sequential(layer("Dense", "head", units=2, activation="relu")), DENSE))
+    assert loaded.model == fl.Sequential([fl.Dense(2, "relu", name="head")], name="net")
+    assert loaded.trainable == ["head/kernel", "head/bias"] and loaded.non_trainable == []
+    np.testing.assert_allclose(loaded.model.apply(loaded.params, X), np.maximum(X @ KERNEL + BIAS, 0))
+
+
+def test_state_comes_after_params_and_frozen_weights_are_not_trainable(path):
+    norm = layer("BatchNormalization", "norm", axis=-1)
+    frozen = layer("Dense", "head", units=2)
+    frozen["config"]["trainable"] = False
+    vars_ = {f"layers/batch_normalization/vars/{i}": np.full(3, i + 1.0, "float32") for i in range(4)}
+    loaded = fl.load_keras(write(path, sequential(norm, frozen), DENSE | vars_))
+    assert loaded.trainable == ["norm/gamma", "norm/beta"]
+    assert loaded.non_trainable == ["norm/moving_mean", "norm/moving_variance", "head/kernel", "head/bias"]
+    assert loaded.state["norm"]["moving_variance"].tolist() == [4.0, 4.0, 4.0]
+
+
+def test_a_graph_with_a_shared_layer_and_an_operation(path):
+    shared = layer("Dense", "shared", [("x",)], [("shared", 0)], units=3)
+    plus = {
+        "module": "keras.src.ops.numpy",
+        "class_name": "Add",
+        "config": {"name": "y"},
+        "name": "y",
+        "inbound_nodes": [{"args": [tensor("shared", 1), 2.0], "kwargs": {}}],
+    }
+    square = {"layers/dense/vars/0": np.eye(3, dtype="float32") * 2, "layers/dense/vars/1": np.ones(3, "float32")}
+    loaded = fl.load_keras(write(path, functional([plus, shared, start()]), square))  # the order in a file is free
+    np.testing.assert_allclose(loaded.model.apply(loaded.params, X), (X * 2 + 1) * 2 + 1 + 2)
+    assert loaded.trainable == ["shared/kernel", "shared/bias"]
+
+
+def test_a_mask_ends_where_keras_ends_it(path):
+    layers = [
+        start(shape=(None, 4)),
+        layer("Embedding", "words", [("x",)], input_dim=5, output_dim=3, mask_zero=True),
+        layer("Conv1D", "conv", [("words",)], filters=2, kernel_size=2),
+        layer("GlobalAveragePooling1D", "y", [("conv",)]),
+    ]
+    weights = {
+        "layers/embedding/vars/0": np.ones((5, 3), "float32"),
+        "layers/conv1d/vars/0": np.ones((2, 3, 2), "float32"),
+        "layers/conv1d/vars/1": np.zeros(2, "float32"),
+    }
+    loaded = fl.load_keras(write(path, functional(layers), weights))
+    np.testing.assert_allclose(loaded.model.apply(loaded.params, jnp.array([[1, 0, 0, 0]])), [[6.0, 6.0]])
+
+
+def lone(entry):
+    return sequential(entry)
+
+
+REFUSED = [
+    (lone(layer("Lambda", "y", function={"class_name": "__lambda__", "config": {"code": "x"}})), "no layer that a file"),
+    (lone(layer("TorchModuleWrapper", "y", module="x")), "no layer that a file may name"),
+    (lone(layer("Dense", "y", units=2, filepath="/etc/passwd")), "filepath=/etc/passwd has no meaning"),
+    (lone(layer("Dense", "y", units=2, activation="os.system")), "no activation of Keras"),
+    (lone(layer("Dense", "y", units=2, kernel_initializer={"class_name": "Path", "config": {}})), "no initializer"),
+    (functional([start(), layer("Dense", "y", [("z",)], units=2)]), "which it does not hold"),
+    (functional([start(), layer("Dense", "y", [("y",)], units=2)]), "runs in a circle"),
+    ({"class_name": "Functional"}, "has the form"),
+    ([1, 2], "has the form"),
+]
+
+
+@pytest.mark.parametrize("config, text", REFUSED, ids=[text for _, text in REFUSED])
+def test_what_the_table_does_not_name_is_refused(path, config, text):
+    with pytest.raises(fl.ConfigError, match=text):
+        fl.load_keras(write(path, config, DENSE))
+
+
+def test_weights_that_are_not_the_models(path):
+    config = sequential(layer("Dense", "head", units=2))
+    with pytest.raises(fl.ShapeError, match=r"head/kernel: the model has shape \(3, 2\), the file's .* \(2, 3\)"):
+        fl.load_keras(write(path, config, DENSE | {"layers/dense/vars/0": KERNEL.T}))
+    with pytest.raises(fl.MissingError, match="no layers/dense/vars/1 for head/bias"):
+        fl.load_keras(write(path, config, {"layers/dense/vars/0": KERNEL}))
+
+
+@pytest.mark.parametrize("kind", ["external link", "soft link", "external storage", "virtual"])
+def test_arrays_that_lie_elsewhere_are_not_read(path, tmp_path, kind):
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["d"] = KERNEL
+
+    def elsewhere(file):
+        place = file.create_group("layers/dense/vars")
+        place["1"] = BIAS
+        if kind == "external link":
+            place["0"] = h5py.ExternalLink(str(secret), "/d")
+        elif kind == "soft link":
+            place["0"] = h5py.SoftLink("/layers/dense/vars/1")
+        elif kind == "external storage":
+            place.create_dataset("0", (3, 2), "float32", external=[(str(secret), 0, 24)])
+        else:
+            layout = h5py.VirtualLayout((3, 2), "float32")
+            layout[:] = h5py.VirtualSource(str(secret), "d", (3, 2))
+            place.create_virtual_dataset("0", layout)
+
+    with pytest.raises(fl.LayerError, match=r"no plain array|has no layers/dense/vars/0"):
+        fl.load_keras(write(path, sequential(layer("Dense", "head", units=2)), h5=elsewhere))
+
+
+def test_files_of_other_kinds(path, tmp_path):
+    path.write_bytes(b"\x80\x04 a pickle")
+    with pytest.raises(fl.ConfigError, match="cannot be read as a .keras file"):
+        fl.load_keras(path)
+    with pytest.raises(fl.ConfigError, match="is no regular file"):
+        fl.load_keras(tmp_path)
+    with pytest.raises(fl.ConfigError, match="is no JSON"):
+        fl.load_keras(write(path, None, text="{"))
