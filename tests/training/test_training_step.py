@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from toys import CROSS_ENTROPY, classes, mlp, numbers, same
+from toys import CROSS_ENTROPY, SGD, classes, mlp, numbers, same
 
 import fnlayers as fl
 from fnlayers.training import TrainState, make_step, metrics
@@ -74,7 +74,7 @@ def test_frozen_layers_neither_move_nor_decay(decay):
 
 def test_a_frozen_model_trains_nothing():
     model, (x, y) = fl.Dense(1, trainable=False), numbers()
-    optimizer = optax.adam(0.1)
+    optimizer = SGD
     train_state = TrainState.create(model, x.shape, optimizer)
     before = jax.tree.map(np.array, train_state.params)
     train_state, logs = make_step(model, optax.squared_error, optimizer)(train_state, (x, y))
@@ -83,7 +83,7 @@ def test_a_frozen_model_trains_nothing():
 
 def test_model_state_follows():
     model, (x, y) = fl.Sequential([fl.BatchNormalization(momentum=0.5), fl.Dense(1)]), numbers()
-    optimizer = optax.sgd(0.1)
+    optimizer = SGD
     train_state = TrainState.create(model, x.shape, optimizer)
     train_state, _ = make_step(model, optax.squared_error, optimizer)(train_state, (x, y))
     moved = train_state.state["batch_normalization"]["moving_mean"]
@@ -95,7 +95,7 @@ def test_masked_steps_count_in_neither_loss_nor_metric():
     x = np.random.default_rng(0).normal(size=(4, 6, 2)).astype("float32")
     x[:, 4:] = 0
     y = np.random.default_rng(1).integers(0, 3, (4, 6))
-    optimizer = optax.sgd(0.1)
+    optimizer = SGD
     step = make_step(model, CROSS_ENTROPY, optimizer, metrics={"accuracy": metrics.accuracy})
 
     def results(x, y):
@@ -133,7 +133,7 @@ def test_random_layers_draw_by_the_steps_number():
 
 @pytest.mark.parametrize("key", [7, jax.random.PRNGKey(7), jax.random.key(7), jax.random.key(7, impl="rbg")], ids=str)
 def test_any_key_serves(key):
-    model, optimizer, (x, y) = fl.Sequential([fl.Dropout(0.5), fl.Dense(3)]), optax.adam(0.1), classes()
+    model, optimizer, (x, y) = fl.Sequential([fl.Dropout(0.5), fl.Dense(3)]), SGD, classes()
     train_state, logs = make_step(model, CROSS_ENTROPY, optimizer)(
         TrainState.create(model, x.shape, optimizer, key), (x, y)
     )
@@ -141,7 +141,7 @@ def test_any_key_serves(key):
 
 
 def test_the_train_state_is_donated_and_what_made_it_is_not():
-    model, optimizer, (x, y) = mlp(), optax.adam(0.1), classes()
+    model, optimizer, (x, y) = mlp(), SGD, classes()
     params = model.init(jax.random.key(0), x.shape)
     train_state = TrainState.create(model, x.shape, optimizer, params=params)
     after, _ = make_step(model, CROSS_ENTROPY, optimizer)(train_state, (x, y))
@@ -161,7 +161,7 @@ def test_compiles_once():
 
 @pytest.mark.parametrize("guard", [True, False])
 def test_what_is_not_finite_is_skipped(guard):
-    model, optimizer, (x, y) = mlp(), optax.adam(0.1), classes()
+    model, optimizer, (x, y) = mlp(), SGD, classes()
     step = make_step(model, CROSS_ENTROPY, optimizer, guard=guard)
     train_state = TrainState.create(model, x.shape, optimizer)
     before = jax.tree.map(np.array, train_state)
@@ -173,7 +173,7 @@ def test_what_is_not_finite_is_skipped(guard):
 def test_a_gradient_that_is_not_finite_is_skipped_too():
     # d sqrt(y^2) at 0 is 0 / 0, though the loss is 0
     model = fl.Sequential([fl.Dense(2, kernel_initializer="zeros"), fl.Lambda(lambda y: jnp.sqrt(y * y))])
-    optimizer, x = optax.sgd(0.1), np.ones((4, 3), "float32")
+    optimizer, x = SGD, np.ones((4, 3), "float32")
     train_state, logs = make_step(model, optax.squared_error, optimizer)(
         TrainState.create(model, x.shape, optimizer), (x, np.zeros((4, 2), "float32"))
     )
@@ -182,7 +182,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_too():
 
 def test_the_same_step_where_a_select_takes_the_place_of_a_branch(monkeypatch):
     def results():
-        model, optimizer, (x, y) = mlp(), optax.adam(0.1), classes()
+        model, optimizer, (x, y) = mlp(), SGD, classes()
         step = make_step(model, CROSS_ENTROPY, optimizer)
         train_state, logs = step(TrainState.create(model, x.shape, optimizer), (x, y))
         return step(train_state, (x, y))
@@ -211,7 +211,7 @@ def several(dict_of):
 
 @pytest.mark.parametrize("dict_of", [True, False])
 def test_several_outputs(dict_of):
-    model, (x, y), optimizer = several(dict_of), numbers(), optax.sgd(0.1)
+    model, (x, y), optimizer = several(dict_of), numbers(), SGD
     z = np.arange(40) % 4
     losses = (optax.squared_error, CROSS_ENTROPY)
     keys = ("a", "b") if dict_of else (0, 1)
@@ -243,7 +243,7 @@ def test_optimizers_that_want_the_loss():
 
 
 def test_vmap_trains_an_ensemble():
-    model, optimizer, (x, y) = mlp(), optax.adam(0.1), classes()
+    model, optimizer, (x, y) = mlp(), SGD, classes()
     step = make_step(model, CROSS_ENTROPY, optimizer)
     states = [TrainState.create(model, x.shape, optimizer, seed) for seed in (0, 1)]
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *states)
