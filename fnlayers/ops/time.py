@@ -47,6 +47,8 @@ def scan_time(
             y = _where(kept, y, jax.tree.map(jnp.zeros_like, y) if zero_output else last)
         return (new_carry, y if holds else None), (y if return_all else None)
 
+    # Keras: its loop takes the first state for the output before, so an initial state shows through leading masked
+    # steps; unrolled, it gives zeros there. Zeros in both ways here.
     zeros = _zero_output(step, carry, xs) if holds or length == 0 else None
     unroll = unroll if unroll == 1 else min(unroll, max(length, 1))  # a symbolic length compares with nothing
     state = (carry, zeros if holds else None)

@@ -109,6 +109,8 @@ def _members(path: pathlib.Path) -> tuple[dict, bytes]:
             raise ConfigError(f"{path} is no regular file")
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            if astray := [name for name in names if "\\" in name or name.startswith("/") or ".." in name.split("/")]:
+                raise ConfigError(f"{path} holds a member that would leave its folder: {astray[0]!r}")
             for wanted in ("config.json", "model.weights.h5"):
                 if names.count(wanted) != 1:
                     raise ConfigError(f"{path} holds {names.count(wanted)} members named {wanted}, want one")

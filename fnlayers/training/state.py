@@ -93,7 +93,6 @@ def key_words(key: Any) -> list[int]:
 
 def copied(tree: Tree) -> Tree:
     """The tree in arrays of its own, none of them twice: what may be donated."""
-
     return _copied(tree)
 
 

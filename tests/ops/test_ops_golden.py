@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ops_cases import CASES, outputs_and_gradients, quick_jit
 
 with np.load(Path(__file__).parents[1] / "golden" / "ops.npz") as _file:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fnlayers import ops
+from ops_cases import quick_jit
 
 LENGTH, BATCH, UNITS = 5, 3, 2
 OPTIONS = [
@@ -45,34 +46,36 @@ def data(seed=0):
     return carry, jnp.asarray(random.normal(size=(LENGTH, BATCH, UNITS)), "float32"), jnp.asarray(mask)
 
 
-def outcome(run, masked, **options):
-    """The results, and the gradients of a sum over all of them, compiled together."""
+def assert_same(masked, one, other):
+    """Two functions of (carry, xs, mask) give the same, and the same gradients of a sum over all that they give."""
     carry, xs, mask = data()
 
-    def total(carry, xs):
-        results = run(carry, xs, mask if masked else None, **options)
-        return sum(jnp.sum(jnp.cos(a + i)) for i, a in enumerate(jax.tree.leaves(results))), results
+    def outcome(run):
+        def total(carry, xs):
+            results = run(carry, xs, mask if masked else None)
+            return sum(jnp.sum(jnp.cos(a + i)) for i, a in enumerate(jax.tree.leaves(results))), results
 
-    return jax.jit(jax.value_and_grad(total, argnums=(0, 1), has_aux=True))(carry, xs)
+        return jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(carry, xs)
+
+    result, expected = quick_jit(lambda: (outcome(one), outcome(other)))()
+    assert jax.tree.structure(result) == jax.tree.structure(expected)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), result, expected)
 
 
-def scanned(carry, xs, mask, **options):
-    return ops.scan_time(step, carry, xs, mask=mask, **options)
+def scanned(**options):
+    return lambda carry, xs, mask: ops.scan_time(step, carry, xs, mask=mask, **options)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_the_scan_is_the_loop(options, masked):
-    result, expected = outcome(scanned, masked, **options), outcome(loop, masked, **options)
-    assert jax.tree.structure(result) == jax.tree.structure(expected)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), result, expected)
+    assert_same(masked, scanned(**options), lambda *args: loop(*args, **options))
 
 
 @pytest.mark.parametrize("unroll", [2, 9])
 @pytest.mark.parametrize("every", [False, True])
 def test_unrolling_changes_nothing(unroll, every):
-    result, expected = (outcome(scanned, True, return_all=every, unroll=n) for n in (unroll, 1))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), result, expected)
+    assert_same(True, scanned(return_all=every, unroll=unroll), scanned(return_all=every))
 
 
 @pytest.mark.parametrize("masked", [False, True])

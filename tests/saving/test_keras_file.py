@@ -121,7 +121,7 @@ def lone(entry):
 
 
 REFUSED = [
-    (lone(layer("Lambda", "y", function={"class_name": "__lambda__", "config": {"code": "x"}})), "no layer that a file"),
+    (lone(layer("Lambda", "y", function={"class_name": "__lambda__", "config": {}})), "no layer that a file"),
     (lone(layer("TorchModuleWrapper", "y", module="x")), "no layer that a file may name"),
     (lone(layer("Dense", "y", units=2, filepath="/etc/passwd")), "filepath=/etc/passwd has no meaning"),
     (lone(layer("Dense", "y", units=2, activation="os.system")), "no activation of Keras"),
@@ -179,3 +179,8 @@ def test_files_of_other_kinds(path, tmp_path):
         fl.load_keras(tmp_path)
     with pytest.raises(fl.ConfigError, match="is no JSON"):
         fl.load_keras(write(path, None, text="{"))
+    write(path, sequential(layer("Dense", "head", units=2)), DENSE)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../../outside", "x")
+    with pytest.raises(fl.ConfigError, match="would leave its folder: '../../outside'"):
+        fl.load_keras(path)

@@ -53,12 +53,13 @@ def test_constraints_hold_after_the_update():
 
 @pytest.mark.parametrize("decay", ["mask", "all", "partition"])
 def test_frozen_layers_neither_move_nor_decay(decay):
+    partition = optax.partition if hasattr(optax, "partition") else optax.multi_transform  # its older name
     model = fl.Sequential([fl.Dense(8, "relu", trainable=False, kernel_constraint="unit_norm"), fl.Dense(3)])
     x, y = classes()
     optimizer = {
         "mask": optax.adamw(0.1, weight_decay=0.5, mask=fl.decay_mask(model, x.shape)),
         "all": optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(0.1, weight_decay=0.5)),
-        "partition": optax.partition(
+        "partition": partition(
             {"a": optax.sgd(0.1), "b": optax.adam(0.1)},
             fl.labels(model.init(jax.random.key(0), x.shape), {"**/kernel": "a"}, default="b"),
         ),
@@ -299,3 +300,12 @@ def test_metrics_that_are_none():
         make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics={"loss": metrics.accuracy})
     with pytest.raises(fl.ConfigError, match="metric 'acc' is no function.*fnlayers.metrics.accuracy"):
         make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics={"acc": "acc"})
+
+
+def test_strict_dtype_promotion():
+    model, (x, y) = fl.Sequential([fl.Masking(), fl.TimeDistributed(fl.Dense(3, kernel_regularizer="l2"))]), classes()
+    x, y = np.repeat(x[:, None], 2, 1), np.repeat(y[:, None], 2, 1)
+    step = make_step(model, CROSS_ENTROPY, SGD, metrics={"accuracy": metrics.accuracy})
+    with jax.numpy_dtype_promotion("strict"):
+        _, logs = step(TrainState.create(model, x.shape, SGD), (x, y, np.ones(40, "float32")))
+    assert bool(logs["finite"])
