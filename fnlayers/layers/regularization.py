@@ -69,11 +69,10 @@ class SpatialDropout(Layer):
     """
 
     rate: float
-    seed: int | None = None
 
     rank: ClassVar[int]
     passes_mask: ClassVar[bool] = True
-    data_format = None  # a field in 2-D and 3-D
+    data_format = None  # a field in 2-D and 3-D, before the seed that all have
 
     def check(self) -> None:
         """A share, and a known format."""
@@ -98,6 +97,8 @@ class SpatialDropout(Layer):
 class SpatialDropout1D(SpatialDropout):
     """Dropout of whole channels of a sequence. See `SpatialDropout`."""
 
+    seed: int | None = None
+
     rank: ClassVar[int] = 1
 
 
@@ -109,7 +110,6 @@ class SpatialDropout2D(SpatialDropout):
         data_format: "channels_last" (the default) or "channels_first".
     """
 
-    rate: float
     data_format: str | None = None
     seed: int | None = None
 
@@ -124,7 +124,6 @@ class SpatialDropout3D(SpatialDropout):
         data_format: "channels_last" (the default) or "channels_first".
     """
 
-    rate: float
     data_format: str | None = None
     seed: int | None = None
 

@@ -21,7 +21,7 @@ from fnlayers.version import __version__
 
 FORMAT, FORMAT_VERSION = "fnlayers", 1
 _TEXTS = ("model", "shape", "params", "state")
-_METADATA = {"format", "format_version", "fnlayers", container.CHECKSUM, *_TEXTS}
+_METADATA = frozenset({"format", "format_version", "fnlayers", container.CHECKSUM, *_TEXTS})
 
 
 def save(path: str | os.PathLike, model: Layer, params: Tree, state: Tree = None, *, shape: Shape = None) -> None:

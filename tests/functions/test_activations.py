@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from functions_golden import GOLDEN, golden
 
 from fnlayers.functions import activations
 from fnlayers.functions.activations import ACTIVATIONS, activation
+from functions_golden import GOLDEN, golden
 
 CASES = golden("activation")
 OVER_AXIS = ("glu", "softmax", "log_softmax", "sparsemax")

@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from functions_golden import GOLDEN, golden
 
 from fnlayers.functions import constraints as C
 from fnlayers.functions.constraints import CONSTRAINTS, constraint
+from functions_golden import GOLDEN, golden
 
 CASES = golden("constraint")
 WEIGHT = GOLDEN["constraints weight"]

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from functions_golden import GOLDEN, with_prefix
 
 from fnlayers.functions import initializers as I
 from fnlayers.functions.initializers import INITIALIZERS, initializer
+from functions_golden import GOLDEN, with_prefix
 
 KEY = jax.random.key(7)
 RANDOM = with_prefix("random ")

@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from functions_golden import GOLDEN, golden
 
 from fnlayers.functions import regularizers as R
 from fnlayers.functions.regularizers import REGULARIZERS, regularizer
+from functions_golden import GOLDEN, golden
 
 CASES = golden("regularizer")
 WEIGHT = GOLDEN["regularizers weight"]

@@ -5,10 +5,10 @@ import functools
 import jax
 import jax.numpy as jnp
 import pytest
-from cases import with_policy
-from fnlayers.core import policy
 
 import fnlayers as fl
+from cases import with_policy
+from fnlayers.core import policy
 
 POLICIES = ["float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
 

@@ -2,10 +2,10 @@
 
 import jax
 import numpy as np
-from fnlayers.core.frozen import map_nest
-from fnlayers.core.shapes import canonical, is_shape
 
 import fnlayers as fl
+from fnlayers.core.frozen import map_nest
+from fnlayers.core.shapes import canonical, is_shape
 
 
 def test_no_key_is_used_twice(case, passes):

@@ -2,10 +2,11 @@
 
 import re
 
-import fnlayers as fl
 import jax
 import numpy as np
 import pytest
+
+import fnlayers as fl
 from passes import close
 
 

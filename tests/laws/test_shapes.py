@@ -1,9 +1,10 @@
 """Shapes: those that are traced, declared and drawn are those that come out."""
 
-import fnlayers as fl
 import jax
 import jax.numpy as jnp
 import pytest
+
+import fnlayers as fl
 from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.shapes import canonical, is_shape
 from fnlayers.core.spec import map_specs, only, structs

@@ -16,9 +16,9 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from crafted import changed, changed_config, joined, split, write_small
 
 import fnlayers as fl
+from crafted import changed, changed_config, joined, split, write_small
 from fnlayers.saving import container, load, strict
 
 F32 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}

@@ -12,9 +12,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from crafted import changed, changed_config, small_model, split, write_small
 
 import fnlayers as fl
+from crafted import changed, changed_config, small_model, split, write_small
 from fnlayers.saving import container, load, save
 
 KEY = jax.random.key(0)

@@ -1,0 +1,170 @@
+"""The house: imports go downward, modules hold no state, the catalog is complete, and arguments are Keras's."""
+
+import ast
+import dataclasses
+import inspect
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import cases
+import fnlayers as fl
+
+PACKAGE = pathlib.Path(fl.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+FLOORS = {
+    "version": 0, "functions": 0, "ops": 0, "core": 1, "layers": 2, "models": 2, "trees": 2,
+    "catalog": 3, "training": 3, "saving": 3, "show": 3, "__init__": 5,
+}  # fmt: skip
+SHARED = {"layers": {"bases", "cells"}}  # what siblings inside a package may import of each other
+# On their floor, but used by their neighbors: the list of layers, the version, activations in operation nodes' maths.
+NEIGHBORS = {"catalog", "version"}
+
+# Arguments of Keras that we leave out, each with its reason (docs/deviations.md).
+OMITTED = {
+    "use_cudnn": "ops chooses formulations",
+    "lora_rank": "a transform of params",
+    "lora_alpha": "a transform of params",
+    "gptq_unpacked_column_size": "a transform of params",
+    "quantization_config": "a transform of params",
+    "weights": "layers hold no arrays",
+    "output_shape Lambda": "shapes are traced",
+}
+REORDERED = {"Conv3DTranspose"}  # one base for all three (docs/deviations.md)
+
+
+def parts_of(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts
+
+
+def imported(path):
+    """The fnlayers modules that a file imports, as tuples of names, wherever the import stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fnlayers":
+            base = tuple(node.module.split(".")[1:])
+            yield from ((*base, alias.name) for alias in node.names) if not base else [base]
+        elif isinstance(node, ast.Import):
+            yield from (tuple(a.name.split(".")[1:]) for a in node.names if a.name.startswith("fnlayers."))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: "/".join(parts_of(p)))
+def test_imports_go_downward(path):
+    here = parts_of(path)
+    for there in imported(path):
+        if here[0] == there[0]:
+            if here[0] in SHARED and len(there) > 1 and here[-1] != "__init__":
+                assert there[1] in SHARED[here[0]], f"{here} imports its sibling {there}"
+            continue
+        same_floor = FLOORS[there[0]] == FLOORS[here[0]]
+        assert FLOORS[there[0]] < FLOORS[here[0]] or (same_floor and there[0] in NEIGHBORS), f"{here} imports {there}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: "/".join(parts_of(p)))
+def test_modules_hold_no_state(path):
+    """No list, set or counter at module level, no `global`; tables are dicts in capitals that nobody writes to."""
+    tree = ast.parse(path.read_text())
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Global)]
+    tables = set()
+    for node in tree.body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [t.id for t in targets if isinstance(t, ast.Name)]
+            if names == ["__all__"]:
+                continue
+            assert not isinstance(node.value, (ast.List, ast.Set, ast.ListComp)), names
+            if isinstance(node.value, (ast.Dict, ast.DictComp)):
+                assert all(name.isupper() for name in names), f"{names}: a table is written in capitals"
+                tables.update(names)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.Delete)):
+            for target in getattr(node, "targets", None) or [node.target]:
+                if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+                    assert target.value.id not in tables, f"{target.value.id} is written to"
+
+
+def test_importing_touches_no_device_and_loads_no_extra():
+    """With a platform that does not exist, the first touch of a device would fail."""
+    code = (
+        "import sys, fnlayers; "
+        "heavy = {'rich', 'tqdm', 'safetensors', 'matplotlib', 'h5py', 'keras', 'pandas'} & set(sys.modules); "
+        "assert not heavy, heavy; from jax._src import xla_bridge; assert not xla_bridge._backends"
+    )
+    environment = {"JAX_PLATFORMS": "nonsense", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_layer_of_the_catalog_has_a_case_and_a_public_name():
+    covered = {type(found).__name__ for case in cases.CASES for found in cases.layers_in(case.layer)}
+    assert set(fl.LAYERS) <= covered
+    for name, cls in fl.LAYERS.items():
+        assert cls.__name__ == name and getattr(fl, name) is cls and name in fl.__all__
+
+
+def test_public_names_are_there_and_sorted_out():
+    assert len(set(fl.__all__)) == len(fl.__all__)
+    assert all(hasattr(fl, name) for name in fl.__all__)
+
+
+SIGNATURES = json.loads((pathlib.Path(__file__).parent / "golden" / "signatures.json").read_text())
+
+
+def fields_of(cls):
+    return {f.name: f for f in dataclasses.fields(cls) if not f.kw_only}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_arguments_are_those_of_keras_in_their_order(name):
+    ours = list(fields_of(fl.LAYERS[name]))
+    theirs = [a for a in SIGNATURES[name] if a not in OMITTED and f"{a} {name}" not in OMITTED]
+    if name in REORDERED:
+        assert sorted(ours) == sorted(theirs)
+    elif name in ("Sequential", "Functional"):
+        assert "layers" in ours  # a container's own form
+    else:
+        # ours may know more, at the end
+        assert ours[: len(theirs)] == theirs
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_defaults_are_those_of_keras(name):
+    if name in ("Sequential", "Functional"):
+        pytest.skip("a container's own form")
+    ours = fields_of(fl.LAYERS[name])
+    for argument, text in SIGNATURES[name].items():
+        if argument in ours:
+            default = ours[argument].default
+            if text is None:
+                assert default is dataclasses.MISSING, argument
+            else:
+                assert alike(default, ast.literal_eval(text)), f"{argument}={default!r}, Keras has {text}"
+
+
+def alike(ours, theirs):
+    """Equal, or 3 for (3, 3), "zeros" for "Zeros"."""
+    if isinstance(theirs, tuple) and isinstance(ours, int):
+        return bool(np.all(np.array(theirs) == ours))
+    return str(ours).lower() == str(theirs).lower() or ours == theirs
+
+
+def test_layers_are_base_or_leaf():
+    """Nobody overrides a method that does something, but for the empty hooks of Layer and its bases' abstract ones."""
+    hooks = {
+        "check",
+        "check_shape",
+        "weights",
+        "children",
+        "call",
+        "forward",
+        "in_dtype",
+        "activity_regularizer",
+        "__repr__",
+    }
+    for cls in fl.LAYERS.values():
+        for name, member in vars(fl.Layer).items():
+            if inspect.isfunction(member) and name not in hooks:
+                assert getattr(cls, name) is member, f"{cls.__name__} overrides {name}"
