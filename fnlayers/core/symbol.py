@@ -50,8 +50,6 @@ class Symbol:
             "fnlayers.Lambda(function) and call that"
         )
 
-    __jax_array__ = __array__
-
 
 def Input(shape: Any, batch_size: int | None = None, dtype: str = "float32", name: str | None = None) -> Symbol:
     """Start a graph: the Symbol of an input.

@@ -8,9 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.context import Context, Out
+from fnlayers.core.dtypes import cast
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.frozen import freeze, map_nest
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.shapes import type_of
 from fnlayers.core.spec import map_specs
+from fnlayers.core.trace import trace
 
 
 @layerclass
@@ -21,7 +25,7 @@ class Repeat(Layer):
     grow with n. Regularizers, constraints and initializers act on each layer's slice.
 
     Arguments:
-        layer: the layer; its output has its input's shape and dtype.
+        layer: the layer; its output has its input's shape. An input of another dtype than its output is cast first.
         n: how many.
         remat: recompute each layer in the backward pass instead of keeping its intermediate values: memory for time.
 
@@ -61,6 +65,7 @@ class Repeat(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Scan the layer over its stacked params and state."""
         inner = ctx.at("layer", ctx.mask)
+        x = map_nest(lambda a, made: cast(a, jnp.dtype(made.dtype)), x, trace(self.layer, freeze(type_of(x))))
 
         def step(carry: tuple, slices: tuple) -> tuple:
             x, mask = carry

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp, numbers
@@ -104,7 +105,7 @@ def test_data_that_are_none(data, text):
 def test_labels_that_are_no_class(label, text):
     x, y = classes()
     y[4] = label
-    params = mlp().init(__import__("jax").random.key(0), x.shape)
+    params = mlp().init(jax.random.key(0), x.shape)
     for run in (
         lambda: fitted((x, y)),
         lambda: fitted(classes(), validation_data=(x, y)),

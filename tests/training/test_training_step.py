@@ -193,7 +193,7 @@ def test_the_same_step_where_a_select_takes_the_place_of_a_branch(monkeypatch):
     chex.assert_trees_all_close(branch, results(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision(policy):
     model = fl.Sequential([fl.Dense(8, "relu", dtype=policy), fl.Dense(3, dtype=policy)])
     optimizer, (x, y) = optax.adam(1e-2), classes()
@@ -233,6 +233,7 @@ def test_several_outputs(dict_of):
     np.testing.assert_allclose(logs["loss"], parts[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_optimizers_that_want_the_loss():
     model, (x, y) = fl.Dense(1), numbers()
     for optimizer in (optax.chain(optax.adam(0.1), optax.contrib.reduce_on_plateau()), optax.lbfgs()):
@@ -243,6 +244,7 @@ def test_optimizers_that_want_the_loss():
         assert bool(logs["finite"])
 
 
+@pytest.mark.slow
 def test_vmap_trains_an_ensemble():
     model, optimizer, (x, y) = mlp(), SGD, classes()
     step = make_step(model, CROSS_ENTROPY, optimizer)

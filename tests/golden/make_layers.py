@@ -1,0 +1,169 @@
+"""Writes layers.npz: what real Keras gives for each case of tests/cases.py that has a twin in Keras.
+
+Run: KERAS_BACKEND=jax python tests/golden/make_layers.py (with Keras 3.15.1 installed).
+The twin is built from the layer's own fields, since its class and its fields are Keras's, and given the same weights,
+which must have the same names in the same order. `values` holds one row a case, `lengths` where it ends; a row's parts
+are those of `parts` in tests/laws/test_parity.py.
+"""
+
+import sys
+import warnings
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from keras.src.backend import get_keras_mask, set_keras_mask
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
+
+import fnlayers as fl  # noqa: E402
+from cases import CASES, Case  # noqa: E402
+from fnlayers.core.frozen import FrozenDict, map_nest  # noqa: E402
+from fnlayers.core.spec import spec_items  # noqa: E402
+from fnlayers.models.naming import named  # noqa: E402
+
+KINDS = {
+    "fnlayers.functions.regularizers": keras.regularizers,
+    "fnlayers.functions.constraints": keras.constraints,
+    "fnlayers.functions.initializers": keras.initializers,
+}
+
+
+def twin(value: Any, name: str | None = None) -> Any:
+    """The Keras object with the same class and fields; other values as they are."""
+    if isinstance(value, fl.Sequential):
+        return keras.Sequential([twin(layer, n) for n, layer in named(value.layers)], name, value.trainable)
+    if isinstance(value, fl.Functional):
+        return twin_graph(value, name)
+    if isinstance(value, fl.Layer):
+        given = {f.name: twin(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != f.default}
+        return getattr(keras.layers, type(value).__name__)(**(given | ({"name": name} if name else {})))
+    if is_dataclass(value) and not isinstance(value, type):
+        options = {f.name: getattr(value, f.name) for f in fields(value)}
+        return getattr(KINDS[type(value).__module__], type(value).__name__)(**options)
+    if isinstance(value, FrozenDict):
+        return dict(value)
+    return value
+
+
+def twin_graph(model: fl.Functional, name: str | None) -> keras.Model:
+    layers = {label: twin(layer, label) for label, layer in model.layers}
+    table: dict[int, list] = {}
+    for i, node in enumerate(model.nodes):
+        if hasattr(node, "layer"):
+            y = layers[node.layer](as_keras(map_nest(at(table), node.inputs, is_leaf=is_ref)))
+            table[i] = jax.tree.leaves(y)
+        else:
+            table[i] = [keras.Input(node.shape[1:], dtype=node.dtype, name=node.name)]
+    ends = [as_keras(map_nest(at(table), nest, is_leaf=is_ref)) for nest in (model.inputs, model.outputs)]
+    return keras.Model(*ends, name=name)
+
+
+def at(table: dict[int, list]) -> Any:
+    return lambda ref: table[ref.node][ref.index]
+
+
+def is_ref(value: Any) -> bool:
+    return hasattr(value, "node")
+
+
+def as_keras(nest: Any) -> Any:
+    """Tuples as lists, which Keras takes for several inputs."""
+    return list(nest) if isinstance(nest, tuple) and not is_ref(nest) else nest
+
+
+def variables_of(layer: fl.Layer, found: keras.Layer) -> list[Any]:
+    """Keras's variables in the order of our declarations."""
+    if isinstance(layer, (fl.Sequential, fl.Functional)):
+        pairs = dict(named(layer.layers) if isinstance(layer, fl.Sequential) else layer.layers)
+        return [v for name, inner in pairs.items() for v in variables_of(inner, found.get_layer(name))]
+    return found.weights
+
+
+class Twin:
+    """The Keras layer of a case as functions of its weights by our paths."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.layer = case, twin(case.layer)
+        self.layer(self.inputs(case.inputs()))  # which builds it
+        specs = dict(spec_items(case.layer.specs(case.shape)))
+        self.variables = dict(zip(specs, variables_of(case.layer, self.layer), strict=True))
+        for path, variable in self.variables.items():
+            assert path.split("/")[-1] == variable.name, (path, variable.path)
+            assert specs[path].shape == tuple(variable.shape), (path, variable)
+        self.weights = fl.paths(case.params) | fl.paths(case.state)
+        for path, variable in self.variables.items():
+            variable.assign(self.weights[path])
+
+    def inputs(self, x: Any) -> Any:
+        """The arrays with the case's masks on them, as Keras hands masks on."""
+        x = jax.tree.map(jax.numpy.asarray, x)
+        masks = self.case.masks if isinstance(x, tuple) else (self.case.masks,)
+        if self.case.masks is not None:
+            for a, mask in zip(x if isinstance(x, tuple) else (x,), masks, strict=True):
+                if mask is not None:
+                    set_keras_mask(a, jax.numpy.asarray(mask))
+        return as_keras(x)
+
+    def run(self, weights: Any, x: Any, train: bool) -> tuple[Any, list, dict[str, Any]]:
+        """(outputs, activity losses, new state by path)."""
+        by_id = {id(variable): weights[path] for path, variable in self.variables.items()}
+        given = [
+            [by_id.get(id(v), v.value) for v in kind]
+            for kind in (self.layer.trainable_variables, self.layer.non_trainable_variables)
+        ]
+        y, others, losses = self.layer.stateless_call(*given, self.inputs(x), training=train, return_losses=True)
+        new = {id(v): value for v, value in zip(self.layer.non_trainable_variables, others, strict=True)}
+        state = {path: new[id(self.variables[path])] for path in fl.paths(self.case.state)}
+        return y, losses[: len(losses) - len(self.layer._get_weight_regularization_losses())], state
+
+    def objective(self, params: Any, x: Any) -> Any:
+        y, losses, _ = self.run(self.weights | params, x, train=True)
+        leaves = jax.tree.leaves(y)
+        terms = [(a * w).astype("float32").sum() for a, w in zip(leaves, self.case.like_outputs(leaves), strict=True)]
+        return sum([*terms, *losses], jax.numpy.float32(0))
+
+
+def row(case: Case) -> list[Any]:
+    keras.utils.clear_session()
+    found, x = Twin(case), case.inputs()
+    y, _, _ = found.run(found.weights, x, train=False)
+    parts = jax.tree.leaves(y)
+    for leaf in jax.tree.leaves(y):
+        mask = get_keras_mask(leaf)
+        parts += [0] if mask is None else [1, mask]
+    params = fl.paths(case.params)
+    parts += [v.constraint(v.value) if v.constraint else v.value for v in map(found.variables.get, params)]
+    parts.append(sum(found.layer._get_weight_regularization_losses(), 0.0))
+    if case.random:
+        return parts
+    y, losses, state = found.run(found.weights, x, train=True)
+    parts += [*jax.tree.leaves(y), sum(losses, 0.0), *state.values()]
+    if case.below:
+        return parts + list(jax.grad(found.objective)(params, x).values())
+    weights, inputs = jax.grad(found.objective, (0, 1))(params, jax.tree.map(jax.numpy.asarray, x))
+    return [*parts, *(weights[path] for path in params), *jax.tree.leaves(inputs)]
+
+
+if __name__ == "__main__":
+    rows, names = [], []
+    warnings.simplefilter("error")
+    with jax.default_matmul_precision("float32"):
+        for case in CASES:
+            if case.keras is None:
+                try:
+                    rows.append(np.concatenate([np.ravel(np.asarray(a, "float32")) for a in row(case)]))
+                except Exception as error:
+                    error.add_note(str(case))
+                    if "-v" not in sys.argv:
+                        raise
+                    print(f"{case}: {type(error).__name__} {str(error)[:300]}")
+                    continue
+                names.append(str(case))
+    lengths = np.array([len(values) for values in rows])
+    np.savez_compressed(HERE / "layers.npz", names=np.array(names), lengths=lengths, values=np.concatenate(rows))
+    print(f"{len(rows)} cases, {lengths.sum()} numbers, Keras {keras.__version__}")
