@@ -138,11 +138,21 @@ from fnlayers.models import Functional, Pair, Repeat, Sequential, flax_pair, fun
 from fnlayers.saving import load, save
 from fnlayers.saving.keras_file import load_keras
 from fnlayers.show import summary
-from fnlayers.training import metrics
-from fnlayers.training.callbacks import CSVLog, EarlyStopping, JSONLog, KeepBest
-from fnlayers.training.loop import evaluate, fit, predict
-from fnlayers.training.state import TrainState
-from fnlayers.training.step import make_step
+from fnlayers.training import (
+    CSVLog,
+    EarlyStopping,
+    Event,
+    Fitted,
+    JSONLog,
+    KeepBest,
+    NonFiniteError,
+    TrainState,
+    evaluate,
+    fit,
+    make_step,
+    metrics,
+    predict,
+)
 from fnlayers.trees import count, decay_mask, labels, paths, penalty, project, projected, trainable_mask, weight_paths
 from fnlayers.version import __version__
 
@@ -196,6 +206,8 @@ __all__ = [
     "EarlyStopping",
     "EinsumDense",
     "Embedding",
+    "Event",
+    "Fitted",
     "Flatten",
     "Functional",
     "GaussianDropout",
@@ -236,6 +248,7 @@ __all__ = [
     "Minimum",
     "MissingError",
     "Multiply",
+    "NonFiniteError",
     "Operation",
     "Out",
     "PReLU",

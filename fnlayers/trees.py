@@ -20,7 +20,7 @@ Tree = Any
 
 
 def penalty(model: Layer, shape: Shape) -> Callable[[Tree], jax.Array]:
-    """The sum of the weights' regularizers, as a function of params; a float32 scalar.
+    """The sum of the trainable weights' regularizers, as a function of params; a float32 scalar.
 
     Example:
         >>> from fnlayers.layers.dense import Dense
@@ -32,7 +32,8 @@ def penalty(model: Layer, shape: Shape) -> Callable[[Tree], jax.Array]:
 
     def penalty_of(params: Tree) -> jax.Array:
         pairs = _paired(specs, params, "penalty")
-        return sum((spec.penalty(value) for spec, value in pairs if spec.regularizer is not None), jnp.float32(0))
+        terms = [spec.penalty(value) for spec, value in pairs if spec.regularizer is not None and spec.trainable]
+        return sum(terms, jnp.float32(0))
 
     return penalty_of
 

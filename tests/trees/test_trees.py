@@ -14,7 +14,9 @@ MODEL = fl.Sequential(
         fl.Dense(4, kernel_regularizer=fl.regularizers.L2(0.1), bias_constraint="non_neg", name="body"),
         fl.BatchNormalization(gamma_regularizer="l1"),
         fl.PReLU(),
-        fl.Dense(2, kernel_constraint=fl.constraints.MaxNorm(0.5), trainable=False, name="head"),
+        fl.Dense(
+            2, kernel_regularizer="l2", kernel_constraint=fl.constraints.MaxNorm(0.5), trainable=False, name="head"
+        ),  # frozen: it has no penalty, as in Keras
     ]
 )
 SHAPE = (None, 3)
