@@ -196,7 +196,7 @@ class Layer:
         return call_symbolically(self, x)
 
     def __repr__(self) -> str:
-        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if not _is_default(self, f))
+        shown = (f"{f.name}={_shown(getattr(self, f.name))}" for f in fields(self) if not _is_default(self, f))
         return f"{type(self).__name__}({', '.join(shown)})"
 
     # Inside the library
@@ -293,6 +293,11 @@ def _bound(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def _is_default(layer: Layer, f: Any) -> bool:
     value = getattr(layer, f.name)
     return f.default is not MISSING and type(value) is type(f.default) and value == f.default
+
+
+def _shown(value: Any) -> str:
+    """The repr of a field; a function by its name, without the address that changes from run to run."""
+    return getattr(value, "__name__", None) or repr(value)
 
 
 def _activity_loss(rule: Any, y: Any) -> jax.Array:

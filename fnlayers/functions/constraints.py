@@ -7,13 +7,12 @@ kernel (rows, columns, in, out), so that each unit's incoming weights share one 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import Options, is_axes, is_number, resolve
+from fnlayers.functions.options import Options, is_axes, is_number, optionclass, resolve
 
 Axis = int | Sequence[int]
 Constraint = str | Callable[..., jax.Array] | None
@@ -42,7 +41,7 @@ class _Constraint(Options):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class NonNeg(_Constraint):
     """max(w, 0)."""
 
@@ -50,7 +49,7 @@ class NonNeg(_Constraint):
         return jnp.maximum(w, 0)
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class UnitNorm(_Constraint):
     """w / (norm + 1e-7).
 
@@ -68,7 +67,7 @@ class UnitNorm(_Constraint):
         return w / (_norm(w, self.axis) + EPSILON)
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class MaxNorm(_Constraint):
     """w * min(norm, max_value) / (norm + 1e-7): norms above max_value are scaled down to it.
 
@@ -94,7 +93,7 @@ class MaxNorm(_Constraint):
         return w * (jnp.minimum(norm, self.max_value) / (norm + EPSILON))
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class MinMaxNorm(_Constraint):
     """w * wanted / (norm + 1e-7), wanted = rate * clip(norm, min_value, max_value) + (1 - rate) * norm.
 

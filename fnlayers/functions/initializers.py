@@ -12,14 +12,13 @@ that are given the same key, and leaves the key in charge.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.functions.options import Options, is_axes, is_number, resolve
+from fnlayers.functions.options import Options, is_axes, is_number, optionclass, resolve
 from fnlayers.functions.windows import WINDOWS, stft_kernel, window
 
 Key = jax.Array | None
@@ -94,7 +93,7 @@ class _Random(_Initializer):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class Zeros(_Initializer):
     """0 everywhere."""
 
@@ -102,7 +101,7 @@ class Zeros(_Initializer):
         return jnp.zeros(shape, dtype)
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class Ones(_Initializer):
     """1 everywhere."""
 
@@ -110,7 +109,7 @@ class Ones(_Initializer):
         return jnp.ones(shape, dtype)
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class Constant(_Initializer):
     """One value everywhere, or the values of a nested tuple broadcast to the shape.
 
@@ -133,7 +132,7 @@ class Constant(_Initializer):
             ) from None
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class Identity(_Initializer):
     """gain on the diagonal of a matrix, 0 elsewhere; the matrix need not be square.
 
@@ -149,7 +148,7 @@ class Identity(_Initializer):
         return jnp.asarray(self.gain, dtype) * jnp.eye(*shape, dtype=dtype)
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class _Normal(_Random):
     """Base of the two normal initializers."""
 
@@ -163,7 +162,7 @@ class _Normal(_Random):
         self._check(is_number(self.stddev, least=0), "stddev", "a number, 0 or more")
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class RandomNormal(_Normal):
     """Normal numbers of the given mean and standard deviation.
 
@@ -176,7 +175,7 @@ class RandomNormal(_Normal):
         return self.mean + self.stddev * jax.random.normal(key, shape, dtype)
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class TruncatedNormal(_Normal):
     """Normal numbers, those more than two standard deviations from the mean drawn again.
 
@@ -191,7 +190,7 @@ class TruncatedNormal(_Normal):
         return self.mean + self.stddev * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class RandomUniform(_Random):
     """Numbers spread evenly over [minval, maxval).
 
@@ -241,7 +240,7 @@ class _ByFans(_Random):
         return stddev / TRUNCATED_STDDEV * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class VarianceScaling(_ByFans):
     """Numbers of mean 0 and variance scale / n, where n is the number of units that a unit is connected with.
 
@@ -278,7 +277,7 @@ class VarianceScaling(_ByFans):
         return self.scale, self.mode, self.distribution
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class _NamedScaling(_ByFans):
     """Base of the six cases of VarianceScaling that have names of their own."""
 
@@ -291,7 +290,7 @@ class _NamedScaling(_ByFans):
         return self.law
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class GlorotUniform(_NamedScaling):
     """Uniform over [-limit, limit), limit = sqrt(6 / (fan_in + fan_out)). Arguments as in VarianceScaling.
 
@@ -301,7 +300,7 @@ class GlorotUniform(_NamedScaling):
     law: ClassVar = (1.0, "fan_avg", "uniform")
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class GlorotNormal(_NamedScaling):
     """Truncated normal of standard deviation sqrt(2 / (fan_in + fan_out)). Arguments as in VarianceScaling.
 
@@ -311,7 +310,7 @@ class GlorotNormal(_NamedScaling):
     law: ClassVar = (1.0, "fan_avg", "truncated_normal")
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class HeUniform(_NamedScaling):
     """Uniform over [-limit, limit), limit = sqrt(6 / fan_in). Arguments as in VarianceScaling.
 
@@ -321,7 +320,7 @@ class HeUniform(_NamedScaling):
     law: ClassVar = (2.0, "fan_in", "uniform")
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class HeNormal(_NamedScaling):
     """Truncated normal of standard deviation sqrt(2 / fan_in). Arguments as in VarianceScaling.
 
@@ -331,7 +330,7 @@ class HeNormal(_NamedScaling):
     law: ClassVar = (2.0, "fan_in", "truncated_normal")
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class LecunUniform(_NamedScaling):
     """Uniform over [-limit, limit), limit = sqrt(3 / fan_in). Arguments as in VarianceScaling.
 
@@ -341,7 +340,7 @@ class LecunUniform(_NamedScaling):
     law: ClassVar = (1.0, "fan_in", "uniform")
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class LecunNormal(_NamedScaling):
     """Truncated normal of standard deviation sqrt(1 / fan_in). Arguments as in VarianceScaling.
 
@@ -351,7 +350,7 @@ class LecunNormal(_NamedScaling):
     law: ClassVar = (1.0, "fan_in", "truncated_normal")
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class Orthogonal(_Random):
     """gain times a random matrix with orthonormal columns (rows, where there are fewer rows than columns).
 
@@ -383,7 +382,7 @@ class Orthogonal(_Random):
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class STFT(_Initializer):
     """The kernel of shape (frame_length, 1, bins) whose convolution is a short-time Fourier transform:
     window[t] / scale * cos(2 * pi * t * f / fft_length) for the real side, and -sin for the imaginary one, with

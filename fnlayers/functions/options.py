@@ -2,15 +2,25 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import FrozenInstanceError, dataclass, fields
+from typing import Any, TypeVar, dataclass_transform
 
 import numpy as np
 
 Found = TypeVar("Found")
+Made = TypeVar("Made")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass_transform(frozen_default=True)
+def optionclass(cls: type[Made]) -> type[Made]:
+    """Make the annotated names of a class its options: a dataclass whose methods stand once, in `Options`.
+
+    Writing them anew for each class would cost a good part of the time that importing this library takes.
+    """
+    return dataclass(init=False, repr=False, eq=False)(cls)
+
+
+@optionclass
 class Options:
     """Base of the classes of this package: frozen, compared and hashed by its fields, which are plain Python values.
 
@@ -18,9 +28,27 @@ class Options:
     defaults.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        names = [field.name for field in fields(self)]
+        if len(args) > len(names) or any(name not in names[len(args) :] for name in kwargs):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names) or 'no options'}; got {args} and {kwargs}")
+        given = dict(zip(names, args, strict=False)) | kwargs
+        for field in fields(self):
+            self._store(field.name, given.get(field.name, field.default))
+        self.__post_init__()
+
     def __post_init__(self) -> None:
         for field in fields(self):
             self._store(field.name, plain(getattr(self, field.name), f"{type(self).__name__}({field.name}=...)"))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise FrozenInstanceError(f"{type(self).__name__} does not change; make another one")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
 
     def __repr__(self) -> str:
         shown = ((field, getattr(self, field.name)) for field in fields(self))

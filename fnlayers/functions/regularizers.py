@@ -5,13 +5,12 @@ The penalty is summed and returned in float32 (float64 for float64 weights): a s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import Options, is_number, resolve
+from fnlayers.functions.options import Options, is_number, optionclass, resolve
 
 Regularizer = str | Callable[..., jax.Array] | None
 
@@ -41,7 +40,7 @@ class _Regularizer(Options):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class L1(_Regularizer):
     """l1 * sum(|w|). Its gradient at 0 is 0.
 
@@ -59,7 +58,7 @@ class L1(_Regularizer):
         return self.l1 * jnp.sum(_absolute(w))
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class L2(_Regularizer):
     """l2 * sum(w**2), without a half. A decoupled weight decay of d under plain SGD is L2(d / 2).
 
@@ -80,7 +79,7 @@ class L2(_Regularizer):
         return self.l2 * jnp.sum(jnp.square(w))
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class L1L2(_Regularizer):
     """l1 * sum(|w|) + l2 * sum(w**2).
 
@@ -100,7 +99,7 @@ class L1L2(_Regularizer):
         return self.l1 * jnp.sum(_absolute(w)) + self.l2 * jnp.sum(jnp.square(w))
 
 
-@dataclass(frozen=True, repr=False)
+@optionclass
 class OrthogonalRegularizer(_Regularizer):
     """factor times the mean of |u . v| over all pairs of rows (or columns) of a matrix, each row divided by its length.
 

@@ -36,7 +36,7 @@ KINDS = {
 def twin(value: Any, name: str | None = None) -> Any:
     """The Keras object with the same class and fields; other values as they are."""
     if isinstance(value, fl.Sequential):
-        return keras.Sequential([twin(layer, n) for n, layer in named(value.layers)], name, value.trainable)
+        return keras.Sequential([twin(layer, n) for n, layer in named(value.layers)], value.trainable, name)
     if isinstance(value, fl.Functional):
         return twin_graph(value, name)
     if isinstance(value, fl.Layer):
@@ -116,10 +116,11 @@ class Twin:
             [by_id.get(id(v), v.value) for v in kind]
             for kind in (self.layer.trainable_variables, self.layer.non_trainable_variables)
         ]
-        y, others, losses = self.layer.stateless_call(*given, self.inputs(x), training=train, return_losses=True)
+        mode = {"training": train} if self.layer._call_has_training_arg else {}
+        y, others, losses = self.layer.stateless_call(*given, self.inputs(x), return_losses=True, **mode)
         new = {id(v): value for v, value in zip(self.layer.non_trainable_variables, others, strict=True)}
         state = {path: new[id(self.variables[path])] for path in fl.paths(self.case.state)}
-        return y, losses[: len(losses) - len(self.layer._get_weight_regularization_losses())], state
+        return y, losses[: len(losses) - len(self.layer._get_regularization_losses())], state
 
     def objective(self, params: Any, x: Any) -> Any:
         y, losses, _ = self.run(self.weights | params, x, train=True)
@@ -138,7 +139,7 @@ def row(case: Case) -> list[Any]:
         parts += [0] if mask is None else [1, mask]
     params = fl.paths(case.params)
     parts += [v.constraint(v.value) if v.constraint else v.value for v in map(found.variables.get, params)]
-    parts.append(sum(found.layer._get_weight_regularization_losses(), 0.0))
+    parts.append(sum(found.layer._get_regularization_losses(), 0.0))
     if case.random:
         return parts
     y, losses, state = found.run(found.weights, x, train=True)
