@@ -31,7 +31,11 @@ class Loader:
         return iter([[self.Tensor(a) for a in batch] for batch in batches()])
 
 
-@pytest.mark.parametrize("make", [list, Loader, lambda: batches, lambda: lambda: iter(batches())], ids=str)
+@pytest.mark.parametrize(
+    "make",
+    [list, Loader, lambda: batches, lambda: lambda: iter(batches())],
+    ids=["list", "loader", "generator function", "function of an iterator"],
+)
 def test_iterables_give_what_arrays_give(make):
     data = make(batches()) if make is list else make()
     ours = fitted(data, epochs=2).history["loss"]
