@@ -62,6 +62,8 @@ def map_nest(function: Callable, tree: Any, *others: Any, is_leaf: Callable[[Any
     if isinstance(tree, Mapping):
         return {key: map_nest(function, tree[key], *(o[key] for o in others), is_leaf=is_leaf) for key in tree}
     if isinstance(tree, (tuple, list)):
+        if not all(isinstance(other, (tuple, list)) for other in others):  # an array would give its rows
+            raise TypeError(f"a nest of {len(tree)} does not go with {[type(other).__name__ for other in others]}")
         return tuple(map_nest(function, *items, is_leaf=is_leaf) for items in zip(tree, *others, strict=True))
     return function(tree, *others)
 

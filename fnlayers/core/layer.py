@@ -15,7 +15,7 @@ from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeErr
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.names import snake_case
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of, with_dtype
-from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
+from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize, only, spec_items
 from fnlayers.core.symbol import Symbol, call_symbolically
 from fnlayers.core.trace import trace
 from fnlayers.functions.regularizers import regularizer
@@ -61,7 +61,7 @@ class Layer:
 
     Arguments:
         name: its name in a container; None: the class's name in snake case, numbered.
-        trainable: False freezes its params (see `fnlayers.trainable_mask`) and keeps it in inference mode.
+        trainable: False freezes its params (see `fnlayers.trainable_mask`) and its state; noise stays noise.
         dtype: a dtype policy, such as "mixed_bfloat16"; None is "float32".
     """
 
@@ -319,7 +319,13 @@ def _checked_mask(layer: Layer, mask: Mask, x: Any) -> Mask:
         if tuple(mask.shape) != tuple(x.shape[: mask.ndim]):
             raise ShapeError(f"{type(layer).__name__}: the mask has shape {mask.shape}, but x has shape {x.shape}")
 
-    map_nest(check, mask, x)
+    try:
+        map_nest(check, mask, x)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ShapeError(
+            f"{type(layer).__name__}: masks are nested like the inputs, with None for an input that has none, got "
+            f"{type(mask).__name__} for {_described(x)}"
+        ) from error
     return mask
 
 
@@ -346,24 +352,35 @@ def _explain(error: Exception, layer: Layer, params: Any, x: Any) -> LayerError 
     try:
         shape = canonical(shape_of(type_of(x)))
         layer.check_shape(shape)
-        wanted = {name: spec for name, spec in layer.weights(shape).items() if isinstance(spec, Param)}
+        wanted = dict(spec_items(only(expand(layer._declared(shape)), Param)))
     except LayerError as better:
         return better
     except Exception:
         return None
-    absent = [name for name in wanted if name not in params]
+    there = {path: _at(params, path.split("/")) for path in wanted}
+    absent = [path for path, value in there.items() if value is None]
     if absent:
         return MissingError(
             f"{layer!r} has no {', '.join(absent)} in its params (there: {', '.join(map(str, params)) or 'nothing'}); "
             "pass what init returned for this model"
         )
     for name, spec in wanted.items():
-        if tuple(params[name].shape) != spec.full_shape:
+        if tuple(jnp.shape(there[name])) != spec.full_shape:
             return ShapeError(
                 f"{layer!r} was given {_described(x)}, for which {name} has shape {spec.full_shape}, but params hold "
-                f"{tuple(params[name].shape)}; init and apply need the same sizes (the batch axis excepted)"
+                f"{tuple(jnp.shape(there[name]))}; init and apply need the same sizes (the batch axis excepted)"
             )
     return None
+
+
+def _at(tree: Any, path: list[str]) -> Any:
+    """The leaf at a path of names, and of numbers where a tuple stands; None where there is none."""
+    for part in path:
+        if isinstance(tree, Mapping):
+            tree = tree.get(part)
+        else:
+            tree = tree[int(part)] if isinstance(tree, (tuple, list)) and int(part) < len(tree) else None
+    return tree
 
 
 def _described(x: Any) -> str:

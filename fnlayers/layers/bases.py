@@ -32,9 +32,9 @@ def option_param(
     return Param(shape, *options, axes=axes, decay=decay)
 
 
-def add_bias(params: Any, y: Any, data_format: str | None = None) -> Any:
+def add_bias(layer: Any, params: Any, y: Any, data_format: str | None = None) -> Any:
     """Y with the bias added along its channels, where the layer has one."""
-    return ops.add_bias(y, params["bias"], data_format or "channels_last") if "bias" in params else y
+    return ops.add_bias(y, params["bias"], data_format or "channels_last") if layer.use_bias else y
 
 
 def activate(identifier: Any, x: Any) -> Any:

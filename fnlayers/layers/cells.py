@@ -93,6 +93,7 @@ class LSTMCell(Cell):
     Shapes: (batch, features) -> (batch, units); the carry is (h, c), each (batch, units).
     Weights: kernel (features, 4 units), recurrent_kernel (units, 4 units), bias (4 units,), in the order i, f, g, o.
     Random: in training, where a dropout is above 0.
+    Mask: refused; the layer that scans the cell uses it.
 
     Reference: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997.
     """
@@ -136,7 +137,7 @@ class LSTMCell(Cell):
 
     def project(self, params: Any, xs: Any) -> Any:
         """Of x: x @ kernel + bias."""
-        return add_bias(params, ops.dot(xs, params["kernel"]))
+        return add_bias(self, params, ops.dot(xs, params["kernel"]))
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
         """The gates, from what was projected and h @ recurrent_kernel."""

@@ -107,7 +107,7 @@ class Conv(Layer):
         strides, dilation = per_axis(self.strides, self.rank), per_axis(self.dilation_rate, self.rank)
         data_format = self.data_format or "channels_last"
         y = ops.conv(x, params["kernel"], strides, self.padding, dilation, self.groups, data_format)
-        return activate(self.activation, add_bias(params, y, data_format))
+        return activate(self.activation, add_bias(self, params, y, data_format))
 
 
 @layerclass
@@ -203,7 +203,7 @@ class ConvTranspose(Layer):
         extra = None if self.output_padding is None else per_axis(self.output_padding, rank, least=0)
         strides, dilation = per_axis(self.strides, rank), per_axis(self.dilation_rate, rank)
         y = ops.conv_transpose(x, params["kernel"], strides, self.padding, extra, dilation, data_format)
-        return activate(self.activation, add_bias(params, y, data_format))
+        return activate(self.activation, add_bias(self, params, y, data_format))
 
 
 @layerclass

@@ -73,7 +73,7 @@ class Dense(Layer):
 
     def call(self, params: Any, x: Any) -> Any:
         """One product over the last axis."""
-        return activate(self.activation, add_bias(params, ops.dot(x, params["kernel"])))
+        return activate(self.activation, add_bias(self, params, ops.dot(x, params["kernel"])))
 
 
 @layerclass
@@ -145,7 +145,7 @@ class EinsumDense(Layer):
     def call(self, params: Any, x: Any) -> Any:
         """One einsum."""
         y = ops.einsum(self.equation, x, params["kernel"])
-        return activate(self.activation, y + params["bias"] if "bias" in params else y)
+        return activate(self.activation, y if self.bias_axes is None else y + params["bias"])
 
     def _elided(self, rank: int) -> int:
         return rank - len(einsum_terms(self)[0].replace(".", ""))

@@ -77,7 +77,7 @@ class DepthwiseConv(Layer):
     def call(self, params: Any, x: Any) -> Any:
         """One depthwise convolution."""
         y = ops.depthwise_conv(x, params["kernel"], *_options(self))
-        return activate(self.activation, add_bias(params, y, self.data_format))
+        return activate(self.activation, add_bias(self, params, y, self.data_format))
 
 
 @layerclass
@@ -156,7 +156,7 @@ class SeparableConv(Layer):
     def call(self, params: Any, x: Any) -> Any:
         """Two convolutions."""
         y = ops.separable_conv(x, params["depthwise_kernel"], params["pointwise_kernel"], *_options(self))
-        return activate(self.activation, add_bias(params, y, self.data_format))
+        return activate(self.activation, add_bias(self, params, y, self.data_format))
 
 
 @layerclass

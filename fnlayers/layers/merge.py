@@ -25,9 +25,12 @@ class Merge(Layer):
 
     Shapes: a tuple of shapes -> their common shape.
     Mask: used: where any input's step is real, the output's is; if one input has no mask, neither has the output.
+        Multiply, Maximum and Minimum leave masked steps out; where nothing is left, Multiply gives 0 and the others
+        the first input.
     """
 
-    combine: ClassVar[Callable]
+    combine: ClassVar[Callable]  # of arrays, and in those that leave masked steps out of their masks
+    skips_masked: ClassVar[bool] = False
     most: ClassVar[int | None] = None
 
     def check_shape(self, shape: Shape) -> None:
@@ -42,8 +45,16 @@ class Merge(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Fold the inputs into one."""
         rank = max(a.ndim for a in x)
-        aligned = [a.reshape(a.shape[0], *(1,) * (rank - a.ndim), *a.shape[1:]) for a in x]
-        return Out(type(self).combine(aligned), mask=self._merged(ctx.mask))
+        aligned = [self._aligned(a, rank) for a in x]
+        if not self.skips_masked:
+            return Out(type(self).combine(aligned), mask=self._merged(ctx.mask))
+        masks = ctx.mask or (None,) * len(x)
+        kept = [m if m is None else self._aligned(_trailing(m, a), rank) for m, a in zip(masks, x, strict=True)]
+        return Out(type(self).combine(aligned, kept), mask=self._merged(ctx.mask))
+
+    @staticmethod
+    def _aligned(a: Any, rank: int) -> Any:
+        return a.reshape(a.shape[0], *(1,) * (rank - a.ndim), *a.shape[1:])
 
     @staticmethod
     def _merged(masks: Mask) -> Mask:
@@ -71,7 +82,8 @@ class Subtract(Merge):
 class Multiply(Merge):
     """The product of the inputs, cell by cell. See `Merge`."""
 
-    combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.multiply))
+    combine: ClassVar[Callable] = staticmethod(lambda xs, kept: _product(xs, kept))
+    skips_masked: ClassVar[bool] = True
 
 
 @layerclass
@@ -85,14 +97,16 @@ class Average(Merge):
 class Maximum(Merge):
     """The largest of the inputs, cell by cell. See `Merge`."""
 
-    combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.maximum))
+    combine: ClassVar[Callable] = staticmethod(lambda xs, kept: _chosen(jnp.maximum, xs, kept))
+    skips_masked: ClassVar[bool] = True
 
 
 @layerclass
 class Minimum(Merge):
     """The smallest of the inputs, cell by cell. See `Merge`."""
 
-    combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.minimum))
+    combine: ClassVar[Callable] = staticmethod(lambda xs, kept: _chosen(jnp.minimum, xs, kept))
+    skips_masked: ClassVar[bool] = True
 
 
 @layerclass
@@ -129,9 +143,7 @@ class Concatenate(Layer):
             return None
 
         def widen(a: Any, m: Any) -> Any:  # Keras: over every cell, so that any axis can be joined
-            return jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(
-                m.reshape(m.shape + (1,) * (a.ndim - m.ndim)), a.shape
-            )  # fmt: skip
+            return jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(_trailing(m, a), a.shape)
 
         return jnp.any(jnp.concatenate([widen(a, m) for a, m in zip(x, masks, strict=True)], self.axis), axis=-1)
 
@@ -236,6 +248,28 @@ def check_several(layer: Layer, shape: Shape, least: int = 2, most: int | None =
         )
     if any(not is_shape(s) for s in shape):
         raise ConfigError(f"{layer!r} takes a flat tuple of inputs, got {shape!r}")
+
+
+def _trailing(mask: Any, x: Any) -> Any:
+    """The mask with axes of 1 at its end until it has as many as x."""
+    return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+
+
+def _product(xs: list, kept: list) -> Any:
+    """The product of the real steps; 0 where every input is masked."""
+    xs = [x if mask is None else jnp.where(mask, x, 1) for x, mask in zip(xs, kept, strict=True)]
+    y = functools.reduce(jnp.multiply, xs)
+    return y if any(mask is None for mask in kept) else jnp.where(functools.reduce(jnp.logical_or, kept), y, 0)
+
+
+def _chosen(choose: Callable, xs: list, kept: list) -> Any:
+    """The larger (or smaller) of the real steps, input by input; the first input's where every one is masked."""
+    y, real = xs[0], kept[0]
+    for x, mask in zip(xs[1:], kept[1:], strict=True):
+        other = x if mask is None else jnp.where(mask, x, y)
+        y = choose(y if real is None else jnp.where(real, y, other), other)
+        real = None if real is None or mask is None else real | mask
+    return y
 
 
 def _listed(shapes: Shape) -> str:

@@ -108,7 +108,7 @@ class BatchNormalization(Layer):
         """Normalize by the batch's statistics or by the moving ones."""
         axis = normal_axis(self, self.axis, x.ndim)
         mean, variance, state = ctx.read(self, "moving_mean"), ctx.read(self, "moving_variance"), ctx.state
-        gamma, beta = params.get("gamma"), params.get("beta")
+        gamma, beta = _affine_of(self, params)
         if ctx.train and not ctx.frozen:
             axes = tuple(a for a in range(x.ndim) if a != axis)
             mean, variance, seen = _batch_moments(x, axes, ctx.mask, self.synchronized)
@@ -199,7 +199,7 @@ class LayerNormalization(Layer):
         """Normalize by x's own moments."""
         axes = normal_axes(self, x.ndim)
         across = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
-        gamma, beta = (params[name].reshape(across) if name in params else None for name in ("gamma", "beta"))
+        gamma, beta = (v if v is None else v.reshape(across) for v in _affine_of(self, params))
         mean, variance = ops.moments(x, axes, keepdims=True)
         return ops.normalize(x, mean, variance, gamma, beta, self.epsilon)
 
@@ -258,7 +258,7 @@ class GroupNormalization(Layer):
 
     def call(self, params: Any, x: Any) -> Any:
         """Normalize by the groups' moments."""
-        return ops.group_normalize(x, self.groups, self.axis, params.get("gamma"), params.get("beta"), self.epsilon)
+        return ops.group_normalize(x, self.groups, self.axis, *_affine_of(self, params), self.epsilon)
 
 
 @layerclass
@@ -334,6 +334,11 @@ def _affine(layer: Any, size: tuple[int, ...]) -> dict[str, Param]:
     """The gamma and beta that a layer asks for."""
     wanted = (("gamma", layer.scale), ("beta", layer.center))
     return {name: option_param(layer, name, size, decay=False) for name, want in wanted if want}
+
+
+def _affine_of(layer: Any, params: Any) -> tuple[Any, Any]:
+    """The gamma and beta in params, None where the layer has none."""
+    return params["gamma"] if layer.scale else None, params["beta"] if layer.center else None
 
 
 def _batch_moments(x: Any, axes: tuple[int, ...], mask: Any, mapped: bool | str) -> tuple[Any, Any, Any]:

@@ -27,6 +27,7 @@ class Recurrent(Layer):
         return_state: whether to return the last carry too.
         go_backwards: whether to run from the last step to the first; outputs come in that order.
         unroll: True to unroll the whole loop, or how many steps to compile into one turn of it.
+        stateful: not supported yet: True is an error. With return_state the carry comes out.
 
     Shapes: (batch, time, features) -> (batch, units), or (batch, time, units) with return_sequences; with return_state
         a tuple of that and the arrays of the last carry.
@@ -97,7 +98,6 @@ class RNN(Recurrent):
     Arguments:
         cell: a Cell.
         return_sequences, return_state, go_backwards, unroll: see `Recurrent`.
-        stateful: not supported yet.
         zero_output_for_mask: whether the output of a masked step is 0.
     """
 

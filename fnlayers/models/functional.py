@@ -63,7 +63,8 @@ class Functional(Layer):
 
     Shapes: inputs as `inputs` nests them -> outputs as `outputs` nests them. A dict of inputs is bound by its keys, a
         tuple by position, and a dict given where a tuple was declared by the Inputs' names; keys must match exactly.
-    Weights: those of its layers, by name.
+    Weights: those of its layers, by name. State: likewise.
+    Mask: one for each input, nested like them; they go where their arrays go.
     """
 
     layers: tuple[tuple[str, Layer], ...]

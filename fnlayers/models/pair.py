@@ -20,7 +20,9 @@ class Pair(Layer):
         init_fn: (rng, shape) -> params. The batch axis, where unknown, is given as 1.
         apply_fn: (params, x) -> y, pure.
 
+    Shapes: what apply_fn makes of them.
     Weights: `pair`: what init_fn returns.
+    Mask: refused.
 
     Example:
         >>> import jax, jax.numpy as jnp

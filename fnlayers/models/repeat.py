@@ -29,6 +29,7 @@ class Repeat(Layer):
         n: how many.
         remat: recompute each layer in the backward pass instead of keeping its intermediate values: memory for time.
 
+    Shapes: unchanged.
     Weights: `layer`: those of the layer, each with a first axis of n.
     Mask: passed from layer to layer; each must return what kind of mask it was given.
     """

@@ -21,7 +21,8 @@ class Sequential(Layer):
         layers: the layers, in order.
 
     Shapes: the first layer's input -> the last layer's output.
-    Weights: those of its layers, by name ("dense", "dense_1", ...).
+    Weights: those of its layers, by name ("dense", "dense_1", ...). State: likewise.
+    Mask: given to the first layer, and from each to the next.
 
     Example:
         >>> import jax

@@ -1,7 +1,5 @@
 """Errors of the contract, by their text: which layer, what it got, what to write."""
 
-# ruff: noqa: E501 (a table reads best with an error a line)
-
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -6,10 +6,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases import CASES
-from passes import as_numpy
 
 import fnlayers as fl
+from cases import CASES
+from passes import as_numpy
 
 FILE = np.load(Path(__file__).parents[1] / "golden" / "layers.npz")
 ROWS = dict(zip(FILE["names"].tolist(), np.split(FILE["values"], np.cumsum(FILE["lengths"])[:-1]), strict=True))

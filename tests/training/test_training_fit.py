@@ -233,6 +233,15 @@ def test_an_interrupt_returns_what_was_reached():
     assert len(result.history["loss"]) == 2 and int(result.train_state.step) == 4
 
 
+@pytest.fixture
+def interruptible():
+    """A process in the background of a shell ignores Ctrl-C from the start; here it is heard."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_waits_for_the_step_to_be_stored():
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
