@@ -19,6 +19,7 @@ OPTIONS = [
     (lambda: fl.Conv2D(8, 3, padding="full"), "Conv2D: padding='full' is unknown; choose from valid, same"),
     (lambda: fl.Conv2D(8, 3, padding="causal"), "padding='causal' is unknown; choose from valid, same"),
     (lambda: fl.Conv2D(8, 3, data_format="NCHW"), "data_format='NCHW' is unknown; choose from None, channels_last"),
+    (lambda: fl.Conv1D(8, 3, strides=-1), "Conv1D: strides=-1 is wrong; give an integer of at least 1"),
     (lambda: fl.Conv2D(8, 3, groups=3), "groups=3 does not divide filters=8"),
     (lambda: fl.Conv2D(8, 3, strides=2, dilation_rate=2), "strides and dilation_rate cannot both be above 1"),  # trap 21
     (lambda: fl.MaxPooling2D(strides=(1, 2, 3)), r"MaxPooling2D: strides=\(1, 2, 3\) is wrong"),
@@ -49,6 +50,7 @@ INPUTS = [
     (fl.Conv2D(8, 3), (2, 2, 8, 1), "a window of 3 does not fit the input's 2, .*padding='same'"),
     (fl.Conv1D(8, 3, dilation_rate=4), (2, 8, 1), "a window of 9 does not fit the input's 8"),
     (fl.Conv2D(8, 3, padding="same"), (2, 0, 8, 1), "does not fit the input's 0"),
+    (fl.Cropping1D(2), (2, 4, 1), "cuts 4 of 4 cells, which leaves nothing"),
     (fl.MaxPooling2D(3), (2, 2, 2, 1), "so its output would be empty; use padding='same', a smaller window"),
     (fl.AveragePooling1D(2), (2, 4), r"takes 3 axes \(batch, steps, channels\)"),
     (fl.GlobalMaxPooling3D(), (2, 4, 4, 1), r"takes 5 axes \(batch, depth, height, width, channels\)"),

@@ -30,11 +30,9 @@ def test_inputs_are_bound_by_position_or_by_name_and_never_by_sorted_order():
 
 
 def test_a_dict_s_keys_bind_its_inputs_whatever_their_names():
-    model = fl.functional({"left": fl_a, "right": fl_b}, fl.Concatenate()(fl_b, fl_a))
+    a, b = fl.Input((2,), name="a"), fl.Input((3,), name="b")
+    model = fl.functional({"left": a, "right": b}, fl.Concatenate()(b, a))
     np.testing.assert_array_equal(model.apply({}, {"right": X, "left": Z}), jnp.concatenate([X, Z], -1))
-
-
-fl_a, fl_b = fl.Input((2,), name="a"), fl.Input((3,), name="b")
 
 
 def test_masks_are_bound_like_inputs():
@@ -57,7 +55,6 @@ def test_a_graph_is_cut_at_an_inner_symbol():
     """The tail alone takes what the head gave, with the same weights by name."""
     a = fl.Input((3,))
     b = fl.Dense(4, "relu", name="head")(a)
-    whole, tail = fl.functional(a, fl.Dense(2, name="tail")(b)), None
     y = fl.Dense(2, name="tail")(b)
     whole, head, tail = fl.functional(a, y), fl.functional(a, b), fl.functional(b, y)
     params = whole.init(KEY, X.shape)
@@ -123,7 +120,7 @@ def test_deep_graphs_are_built_without_recursion():
 
 def test_a_model_in_a_model_is_a_layer():
     inner = fl.functional(a := fl.Input((3,)), fl.Dense(2)(a))
-    model = fl.Sequential([inner, fl.functional(b := fl.Input((2,)), inner_norm(b))])
+    model = fl.Sequential([inner, fl.functional(b := fl.Input((2,)), fl.BatchNormalization()(b))])
     params, state = model.init(KEY, (None, 3)), model.init_state((None, 3))
     assert fl.weight_paths(model, (None, 3)) == [
         "functional/dense/kernel",
@@ -133,10 +130,6 @@ def test_a_model_in_a_model_is_a_layer():
     ]
     out = model.run(params, X, state=state, train=True)
     assert jax.tree.structure(out.state) == jax.tree.structure(state)
-
-
-def inner_norm(b):
-    return fl.BatchNormalization()(b)
 
 
 @pytest.mark.parametrize("bad", [jnp.ones((2, 4)), jnp.ones((3,))])
