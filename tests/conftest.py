@@ -1,3 +1,5 @@
+import gc
+
 import jax
 import pytest
 
@@ -5,6 +7,10 @@ from cases import CASES
 
 # Accelerators multiply float32 matrices in fewer digits unless told otherwise; Keras's numbers have them all.
 jax.config.update("jax_default_matmul_precision", "float32")
+
+# jax alone keeps a million objects alive, which Python's collector would walk through again and again.
+gc.freeze()
+gc.set_threshold(100_000, 50, 50)
 
 
 def pytest_addoption(parser):
