@@ -11,7 +11,10 @@ from cases import Case
 
 # Compiling is most of what the laws cost, and each program runs once on a few numbers: optimizing it takes four times as
 # long as not. Eager passes are compiled as ever, so jit == eager also compares optimized code with plain code.
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+# Later versions of XLA know the second option no more.
+QUICKLY = {"xla_backend_optimization_level": 0} | (
+    {"xla_cpu_use_fusion_emitters": False} if jax.version.__version_info__ < (0, 11) else {}
+)
 
 
 class Passes:
