@@ -13,6 +13,16 @@ gc.freeze()
 gc.set_threshold(100_000, 50, 50)
 
 
+@pytest.fixture
+def x64():
+    """64-bit numbers, for one test."""
+    enable = getattr(jax, "enable_x64", None)
+    if enable is None:  # before jax 0.8
+        from jax.experimental import enable_x64 as enable
+    with enable(True):
+        yield
+
+
 def pytest_addoption(parser):
     parser.addoption("--tenth", action="store_true", help="hold the laws to one case in ten only")
 
