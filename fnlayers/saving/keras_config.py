@@ -252,6 +252,7 @@ def _functional(config: dict) -> Functional:
 
     def end(entry: Any) -> Ref:
         name, number, index = entry
+        number -= graph.kinds.get(name) == "Functional"  # Keras: here, and nowhere else, its calls count from 1
         if (name, number) not in graph.place:
             raise ConfigError(f"the graph's ends name {name!r}, which it does not hold")
         return Ref(graph.place[name, number], index)
