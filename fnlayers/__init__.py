@@ -24,7 +24,7 @@ from fnlayers.core import (
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
-from fnlayers.layers.cells import Cell, LSTMCell
+from fnlayers.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import (
     Conv1D,
     Conv1DTranspose,
@@ -107,7 +107,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from fnlayers.layers.recurrent import LSTM, RNN
+from fnlayers.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -210,6 +210,8 @@ __all__ = [
     "Fitted",
     "Flatten",
     "Functional",
+    "GRU",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -268,11 +270,14 @@ __all__ = [
     "SeparableConvolution2D",
     "Sequential",
     "ShapeError",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpectralNormalization",
+    "StackedRNNCells",
     "State",
     "Subtract",
     "Symbol",

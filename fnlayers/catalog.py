@@ -3,7 +3,7 @@
 from fnlayers.core.layer import Layer
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
-from fnlayers.layers.cells import LSTMCell
+from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
 from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
@@ -37,7 +37,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from fnlayers.layers.recurrent import LSTM, RNN
+from fnlayers.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -156,8 +156,13 @@ LAYERS: dict[str, type[Layer]] = {
     "Dot": Dot,
     "Concatenate": Concatenate,
     # recurrent, wrappers
+    "SimpleRNNCell": SimpleRNNCell,
+    "GRUCell": GRUCell,
     "LSTMCell": LSTMCell,
+    "StackedRNNCells": StackedRNNCells,
     "RNN": RNN,
+    "SimpleRNN": SimpleRNN,
+    "GRU": GRU,
     "LSTM": LSTM,
     "TimeDistributed": TimeDistributed,
     # models

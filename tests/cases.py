@@ -244,6 +244,12 @@ LEFT = [[0, 0, 1, 1], [1, 1, 1, 1]]
 GAPS = [[1, 0, 1, 0], [0, 1, 1, 0]]
 RIGHT = [[1, 1, 0, 0], [1, 0, 0, 0]]
 EMPTY = [[0, 0, 0, 0], [1, 1, 1, 0]]
+ONE_STEP = "a cell of Keras takes its carry as a second argument; the layers that scan it hold the numbers"
+CARRIED = {
+    "inference_returns_the_state_it_was_given": "a carry goes on in inference too",
+    "the_batch_axis_may_be_unknown": "a carry has a row for each of the batch",
+    "exports_for_all_platforms_with_an_open_batch": "a carry has a row for each of the batch",
+}
 ENDED_EARLY = "Keras: NaN for a sequence that is masked whole; ours is 0 (docs/deviations.md)"
 CLIPPING = {"rmin": 0.8, "rmax": 1.2, "dmax": 0.3}
 SIGMA = "Keras overwrites the kernel in training and uses it undivided elsewhere (docs/deviations.md)"
@@ -580,7 +586,34 @@ MERGING = [
 ]
 
 RECURRENT = [
-    Case(fl.LSTMCell(3), (2, 4), keras="a cell of Keras takes its carry as a second argument; LSTM holds the numbers"),
+    Case(fl.SimpleRNNCell(3), (2, 4), keras=ONE_STEP),
+    Case(fl.GRUCell(3), ((2, 4), (2, 3)), keras=ONE_STEP),
+    Case(fl.LSTMCell(3), (2, 4), keras=ONE_STEP),
+    Case(fl.LSTMCell(3, dropout=0.5, recurrent_dropout=0.5), ((2, 4), (2, 3), (2, 3)), random=True, keras=ONE_STEP),
+    Case(fl.StackedRNNCells([fl.GRUCell(3), fl.LSTMCell(2, dropout=0.5)]), (2, 4), random=True, keras=ONE_STEP),
+    Case(fl.SimpleRNN(3), (2, 4, 2)),
+    Case(fl.SimpleRNN(3, "relu", use_bias=False, return_sequences=True), (2, 4, 2), mask=GAPS),
+    Case(fl.SimpleRNN(3, return_state=True, go_backwards=True), (2, 4, 2), mask=LEFT),
+    Case(fl.SimpleRNN(3, unroll=True, return_sequences=True), (2, 4, 2), mask=EMPTY),
+    Case(fl.SimpleRNN(3, stateful=True, return_state=True), (2, 4, 2), mask=LEFT, exempt=CARRIED),
+    Case(fl.SimpleRNN(3, dropout=0.5, recurrent_dropout=0.5, seed=1), (2, 4, 2), random=True),
+    Case(penalized(fl.SimpleRNN, 3, activity_regularizer=None), (2, 4, 2), name="SimpleRNN(3) with rules"),
+    Case(
+        fl.SimpleRNN(3, activity_regularizer="l2", zero_output_for_mask=True, return_sequences=True),
+        (2, 4, 2),
+        mask=GAPS,
+        keras="Keras forgets this activity_regularizer (docs/deviations.md)",
+    ),
+    Case(fl.GRU(3), (2, 4, 2)),
+    Case(fl.GRU(3, reset_after=False, return_sequences=True), (2, 4, 2), mask=GAPS),
+    Case(fl.GRU(3, use_bias=False, return_state=True), ((2, 4, 2), (2, 3)), mask=(LEFT, None)),
+    Case(fl.GRU(3, reset_after=False, use_bias=False, go_backwards=True), (2, 4, 2), mask=RIGHT),
+    Case(fl.GRU(3, "relu", "hard_sigmoid", unroll=True), (2, 1, 2)),
+    Case(fl.GRU(3, stateful=True), (2, 4, 2), exempt=CARRIED),
+    Case(fl.GRU(3, dropout=0.5, recurrent_dropout=0.5, reset_after=False), (2, 4, 2), random=True),
+    Case(fl.GRU(3, recurrent_dropout=0.5, zero_output_for_mask=True), (2, 4, 2), mask=RIGHT, random=True),
+    Case(penalized(fl.GRU, 3), (2, 4, 2), name="GRU(3) with rules"),
+    Case(fl.GRU(3, dtype="mixed_float16"), (2, 4, 2)),
     Case(fl.LSTM(3), (2, 4, 2)),
     Case(fl.LSTM(3, return_sequences=True), (2, 4, 2)),
     Case(fl.LSTM(3, return_state=True), (2, 4, 2)),
@@ -592,6 +625,9 @@ RECURRENT = [
     Case(fl.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid", use_bias=False), (2, 4, 2)),
     Case(fl.LSTM(3, unit_forget_bias=False, unroll=True), (2, 4, 2)),
     Case(fl.LSTM(3, unroll=2), (2, 4, 2), keras="unroll is a bool in Keras"),
+    Case(fl.LSTM(3, return_sequences=True), ((2, 4, 2), (2, 3), (2, 3)), mask=(LEFT, None, None)),
+    Case(fl.LSTM(3, return_state=True, go_backwards=True), ((2, 4, 2), (2, 3), (2, 3))),
+    Case(fl.LSTM(3, stateful=True, return_sequences=True), (2, 4, 2), mask=GAPS, exempt=CARRIED),
     Case(fl.LSTM(3, dropout=0.5, recurrent_dropout=0.5, seed=1), (2, 4, 2), random=True),
     Case(penalized(fl.LSTM, 3), (2, 4, 2), name="LSTM(3) with rules"),
     Case(fl.LSTM(3, dtype="mixed_bfloat16"), (2, 4, 2)),
@@ -599,6 +635,13 @@ RECURRENT = [
     Case(fl.RNN(fl.LSTMCell(3), return_sequences=True, zero_output_for_mask=True), (2, 4, 2), mask=GAPS),
     Case(fl.RNN(fl.LSTMCell(3), zero_output_for_mask=True), (2, 4, 2), mask=RIGHT),
     Case(fl.RNN(fl.LSTMCell(3, dropout=0.5), go_backwards=True, return_state=True), (2, 4, 2), random=True),
+    Case(fl.RNN([fl.GRUCell(3), fl.LSTMCell(2)], return_state=True, return_sequences=True), (2, 4, 2), mask=LEFT),
+    Case(
+        fl.RNN(fl.StackedRNNCells([fl.SimpleRNNCell(3), fl.LSTMCell(2)]), unroll=True, go_backwards=True),
+        ((2, 4, 2), (2, 3), ((2, 2), (2, 2))),
+    ),
+    Case(fl.RNN([fl.LSTMCell(3, dropout=0.5), fl.GRUCell(2, recurrent_dropout=0.5)]), (2, 4, 2), random=True),
+    Case(fl.RNN([fl.GRUCell(3), fl.SimpleRNNCell(2)], stateful=True), (2, 4, 2), exempt=CARRIED),
     Case(fl.TimeDistributed(fl.Dense(3)), (2, 4, 2), mask=GAPS),
     Case(fl.TimeDistributed(fl.Conv2D(2, 2)), (2, 3, 3, 3, 1)),
     Case(

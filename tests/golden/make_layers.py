@@ -24,8 +24,8 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 import fnlayers as fl  # noqa: E402
 from cases import CASES, Case  # noqa: E402
 from fnlayers.core.frozen import FrozenDict, map_nest  # noqa: E402
+from fnlayers.core.naming import named  # noqa: E402
 from fnlayers.core.spec import spec_items  # noqa: E402
-from fnlayers.models.naming import named  # noqa: E402
 
 KINDS = {
     "fnlayers.functions.regularizers": keras.regularizers,
@@ -48,6 +48,8 @@ def twin(value: Any, name: str | None = None) -> Any:
         return getattr(KINDS[type(value).__module__], type(value).__name__)(**options)
     if isinstance(value, FrozenDict):
         return dict(value)
+    if type(value) is tuple and any(isinstance(item, fl.Layer) for item in value):
+        return [twin(item) for item in value]
     return value
 
 
@@ -90,15 +92,26 @@ class Twin:
 
     def __init__(self, case: Case) -> None:
         self.case, self.layer = case, twin(case.layer)
-        self.layer(self.inputs(case.inputs()))  # which builds it
+        self.call(case.inputs())  # which builds it
         specs = dict(spec_items(case.layer.specs(case.shape)))
-        self.variables = dict(zip(specs, variables_of(case.layer, self.layer), strict=True))
+        carries = [path for path in specs if path.split("/")[-1].startswith("carry_")]
+        weights = [path for path in specs if path not in carries]
+        self.variables = dict(zip(weights, variables_of(case.layer, self.layer), strict=True))
         for path, variable in self.variables.items():
             assert path.split("/")[-1] == variable.name, (path, variable.path)
             assert specs[path].shape == tuple(variable.shape), (path, variable)
+        self.variables |= dict(zip(carries, keras.tree.flatten(getattr(self.layer, "states", None) or []), strict=True))
         self.weights = fl.paths(case.params) | fl.paths(case.state)
         for path, variable in self.variables.items():
             variable.assign(self.weights[path])
+
+    def call(self, x: Any, **mode: bool) -> Any:
+        """The layer's output; a recurrent layer takes the states that follow x by name."""
+        x = self.inputs(x)
+        if not hasattr(self.case.layer, "return_state") or not isinstance(x, list):
+            return self.layer(x, **mode)
+        x, *states = x  # Keras: where states are given, the mask that x brings is forgotten, unless it is given too
+        return self.layer(x, initial_state=[as_keras(state) for state in states], mask=get_keras_mask(x), **mode)
 
     def inputs(self, x: Any) -> Any:
         """The arrays with the case's masks on them, as Keras hands masks on."""
@@ -115,7 +128,7 @@ class Twin:
         mapping = [(variable, weights[path]) for path, variable in self.variables.items()]
         mode = {"training": train} if self.layer._call_has_training_arg else {}
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
-            y = self.layer(self.inputs(x), **mode)
+            y = self.call(x, **mode)
             losses = self.layer.losses
             state = {path: scope.get_current_value(self.variables[path]) for path in fl.paths(self.case.state)}
         return y, losses[: len(losses) - len(self.layer._get_regularization_losses())], state
