@@ -39,6 +39,7 @@ from fnlayers.layers.conv import (
     Convolution3D,
     Convolution3DTranspose,
 )
+from fnlayers.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import (
     DepthwiseConv1D,
@@ -133,7 +134,7 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
+from fnlayers.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed
 from fnlayers.models import Functional, Pair, Repeat, Sequential, flax_pair, functional, haiku_pair, stax_pair
 from fnlayers.saving import load, save
 from fnlayers.saving.keras_file import load_keras
@@ -175,6 +176,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "CSVLog",
     "Cell",
     "Concatenate",
@@ -186,6 +188,10 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "ConvLSTMCell",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",

@@ -5,6 +5,7 @@ from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, 
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
+from fnlayers.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from fnlayers.layers.embedding import Embedding, ReversibleEmbedding
@@ -63,7 +64,7 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
+from fnlayers.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed
 from fnlayers.models.functional import Functional
 from fnlayers.models.pair import Pair
 from fnlayers.models.repeat import Repeat
@@ -164,6 +165,11 @@ LAYERS: dict[str, type[Layer]] = {
     "SimpleRNN": SimpleRNN,
     "GRU": GRU,
     "LSTM": LSTM,
+    "ConvLSTMCell": ConvLSTMCell,
+    "ConvLSTM1D": ConvLSTM1D,
+    "ConvLSTM2D": ConvLSTM2D,
+    "ConvLSTM3D": ConvLSTM3D,
+    "Bidirectional": Bidirectional,
     "TimeDistributed": TimeDistributed,
     # models
     "Sequential": Sequential,

@@ -250,6 +250,7 @@ CARRIED = {
     "the_batch_axis_may_be_unknown": "a carry has a row for each of the batch",
     "exports_for_all_platforms_with_an_open_batch": "a carry has a row for each of the batch",
 }
+ROWS_MIXED = "Keras's mask meets the wrong axes of a step's image (docs/deviations.md)"
 ENDED_EARLY = "Keras: NaN for a sequence that is masked whole; ours is 0 (docs/deviations.md)"
 CLIPPING = {"rmin": 0.8, "rmax": 1.2, "dmax": 0.3}
 SIGMA = "Keras overwrites the kernel in training and uses it undivided elsewhere (docs/deviations.md)"
@@ -642,6 +643,35 @@ RECURRENT = [
     ),
     Case(fl.RNN([fl.LSTMCell(3, dropout=0.5), fl.GRUCell(2, recurrent_dropout=0.5)]), (2, 4, 2), random=True),
     Case(fl.RNN([fl.GRUCell(3), fl.SimpleRNNCell(2)], stateful=True), (2, 4, 2), exempt=CARRIED),
+    Case(fl.ConvLSTMCell(2, 2, 3), (2, 4, 5, 2), keras=ONE_STEP),
+    Case(fl.ConvLSTM1D(2, 2), (2, 3, 4, 2)),
+    Case(fl.ConvLSTM1D(2, 3, 2, "same", return_sequences=True), (2, 3, 5, 2)),
+    Case(fl.ConvLSTM1D(2, 2, data_format=FIRST, dilation_rate=2, return_state=True), (2, 3, 2, 4)),
+    Case(fl.ConvLSTM1D(2, 2, go_backwards=True), (2, 3, 3, 1), mask=[[1, 0, 1], [0, 0, 0]], keras=ROWS_MIXED),
+    Case(fl.ConvLSTM1D(2, 2, stateful=True, use_bias=False), (2, 3, 3, 1), exempt=CARRIED),
+    Case(fl.ConvLSTM1D(2, 2, dropout=0.5, recurrent_dropout=0.5, seed=2), (2, 3, 3, 2), random=True),
+    Case(fl.ConvLSTM2D(2, (2, 3), padding="same", return_sequences=True, unit_forget_bias=False), (2, 3, 3, 4, 2)),
+    Case(fl.ConvLSTM2D(2, 2, (2, 1), data_format=FIRST, activation="relu"), (2, 2, 2, 4, 3)),
+    Case(penalized(fl.ConvLSTM2D, 2, 2), (2, 2, 3, 3, 1), name="ConvLSTM2D(2, 2) with rules"),
+    Case(fl.ConvLSTM3D(2, 2, recurrent_activation="hard_sigmoid"), (2, 2, 3, 2, 3, 1)),
+    Case(fl.ConvLSTM3D(1, 1), ((1, 2, 2, 2, 2, 1), (1, 2, 2, 2, 1), (1, 2, 2, 2, 1))),
+    Case(fl.Bidirectional(fl.LSTM(3)), (2, 4, 2)),
+    Case(fl.Bidirectional(fl.GRU(3, return_sequences=True), "sum"), (2, 4, 2), mask=GAPS),
+    Case(fl.Bidirectional(fl.SimpleRNN(3), "mul"), (2, 4, 2), mask=LEFT),
+    Case(fl.Bidirectional(fl.GRU(3, return_sequences=True, return_state=True), "ave"), (2, 4, 2), mask=RIGHT),
+    Case(fl.Bidirectional(fl.GRU(3, return_sequences=True), None), (2, 4, 2), mask=EMPTY),
+    Case(fl.Bidirectional(fl.LSTM(2, return_state=True), None), ((2, 4, 2), *4 * [(2, 2)])),
+    Case(
+        fl.Bidirectional(
+            fl.LSTM(3, return_sequences=True), backward_layer=fl.GRU(2, return_sequences=True, go_backwards=True)
+        ),
+        (2, 4, 2),
+        mask=GAPS,
+    ),
+    Case(fl.Bidirectional(fl.RNN(fl.LSTMCell(2), zero_output_for_mask=True)), (2, 4, 2), mask=RIGHT),
+    Case(fl.Bidirectional(fl.LSTM(2, stateful=True)), (2, 4, 2), exempt=CARRIED),
+    Case(fl.Bidirectional(fl.LSTM(2, dropout=0.5)), (2, 4, 2), random=True),
+    Case(fl.Bidirectional(penalized(fl.GRU, 2)), (2, 4, 2), name="Bidirectional(GRU(2) with rules)"),
     Case(fl.TimeDistributed(fl.Dense(3)), (2, 4, 2), mask=GAPS),
     Case(fl.TimeDistributed(fl.Conv2D(2, 2)), (2, 3, 3, 3, 1)),
     Case(

@@ -106,6 +106,10 @@ class Recurrent(Layer):
         states = jax.tree.map(lambda array: cast(array, policy(self.dtype).compute), states_of(carry))
         return Out((y, *states), state, None if mask is None else (mask, *jax.tree.map(lambda _: None, states)))
 
+    def carry_count(self, x: Any) -> int:
+        """How many arrays the carry holds, for sequences like x."""
+        return len(jax.tree.leaves(jax.eval_shape(lambda: self.make_cell().begin((x.shape[0], *x.shape[2:])))))
+
     def _first_carry(self, cell: Cell, x: Any, given: list, ctx: Context) -> Any:
         """What is given after x, else what is kept, else the cell's start."""
         start = cell.begin((x.shape[0], *x.shape[2:]))

@@ -15,7 +15,7 @@ from fnlayers.ops.moments import (
     spectral_norm,
 )
 from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
-from fnlayers.ops.recurrent import gru_step, lstm_step, simple_rnn_step
+from fnlayers.ops.recurrent import gru_step, lstm_gates, lstm_step, simple_rnn_step
 from fnlayers.ops.time import scan_time
 from fnlayers.ops.window import (
     adaptive_average_pool,
@@ -50,6 +50,7 @@ __all__ = [
     "group_normalize",
     "gru_step",
     "l2_normalize",
+    "lstm_gates",
     "lstm_step",
     "mask_count",
     "max_pool",

@@ -78,7 +78,14 @@ def lstm_step(
     Reference: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997.
     """
     h, c = carry
-    i, f, candidate, o = jnp.split(projected + dot(h, recurrent_kernel), 4, axis=-1)
+    return lstm_gates(c, projected + dot(h, recurrent_kernel), activation, recurrent_activation)
+
+
+def lstm_gates(
+    c: jax.Array, gates: jax.Array, activation: Activation, recurrent_activation: Activation, axis: int = -1
+) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    """((h', c'), h') of `lstm_step`, from c and the sums that enter the four gates, which stand beside each other."""
+    i, f, candidate, o = jnp.split(gates, 4, axis)
     c = recurrent_activation(f) * c + recurrent_activation(i) * activation(candidate)
     h = recurrent_activation(o) * activation(c)
     return (h, c), h
