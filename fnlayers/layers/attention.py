@@ -52,7 +52,6 @@ class SingleHead(Layer):
 
     least_rank: ClassVar[int] = 2
     most_rank: ClassVar[int] = 16
-    seed = None  # a field of Attention alone
 
     def score(self, params: Any) -> dict:
         """How a query is compared with a key: `scale` or `score` for `ops.attention`."""
@@ -142,6 +141,7 @@ class AdditiveAttention(SingleHead):
     Arguments:
         use_scale: whether each feature has a learned factor; else 1.
         dropout: see `SingleHead`.
+        seed: a number folded into the layer's key.
 
     Weights: scale (features,) with use_scale.
 
@@ -150,6 +150,7 @@ class AdditiveAttention(SingleHead):
 
     use_scale: bool = True
     dropout: float = 0.0
+    seed: int | None = None
 
     def check(self) -> None:
         """A share, a known word."""
@@ -159,7 +160,11 @@ class AdditiveAttention(SingleHead):
         """One number a feature."""
         if not self.use_scale:
             return {}
-        return {"scale": Param((known(by_name(shape)["query"], -1, "features"),), "glorot_uniform", axes=("in",))}
+        return {
+            "scale": Param(
+                (known(by_name(shape, shapes=True)["query"], -1, "features"),), "glorot_uniform", axes=("in",)
+            )
+        }
 
     def score(self, params: Any) -> dict:
         """The sum of tanh."""
@@ -238,7 +243,7 @@ class MultiHead(Layer):
 
     def weights(self, shape: Shape) -> dict:
         """A kernel and a bias for each projection, heads on an axis of their own."""
-        given = by_name(shape)
+        given = by_name(shape, shapes=True)
         query, value = given["query"], given["value"]
         heads, groups, of_key, of_value = self.heads()
         features = known(query, -1, "features")
@@ -483,11 +488,11 @@ class GroupQueryAttention(MultiHead):
         return "grouped_query_attention"
 
 
-def by_name(nest: Any) -> dict[str, Any]:
-    """Inputs, their shapes or their masks by name: from a dict, from a tuple in order, or from one for both."""
+def by_name(nest: Any, shapes: bool = False) -> dict[str, Any]:
+    """Inputs, their masks or their shapes by name: from a dict, from a tuple in order, or from one for both."""
     if isinstance(nest, Mapping):
         return dict(nest)
-    if isinstance(nest, (tuple, list)) and not is_shape(nest):
+    if isinstance(nest, (tuple, list)) and not (shapes and is_shape(nest)):
         return dict(zip(("query", "value", "key"), nest, strict=False))
     return {"query": nest, "value": nest}
 
@@ -512,7 +517,7 @@ def check_heads(layer: Any) -> None:
 
 def check_inputs(layer: Any, shape: Shape, names: tuple[str, ...]) -> dict[str, tuple[int | None, ...]]:
     """The shapes by name; ShapeError unless there are a query and a value, whose keys fit."""
-    given = by_name(shape)
+    given = by_name(shape, shapes=True)
     too_many = not isinstance(shape, Mapping) and not is_shape(shape) and len(shape) > 3
     if too_many or not {"query", "value"} <= given.keys() <= set(names):
         raise ShapeError(
