@@ -25,8 +25,6 @@ from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.bases import check_choice, check_count, check_share, configured, option_param, seeded
 
-EMPTY_ROWS = ("zeros", "mean", "shifted")
-
 
 @layerclass
 class SingleHead(Layer):
@@ -36,8 +34,8 @@ class SingleHead(Layer):
         dropout: the share of the weights that is dropped in training.
         use_causal_mask: whether a query attends to no key after its own place.
         return_attention_scores: whether to return (y, weights), the weights as they are before dropout.
-        empty_rows: what a query gets that may attend to nothing: "zeros"; the "mean" of all values; or "shifted",
-            Keras's way: about that mean, with a gradient to the scores.
+        keras_masks: whether to mask to the letter as Keras does, where 1e9 is taken from masked scores: a query that
+            may attend to nothing gets about the mean of all values, not 0. `load_keras` sets it.
 
     Shapes: query (batch, ..., queries, features), value (batch, ..., keys, any), key (batch, ..., keys, features) ->
         (batch, ..., queries, any), and the weights (batch, ..., queries, keys).
@@ -48,7 +46,7 @@ class SingleHead(Layer):
 
     use_causal_mask: bool = field(default=False, kw_only=True)
     return_attention_scores: bool = field(default=False, kw_only=True)
-    empty_rows: str = field(default="zeros", kw_only=True)
+    keras_masks: bool = field(default=False, kw_only=True)
 
     least_rank: ClassVar[int] = 2
     most_rank: ClassVar[int] = 16
@@ -78,7 +76,7 @@ class SingleHead(Layer):
             mask=real["value"][..., None, None, :] if "value" in real else None,
             causal=self.use_causal_mask,
             drop=dropping(self, ctx),
-            empty=self.empty_rows,
+            empty="shifted" if self.keras_masks else "zeros",
             return_weights=self.return_attention_scores,
             **self.score(params),
         )
@@ -153,7 +151,7 @@ class AdditiveAttention(SingleHead):
     seed: int | None = None
 
     def check(self) -> None:
-        """A share, a known word."""
+        """A share."""
         check_common(self)
 
     def weights(self, shape: Shape) -> dict:
@@ -192,8 +190,9 @@ class MultiHead(Layer):
         seed: a number folded into the layer's key.
         use_causal_mask: whether a query attends to no key after its own place.
         return_attention_scores: whether to return (y, weights), the weights as they are before dropout.
-        empty_rows: what a query gets from a head that may attend to nothing: "zeros"; the "mean" of all values, as
-            Keras's fused path gives; or "shifted", about that mean, with a gradient to the scores.
+        keras_masks: whether to mask to the letter as Keras does: with 3 axes, no dropout and no weights returned a
+            query that may attend to nothing gets the mean of all values, not 0; and the weights' own mask, of the
+            weights' axes, comes out beside them. `load_keras` sets it.
 
     Weights: query, key, gate (with use_gate), value, attention_output: each with kernel and bias.
     Random: in training, unless dropout is 0.
@@ -204,7 +203,7 @@ class MultiHead(Layer):
 
     use_causal_mask: bool = field(default=False, kw_only=True)
     return_attention_scores: bool = field(default=False, kw_only=True)
-    empty_rows: str = field(default="zeros", kw_only=True)
+    keras_masks: bool = field(default=False, kw_only=True)
 
     least_rank: ClassVar[int] = 3
     most_rank: ClassVar[int] = 16
@@ -272,14 +271,16 @@ class MultiHead(Layer):
             made["gate"] = jax.nn.sigmoid(self._project(params, "gate", query))
         made["value"] = self._project(params, "value", value)
         axes = self.axes(query.ndim)
+        mask = self._mask(given.get("attention_mask"), real.get("query"), kept, query, value)
+        one_path = layer.dropout == 0 and query.ndim == 3 and not self.return_attention_scores
         attend = functools.partial(
             ops.attention,
-            mask=self._mask(given.get("attention_mask"), real.get("query"), kept, query, value),
+            mask=mask,
             causal=self.use_causal_mask,
             window=layer.sliding_window,
             scale=1 / math.sqrt(self.heads()[2]),
             drop=dropping(self, ctx),
-            empty=self.empty_rows,
+            empty="mean" if self.keras_masks and one_path else "zeros",
             fused=layer.flash_attention,
             return_weights=self.return_attention_scores,
         )
@@ -290,10 +291,24 @@ class MultiHead(Layer):
         )
         rule = layer.activity_regularizer
         losses = () if rule is None else tuple(activity_loss(rule, a) for a in made.values())
-        if weights is not None:
-            sizes = (a.shape[axis] for a in (query, value) for axis in axes)
-            weights = weights.reshape(*weights.shape[:-2], *sizes)
-        return result(made["attention_output"], weights, ctx)._replace(losses=losses)
+        if weights is None:
+            return result(made["attention_output"], None, ctx)._replace(losses=losses)
+        weights, mask = self._returned(weights, mask, query, value)
+        out = result(made["attention_output"], weights, ctx)._replace(losses=losses)
+        return out._replace(mask=((out.mask or (None,))[0], mask)) if mask is not None else out
+
+    def _returned(self, weights: Any, mask: Any, query: Any, value: Any) -> tuple[Any, Any]:
+        """The weights with each attended axis by itself, and with keras_masks their mask."""
+        sizes = [a.shape[axis] for a in (query, value) for axis in self.axes(query.ndim)]
+        shown = weights.reshape(*weights.shape[:-2], *sizes)
+        if not self.keras_masks:
+            return shown, None
+        window = self.sliding_window  # type: ignore[attr-defined]
+        mask = all_of(mask, ops.nearby(*weights.shape[-2:], self.use_causal_mask, window))
+        if mask is not None:
+            last = sizes if len(sizes) > 2 else mask.shape[-2:]
+            mask = mask.reshape(*(1,) * (weights.ndim - mask.ndim), *mask.shape[:-2], *last)
+        return shown, mask
 
     def _projection(
         self, inputs: tuple[int, ...], outputs: tuple[int, ...], named: tuple, into: tuple = ("in",)
@@ -498,9 +513,10 @@ def by_name(nest: Any, shapes: bool = False) -> dict[str, Any]:
 
 
 def check_common(layer: Any) -> None:
-    """Raise ConfigError unless dropout is a share and empty_rows a known word."""
+    """Raise ConfigError unless dropout is a share and the options of a call are True or False."""
     check_share(layer, "dropout")
-    check_choice(layer, "empty_rows", EMPTY_ROWS)
+    for name in ("use_causal_mask", "return_attention_scores", "keras_masks"):
+        check_choice(layer, name, (False, True))
 
 
 def check_heads(layer: Any) -> None:
@@ -560,7 +576,7 @@ def real_steps(layer: Layer, given: Mapping[str, Any], mask: Any) -> dict[str, A
 
 def cleared(layer: Any, x: Any, real: Any) -> Any:
     """The array with 0 in masked steps, so that what stands there, NaN too, reaches no sum, forward or backward."""
-    return x if real is None or layer.empty_rows != "zeros" else jnp.where(real[..., None], x, 0)
+    return x if real is None or layer.keras_masks else jnp.where(real[..., None], x, 0)
 
 
 def dropping(layer: Any, ctx: Context) -> Any:

@@ -80,7 +80,7 @@ def attention(
         lacking = [name for name, holds in FUSED.items() if not holds(query, key, value)]
     if fused and lacking:
         raise ValueError(f"the fused kernel wants {'; '.join(lacking)}; with fused=None the reference runs instead")
-    mask = _all_of(mask, _places(queries, keys, causal, window, start))
+    mask = _all_of(mask, nearby(queries, keys, causal, window, start))
     if fused is not False and not lacking and _cudnn_is_here():
         kernel = functools.partial(_fused, causal=causal, window=window, scale=scale, implementation="cudnn")
         # by platform, so that a program exported from here to another one holds the reference
@@ -101,6 +101,14 @@ def additive_score(
     Reference: Bahdanau, Cho and Bengio, Neural Machine Translation by Jointly Learning to Align and Translate, 2015.
     """
     return jnp.sum(outer * jnp.tanh(inner * (query[..., :, None, :] + key[..., None, :, :])), axis=-1)
+
+
+def nearby(queries: int, keys: int, causal: bool, window: int | None, start: jax.Array | int = 0) -> jax.Array | None:
+    """(queries, keys): which keys a query may attend to by its place alone; None: all."""
+    row = start + lax.broadcasted_iota("int32", (queries, keys), 0)
+    column = lax.broadcasted_iota("int32", (queries, keys), 1)
+    near = None if window is None else abs(row - column) < window
+    return _all_of(column <= row if causal else None, near)
 
 
 def _reference(
@@ -157,14 +165,6 @@ def _fused(
         q, k, v, scale=scale, is_causal=causal, local_window_size=near, implementation=implementation
     )
     return y.reshape(query.shape)
-
-
-def _places(queries: int, keys: int, causal: bool, window: int | None, start: jax.Array | int) -> jax.Array | None:
-    """(queries, keys): which keys a query may attend to by its place alone; None: all."""
-    row = start + lax.broadcasted_iota("int32", (queries, keys), 0)
-    column = lax.broadcasted_iota("int32", (queries, keys), 1)
-    near = None if window is None else abs(row - column) < window
-    return _all_of(column <= row if causal else None, near)
 
 
 def _all_of(*masks: jax.Array | None) -> jax.Array | None:

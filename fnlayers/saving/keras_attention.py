@@ -36,13 +36,8 @@ def attention_call(layer: SingleHead | MultiHead, args: list, kwargs: dict) -> A
     if not all(isinstance(value, bool) for value in options.values()):
         raise ConfigError(f"{type(layer).__name__}: {options} are no options of a call")
     train = given.pop("training", None)
-    if isinstance(layer, SingleHead):
-        # Keras takes 1e9 from masked scores, so a row with nothing left is a mean
-        layer = replace(layer, **options, empty_rows="shifted")
-        return AttentionCall(layer, *_single(given), train)
-    return AttentionCall(
-        replace(layer, **options, empty_rows=_empty_rows(layer, given, options)), *_headed(layer, given), train
-    )
+    inputs, masks = _single(given) if isinstance(layer, SingleHead) else _headed(layer, given)
+    return AttentionCall(replace(layer, **options, keras_masks=True), inputs, masks, train)
 
 
 def _single(given: dict) -> tuple[tuple, tuple]:
@@ -67,12 +62,3 @@ def _headed(layer: MultiHead, given: dict) -> tuple[dict, dict]:
     if isinstance(layer, MultiHeadAttention):
         masks["query"] = None  # Keras: it looks at the query's own mask, whatever is given
     return inputs, {name: masks.get(name) for name in inputs}
-
-
-def _empty_rows(layer: Any, given: dict, options: dict) -> str:
-    """Keras's fused path, which takes inputs of three axes, gives such rows the mean, its other path zeros."""
-    shape = given["query"].get("config", {}).get("shape") if isinstance(given.get("query"), dict) else None
-    fused = (
-        layer.dropout == 0 and not options["return_attention_scores"] and isinstance(shape, list) and len(shape) == 3
-    )
-    return "mean" if fused else "zeros"
