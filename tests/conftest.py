@@ -1,3 +1,5 @@
+import gc
+
 import jax
 import pytest
 
@@ -5,6 +7,20 @@ from cases import CASES
 
 # Accelerators multiply float32 matrices in fewer digits unless told otherwise; Keras's numbers have them all.
 jax.config.update("jax_default_matmul_precision", "float32")
+
+# jax alone keeps a million objects alive, which Python's collector would walk through again and again.
+gc.freeze()
+gc.set_threshold(100_000, 50, 50)
+
+
+@pytest.fixture
+def x64():
+    """64-bit numbers, for one test."""
+    enable = getattr(jax, "enable_x64", None)
+    if enable is None:  # before jax 0.8
+        from jax.experimental import enable_x64 as enable
+    with enable(True):
+        yield
 
 
 def pytest_addoption(parser):

@@ -173,5 +173,5 @@ class Softmax(Layer):
             return Out(activations.softmax(x, self.axis))
         kept = ctx.mask.reshape(ctx.mask.shape + (1,) * (x.ndim - ctx.mask.ndim))
         # a finite stand-in, not -inf: a row with nothing left must not divide 0 by 0
-        y = activations.softmax(jnp.where(kept, x, jnp.finfo(x.dtype).min / 2), self.axis)
+        y = activations.softmax(jnp.where(kept, x, float(jnp.finfo(x.dtype).min) / 2), self.axis)
         return Out(jnp.where(kept, y, 0), mask=ctx.mask)

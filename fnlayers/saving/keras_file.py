@@ -166,9 +166,12 @@ def _array(file: Any, name: str, spec: Param | State, ours: str) -> Any:
         raise ConfigError(f"{name} is no plain array")
     if tuple(node.shape) != spec.full_shape:
         raise ShapeError(f"{ours}: the model has shape {spec.full_shape}, the file's {name} {tuple(node.shape)}")
-    if node.dtype.kind not in "fiub" and node.dtype.name != "bfloat16":
+    array = np.asarray(node[...])
+    if array.dtype == "V2" and node.attrs.get("dtype") == "bfloat16":  # HDF5 has no such type
+        array = array.view(jnp.bfloat16)
+    elif array.dtype.kind not in "fiub":
         raise ConfigError(f"{name} holds {node.dtype}, want numbers")
-    return jnp.asarray(np.asarray(node[...]), dtype=spec.dtype)
+    return jnp.asarray(array, dtype=spec.dtype)
 
 
 def _put(tree: dict, path: str, value: Any) -> None:

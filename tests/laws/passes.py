@@ -9,6 +9,13 @@ import numpy as np
 
 from cases import Case
 
+# Compiling is most of what the laws cost, and each program runs once on a few numbers: optimizing it takes four times as
+# long as not. Eager passes are compiled as ever, so jit == eager also compares optimized code with plain code.
+# Later versions of XLA know the second option no more.
+QUICKLY = {"xla_backend_optimization_level": 0} | (
+    {"xla_cpu_use_fusion_emitters": False} if jax.version.__version_info__ < (0, 11) else {}
+)
+
 
 class Passes:
     """What one case gives, eagerly (`eager`) and from a single compiled function (`compiled`), each found once."""
@@ -41,7 +48,8 @@ class Passes:
 
     @functools.cached_property
     def compiled(self) -> dict[str, Any]:
-        return jax.jit(self.everything)(self.params, self.floats, self.key)
+        options = QUICKLY if jax.default_backend() == "cpu" else None
+        return jax.jit(self.everything, compiler_options=options)(self.params, self.floats, self.key)
 
     def everything(self, params: Any, floats: Any, key: Any) -> dict[str, Any]:
         """All that the laws compare. Where a transform maps over two points, the second is this case's own."""

@@ -18,9 +18,8 @@ def test_outputs_have_the_compute_dtype(case, passes, name):
     check(case, passes, name)
 
 
-def test_float64(case, passes):
-    with jax.enable_x64(True):
-        check(case, passes, "float64")
+def test_float64(case, passes, x64):
+    check(case, passes, "float64")
 
 
 def check(case, passes, name):

@@ -59,7 +59,7 @@ def assert_same(masked, one, other):
 
     result, expected = quick_jit(lambda: (outcome(one), outcome(other)))()
     assert jax.tree.structure(result) == jax.tree.structure(expected)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), result, expected)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), result, expected)
 
 
 def scanned(**options):

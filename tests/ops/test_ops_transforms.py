@@ -84,9 +84,9 @@ def test_jvp_is_vjp_to_second_order(name):
 
 
 @over_samples
-def test_dtypes_stay_and_promotion_is_strict(name):
+def test_dtypes_stay_and_promotion_is_strict(name, x64):
     run, arrays = SAMPLES[name]
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+    with jax.numpy_dtype_promotion("strict"):
         arrays = as_dtype(as_dtype(arrays, "bfloat16"), "float64")  # numbers that all dtypes hold
         tolerances = {"float64": 0, "float32": 1e-4, "float16": 0.01, "bfloat16": 0.05}
         results = quick_jit(lambda *arrays: {dtype: run(*as_dtype(arrays, dtype)) for dtype in tolerances})(*arrays)

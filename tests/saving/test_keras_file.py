@@ -74,6 +74,25 @@ def test_a_sequential_and_its_weights(path):
     np.testing.assert_allclose(loaded.model.apply(loaded.params, X), np.maximum(X @ KERNEL + BIAS, 0))
 
 
+def test_weights_in_bfloat16(path):
+    """HDF5 has no such type: two bytes without a meaning, and an attribute that gives them one."""
+
+    def put(file):
+        for i, array in enumerate((KERNEL, BIAS)):
+            data = np.asarray(jnp.asarray(array, "bfloat16")).view("V2")
+            file.create_dataset(f"layers/dense/vars/{i}", data=data).attrs["dtype"] = "bfloat16"
+
+    config = sequential(layer("Dense", "head", units=2))
+    config["config"]["layers"][1]["config"]["dtype"] = "bfloat16"
+    loaded = fl.load_keras(write(path, config, h5=put))
+    assert loaded.params["head"]["kernel"].dtype == jnp.bfloat16
+    np.testing.assert_array_equal(loaded.params["head"]["kernel"].astype("float32"), KERNEL)
+    with pytest.raises(fl.ConfigError, match=r"layers/dense/vars/0 holds \|V2, want numbers"):
+        fl.load_keras(
+            write(path, config, h5=lambda file: file.update({"layers/dense/vars/0": KERNEL.view("V2")[:, ::2]}))
+        )
+
+
 def test_state_comes_after_params_and_frozen_weights_are_not_trainable(path):
     norm = layer("BatchNormalization", "norm", axis=-1)
     frozen = layer("Dense", "head", units=2)
