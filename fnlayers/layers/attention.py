@@ -35,7 +35,8 @@ class SingleHead(Layer):
         use_causal_mask: whether a query attends to no key after its own place.
         return_attention_scores: whether to return (y, weights), the weights as they are before dropout.
         keras_masks: whether to mask to the letter as Keras does, where 1e9 is taken from masked scores: a query that
-            may attend to nothing gets about the mean of all values, not 0. `load_keras` sets it.
+            may attend to nothing gets about the mean of all values, not 0, and masked queries have weights. Set by
+            `load_keras`.
 
     Shapes: query (batch, ..., queries, features), value (batch, ..., keys, any), key (batch, ..., keys, features) ->
         (batch, ..., queries, any), and the weights (batch, ..., queries, keys).
@@ -69,11 +70,13 @@ class SingleHead(Layer):
         real.pop("key", None)  # Keras: a key's own mask is not looked at
         query = cleared(self, given["query"], real.get("query"))
         value, key = (cleared(self, a, real.get("value")) for a in (given["value"], given.get("key", given["value"])))
+        rows = None if self.keras_masks or "query" not in real else real["query"][..., None, :, None]
+        columns = real["value"][..., None, None, :] if "value" in real else None
         y, weights = ops.attention(
             query[..., None, :],
             key[..., None, :],
             value[..., None, :],
-            mask=real["value"][..., None, None, :] if "value" in real else None,
+            mask=all_of(rows, columns),
             causal=self.use_causal_mask,
             drop=dropping(self, ctx),
             empty="shifted" if self.keras_masks else "zeros",
@@ -81,7 +84,7 @@ class SingleHead(Layer):
             **self.score(params),
         )
         y = y[..., 0, :]
-        if "query" in real:
+        if self.keras_masks and "query" in real:
             y = jnp.where(real["query"][..., None], y, 0)
         return result(y, None if weights is None else weights[..., 0, :, :], ctx)
 
@@ -232,13 +235,20 @@ class MultiHead(Layer):
                 raise ShapeError(f"{self!r}: over the axes {axes} there is no order; name one in attention_axes")
         for axis in set(range(1, rank - 1)) - set(axes):
             if not fit(given["query"][axis], given["value"][axis]):
-                raise ShapeError(
-                    f"{self!r}: query and value differ on axis {axis}, which is not attended over: {shape}"
-                )
-        if len(given.get("attention_mask", (0, 0) * len(axes))) < 2 * len(axes):
-            raise ShapeError(
-                f"{self!r}: attention_mask has the shape {given['attention_mask']}, want (batch, queries, keys)"
-            )
+                raise ShapeError(f"{self!r}: query and value differ on axis {axis}, and may only on {axes}: {shape}")
+        if "attention_mask" in given:
+            self._check_mask(given, axes)
+
+    def _check_mask(self, given: Mapping[str, tuple[int | None, ...]], axes: tuple[int, ...]) -> None:
+        """Raise ShapeError unless attention_mask has the axes of the weights, or lacks some before the queries'."""
+        query, mask = given["query"], given["attention_mask"]
+        pairs = [*(query[axis] for axis in axes), *(given["value"][axis] for axis in axes)]
+        front = [*(n for axis, n in enumerate(query[:-1]) if axis not in axes), self.heads()[0]]
+        before = len(mask) - len(pairs)
+        wanted = [*front[:before], *pairs]
+        if not 0 <= before <= len(front) or not all(map(fit, mask, wanted)):
+            sizes = ", ".join(map(str, [query[0], *pairs]))
+            raise ShapeError(f"{self!r}: attention_mask has the shape {mask}, want ({sizes}), or 1 for some of these")
 
     def weights(self, shape: Shape) -> dict:
         """A kernel and a bias for each projection, heads on an axis of their own."""
@@ -304,7 +314,7 @@ class MultiHead(Layer):
         if not self.keras_masks:
             return shown, None
         window = self.sliding_window  # type: ignore[attr-defined]
-        mask = all_of(mask, ops.nearby(*weights.shape[-2:], self.use_causal_mask, window))
+        mask = all_of(mask, ops.nearby(weights.shape[-2], weights.shape[-1], self.use_causal_mask, window))
         if mask is not None:
             last = sizes if len(sizes) > 2 else mask.shape[-2:]
             mask = mask.reshape(*(1,) * (weights.ndim - mask.ndim), *mask.shape[:-2], *last)

@@ -29,7 +29,7 @@ FUSED: dict[str, Callable[[Any, Any, Any], bool]] = {
 # The score of a pair that the mask forbids, in float32, and so what a query gets that may attend to nothing.
 EMPTY: dict[str, Callable[[jax.Array], Any]] = {
     "zeros": lambda scores: -jnp.inf,
-    "mean": lambda scores: jnp.finfo(jnp.float32).min,  # of all values, forbidden ones included
+    "mean": lambda scores: jnp.finfo(scores.dtype).min,  # of all values, forbidden ones included
     "shifted": lambda scores: scores - 1e9,  # nearly that mean, with a gradient to the scores
 }
 
@@ -123,7 +123,10 @@ def _reference(
 ) -> tuple[jax.Array, jax.Array]:
     """Heads first, so that each product is one batched matmul: twice as fast on CPUs as contracting in place."""
     q, k, v = (jnp.moveaxis(a, -2, -3) for a in (query, key, value))
-    scores = scale * _grouped(q, jnp.swapaxes(k, -1, -2)) if score is None else score(q, k).astype(_wide(query))
+    if score is None:
+        scores = jnp.asarray(scale, _wide(q)) * _grouped(q, jnp.swapaxes(k, -1, -2))
+    else:
+        scores = score(q, k).astype(_wide(q))
     if mask is not None:
         scores = jnp.where(mask, scores, EMPTY[empty](scores))
     # the largest score, or with nothing to attend to a finite number, so that exp gives 0 and not NaN
@@ -145,7 +148,7 @@ def _grouped(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _wide(x: jax.Array) -> Any:
-    return jnp.promote_types(x.dtype, jnp.float32)
+    return x.dtype if jnp.finfo(x.dtype).bits > 32 else jnp.float32
 
 
 def _fused(
