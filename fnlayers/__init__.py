@@ -26,6 +26,7 @@ from fnlayers.core import (
 )
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import Cell, LSTMCell
 from fnlayers.layers.conv import (
@@ -172,7 +173,9 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -231,6 +234,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "JSONLog",
@@ -253,6 +257,7 @@ __all__ = [
     "Maximum",
     "Minimum",
     "MissingError",
+    "MultiHeadAttention",
     "Multiply",
     "NonFiniteError",
     "Operation",

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from fnlayers import ops
+from fnlayers.core.context import Context
 from fnlayers.core.errors import ConfigError, ShapeError, choices
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import is_shape, per_axis
@@ -146,3 +149,9 @@ def check_window(layer: Any, both: bool = False) -> None:
               for name in ("kernel_size", "strides", "dilation_rate")}  # fmt: skip
     if not both and max(window["strides"]) > 1 and max(window["dilation_rate"]) > 1:
         raise ConfigError(f"{layer!r}: strides and dilation_rate cannot both be above 1; use one of them")
+
+
+def seeded(layer: Any, ctx: Context) -> Any:
+    """The layer's key, with its seed folded in where it has one."""
+    key = ctx.key(layer)
+    return key if layer.seed is None else jax.random.fold_in(key, layer.seed)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 
 from fnlayers import ops
@@ -12,7 +11,16 @@ from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
 from fnlayers.functions.regularizers import L1L2
-from fnlayers.layers.bases import FORMATS, channel_axis, check_choice, check_rank, check_share, configured, layout_of
+from fnlayers.layers.bases import (
+    FORMATS,
+    channel_axis,
+    check_choice,
+    check_rank,
+    check_share,
+    configured,
+    layout_of,
+    seeded,
+)
 
 
 @layerclass
@@ -259,12 +267,6 @@ class ActivityRegularization(Layer):
     def call(self, params: Any, x: Any) -> Any:
         """X as it is."""
         return x
-
-
-def seeded(layer: Any, ctx: Context) -> Any:
-    """The layer's key, with its seed folded in where it has one."""
-    key = ctx.key(layer)
-    return key if layer.seed is None else jax.random.fold_in(key, layer.seed)
 
 
 def check_float(layer: Layer, x: Any) -> None:

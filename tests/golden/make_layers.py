@@ -32,6 +32,8 @@ KINDS = {
     "fnlayers.functions.constraints": keras.constraints,
     "fnlayers.functions.initializers": keras.initializers,
 }
+# Fields of ours that are options of a call in Keras.
+OF_CALLS = ("use_causal_mask", "return_attention_scores")
 
 
 def twin(value: Any, name: str | None = None) -> Any:
@@ -42,6 +44,7 @@ def twin(value: Any, name: str | None = None) -> Any:
         return twin_graph(value, name)
     if isinstance(value, fl.Layer):
         given = {f.name: twin(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != f.default}
+        given = {name: option for name, option in given.items() if name not in (*OF_CALLS, "keras_masks")}
         return getattr(keras.layers, type(value).__name__)(**(given | ({"name": name} if name else {})))
     if is_dataclass(value) and not isinstance(value, type):
         options = {f.name: getattr(value, f.name) for f in fields(value)}
@@ -90,7 +93,8 @@ class Twin:
 
     def __init__(self, case: Case) -> None:
         self.case, self.layer = case, twin(case.layer)
-        self.layer(self.inputs(case.inputs()))  # which builds it
+        self.options = {name: True for name in OF_CALLS if getattr(case.layer, name, False)}
+        self.called(case.inputs())  # which builds it
         specs = dict(spec_items(case.layer.specs(case.shape)))
         self.variables = dict(zip(specs, variables_of(case.layer, self.layer), strict=True))
         for path, variable in self.variables.items():
@@ -110,12 +114,17 @@ class Twin:
                     set_keras_mask(a, jax.numpy.asarray(mask))
         return as_keras(x)
 
+    def called(self, x: Any, **mode: Any) -> Any:
+        """Keras's output: attention of several heads takes its inputs one by one."""
+        given, apart = self.inputs(x), isinstance(self.case.layer, (fl.MultiHeadAttention, fl.GroupQueryAttention))
+        return self.layer(*given, **self.options, **mode) if apart else self.layer(given, **self.options, **mode)
+
     def run(self, weights: Any, x: Any, train: bool) -> tuple[Any, list, dict[str, Any]]:
         """(outputs, activity losses, new state by path)."""
         mapping = [(variable, weights[path]) for path, variable in self.variables.items()]
         mode = {"training": train} if self.layer._call_has_training_arg else {}
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
-            y = self.layer(self.inputs(x), **mode)
+            y = self.called(x, **mode)
             losses = self.layer.losses
             state = {path: scope.get_current_value(self.variables[path]) for path in fl.paths(self.case.state)}
         return y, losses[: len(losses) - len(self.layer._get_regularization_losses())], state
@@ -160,6 +169,7 @@ if __name__ == "__main__":
     file, words = np.load(HERE / "layers.npz"), sys.argv[1:]
     kept = dict(zip(file["names"].tolist(), np.split(file["values"], np.cumsum(file["lengths"])[:-1]), strict=True))
     warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", "(?s).*does not support masking")  # GroupQueryAttention's own projections
     names = [str(case) for case in CASES if case.keras is None]
     draw = {name for name in names if name not in kept or not words or any(word in name for word in words)}
     with jax.default_matmul_precision("float32"):
