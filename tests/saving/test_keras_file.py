@@ -131,7 +131,7 @@ def test_a_model_whose_output_is_that_of_a_model_inside(path, count, kind):
     loaded = fl.load_keras(write(path, functional([start(), nested], outputs=("net", count, 0)), weights))
     assert loaded.trainable == ["net/y/kernel", "net/y/bias"]
     np.testing.assert_allclose(loaded.model.apply(loaded.params, X), X @ KERNEL + BIAS)
-    with pytest.raises(fl.ConfigError, match="the graph's ends name 'net', which it does not hold"):
+    with pytest.raises(fl.ConfigError, match="the graph refers to call 1 of 'net', which it does not hold"):
         fl.load_keras(write(path, functional([start(), nested], outputs=("net", count + 1, 0)), weights))
 
 
@@ -163,6 +163,8 @@ REFUSED = [
     (lone(layer("Dense", "y", units=2, kernel_initializer={"class_name": "Path", "config": {}})), "no initializer"),
     (functional([start(), layer("Dense", "y", [("z",)], units=2)]), "which it does not hold"),
     (functional([start(), layer("Dense", "y", [("y",)], units=2)]), "runs in a circle"),
+    (functional([start(), layer("Dense", "y", [("x",)], units=2)], inputs=("z", 0, 0)), "the graph's inputs name 'z'"),
+    (functional([start(), layer("Dense", "y", [("x",)], units=2)], outputs=("y", 0)), "want .layer, call, output."),
     ({"class_name": "Functional"}, "has the form"),
     ([1, 2], "has the form"),
 ]
