@@ -2,6 +2,7 @@
 
 from fnlayers.core.layer import Layer
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
@@ -81,6 +82,11 @@ LAYERS: dict[str, type[Layer]] = {
     "Lambda": Lambda,
     "Masking": Masking,
     "DropMask": DropMask,
+    # attention
+    "Attention": Attention,
+    "AdditiveAttention": AdditiveAttention,
+    "MultiHeadAttention": MultiHeadAttention,
+    "GroupQueryAttention": GroupQueryAttention,
     # activation
     "Activation": Activation,
     "ReLU": ReLU,

@@ -586,6 +586,63 @@ MERGING = [
     Case(fl.Dot(2, normalize=True), ((2, 3, 4), (2, 2, 4)), mask=([[1, 1, 0], [1, 0, 1]], [[1, 1], [1, 0]])),
 ]
 
+QUERY, VALUE, KEY = (2, 4, 3), (2, 5, 3), (2, 5, 2)
+OF_QUERY, OF_VALUE = [[1, 1, 0, 1], [1, 0, 1, 1]], [[1, 0, 1, 1, 0], [1, 1, 1, 0, 0]]
+NOT_EMPTY = "Keras: with nothing to attend to, the mean of all values; ours is 0 (docs/deviations.md)"
+LEAKED = "Keras: the weights carry a mask of their own axes; keras_masks has it"
+NAMED = "attention_mask is boolean in earnest; tests/layers/test_attention.py has it"
+
+ATTENTION = [
+    Case(fl.Attention(), (QUERY, VALUE)),
+    Case(fl.Attention(), QUERY, keras="one input is Keras's twice over"),
+    Case(fl.Attention(True), (QUERY, VALUE, VALUE), mask=(OF_QUERY, OF_VALUE, None)),
+    Case(fl.Attention(use_causal_mask=True, return_attention_scores=True), (QUERY, VALUE), mask=(OF_QUERY, OF_VALUE),
+         keras="Keras gives weights to masked queries too; keras_masks has them"),
+    Case(fl.Attention(use_causal_mask=True, return_attention_scores=True, keras_masks=True), (QUERY, VALUE),
+         mask=(OF_QUERY, OF_VALUE)),
+    Case(fl.Attention(use_causal_mask=True), (QUERY, VALUE), mask=(None, [[0, 0, 1, 1, 1], [0, 0, 0, 0, 0]]),
+         keras=NOT_EMPTY),
+    Case(fl.Attention(use_causal_mask=True, keras_masks=True), (QUERY, VALUE),
+         mask=(None, [[0, 0, 1, 1, 1], [0, 0, 0, 0, 0]])),
+    Case(fl.Attention(score_mode="concat", return_attention_scores=True), ((2, 2, 4, 3), (2, 2, 5, 3))),
+    Case(fl.Attention(True, "concat"), (QUERY, VALUE), mask=(None, OF_VALUE)),
+    Case(fl.Attention(dropout=0.5, seed=3), (QUERY, VALUE), random=True),
+    Case(fl.Attention(True, dtype="mixed_bfloat16"), (QUERY, VALUE)),
+    Case(fl.AdditiveAttention(), (QUERY, VALUE), mask=(OF_QUERY, OF_VALUE)),
+    Case(fl.AdditiveAttention(use_causal_mask=True, return_attention_scores=True), (QUERY, VALUE, VALUE)),
+    Case(fl.AdditiveAttention(False, dropout=0.5, seed=3), (QUERY, VALUE), random=True),
+    Case(fl.AdditiveAttention(keras_masks=True), (QUERY, VALUE), mask=(None, [[0, 0, 0, 0, 0], [0, 1, 1, 0, 0]])),
+    Case(fl.MultiHeadAttention(2, 3), (QUERY, VALUE)),
+    Case(fl.MultiHeadAttention(2, 3), QUERY, mask=OF_QUERY, keras="one input is Keras's twice over"),
+    Case(fl.MultiHeadAttention(2, 3), {"query": QUERY, "value": VALUE, "attention_mask": (2, 4, 5)}, keras=NAMED),
+    Case(fl.MultiHeadAttention(2, 3, 5), (QUERY, VALUE, KEY), mask=(OF_QUERY, OF_VALUE, OF_VALUE),
+         keras="Keras's fused path wants value_dim to be key_dim"),
+    Case(fl.MultiHeadAttention(2, 3, 5, return_attention_scores=True), (QUERY, VALUE, KEY)),
+    Case(fl.MultiHeadAttention(2, 3, 5, return_attention_scores=True, keras_masks=True), (QUERY, VALUE, KEY),
+         mask=(OF_QUERY, OF_VALUE, None)),
+    Case(fl.MultiHeadAttention(2, 3, use_causal_mask=True), (QUERY, VALUE)),
+    Case(fl.MultiHeadAttention(2, 3, use_causal_mask=True, return_attention_scores=True), (QUERY, VALUE), keras=LEAKED),
+    Case(fl.MultiHeadAttention(2, 3, keras_masks=True), (QUERY, VALUE), mask=(OF_QUERY, OF_VALUE)),
+    Case(fl.MultiHeadAttention(2, 3, use_bias=False, output_shape=(2, 3), use_gate=True), (QUERY, VALUE)),
+    Case(fl.MultiHeadAttention(2, 3, sliding_window=2), (QUERY, VALUE)),
+    Case(fl.MultiHeadAttention(2, 3, sliding_window=2, use_causal_mask=True, return_attention_scores=True,
+                               keras_masks=True), (QUERY, VALUE)),
+    Case(fl.MultiHeadAttention(1, 2, return_attention_scores=True), ((2, 2, 3, 4), (2, 1, 4, 4))),
+    Case(fl.MultiHeadAttention(1, 2, attention_axes=2), ((2, 2, 3, 4), (2, 2, 4, 4))),
+    Case(fl.MultiHeadAttention(1, 2, attention_axes=(1, -2)), ((2, 2, 2, 3, 4), (2, 3, 2, 1, 4)), name="axes (1, -2)"),
+    Case(fl.MultiHeadAttention(2, 3, dropout=0.5, seed=3), (QUERY, VALUE), random=True),
+    Case(fl.MultiHeadAttention(2, 3, flash_attention=False, dtype="mixed_float16"), (QUERY, VALUE)),
+    Case(penalized(fl.MultiHeadAttention, 2, 3), (QUERY, VALUE), name="MultiHeadAttention(2, 3) with rules"),
+    Case(fl.GroupQueryAttention(3, 4, 2), (QUERY, VALUE)),
+    Case(fl.GroupQueryAttention(3, 4, 2), QUERY, mask=OF_QUERY, keras="one input is Keras's twice over"),
+    Case(fl.GroupQueryAttention(3, 3, 1, use_causal_mask=True, use_bias=False, use_gate=True), (QUERY, VALUE, VALUE)),
+    Case(fl.GroupQueryAttention(3, 2, 2, sliding_window=1, return_attention_scores=True, keras_masks=True),
+         (QUERY, VALUE)),
+    Case(fl.GroupQueryAttention(3, 4, 2, keras_masks=True), (QUERY, VALUE), mask=(OF_QUERY, OF_VALUE)),
+    Case(fl.GroupQueryAttention(3, 4, 2, dropout=0.5, seed=3), (QUERY, VALUE), random=True),
+    Case(penalized(fl.GroupQueryAttention, 3, 4, 2), (QUERY, VALUE), name="GroupQueryAttention(3, 4, 2) with rules"),
+]  # fmt: skip
+
 RECURRENT = [
     Case(fl.SimpleRNNCell(3), (2, 4), keras=ONE_STEP),
     Case(fl.GRUCell(3), ((2, 4), (2, 3)), keras=ONE_STEP),
@@ -749,6 +806,7 @@ CASES = [
     *REGULARIZATION,
     *RESHAPING,
     *MERGING,
+    *ATTENTION,
     *RECURRENT,
     *MODELS,
 ]

@@ -72,6 +72,7 @@ class Layer:
     passes_mask: ClassVar[bool] = False  # whether a mask goes through `call` unchanged; else it is refused
     casts_inputs: ClassVar[str] = "floats"  # which inputs are cast to the policy's compute dtype: floats, all, none
     casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
+    regularizes_output: ClassVar[bool] = True  # whether activity_regularizer sees y; else the layer sees to it
     activity_regularizer = None  # a field in the layers that have it
 
     __signature__ = _Signature()
@@ -245,8 +246,8 @@ class Layer:
                     f"{type(self).__name__} was given the state {sorted(ctx.state)} and returned {sorted(out.state)}; "
                     "pass state=model.init_state(shape), and return every State that weights() declares"
                 )
-            if self.activity_regularizer is not None:
-                out = out._replace(losses=(*out.losses, _activity_loss(self.activity_regularizer, out.y)))
+            if self.activity_regularizer is not None and self.regularizes_output:
+                out = out._replace(losses=(*out.losses, activity_loss(self.activity_regularizer, out.y)))
             return out
         except Exception as error:
             _locate(error, self, params, x, ctx)
@@ -300,7 +301,8 @@ def _shown(value: Any) -> str:
     return getattr(value, "__name__", None) or repr(value)
 
 
-def _activity_loss(rule: Any, y: Any) -> jax.Array:
+def activity_loss(rule: Any, y: Any) -> jax.Array:
+    """The regularizer's loss on an output, or on each of several."""
     # Keras: divided by the batch size, so that the loss of a batch does not grow with it
     rule = regularizer(rule)
     terms = [rule(leaf) / leaf.shape[0] for leaf in jax.tree.leaves(y)]

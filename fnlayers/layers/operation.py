@@ -142,6 +142,9 @@ OPERATIONS: Mapping[str, Callable] = FrozenDict(
     Repeat=lambda x, repeats, axis=None: jnp.repeat(x, repeats, axis),
     Flip=lambda x, axis=None: jnp.flip(x, axis),
     Cast=lambda x, dtype: x.astype(dtype),
+    ConvertToTensor=lambda x, dtype=None, sparse=None, ragged=None: x if dtype is None else x.astype(dtype),
+    ZerosLike=lambda x, dtype=None: jnp.zeros_like(x, dtype),
+    OnesLike=lambda x, dtype=None: jnp.ones_like(x, dtype),
     # activations; keras.ops.gelu approximates by default, unlike the activation
     Relu=activations.relu,
     Relu6=activations.relu6,

@@ -35,8 +35,8 @@ class InputNode(NamedTuple):
 class Node(NamedTuple):
     """One call: which layer, fed by which arrays (a Ref, or a nest of them) of earlier nodes.
 
-    `mask` is None where the inputs' own masks go along, False where they are dropped, or the Ref of a mask; `train` is
-    None where the call follows the run, or fixes its mode.
+    `mask` is None where the inputs' own masks go along, False where they are dropped, the Ref of a mask, or a nest like
+    the inputs of these three; `train` is None where the call follows the run, or fixes its mode.
     """
 
     layer: str
@@ -108,11 +108,7 @@ class Functional(Layer):
         for position, node in enumerate(self.nodes):
             if isinstance(node, Node):
                 given = map_nest(lambda ref: values[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
-                mask = None
-                if node.mask is None:
-                    mask = map_nest(lambda ref: masks[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
-                elif node.mask is not False:
-                    mask = map_nest(lambda ref: values[ref.node][ref.index], node.mask, is_leaf=_is_ref)
+                mask = _masks_of(node, masks, values)
                 y, mask = thread.step(node.layer, layers[node.layer], given, mask, node.train)
                 values[position] = jax.tree.leaves(y)
                 masks[position] = _mask_leaves(mask, len(values[position]))
@@ -259,6 +255,19 @@ def _as_declared(node: Any, x: Any) -> Any:
             f"input {node.name!r} was declared as {node.dtype}, got {x.dtype}; cast it yourself if you mean it"
         )
     return x
+
+
+def _masks_of(node: Node, masks: dict[int, list], values: dict[int, Any]) -> Mask:
+    """The masks that go into a call, nested like its inputs."""
+
+    def choose(ref: Ref, said: Any) -> Any:
+        if said is None:
+            return masks[ref.node][ref.index]
+        return None if said is False else values[said.node][said.index]
+
+    if node.mask is None or node.mask is False or _is_ref(node.mask):
+        return map_nest(lambda ref: choose(ref, node.mask), node.inputs, is_leaf=_is_ref)
+    return map_nest(choose, node.inputs, node.mask, is_leaf=_is_ref)
 
 
 def _mask_leaves(mask: Mask, count: int) -> list:

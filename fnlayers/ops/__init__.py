@@ -3,6 +3,7 @@
 Users write `ops.conv(...)`. Each file holds one family, and each operation is one public function.
 """
 
+from fnlayers.ops.attention import additive_score, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum
 from fnlayers.ops.moments import (
@@ -33,7 +34,9 @@ __all__ = [
     "adaptive_average_pool",
     "adaptive_max_pool",
     "add_bias",
+    "additive_score",
     "alpha_dropout",
+    "attention",
     "average_pool",
     "conv",
     "conv_output_size",
@@ -55,6 +58,7 @@ __all__ = [
     "mask_count",
     "max_pool",
     "moments",
+    "nearby",
     "normalize",
     "rms_normalize",
     "scan_time",

@@ -12,10 +12,12 @@ from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
+from fnlayers.layers.attention import MultiHead, MultiHeadAttention, SingleHead
 from fnlayers.layers.basic import DropMask
 from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
+from fnlayers.saving.keras_attention import attention_call
 
 # Arguments of Keras that we have no field for, with the value under which they mean nothing.
 NEUTRAL = {
@@ -176,10 +178,16 @@ class _Graph:
         self.place: dict[tuple[str, int], int] = {}  # (Keras's layer name, number of its call) -> our node
         self.calls: dict[tuple[str, int], dict] = {}
         self.kinds: dict[str, str] = {}
+        self.unmasked: set[Ref] = set()  # arrays whose masks Keras has taken away
         for entry in config["layers"]:
             self._read(entry)
-        for key in list(self.calls):
-            self._visit(key)
+        found: dict[tuple[str, int], None] = {}
+        outputs = [self._end(entry)[0] for entry in nest_leaves(config["output_layers"], is_leaf=_is_end)]
+        for key in [*(key for key in outputs if key not in self.place), *self.calls]:
+            self._visit(key, found)
+        for key in self._in_keras_order(list(found)):
+            self.place[key] = len(self.nodes)
+            self.nodes.append(self._node(key[0], self.calls[key]))
 
     def _read(self, entry: dict) -> None:
         kind, config = _parts(entry)
@@ -203,61 +211,112 @@ class _Graph:
             with within(name):
                 self.layers[name] = model_of(entry)
 
-    def _visit(self, start: tuple[str, int]) -> None:
-        """Place a call after all that it needs, without recursion: a file may be deep."""
+    def _visit(self, start: tuple[str, int], found: dict[tuple[str, int], None]) -> None:
+        """Add a call to those found, after all that it needs, without recursion: a file may be deep."""
         stack, opened = [start], set()
         while stack:
             key = stack[-1]
-            if key in self.place:
+            if key in found:
                 stack.pop()
                 continue
             if key not in self.calls:
                 raise ConfigError(f"the graph refers to call {key[1]} of {key[0]!r}, which it does not hold")
-            needed = [h for h in _histories(self.calls[key]) if h not in self.place]
+            needed = [h for h in _histories(self.calls[key]) if h not in self.place and h not in found]
             if needed and key in opened:
                 raise ConfigError(f"the graph runs in a circle through {key[0]!r}")
             opened.add(key)
             if needed:
-                stack.extend(needed)
+                stack.extend(reversed(needed))
                 continue
             stack.pop()
-            self.place[key] = len(self.nodes)
-            self.nodes.append(self._node(key[0], self.calls[key]))
+            found[key] = None
+
+    def _in_keras_order(self, found: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        """The calls as Keras runs them: the longer the way to the end, the earlier. Its masks depend on that order."""
+        depths: dict[tuple[str, int], int] = {}
+        of_layer: dict[str, int] = {}
+        for key in reversed(found):
+            depths[key] = of_layer[key[0]] = max(depths.get(key, 0), of_layer.get(key[0], 0))
+            for needed in _histories(self.calls[key]):
+                if needed not in self.place:
+                    depths[needed] = max(depths.get(needed, 0), depths[key] + 1)
+        ordered = sorted(depths, key=lambda key: -depths[key])
+        runs = all(depths[h] > depths[key] for key in ordered for h in _histories(self.calls[key]) if h in depths)
+        return ordered if runs else found  # a layer that is shared at two depths can upset the order by depth
 
     def _node(self, name: str, call: dict) -> Node:
         layer = self.layers[name]
         if isinstance(layer, Operation):
             return Node(safe_name(name), freeze(tuple(self.ref(t) for t in _tensors(call))), mask=False)
         args, options = call.get("args", []), dict(call.get("kwargs") or {})
+        if isinstance(layer, (SingleHead, MultiHead)):
+            return self._attention_node(name, layer, args, options)
         inputs = args[0] if len(args) == 1 else tuple(args)
         mask, train = options.pop("mask", None), options.pop("training", None)
         if options.pop("reverse", None) and self.kinds[name] != "ReversibleEmbedding":
             raise ConfigError(f"{name}: reverse is an option of ReversibleEmbedding alone")
         if any(value is not None for value in options.values()):
             raise ConfigError(f"{name}: called with {', '.join(options)}, which has no meaning here")
+        refs = freeze(map_nest(self.ref, inputs, is_leaf=_is_tensor))
         if mask is not None:
-            mask = freeze(map_nest(self.ref, mask, is_leaf=_is_tensor))
+            mask = freeze(map_nest(self._given_mask, mask, is_leaf=_is_tensor))
         elif _refuses_mask(layer):
             mask = False
-        return Node(safe_name(name), freeze(map_nest(self.ref, inputs, is_leaf=_is_tensor)), mask, train)
+        else:
+            mask = self._own_masks(refs)
+        return Node(safe_name(name), refs, mask, train)
+
+    def _attention_node(self, name: str, layer: Any, args: list, options: dict) -> Node:
+        call = attention_call(layer, args, options)
+        if self.kinds[name] == "called" and call.layer != layer:
+            raise ConfigError(
+                f"{name}: it is called twice, with options that differ; give each call a layer of its own"
+            )
+        self.layers[name], self.kinds[name] = call.layer, "called"
+        refs = freeze(map_nest(self.ref, call.inputs, is_leaf=_is_tensor))
+        masks = map_nest(
+            lambda own, given: own if given is None else self._given_mask(given or None),
+            map_nest(lambda ref: False if ref in self.unmasked else None, refs, is_leaf=_is_ref),
+            call.masks,
+            is_leaf=lambda own: own is None or own is False,
+        )
+        if isinstance(layer, MultiHeadAttention):  # Keras: its call takes the masks off the arrays that it is given
+            self.unmasked.update(refs[key] for key in ("query", "value", "key") if key in refs)
+        return Node(safe_name(name), refs, freeze(masks), call.train)
+
+    def _own_masks(self, refs: Any) -> Any:
+        """None for the arrays' own masks, with False for those that have lost theirs."""
+        if self.unmasked.isdisjoint(nest_leaves(refs, is_leaf=_is_ref)):
+            return None
+        return freeze(map_nest(lambda ref: False if ref in self.unmasked else None, refs, is_leaf=_is_ref))
+
+    def _given_mask(self, tensor: Any) -> Ref | bool:
+        return False if tensor is None else self.ref(tensor)
 
     def ref(self, tensor: Any) -> Ref:
         """The Ref of a tensor that an earlier call made."""
         name, number, index = _history(tensor)
         return Ref(self.place[name, number], index)
 
+    def _end(self, entry: Any) -> tuple[tuple[str, int], int]:
+        """The call that an end of the graph names, and which of its outputs."""
+        if not _is_end(entry):
+            raise ConfigError(f"an end of the graph is {str(entry)[:80]}, want [layer, call, output]")
+        name, number, index = entry
+        number -= self.kinds.get(name) == "Functional"  # Keras: here, and nowhere else, its calls count from 1
+        return (name, number), index
+
+    def end(self, entry: Any) -> Ref:
+        """The Ref of an end of the graph."""
+        key, index = self._end(entry)
+        if key not in self.place:
+            raise ConfigError(f"the graph's inputs name {key[0]!r}, which it does not hold")
+        return Ref(self.place[key], index)
+
 
 def _functional(config: dict) -> Functional:
     graph = _Graph(config)
-
-    def end(entry: Any) -> Ref:
-        name, number, index = entry
-        number -= graph.kinds.get(name) == "Functional"  # Keras: here, and nowhere else, its calls count from 1
-        if (name, number) not in graph.place:
-            raise ConfigError(f"the graph's ends name {name!r}, which it does not hold")
-        return Ref(graph.place[name, number], index)
-
-    ends = [freeze(map_nest(end, config[key], is_leaf=_is_end)) for key in ("input_layers", "output_layers")]
+    ends = [freeze(map_nest(graph.end, config[key], is_leaf=_is_end)) for key in ("input_layers", "output_layers")]
     layers = tuple((safe_name(name), layer) for name, layer in graph.layers.items())
     trainable = config.get("trainable", True)
     return Functional(layers, tuple(graph.nodes), *ends, name=_own_name(config), trainable=trainable)
@@ -287,6 +346,10 @@ def _operation(kind: str, config: dict, call: dict) -> Operation:
 
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
+
+
+def _is_ref(value: Any) -> bool:
+    return isinstance(value, Ref)
 
 
 def _is_end(value: Any) -> bool:

@@ -13,8 +13,9 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError, MissingError, ShapeError
 from fnlayers.core.layer import Layer, Shape
-from fnlayers.core.names import number, snake_case
+from fnlayers.core.names import number
 from fnlayers.core.spec import Param, State
+from fnlayers.layers.attention import MultiHead
 from fnlayers.layers.basic import DropMask
 from fnlayers.layers.operation import Operation
 from fnlayers.models.functional import Functional
@@ -25,6 +26,12 @@ MOST_CONFIG = 64 << 20  # bytes of config.json, unpacked
 MOST_WEIGHTS = 16 << 30
 # Keras keeps a copy of the kernel before the vector that SpectralNormalization itself owns.
 FIRST_OWN = {"SpectralNormalization": 1}
+# Where Keras keeps the projections of attention layers.
+PROJECTIONS = {
+    (kind, name): f"{mark}{name.removeprefix('attention_')}_dense"
+    for kind, mark in (("MultiHeadAttention", ""), ("GroupQueryAttention", "_"))
+    for name in ("query", "key", "gate", "value", "attention_output")
+} | {("MultiHeadAttention", "gate"): "_gate_dense"}
 
 
 class Loaded(NamedTuple):
@@ -79,6 +86,11 @@ def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str) -> 
     first = FIRST_OWN.get(type(layer).__name__, 0)
     for index, name in enumerate(own, first):
         yield f"{ours}{name}", f"{theirs}vars/{index}", specs[name]
+    if isinstance(layer, MultiHead):
+        for name, projection in layer.weights(shape).items():
+            folder = PROJECTIONS[type(layer).__name__, name]
+            for index, part in enumerate(projection):
+                yield f"{ours}{name}/{part}", f"{theirs}{folder}/vars/{index}", specs[name][part]
     children = layer.children(shape)
     for name, folder in _folders(layer, children):
         if name in specs:
@@ -97,7 +109,7 @@ def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
         child = children[name][0]
         if isinstance(child, (Operation, DropMask)):
             continue
-        folder = number(snake_case(type(child).__name__), taken)
+        folder = number(child.base_name, taken)
         taken.add(folder)
         yield name, f"layers/{folder}"
 

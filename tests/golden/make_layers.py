@@ -26,12 +26,15 @@ from cases import CASES, Case  # noqa: E402
 from fnlayers.core.frozen import FrozenDict, map_nest  # noqa: E402
 from fnlayers.core.naming import named  # noqa: E402
 from fnlayers.core.spec import spec_items  # noqa: E402
+from fnlayers.layers.recurrent_base import Recurrent  # noqa: E402
 
 KINDS = {
     "fnlayers.functions.regularizers": keras.regularizers,
     "fnlayers.functions.constraints": keras.constraints,
     "fnlayers.functions.initializers": keras.initializers,
 }
+# Fields of ours that are options of a call in Keras.
+OF_CALLS = ("use_causal_mask", "return_attention_scores")
 
 
 def twin(value: Any, name: str | None = None) -> Any:
@@ -42,6 +45,7 @@ def twin(value: Any, name: str | None = None) -> Any:
         return twin_graph(value, name)
     if isinstance(value, fl.Layer):
         given = {f.name: twin(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != f.default}
+        given = {name: option for name, option in given.items() if name not in (*OF_CALLS, "keras_masks")}
         return getattr(keras.layers, type(value).__name__)(**(given | ({"name": name} if name else {})))
     if is_dataclass(value) and not isinstance(value, type):
         options = {f.name: getattr(value, f.name) for f in fields(value)}
@@ -92,7 +96,8 @@ class Twin:
 
     def __init__(self, case: Case) -> None:
         self.case, self.layer = case, twin(case.layer)
-        self.call(case.inputs())  # which builds it
+        self.options = {name: True for name in OF_CALLS if getattr(case.layer, name, False)}
+        self.called(case.inputs())  # which builds it
         specs = dict(spec_items(case.layer.specs(case.shape)))
         carries = [path for path in specs if path.split("/")[-1].startswith("carry_")]
         weights = [path for path in specs if path not in carries]
@@ -105,14 +110,6 @@ class Twin:
         for path, variable in self.variables.items():
             variable.assign(self.weights[path])
 
-    def call(self, x: Any, **mode: bool) -> Any:
-        """The layer's output; a recurrent layer takes the states that follow x by name."""
-        x = self.inputs(x)
-        if not hasattr(self.case.layer, "return_state") or not isinstance(x, list):
-            return self.layer(x, **mode)
-        x, *states = x  # Keras: where states are given, the mask that x brings is forgotten, unless it is given too
-        return self.layer(x, initial_state=[as_keras(state) for state in states], mask=get_keras_mask(x), **mode)
-
     def inputs(self, x: Any) -> Any:
         """The arrays with the case's masks on them, as Keras hands masks on."""
         x = jax.tree.map(jax.numpy.asarray, x)
@@ -123,12 +120,22 @@ class Twin:
                     set_keras_mask(a, jax.numpy.asarray(mask))
         return as_keras(x)
 
+    def called(self, x: Any, **mode: Any) -> Any:
+        """Keras's output: attention of several heads takes its inputs one by one, a recurrent layer states by name."""
+        given, layer, options = self.inputs(x), self.case.layer, self.options | mode
+        if isinstance(layer, (fl.MultiHeadAttention, fl.GroupQueryAttention)):
+            return self.layer(*given, **options)
+        if not isinstance(layer, (Recurrent, fl.Bidirectional)) or not isinstance(given, list):
+            return self.layer(given, **options)
+        x, *states = given  # Keras: where states are given, the mask that x brings is forgotten, unless it is given too
+        return self.layer(x, initial_state=[as_keras(s) for s in states], mask=get_keras_mask(x), **options)
+
     def run(self, weights: Any, x: Any, train: bool) -> tuple[Any, list, dict[str, Any]]:
         """(outputs, activity losses, new state by path)."""
         mapping = [(variable, weights[path]) for path, variable in self.variables.items()]
         mode = {"training": train} if self.layer._call_has_training_arg else {}
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
-            y = self.call(x, **mode)
+            y = self.called(x, **mode)
             losses = self.layer.losses
             state = {path: scope.get_current_value(self.variables[path]) for path in fl.paths(self.case.state)}
         return y, losses[: len(losses) - len(self.layer._get_regularization_losses())], state
@@ -173,6 +180,7 @@ if __name__ == "__main__":
     file, words = np.load(HERE / "layers.npz"), sys.argv[1:]
     kept = dict(zip(file["names"].tolist(), np.split(file["values"], np.cumsum(file["lengths"])[:-1]), strict=True))
     warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", "(?s).*does not support masking")  # GroupQueryAttention's own projections
     names = [str(case) for case in CASES if case.keras is None]
     draw = {name for name in names if name not in kept or not words or any(word in name for word in words)}
     with jax.default_matmul_precision("float32"):

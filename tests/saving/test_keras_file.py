@@ -5,11 +5,13 @@ import json
 import zipfile
 
 import h5py
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import fnlayers as fl
+from fnlayers.saving.keras_config import model_of
 
 
 def layer(kind, name, *calls, **config):
@@ -129,7 +131,7 @@ def test_a_model_whose_output_is_that_of_a_model_inside(path, count, kind):
     loaded = fl.load_keras(write(path, functional([start(), nested], outputs=("net", count, 0)), weights))
     assert loaded.trainable == ["net/y/kernel", "net/y/bias"]
     np.testing.assert_allclose(loaded.model.apply(loaded.params, X), X @ KERNEL + BIAS)
-    with pytest.raises(fl.ConfigError, match="the graph's ends name 'net', which it does not hold"):
+    with pytest.raises(fl.ConfigError, match="the graph refers to call 1 of 'net', which it does not hold"):
         fl.load_keras(write(path, functional([start(), nested], outputs=("net", count + 1, 0)), weights))
 
 
@@ -161,6 +163,8 @@ REFUSED = [
     (lone(layer("Dense", "y", units=2, kernel_initializer={"class_name": "Path", "config": {}})), "no initializer"),
     (functional([start(), layer("Dense", "y", [("z",)], units=2)]), "which it does not hold"),
     (functional([start(), layer("Dense", "y", [("y",)], units=2)]), "runs in a circle"),
+    (functional([start(), layer("Dense", "y", [("x",)], units=2)], inputs=("z", 0, 0)), "the graph's inputs name 'z'"),
+    (functional([start(), layer("Dense", "y", [("x",)], units=2)], outputs=("y", 0)), "want .layer, call, output."),
     ({"class_name": "Functional"}, "has the form"),
     ([1, 2], "has the form"),
 ]
@@ -217,3 +221,72 @@ def test_files_of_other_kinds(path, tmp_path):
         archive.writestr("../../outside", "x")
     with pytest.raises(fl.ConfigError, match="would leave its folder: '../../outside'"):
         fl.load_keras(path)
+
+
+# Attention: what Keras gives at the call
+
+
+def attention_graph(kind, *calls, shape=(None, 4, 3), after=(), **config):
+    """A graph of one attention layer, each call (arguments, keyword arguments), on x and a boolean m."""
+    entry = layer(kind, "y", **config)
+    entry["inbound_nodes"] = [{"args": args, "kwargs": kwargs} for args, kwargs in calls]
+    mask = start("m", shape[:2])
+    mask["config"]["dtype"] = "bool"
+    graph = functional([start(shape=shape), mask, entry, *after], inputs=[["x", 0, 0], ["m", 0, 0]])
+    return model_of(graph)
+
+
+ON_X, ON_M = tensor("x"), tensor("m")
+HEADS = {"num_heads": 2, "key_dim": 3}
+
+
+def test_options_of_a_call_become_fields():
+    model = attention_graph(
+        "MultiHeadAttention", ([ON_X, ON_X], {"use_causal_mask": True, "value_mask": ON_M}), **HEADS
+    )
+    assert dict(model.layers)["y"].use_causal_mask and dict(model.layers)["y"].keras_masks
+    node = model.nodes[-1]
+    assert node.inputs == {"query": (0, 0), "value": (0, 0)} and node.mask == {"query": None, "value": (1, 0)}
+
+
+def test_an_attention_mask_becomes_an_input():
+    for call in (([ON_X, ON_X, None, None, None, None, ON_M], {}), ([ON_X, ON_X], {"attention_mask": ON_M})):
+        model = attention_graph("MultiHeadAttention", call, **HEADS)
+        assert model.nodes[-1].inputs["attention_mask"] == (1, 0)
+
+
+def test_a_list_of_masks_is_for_the_first_inputs():
+    model = attention_graph("Attention", ([[ON_X, ON_X, ON_X]], {"mask": [None, ON_M]}))
+    assert model.nodes[-1].mask == (False, (1, 0), False)
+
+
+def test_keras_takes_the_masks_off_what_it_attended_to():
+    calls = [[tensor("x"), tensor("y")]]
+    added = layer("Add", "z")
+    added["inbound_nodes"] = [{"args": calls, "kwargs": {}}]
+    entry = layer("MultiHeadAttention", "y", ["x"], **HEADS)
+    entry["inbound_nodes"] = [{"args": [ON_X, ON_X], "kwargs": {}}]
+    model = model_of(functional([start(shape=(None, 4, 3)), entry, added], outputs=("z", 0, 0)))
+    assert model.nodes[-1].mask == (False, None)
+    x = jnp.ones((2, 4, 3))
+    params = model.init(jax.random.key(0), x.shape)
+    assert model.run(params, x, mask=jnp.ones((2, 4), bool)).mask is None
+
+
+@pytest.mark.parametrize(
+    "kind, calls, text",
+    [
+        ("MultiHeadAttention", [([ON_X], {})], "is called without query or value"),
+        ("MultiHeadAttention", [([ON_X, ON_X], {"mask": ON_M})], "is called with 2 arguments and mask"),
+        ("MultiHeadAttention", [([ON_X, ON_X], {"use_causal_mask": ON_M})], "are no options of a call"),
+        (
+            "MultiHeadAttention",
+            [([ON_X, ON_X], {}), ([ON_X, ON_X], {"use_causal_mask": True})],
+            "with options that differ",
+        ),
+        ("Attention", [([ON_X], {})], "Attention is called on a list of inputs"),
+    ],
+)
+def test_calls_of_attention_that_mean_nothing(kind, calls, text):
+    with pytest.raises(fl.ConfigError, match=text):
+        attention_graph(kind, *calls, **(HEADS if kind != "Attention" else {}))
