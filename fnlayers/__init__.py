@@ -27,7 +27,7 @@ from fnlayers.core import (
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
-from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
+from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import (
     Conv1D,
@@ -207,6 +207,7 @@ __all__ = [
     "Convolution2DTranspose",
     "Convolution3D",
     "Convolution3DTranspose",
+    "CopyMask",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",

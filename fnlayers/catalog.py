@@ -3,7 +3,7 @@
 from fnlayers.core.layer import Layer
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
-from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
+from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
 from fnlayers.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
@@ -81,6 +81,7 @@ LAYERS: dict[str, type[Layer]] = {
     "Operation": Operation,
     "Lambda": Lambda,
     "Masking": Masking,
+    "CopyMask": CopyMask,
     "DropMask": DropMask,
     # attention
     "Attention": Attention,

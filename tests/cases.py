@@ -298,6 +298,8 @@ BASIC = [
     Case(fl.Lambda(difference), ((2, 4), (2, 4)), name="Lambda(difference)"),
     Case(fl.Masking(), (2, 4, 3)),
     Case(fl.Masking(mask_value=-1.5), (2, 4)),
+    Case(fl.CopyMask(), ((2, 4), (2, 4, 3)), mask=(None, GAPS), keras=OURS),
+    Case(fl.CopyMask(), ((2, 4), (2, 4)), mask=(GAPS, None), keras=OURS),
     Case(fl.DropMask(), (2, 4, 3), mask=GAPS, keras=OURS),
     Case(fl.Activation("relu"), (2, 5), mask=[[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]]),
     Case(fl.Activation("softmax"), (2, 5)),

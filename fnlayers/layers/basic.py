@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from fnlayers.core.context import Context, Out
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.shapes import is_shape
 from fnlayers.layers.bases import check_rank
 
 
@@ -103,3 +104,32 @@ class DropMask(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """X as it is."""
         return Out(x)
+
+
+@layerclass
+class CopyMask(Layer):
+    """Of (x, other): x, with the mask of `other` in place of its own. Not in Keras.
+
+    Shapes: those of the two -> that of x, whose first axes are those of the mask.
+    Mask: made, from that of the second input; none where it has none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> x, mask = jnp.ones((1, 3, 2)), jnp.array([[True, True, False]])
+        >>> CopyMask().run({}, (x + 1, x), mask=(None, mask)).mask.tolist()
+        [[True, True, False]]
+    """
+
+    casts_inputs: ClassVar[str] = "none"
+
+    def check_shape(self, shape: Shape) -> None:
+        """Two inputs."""
+        if is_shape(shape) or len(shape) != 2:
+            raise ShapeError(f"CopyMask takes (x, other), got the shape {shape!r}")
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """X as it is."""
+        x, mask = x[0], None if ctx.mask is None else ctx.mask[1]
+        if mask is not None and mask.shape != x.shape[: mask.ndim]:
+            raise ShapeError(f"CopyMask: the mask to copy has shape {mask.shape}, which does not go with x, {x.shape}")
+        return Out(x, mask=mask)

@@ -153,7 +153,7 @@ class ConvLSTMCell(Cell):
 
 @layerclass
 class ConvLSTM(FlatRecurrent):
-    """Base of the convolutional LSTMs over time. See `ConvLSTMCell` for the maths, `Recurrent` for the other arguments.
+    """Base of the convolutional LSTMs over time. See `ConvLSTMCell` for the maths, `FlatRecurrent` for the rest.
 
     Arguments:
         activity_regularizer: a loss on the outputs, divided by the batch size.

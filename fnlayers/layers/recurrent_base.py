@@ -121,7 +121,7 @@ class Recurrent(Layer):
 
 @layerclass
 class FlatRecurrent(Recurrent):
-    """Base of the recurrent layers that repeat their cell's fields among their own."""
+    """Base of the recurrent layers that repeat their cell's fields among their own. See `Recurrent` for the others."""
 
     cell_class: ClassVar[type]
 

@@ -8,16 +8,21 @@ from fnlayers.catalog import LAYERS
 from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer
+from fnlayers.core.names import number
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
 from fnlayers.layers.attention import MultiHead, MultiHeadAttention, SingleHead
-from fnlayers.layers.basic import DropMask
+from fnlayers.layers.basic import CopyMask, DropMask
+from fnlayers.layers.cells import Cell
 from fnlayers.layers.operation import Cut, Operation, Slot
+from fnlayers.layers.recurrent_base import Recurrent
+from fnlayers.layers.wrappers import Bidirectional
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
 from fnlayers.saving.keras_attention import attention_call
+from fnlayers.saving.keras_recurrent import recurrent_call
 
 # Arguments of Keras that we have no field for, with the value under which they mean nothing.
 NEUTRAL = {
@@ -179,6 +184,8 @@ class _Graph:
         self.calls: dict[tuple[str, int], dict] = {}
         self.kinds: dict[str, str] = {}
         self.unmasked: set[Ref] = set()  # arrays whose masks Keras has taken away
+        self.carried: list[tuple[Ref, Ref]] = []  # an array that carries the mask of another, unseen by its own call
+        self.masked: dict[Ref, Ref] = {}  # such an array -> the same with that mask
         for entry in config["layers"]:
             self._read(entry)
         found: dict[tuple[str, int], None] = {}
@@ -188,6 +195,7 @@ class _Graph:
         for key in self._in_keras_order(list(found)):
             self.place[key] = len(self.nodes)
             self.nodes.append(self._node(key[0], self.calls[key]))
+            self._copy_masks(key[0])
 
     def _read(self, entry: dict) -> None:
         kind, config = _parts(entry)
@@ -251,6 +259,8 @@ class _Graph:
         args, options = call.get("args", []), dict(call.get("kwargs") or {})
         if isinstance(layer, (SingleHead, MultiHead)):
             return self._attention_node(name, layer, args, options)
+        if isinstance(layer, (Recurrent, Bidirectional, Cell)):
+            return self._recurrent_node(name, layer, args, options)
         inputs = args[0] if len(args) == 1 else tuple(args)
         mask, train = options.pop("mask", None), options.pop("training", None)
         if options.pop("reverse", None) and self.kinds[name] != "ReversibleEmbedding":
@@ -284,6 +294,26 @@ class _Graph:
             self.unmasked.update(refs[key] for key in ("query", "value", "key") if key in refs)
         return Node(safe_name(name), refs, freeze(masks), call.train)
 
+    def _recurrent_node(self, name: str, layer: Any, args: list, options: dict) -> Node:
+        call = recurrent_call(layer, args, options, _is_tensor)
+        refs = freeze(map_nest(self.ref, call.inputs, is_leaf=_is_tensor))
+        if _is_ref(refs):
+            mask = self._own_masks(refs) if call.mask is None else self._given_mask(call.mask)
+        elif call.mask is not None:
+            mask = (self._given_mask(call.mask), *(False for _ in refs[1:]))
+        else:  # Keras: a call with states looks at no mask, and yet its sequences carry that of x
+            mask = False
+            self.carried += [(Ref(len(self.nodes), index), refs[0]) for index in range(call.sequences)]
+        return Node(safe_name(name), refs, mask, call.train)
+
+    def _copy_masks(self, name: str) -> None:
+        """A node for each array of that call that carries a mask which the call has not seen."""
+        while self.carried:
+            pair = self.carried.pop()
+            self.masked[pair[0]], label = Ref(len(self.nodes)), number(f"copy_mask_to_{name}", self.layers)
+            self.layers[label] = CopyMask()
+            self.nodes.append(Node(safe_name(label), pair, self._own_masks(pair)))
+
     def _own_masks(self, refs: Any) -> Any:
         """None for the arrays' own masks, with False for those that have lost theirs."""
         if self.unmasked.isdisjoint(nest_leaves(refs, is_leaf=_is_ref)):
@@ -295,8 +325,9 @@ class _Graph:
 
     def ref(self, tensor: Any) -> Ref:
         """The Ref of a tensor that an earlier call made."""
-        name, number, index = _history(tensor)
-        return Ref(self.place[name, number], index)
+        name, call, index = _history(tensor)
+        ref = Ref(self.place[name, call], index)
+        return self.masked.get(ref, ref)
 
     def _end(self, entry: Any) -> tuple[tuple[str, int], int]:
         """The call that an end of the graph names, and which of its outputs."""
@@ -311,7 +342,8 @@ class _Graph:
         key, index = self._end(entry)
         if key not in self.place:
             raise ConfigError(f"the graph's inputs name {key[0]!r}, which it does not hold")
-        return Ref(self.place[key], index)
+        ref = Ref(self.place[key], index)
+        return self.masked.get(ref, ref)
 
 
 def _functional(config: dict) -> Functional:

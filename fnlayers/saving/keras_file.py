@@ -16,8 +16,10 @@ from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number
 from fnlayers.core.spec import Param, State
 from fnlayers.layers.attention import MultiHead
-from fnlayers.layers.basic import DropMask
+from fnlayers.layers.basic import CopyMask, DropMask
+from fnlayers.layers.cells import StackedRNNCells
 from fnlayers.layers.operation import Operation
+from fnlayers.layers.recurrent_base import Recurrent
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 from fnlayers.saving.keras_config import input_shape_of, model_of
@@ -65,7 +67,7 @@ def load_keras(path: str | pathlib.Path) -> Loaded:
     model = model_of(config)
     shape = model.in_shape if isinstance(model, Functional) else input_shape_of(config)
     params: dict = {}
-    state: dict = {}
+    state = model.init_state(shape)  # of which carries stay: Keras does not save them
     order: dict[bool, list[str]] = {True: [], False: []}
     with _h5(weights) as file:
         for ours, theirs, spec in weight_places(model, shape):
@@ -76,12 +78,13 @@ def load_keras(path: str | pathlib.Path) -> Loaded:
 
 
 def weight_places(model: Layer, shape: Shape) -> Iterator[tuple[str, str, Param | State]]:
-    """(our path, the dataset in model.weights.h5, the spec) of each array, in Keras's order."""
+    """(our path, the dataset in model.weights.h5, the spec) of each array that Keras saves, in its order."""
     yield from _places(model, shape, model.specs(shape), "", "")
 
 
 def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str) -> Iterator:
-    own = [name for name in layer.weights(shape) if isinstance(specs.get(name), (Param, State))]
+    kept = () if isinstance(layer, Recurrent) else layer.weights(shape)
+    own = [name for name in kept if isinstance(specs.get(name), (Param, State))]
     own.sort(key=lambda name: isinstance(specs[name], State))  # Keras: those it trains come first
     first = FIRST_OWN.get(type(layer).__name__, 0)
     for index, name in enumerate(own, first):
@@ -100,18 +103,18 @@ def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str) -> 
 
 def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
     """Each child's name and its folder in the file: a container's children are numbered there by class, not by name."""
-    if not isinstance(layer, (Sequential, Functional)):
+    if not isinstance(layer, (Sequential, Functional, StackedRNNCells)):
         yield from ((name, name) for name in children)
         return
-    taken: set[str] = set()
+    place, taken = "cells" if isinstance(layer, StackedRNNCells) else "layers", set()
     order = dict(layer.layers) if isinstance(layer, Functional) else children
     for name in order:
         child = children[name][0]
-        if isinstance(child, (Operation, DropMask)):
+        if isinstance(child, (Operation, CopyMask, DropMask)):
             continue
         folder = number(child.base_name, taken)
         taken.add(folder)
-        yield name, f"layers/{folder}"
+        yield name, f"{place}/{folder}"
 
 
 def _members(path: pathlib.Path) -> tuple[dict, bytes]:
