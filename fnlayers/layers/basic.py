@@ -120,8 +120,6 @@ class CopyMask(Layer):
         [[True, True, False]]
     """
 
-    casts_inputs: ClassVar[str] = "none"
-
     def check_shape(self, shape: Shape) -> None:
         """Two inputs."""
         if is_shape(shape) or len(shape) != 2:

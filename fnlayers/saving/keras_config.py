@@ -210,8 +210,7 @@ class _Graph:
             self.nodes.append(InputNode(safe_name(name), freeze(shape), _policy(dtype) or "float32"))
             return
         calls = entry.get("inbound_nodes") or []
-        for number, call in enumerate(calls):
-            self.calls[name, number] = call
+        self.calls |= {(name, position): call for position, call in enumerate(calls)}
         if ".ops" in str(entry.get("module")):
             self.kinds[name] = "operation"
             self.layers[name] = _operation(kind, config, calls[0])
