@@ -1,6 +1,6 @@
 """What the layers that scan a cell over time share."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import jax
@@ -28,6 +28,8 @@ class Recurrent(Layer):
             by state, out by state. `init_state(shape)`, with the batch size in the shape, starts anew.
         unroll: True to unroll the whole loop, or how many steps to compile into one turn of it.
         zero_output_for_mask: whether the output of a masked step is 0.
+        keras_masks: whether to mask to the letter as Keras does, where an unrolled loop knows no zero_output_for_mask
+            and gives 0 before the first real step, whatever the first carry is. Set by `load_keras`.
 
     Shapes: (batch, time, features) -> (batch, units), or (batch, time, units) with return_sequences; with return_state
         (y, *carry). The input may be (x, *carry), to start from that carry: in a graph, layer(x, *carry).
@@ -38,7 +40,10 @@ class Recurrent(Layer):
         first real step, that of the first carry. Passed on with return_sequences, else ended.
     """
 
+    keras_masks: bool = field(default=False, kw_only=True)
+
     casts_inputs: ClassVar[str] = "all"
+    return_sequences = return_state = go_backwards = stateful = unroll = zero_output_for_mask = False  # fields in all
 
     def make_cell(self) -> Cell:
         """The cell that is scanned."""
@@ -47,9 +52,10 @@ class Recurrent(Layer):
     def check(self) -> None:
         """A cell that can be made, and loop options."""
         self.make_cell()
-        unroll = self.unroll  # type: ignore[attr-defined]
-        if not isinstance(unroll, int) or unroll < 0:
-            raise ConfigError(f"{type(self).__name__}: unroll={unroll!r} is wrong; give a bool, or a number of steps")
+        if not isinstance(self.unroll, int) or self.unroll < 0:
+            raise ConfigError(
+                f"{type(self).__name__}: unroll={self.unroll!r} is wrong; give a bool, or a number of steps"
+            )
 
     def check_shape(self, shape: Shape) -> None:
         """Batch, time, and what the cell takes."""
@@ -59,7 +65,7 @@ class Recurrent(Layer):
 
     def weights(self, shape: Shape) -> dict:
         """The carry, where it stays from run to run."""
-        if not self.stateful:  # type: ignore[attr-defined]
+        if not self.stateful:
             return {}
         sequence, cell = first_shape(shape), self.make_cell()
         step = (sequence[0], *sequence[2:])
@@ -69,7 +75,7 @@ class Recurrent(Layer):
                 "fnlayers.Input(shape, batch_size=...), or give init and init_state the shape with the batch size"
             )
         leaves = jax.tree.leaves(jax.eval_shape(lambda: cell.begin(step)))
-        return {f"carry_{i}": State(a.shape, Start(cell, step, i), _kept_dtype(a)) for i, a in enumerate(leaves)}
+        return {f"carry_{i}": State(a.shape, Start(cell, step, i), self._kept_dtype(a)) for i, a in enumerate(leaves)}
 
     def children(self, shape: Shape) -> dict:
         """The cell sees one step."""
@@ -78,32 +84,32 @@ class Recurrent(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Project all steps at once, then scan."""
-        cell: Any = self.make_cell()
-        layer: Any = self
+        cell = self.make_cell()
         x, given = split_states(x)
         mask = step_mask(self, x, ctx.mask)
         if mask is not None:  # whatever stands in masked steps, inf and NaN too, is in no output and no gradient
             x = jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
         params = cell.prepare(params.get("cell", {}), (x.shape[0], *x.shape[2:]), ctx.at("cell"))
         carry = self._first_carry(cell, x, given, ctx)
+        as_unrolled = self.keras_masks and bool(self.unroll)
         carry, last, ys = ops.scan_time(
             lambda carry, projected: cell.step(params, carry, projected),
             carry,
             cell.enter(params, jnp.moveaxis(x, 1, 0)),
             mask=None if mask is None else mask.T,
-            reverse=layer.go_backwards,
-            unroll=max(1, x.shape[1] if layer.unroll is True else int(layer.unroll)),
-            zero_output=layer.zero_output_for_mask,
-            return_all=layer.return_sequences,
-            output=None if cell.output(carry) is None else cell.output,
+            reverse=self.go_backwards,
+            unroll=max(1, x.shape[1] if self.unroll is True else int(self.unroll)),
+            zero_output=self.zero_output_for_mask and not as_unrolled,
+            return_all=self.return_sequences,
+            output=None if as_unrolled or cell.output(carry) is None else cell.output,
         )
-        kept = jax.tree.leaves(carry) if layer.stateful else []
-        state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}
-        y = cast(last if ys is None else jnp.moveaxis(ys, 0, 1), policy(self.dtype).compute)
-        mask = mask if layer.return_sequences else None
-        if not layer.return_state:
+        kept = jax.tree.leaves(carry) if self.stateful else []
+        state = {f"carry_{i}": array.astype(self._kept_dtype(array)) for i, array in enumerate(kept)}
+        y = self._typed(last if ys is None else jnp.moveaxis(ys, 0, 1))
+        mask = mask if self.return_sequences else None
+        if not self.return_state:
             return Out(y, state, mask)
-        states = jax.tree.map(lambda array: cast(array, policy(self.dtype).compute), states_of(carry))
+        states = jax.tree.map(self._typed, states_of(carry))
         return Out((y, *states), state, None if mask is None else (mask, *jax.tree.map(lambda _: None, states)))
 
     def carry_count(self, x: Any) -> int:
@@ -113,10 +119,18 @@ class Recurrent(Layer):
     def _first_carry(self, cell: Cell, x: Any, given: list, ctx: Context) -> Any:
         """What is given after x, else what is kept, else the cell's start."""
         start = cell.begin((x.shape[0], *x.shape[2:]))
-        if self.stateful:  # type: ignore[attr-defined]
+        if self.stateful:
             kept = [ctx.read(self, f"carry_{i}") for i in range(len(jax.tree.leaves(start)))]
             return as_carry(self, given or kept, start)
         return as_carry(self, given, start) if given else start
+
+    def _typed(self, array: Any) -> Any:
+        """An output in the dtype of the layer, which may not be its cell's."""
+        return cast(array, policy(self.dtype).compute)
+
+    def _kept_dtype(self, array: Any) -> str:
+        """The dtype in which an array of the carry waits for the next run."""
+        return (policy(self.dtype).variable if jnp.issubdtype(array.dtype, jnp.floating) else array.dtype).name
 
 
 @layerclass
@@ -149,8 +163,3 @@ def step_mask(layer: Layer, x: Any, mask: Mask) -> Mask:
     if mask is not None and tuple(mask.shape) != tuple(x.shape[:2]):
         raise ShapeError(f"{layer!r} takes a mask (batch, time), here {x.shape[:2]}, got one of shape {mask.shape}")
     return None if mask is None else mask.astype(bool)
-
-
-def _kept_dtype(array: Any) -> str:
-    """The dtype in which an array of the carry waits for the next run."""
-    return "float32" if jnp.issubdtype(array.dtype, jnp.floating) else array.dtype.name
