@@ -48,8 +48,7 @@ class Passes:
 
     @functools.cached_property
     def compiled(self) -> dict[str, Any]:
-        options = QUICKLY if jax.default_backend() == "cpu" else None
-        return jax.jit(self.everything, compiler_options=options)(self.params, self.floats, self.key)
+        return quickly(self.everything)(self.params, self.floats, self.key)
 
     def everything(self, params: Any, floats: Any, key: Any) -> dict[str, Any]:
         """All that the laws compare. Where a transform maps over two points, the second is this case's own."""
@@ -76,6 +75,11 @@ class Passes:
             # at 0 and at 1, where all inputs tie; far out, where functions saturate; and at the case's own inputs
             "remat": over(recomputed, jax.tree.map(lambda a: jnp.stack([a * 0, a * 0 + 1, a * 100, a]), floats)),
         }
+
+
+def quickly(function: Any) -> Any:
+    """The function, compiled in little time."""
+    return jax.jit(function, compiler_options=QUICKLY if jax.default_backend() == "cpu" else None)
 
 
 def over(function: Any, stacked: Any) -> Any:
