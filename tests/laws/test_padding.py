@@ -19,7 +19,7 @@ class Padded:
     def __init__(self, case):
         self.case, self.layer, self.params = case, case.layer, case.params
         x = jax.tree.map(jnp.asarray, case.inputs())
-        self.x, self.states = (x[0], x[1:]) if isinstance(x, tuple) else (x, ())
+        self.x, *self.states = jax.tree.leaves(x)
         self.lengths = (self.x.shape[1], 1)
         self.mask = jnp.arange(self.x.shape[1]) < jnp.array(self.lengths)[: len(self.x), None]
 
