@@ -30,8 +30,8 @@ def recurrent_call(layer: Cell | Recurrent | Bidirectional, args: list, kwargs: 
     given = dict(zip(names, args, strict=False)) | kwargs
     x, states = given.get(names[0]), given.get(names[1])
     states = [] if states is None else nest_leaves(states, is_leaf=is_tensor)
-    if not all(is_tensor(tensor) for tensor in (x, *states)):
-        raise ConfigError(f"{type(layer).__name__} is called on a tensor and states, got {str([x, *states])[:80]}")
+    if wrong := [value for value in (x, *states) if not is_tensor(value)]:
+        raise ConfigError(f"{type(layer).__name__} is called on tensors of the graph, got {str(wrong[0])[:80]}")
     return RecurrentCall((x, *states) if states else x, given.get("mask"), given.get("training"), _sequences(layer))
 
 

@@ -290,3 +290,106 @@ def test_keras_takes_the_masks_off_what_it_attended_to():
 def test_calls_of_attention_that_mean_nothing(kind, calls, text):
     with pytest.raises(fl.ConfigError, match=text):
         attention_graph(kind, *calls, **(HEADS if kind != "Attention" else {}))
+
+
+# Recurrent layers: what Keras gives at the call, and where it keeps weights
+
+
+def recurrent_graph(kind, args, kwargs, *after, outputs=("y", 0, 0), **config):
+    """A graph of a recurrent layer y on Masking of x, with states h and c and a boolean m to give at the call."""
+    starts = [start("x", (None, 4, 3)), start("h", (None, 2)), start("c", (None, 2)), start("m", (None, 4))]
+    starts[-1]["config"]["dtype"] = "bool"
+    entry = layer(kind, "y", **config)
+    entry["inbound_nodes"] = [{"args": args, "kwargs": kwargs}]
+    layers = [*starts, layer("Masking", "e", [("x", 0, 0)]), entry, *after]
+    return model_of(functional(layers, [[name, 0, 0] for name in "xhcm"], outputs))
+
+
+ON_E, ON_H, ON_C = tensor("e"), tensor("h"), tensor("c")
+
+
+@pytest.mark.parametrize(
+    "args, kwargs",
+    [
+        ([ON_E, [ON_H, ON_C]], {}),
+        ([ON_E], {"initial_state": [ON_H, ON_C]}),
+        ([], {"sequences": ON_E, "initial_state": [ON_H, ON_C], "mask": None, "training": None}),
+    ],
+)
+def test_initial_states_become_inputs(args, kwargs):
+    node = recurrent_graph("LSTM", args, kwargs, units=2).nodes[-1]
+    assert (node.inputs, node.mask, node.train) == (((4, 0), (1, 0), (2, 0)), False, None)
+
+
+def test_a_cell_in_a_graph_is_given_its_carry():
+    model = recurrent_graph("LSTMCell", [tensor("h"), [ON_H, ON_C]], {"training": True}, units=2)
+    assert model.nodes[-1][1:] == (((1, 0), (1, 0), (2, 0)), False, True)
+
+
+def test_a_mask_given_with_states_is_for_the_sequences():
+    node = recurrent_graph("GRU", [ON_E, ON_H], {"mask": tensor("m")}, units=2).nodes[-1]
+    assert node.mask == ((3, 0), False)
+
+
+def test_a_call_with_states_sees_no_mask_and_hands_it_on():
+    """As Keras does: the layer after it uses the mask that it has not seen."""
+    after = layer("GRU", "z", [("y", 0, 0)], units=2)
+    options = {"units": 2, "return_sequences": True, "return_state": True}
+    model = recurrent_graph("GRU", [ON_E, ON_H], {}, after, outputs=[["y", 0, 0], ["z", 0, 0]], **options)
+    x = {"x": jnp.ones((2, 4, 3)).at[0, 2:].set(0), "h": jnp.ones((2, 2))}
+    x |= {"c": jnp.ones((2, 2)), "m": jnp.ones((2, 4), bool)}
+    params = model.init(jax.random.key(0), model.in_shape)
+    out = model.run(params, x)
+    mask = jnp.array([[1, 1, 0, 0], [1, 1, 1, 1]], bool)
+    first, second = (fl.GRU(2, return_sequences=name == "y") for name in "yz")
+    wanted = first.apply(params["y"], (x["x"], x["h"]))
+    np.testing.assert_array_equal(out.y[0], wanted)
+    np.testing.assert_array_equal(out.y[1], second.apply(params["z"], wanted, mask=mask))
+    np.testing.assert_array_equal(out.mask[0], mask)
+
+
+@pytest.mark.parametrize("merge_mode, copies", [("concat", 1), (None, 2)])
+def test_each_sequence_of_both_directions_carries_the_mask(merge_mode, copies):
+    one = layer("GRU", "one", units=2, return_sequences=True)
+    model = recurrent_graph("Bidirectional", [ON_E, [ON_H, ON_C]], {}, layer=one, merge_mode=merge_mode)
+    assert sum(isinstance(found, fl.CopyMask) for _, found in model.layers) == copies
+
+
+def test_an_unrolled_loop_masks_as_in_keras():
+    for unroll in (False, True):
+        model = recurrent_graph("LSTM", [ON_E], {}, units=2, unroll=unroll)
+        assert dict(model.layers)["y"].keras_masks is unroll
+
+
+@pytest.mark.parametrize(
+    "args, kwargs, said",
+    [
+        ([ON_E], {"constants": [ON_H]}, "GRU is called with 1 arguments and constants"),
+        ([ON_E, 0.5], {}, "GRU is called on tensors of the graph, got 0.5"),
+        ([], {"initial_state": [ON_H]}, "GRU is called on tensors of the graph, got None"),
+    ],
+)
+def test_other_calls_of_recurrent_layers_are_refused(args, kwargs, said):
+    with pytest.raises(fl.ConfigError, match=said):
+        recurrent_graph("GRU", args, kwargs, units=2)
+
+
+def test_a_carry_that_stays_is_not_in_the_file(path):
+    weights = {f"layers/gru/cell/vars/{i}": np.ones(s, "float32") for i, s in enumerate([(3, 6), (2, 6), (2, 6)])}
+    entry = layer("GRU", "a", units=2, stateful=True)
+    loaded = fl.load_keras(write(path, sequential(entry, shape=(5, None, 3)), weights))
+    assert loaded.state["a"]["carry_0"].tolist() == [[0, 0]] * 5 and not loaded.non_trainable
+    assert loaded.trainable == ["a/cell/kernel", "a/cell/recurrent_kernel", "a/cell/bias"]
+
+
+def test_stacked_cells_are_numbered_by_class(path):
+    shapes = {"simple_rnn_cell": [(3, 2), (2, 2), (2,)], "simple_rnn_cell_1": [(2, 4), (4, 4), (4,)]}
+    weights = {
+        f"layers/rnn/cell/cells/{name}/vars/{i}": np.full(shape, len(name), "float32")
+        for name, three in shapes.items()
+        for i, shape in enumerate(three)
+    }
+    cells = [layer("SimpleRNNCell", name, units=units) for name, units in (("first", 2), ("second", 4))]
+    entry = layer("RNN", "a", cell=layer("StackedRNNCells", "s", cells=cells))
+    loaded = fl.load_keras(write(path, sequential(entry, shape=(None, None, 3)), weights))
+    assert loaded.params["a"]["cell"]["second"]["kernel"].tolist() == [[17.0] * 4] * 2
