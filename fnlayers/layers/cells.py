@@ -430,12 +430,19 @@ def split_states(x: Any) -> tuple[Any, list]:
 def as_carry(layer: Layer, given: Sequence[Any], start: Any) -> Any:
     """The arrays that are given, nested and typed like the carry at the start."""
     leaves, structure = jax.tree.flatten(start)
-    wanted, got = [leaf.shape for leaf in leaves], [tuple(jnp.shape(array)) for array in given]
-    if got != wanted:
+    if len(given) != len(leaves):
         raise ShapeError(
-            f"{layer!r}: for this x the carry has arrays of the shapes {', '.join(map(str, wanted))}, got "
-            f"{', '.join(map(str, got))}; give x and a carry, or a state, that were made for the same batch size"
+            f"{layer!r}: its carry has {len(leaves)} arrays, got {len(given)}; give (x, *carry), as return_state "
+            "returns it"
         )
+    for wanted, got in zip((leaf.shape for leaf in leaves), map(jnp.shape, given), strict=True):
+        if len(got) != len(wanted) or got[1:] != wanted[1:]:
+            raise ShapeError(f"{layer!r}: its carry has an array {_rows(wanted)}, got {_rows(got)}")
+        if got != wanted:
+            raise ShapeError(
+                f"{layer!r}: x is a batch of {wanted[0]}, its carry one of {got[0]}; give x and a carry, or a state, "
+                "that were made for the same batch size"
+            )
     typed = [jnp.asarray(array).astype(leaf.dtype) for array, leaf in zip(given, leaves, strict=True)]
     return jax.tree.unflatten(structure, typed)
 
@@ -443,3 +450,8 @@ def as_carry(layer: Layer, given: Sequence[Any], start: Any) -> Any:
 def states_of(carry: Any) -> tuple:
     """A carry as the outputs that stand after y: a tuple's items, or the one that it is."""
     return carry if isinstance(carry, tuple) else (carry,)
+
+
+def _rows(shape: tuple[int, ...]) -> str:
+    """A shape as an error shows it: the batch may be a stand-in for an unknown one."""
+    return f"({', '.join(('batch', *map(str, shape[1:])))})" if shape else "()"

@@ -1,6 +1,7 @@
 """What the layers that scan a cell over time share."""
 
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -12,7 +13,7 @@ from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
-from fnlayers.layers.bases import check_rank
+from fnlayers.layers.bases import configured
 from fnlayers.layers.cells import Cell, as_carry, first_shape, split_states, states_of
 
 
@@ -54,13 +55,14 @@ class Recurrent(Layer):
         self.make_cell()
         if not isinstance(self.unroll, int) or self.unroll < 0:
             raise ConfigError(
-                f"{type(self).__name__}: unroll={self.unroll!r} is wrong; give a bool, or a number of steps"
+                f"{type(self).__name__}: unroll={self.unroll!r} is wrong; give a bool or a number of steps"
             )
 
     def check_shape(self, shape: Shape) -> None:
         """Batch, time, and what the cell takes."""
         sequence = first_shape(shape)
-        check_rank(self, sequence, *range(3, 7), layout="(batch, time, features)")
+        if len(sequence) < 3:
+            raise ShapeError(f"{self!r} takes sequences (batch, time, features), got the shape {sequence}")
         self.make_cell().check_shape((sequence[0], *sequence[2:]))
 
     def weights(self, shape: Shape) -> dict:
@@ -141,7 +143,8 @@ class FlatRecurrent(Recurrent):
 
     def make_cell(self) -> Cell:
         """The cell with the fields that bear its names."""
-        return self.cell_class(**{f.name: getattr(self, f.name) for f in fields(self.cell_class) if f.name != "name"})
+        options = {f.name: getattr(self, f.name) for f in fields(self.cell_class) if f.name != "name"}
+        return configured(self, partial(self.cell_class, **options))
 
 
 @dataclass(frozen=True)

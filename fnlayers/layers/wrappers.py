@@ -74,8 +74,9 @@ class TimeDistributed(Layer):
             mask = ctx.mask.reshape(batch * time, *ctx.mask.shape[2:])
         share = ctx.at("layer", mask)
         out = self.layer._run(params.get("layer", {}), x.reshape(batch * time, *x.shape[2:]), share)
-        y = out.y.reshape(batch, time, *out.y.shape[1:])
-        return Out(y, {"layer": out.state} if out.state else {}, ctx.mask, out.losses)
+        y = jax.tree.map(lambda y: y.reshape(batch, time, *y.shape[1:]), out.y)
+        mask = None if ctx.mask is None else jax.tree.map(lambda _: ctx.mask, y)
+        return Out(y, {"layer": out.state} if out.state else {}, mask, out.losses)
 
 
 @layerclass
@@ -159,7 +160,13 @@ class Bidirectional(Layer):
             back = jnp.flip(back, 1)
         if self.merge_mode is None:
             return y, back
-        return (MERGES[self.merge_mode](y, back),)
+        try:
+            return (MERGES[self.merge_mode](y, back),)
+        except TypeError:
+            raise ShapeError(
+                f"{self!r}: outputs of the shapes {y.shape} and {back.shape} do not merge by {self.merge_mode}; give "
+                "both layers one size, or merge_mode=None"
+            ) from None
 
     def _divided(self, x: Any, given: list) -> tuple[list, list]:
         """The arrays of the two first carries, forward and backward, of those that came after x."""
