@@ -1,5 +1,7 @@
 """Where layers differ from Keras on purpose: the lines of docs/deviations.md."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -130,3 +132,34 @@ def test_a_mask_without_meaning_is_refused_with_the_way_out():
     with pytest.raises(fl.ConfigError, match=r"conv1d: Conv1D\(.*no meaning for the mask.*put fnlayers.DropMask\(\)"):
         model.run(params, x, mask=mask)
     assert fl.Sequential([fl.DropMask(), fl.Conv1D(2, 2)]).run(params, x, mask=mask).mask is None
+
+
+@pytest.mark.parametrize("layer", [fl.GRU(2, recurrent_dropout=0.5), fl.LSTM(2, recurrent_dropout=0.5)], ids=repr)
+def test_one_dropout_mask_serves_all_gates(layer):
+    """So that a dropped feature of x reaches no gate: its rows of the kernel have no gradient."""
+    layer, x = replace(layer, dropout=0.5), jnp.ones((1, 2, 16))
+    params, _ = made(layer, x)
+    gradient = jax.grad(lambda p: layer.apply(p, x, rng=KEY, train=True).sum())(params)["cell"]["kernel"]
+    dropped = (gradient == 0).sum(1)
+    assert set(dropped.tolist()) == {0, gradient.shape[1]}
+
+
+@pytest.mark.parametrize("layer", [fl.GRU(2), fl.LSTM(2), fl.ConvLSTM1D(2, 2)], ids=repr)
+def test_dropping_all_leaves_nothing(layer):
+    x = jnp.asarray(np.random.RandomState(0).randn(2, 3, 4, 1), "float32")
+    x = x if isinstance(layer, fl.ConvLSTM1D) else x[..., 0]
+    layer = replace(layer, dropout=1.0, recurrent_dropout=1.0)
+    params, _ = made(layer, x)
+    y = layer.apply(params, x, rng=KEY, train=True)
+    np.testing.assert_array_equal(y, layer.apply(params, 0 * x, rng=KEY, train=True))
+
+
+def test_each_output_of_a_distributed_layer_has_its_time_axis():
+    layer, x = fl.TimeDistributed(fl.LSTM(2, return_state=True)), jnp.ones((2, 3, 4, 5))
+    params, _ = made(layer, x)
+    mask = jnp.array([[1, 1, 0], [1, 0, 0]], bool)
+    out = layer.run(params, x, mask=mask)
+    assert [y.shape for y in out.y] == 3 * [(2, 3, 2)] and all(m is mask for m in out.mask)
+    each = [layer.layer.apply(params["layer"], x[:, step]) for step in range(3)]
+    wanted = jax.tree.map(lambda *steps: jnp.stack(steps, 1), *each)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), out.y, wanted)
