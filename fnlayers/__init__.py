@@ -28,7 +28,8 @@ from fnlayers.functions import activations, constraints, initializers, regulariz
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
-from fnlayers.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from fnlayers.layers.cell_base import Cell
+from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import (
     Conv1D,
     Conv1DTranspose,

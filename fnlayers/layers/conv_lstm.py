@@ -29,7 +29,7 @@ from fnlayers.layers.bases import (
     layout_of,
     space_of,
 )
-from fnlayers.layers.cells import Cell, dropped, first_shape, recurrent_weights
+from fnlayers.layers.cell_base import Cell, dropped, first_shape, recurrent_weights
 from fnlayers.layers.recurrent_base import FlatRecurrent
 
 

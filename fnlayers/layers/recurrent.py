@@ -9,7 +9,8 @@ from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from fnlayers.layers.cell_base import Cell
+from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.recurrent_base import FlatRecurrent, Recurrent
 
 

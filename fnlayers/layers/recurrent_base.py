@@ -14,7 +14,7 @@ from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
 from fnlayers.layers.bases import configured
-from fnlayers.layers.cells import Cell, as_carry, first_shape, split_states, states_of
+from fnlayers.layers.cell_base import Cell, as_carry, first_shape, split_states, states_of
 
 
 @layerclass

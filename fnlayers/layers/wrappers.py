@@ -16,7 +16,7 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
 from fnlayers.functions.initializers import TruncatedNormal
 from fnlayers.layers.bases import check_choice, check_count, check_rank
-from fnlayers.layers.cells import first_shape, split_states
+from fnlayers.layers.cell_base import first_shape, split_states
 from fnlayers.layers.recurrent_base import Recurrent, step_mask
 
 SIDES = ("forward_layer", "backward_layer")
@@ -107,8 +107,8 @@ class Bidirectional(Layer):
     def check(self) -> None:
         """Two recurrent layers that run in two directions and return the same things."""
         check_choice(self, "merge_mode", (*MERGES, None))
-        for given in (self.layer, self.backward_layer):
-            if not isinstance(given, Recurrent) and (given is not None or given is self.layer):
+        for given in (self.layer, self.layer if self.backward_layer is None else self.backward_layer):
+            if not isinstance(given, Recurrent):
                 raise ConfigError(f"Bidirectional takes recurrent layers, such as LSTM(32), got {given!r}")
         forward, backward = self.directions()
         if forward.go_backwards == backward.go_backwards:

@@ -15,7 +15,7 @@ from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
 from fnlayers.layers.attention import MultiHead, MultiHeadAttention, SingleHead
 from fnlayers.layers.basic import CopyMask, DropMask
-from fnlayers.layers.cells import Cell
+from fnlayers.layers.cell_base import Cell
 from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.layers.recurrent_base import Recurrent
 from fnlayers.layers.wrappers import Bidirectional

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.frozen import nest_leaves
-from fnlayers.layers.cells import Cell
+from fnlayers.layers.cell_base import Cell
 from fnlayers.layers.recurrent_base import Recurrent
 from fnlayers.layers.wrappers import Bidirectional
 

@@ -1,0 +1,173 @@
+"""What recurrent cells, and the layers that scan them, share: `Cell`, weights of gates, carries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fnlayers import ops
+from fnlayers.core.context import Context, Out, has_mask
+from fnlayers.core.dtypes import policy
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.shapes import is_shape
+from fnlayers.core.spec import Param
+from fnlayers.functions.initializers import Initializer, initializer
+from fnlayers.layers.bases import option_param, seeded
+
+
+@layerclass
+class Cell(Layer):
+    """Base of recurrent cells. A cell of your own defines `start`, `step`, and usually `weights` and `project`.
+
+    `RNN` projects the whole sequence, then scans `step` over it. A cell by itself takes one step: from its start, or
+    from a carry that is given after x, and then the new carry comes out after y.
+
+    Shapes: (batch, features) -> (batch, units), or (x, *carry) -> (y, *carry).
+    Mask: refused; the layer that scans the cell uses it.
+    """
+
+    casts_inputs: ClassVar[str] = "all"
+
+    dropout = 0.0  # fields in the cells that have them
+    recurrent_dropout = 0.0
+    seed = None
+
+    # What an author writes
+
+    def start(self, shape: Shape, dtype: Any) -> Any:
+        """The carry before the first step, for steps of that shape (batch, ...): arrays (batch, ...), in any nest."""
+        raise ConfigError(
+            f"{type(self).__name__} defines no start(shape, dtype); write the carry before the first step"
+        )
+
+    def project(self, params: Any, xs: Any) -> Any:
+        """What does not depend on the carry, over any leading axes: (time, batch, features) -> (time, batch, ...)."""
+        return xs
+
+    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
+        """(new carry, output) from the carry and one step's projection."""
+        raise ConfigError(f"{type(self).__name__} defines no step(params, carry, projected); write one step in time")
+
+    def output(self, carry: Any) -> Any:
+        """The output that came with a carry, which masked steps repeat before the first real one; None: zeros."""
+        return None
+
+    # What those that run cells call
+
+    def begin(self, shape: Shape) -> Any:
+        """The carry before the first step, in the dtype that the cell computes in."""
+        return self.start(shape, policy(self.dtype).compute)
+
+    def prepare(self, params: Any, shape: Shape, ctx: Context) -> Any:
+        """The params as `enter` and `step` use them: cast, and in training with dropout masks that serve all steps."""
+        params, _ = self._cast(params, ())
+        for name, (inner, inner_shape) in self.children((None, *shape[1:])).items():
+            if isinstance(inner, Cell):
+                one = inner.prepare(params.get(name, {}), (shape[0], *inner_shape[1:]), ctx.at(name))
+                params = params | {name: one}
+        if not ctx.train or not (self.dropout or self.recurrent_dropout):
+            return params
+        start = self.begin(shape)
+        h = jax.tree.leaves(start)[0]
+        keys = jax.random.split(seeded(self, ctx))
+        masks = {
+            "input_mask": ops.dropout(keys[0], jnp.ones(shape, h.dtype), self.dropout),
+            "recurrent_mask": ops.dropout(keys[1], jnp.ones_like(h), self.recurrent_dropout),
+        }
+        return params | masks
+
+    def enter(self, params: Any, xs: Any) -> Any:
+        """The projection of xs, after dropout."""
+        _, xs = self._cast({}, xs)
+        return self.project(params, dropped(params, "input_mask", xs))
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """One step."""
+        if has_mask(ctx.mask):
+            raise ConfigError(f"{self!r} takes one step, and a mask is for many; put the cell into an RNN")
+        x, given = split_states(x)
+        params = self.prepare(params, x.shape, ctx)
+        carry = self.begin(x.shape)
+        if given:
+            carry = as_carry(self, given, carry)
+        carry, y = self.step(params, carry, self.enter(params, x))
+        return Out((y, *states_of(carry)) if given else y)
+
+
+def recurrent_weights(cell: Any, window: tuple[int, ...], features: int, units: int, gates: int) -> dict[str, Param]:
+    """The weights of a cell whose gates stand beside each other; a window for the kernels, () for matrices."""
+    width, space = gates * units, ("space",) * len(window)
+    found = {
+        "kernel": option_param(cell, "kernel", (*window, features, width), (*space, "in", "gates")),
+        "recurrent_kernel": option_param(cell, "recurrent", (*window, units, width), (*space, "out", "gates")),
+    }
+    if cell.use_bias:
+        twice = getattr(cell, "reset_after", False)  # one bias of x, one of h
+        shape, axes = ((2, width), (None, "gates")) if twice else ((width,), ("gates",))
+        bias = option_param(cell, "bias", shape, axes, decay=False)
+        if getattr(cell, "unit_forget_bias", False):
+            bias = replace(bias, initializer=UnitForget(cell.bias_initializer, units))
+        found["bias"] = bias
+    return found
+
+
+@dataclass(frozen=True)
+class UnitForget:
+    """A bias of four gates whose second, the forget gate, starts at 1 and the others as `others` says."""
+
+    others: Initializer
+    units: int
+
+    def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Put the three parts together."""
+        make, before = initializer(self.others), jax.random.fold_in(key, 1)
+        parts = (make(before, (self.units,), dtype), jnp.ones(self.units, dtype), make(key, (2 * self.units,), dtype))
+        return jnp.concatenate(parts)
+
+
+def dropped(params: Any, name: str, x: Any) -> Any:
+    """X under the dropout mask of that name, where `Cell.prepare` drew one."""
+    return x * params[name] if name in params else x
+
+
+def first_shape(shape: Shape) -> Shape:
+    """The shape of x, without those of the initial states that may come after it."""
+    return shape if is_shape(shape) or not shape else shape[0]
+
+
+def split_states(x: Any) -> tuple[Any, list]:
+    """X, and the arrays of the carry that come after it."""
+    return (x[0], jax.tree.leaves(tuple(x[1:]))) if isinstance(x, (tuple, list)) else (x, [])
+
+
+def as_carry(layer: Layer, given: Sequence[Any], start: Any) -> Any:
+    """The arrays that are given, nested and typed like the carry at the start."""
+    leaves, structure = jax.tree.flatten(start)
+    if len(given) != len(leaves):
+        raise ShapeError(
+            f"{layer!r}: its carry has {len(leaves)} arrays, got {len(given)}; give (x, *carry), as return_state "
+            "returns it"
+        )
+    for wanted, got in zip((leaf.shape for leaf in leaves), map(jnp.shape, given), strict=True):
+        if len(got) != len(wanted) or got[1:] != wanted[1:]:
+            raise ShapeError(f"{layer!r}: its carry has an array {_rows(wanted)}, got {_rows(got)}")
+        if got != wanted:
+            raise ShapeError(
+                f"{layer!r}: x is a batch of {wanted[0]}, its carry one of {got[0]}; give x and a carry, or a state, "
+                "that were made for the same batch size"
+            )
+    typed = [jnp.asarray(array).astype(leaf.dtype) for array, leaf in zip(given, leaves, strict=True)]
+    return jax.tree.unflatten(structure, typed)
+
+
+def states_of(carry: Any) -> tuple:
+    """A carry as the outputs that stand after y: a tuple's items, or the one that it is."""
+    return carry if isinstance(carry, tuple) else (carry,)
+
+
+def _rows(shape: tuple[int, ...]) -> str:
+    """A shape as an error shows it: the batch may be a stand-in for an unknown one."""
+    return f"({', '.join(('batch', *map(str, shape[1:])))})" if shape else "()"
