@@ -733,6 +733,14 @@ RECURRENT = [
     Case(fl.Bidirectional(penalized(fl.GRU, 2)), (2, 4, 2), name="Bidirectional(GRU(2) with rules)"),
     Case(fl.TimeDistributed(fl.Dense(3)), (2, 4, 2), mask=GAPS),
     Case(fl.TimeDistributed(fl.Conv2D(2, 2)), (2, 3, 3, 3, 1)),
+    Case(fl.TimeDistributed(fl.Sequential([fl.Dense(3, activity_regularizer="l2")])), (2, 4, 2)),
+    Case(fl.TimeDistributed(fl.Dense(3, activity_regularizer="l2")), (2, 4, 2), keras="Keras overlooks the loss"),
+    Case(
+        fl.TimeDistributed(fl.GRU(2, return_state=True)),
+        (2, 3, 2, 2),
+        mask=[[1, 1, 0], [0, 0, 0]],
+        keras="several outputs are an error in Keras",
+    ),
     Case(
         fl.TimeDistributed(fl.BatchNormalization(momentum=0.5)),
         (2, 4, 3),

@@ -77,7 +77,7 @@ class Recurrent(Layer):
                 "fnlayers.Input(shape, batch_size=...), or give init and init_state the shape with the batch size"
             )
         leaves = jax.tree.leaves(jax.eval_shape(lambda: cell.begin(step)))
-        return {f"carry_{i}": State(a.shape, Start(cell, step, i), self._kept_dtype(a)) for i, a in enumerate(leaves)}
+        return {f"carry_{i}": State(a.shape, Start(cell, step, i), _kept_dtype(a)) for i, a in enumerate(leaves)}
 
     def children(self, shape: Shape) -> dict:
         """The cell sees one step."""
@@ -106,7 +106,7 @@ class Recurrent(Layer):
             output=None if as_unrolled or cell.output(carry) is None else cell.output,
         )
         kept = jax.tree.leaves(carry) if self.stateful else []
-        state = {f"carry_{i}": array.astype(self._kept_dtype(array)) for i, array in enumerate(kept)}
+        state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}
         y = self._typed(last if ys is None else jnp.moveaxis(ys, 0, 1))
         mask = mask if self.return_sequences else None
         if not self.return_state:
@@ -129,10 +129,6 @@ class Recurrent(Layer):
     def _typed(self, array: Any) -> Any:
         """An output in the dtype of the layer, which may not be its cell's."""
         return cast(array, policy(self.dtype).compute)
-
-    def _kept_dtype(self, array: Any) -> str:
-        """The dtype in which an array of the carry waits for the next run."""
-        return (policy(self.dtype).variable if jnp.issubdtype(array.dtype, jnp.floating) else array.dtype).name
 
 
 @layerclass
@@ -166,3 +162,9 @@ def step_mask(layer: Layer, x: Any, mask: Mask) -> Mask:
     if mask is not None and tuple(mask.shape) != tuple(x.shape[:2]):
         raise ShapeError(f"{layer!r} takes a mask (batch, time), here {x.shape[:2]}, got one of shape {mask.shape}")
     return None if mask is None else mask.astype(bool)
+
+
+def _kept_dtype(array: Any) -> str:
+    """The dtype in which an array of the carry waits for the next run: no less than float32, like all state."""
+    floating = jnp.issubdtype(array.dtype, jnp.floating)
+    return (jnp.promote_types(array.dtype, "float32") if floating else array.dtype).name

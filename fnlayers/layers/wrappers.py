@@ -76,7 +76,8 @@ class TimeDistributed(Layer):
         out = self.layer._run(params.get("layer", {}), x.reshape(batch * time, *x.shape[2:]), share)
         y = jax.tree.map(lambda y: y.reshape(batch, time, *y.shape[1:]), out.y)
         mask = None if ctx.mask is None else jax.tree.map(lambda _: ctx.mask, y)
-        return Out(y, {"layer": out.state} if out.state else {}, mask, out.losses)
+        losses = tuple(loss * time for loss in out.losses)  # which were divided by batch * time, not by the batch
+        return Out(y, {"layer": out.state} if out.state else {}, mask, losses)
 
 
 @layerclass

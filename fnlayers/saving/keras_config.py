@@ -1,7 +1,7 @@
 """Keras's model configs read as data: class names are looked up in a closed table; nothing is imported or called."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from fnlayers.catalog import LAYERS
@@ -18,6 +18,7 @@ from fnlayers.layers.basic import CopyMask, DropMask
 from fnlayers.layers.cell_base import Cell
 from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.layers.recurrent_base import Recurrent
+from fnlayers.layers.regularization import ActivityRegularization
 from fnlayers.layers.wrappers import Bidirectional
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
@@ -94,7 +95,17 @@ def _layer(kind: str, config: dict) -> Layer:
             raise ConfigError(f"{kind}: {key}={str(value)[:80]} has no meaning here")
     if "keras_masks" in known and options.get("unroll"):
         options["keras_masks"] = True
+    if kind == "TimeDistributed":
+        options["layer"] = _without_activity_loss(options.get("layer"))
     return LAYERS[kind](**options)
+
+
+def _without_activity_loss(layer: Any) -> Any:
+    """The layer without the loss on its own output, which Keras overlooks where TimeDistributed calls it."""
+    if isinstance(layer, ActivityRegularization):
+        return replace(layer, l1=0.0, l2=0.0)
+    listed = isinstance(layer, Layer) and "activity_regularizer" in {f.name for f in fields(layer)}
+    return replace(layer, activity_regularizer=None) if listed else layer
 
 
 def _value(key: str, value: Any) -> Any:

@@ -163,3 +163,11 @@ def test_each_output_of_a_distributed_layer_has_its_time_axis():
     each = [layer.layer.apply(params["layer"], x[:, step]) for step in range(3)]
     wanted = jax.tree.map(lambda *steps: jnp.stack(steps, 1), *each)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), out.y, wanted)
+
+
+def test_the_activity_loss_of_a_distributed_layer_is_that_of_the_sequences():
+    layer, x = fl.Dense(2, activity_regularizer="l2"), jnp.ones((2, 3, 4))
+    params, _ = made(layer, x)
+    (wanted,) = layer.run(params, x).losses
+    (got,) = fl.TimeDistributed(layer).run({"layer": params}, x).losses
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)

@@ -393,3 +393,12 @@ def test_stacked_cells_are_numbered_by_class(path):
     entry = layer("RNN", "a", cell=layer("StackedRNNCells", "s", cells=cells))
     loaded = fl.load_keras(write(path, sequential(entry, shape=(None, None, 3)), weights))
     assert loaded.params["a"]["cell"]["second"]["kernel"].tolist() == [[17.0] * 4] * 2
+
+
+@pytest.mark.parametrize(
+    "inner", [layer("Dense", "d", units=2, activity_regularizer="l2"), layer("ActivityRegularization", "r", l2=0.1)]
+)
+def test_the_activity_loss_of_a_distributed_layer_is_overlooked_as_in_keras(inner):
+    model = model_of(sequential(layer("TimeDistributed", "t", layer=inner), shape=(None, 4, 2)))
+    params = model.init(jax.random.key(0), (None, 4, 2))
+    assert sum(model.run(params, jnp.ones((2, 4, 2))).losses) == 0
