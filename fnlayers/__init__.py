@@ -23,7 +23,7 @@ from fnlayers.core import (
 )
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import Cell, LSTMCell
 from fnlayers.layers.conv import (
@@ -68,6 +68,7 @@ from fnlayers.layers.merge import (
     multiply,
     subtract,
 )
+from fnlayers.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.normalization import (
     BatchNormalization,
     GroupNormalization,

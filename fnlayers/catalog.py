@@ -2,7 +2,7 @@
 
 from fnlayers.core.layer import Layer
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import LSTMCell
 from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
@@ -10,6 +10,7 @@ from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from fnlayers.layers.embedding import Embedding, ReversibleEmbedding
 from fnlayers.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from fnlayers.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
