@@ -79,10 +79,10 @@ def classifier(classes: int, width: int = 32) -> fl.Sequential:
             fl.BatchNormalization(momentum=0.9),
             fl.ReLU(),
             fl.MaxPooling2D(2),
-            fl.Dropout(0.25),
+            fl.Dropout(0.1),
             fl.Flatten(),
             fl.Dense(128, activation="relu", kernel_constraint=fl.constraints.MaxNorm(3)),
-            fl.Dropout(0.5),
+            fl.Dropout(0.3),
             fl.Dense(classes),
         ]
     )

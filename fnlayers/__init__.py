@@ -3,7 +3,10 @@
 A layer is plain data and a pair of pure functions: `params = layer.init(rng, shape)`, `y = layer.apply(params, x)`.
 """
 
-from fnlayers import ops, show
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fnlayers import ops
 from fnlayers.catalog import LAYERS
 from fnlayers.core import (
     ConfigError,
@@ -137,26 +140,29 @@ from fnlayers.layers.reshaping import (
 )
 from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
 from fnlayers.models import Functional, Pair, Repeat, Sequential, flax_pair, functional, haiku_pair, stax_pair
-from fnlayers.saving import load, save
-from fnlayers.saving.keras_file import load_keras
-from fnlayers.show import summary
-from fnlayers.training import (
-    CSVLog,
-    EarlyStopping,
-    Event,
-    Fitted,
-    JSONLog,
-    KeepBest,
-    NonFiniteError,
-    TrainState,
-    evaluate,
-    fit,
-    make_step,
-    metrics,
-    predict,
-)
 from fnlayers.trees import count, decay_mask, labels, paths, penalty, project, projected, trainable_mask, weight_paths
 from fnlayers.version import __version__
+
+if TYPE_CHECKING:
+    from fnlayers import show
+    from fnlayers.saving import load, save
+    from fnlayers.saving.keras_file import load_keras
+    from fnlayers.show import summary
+    from fnlayers.training import (
+        CSVLog,
+        EarlyStopping,
+        Event,
+        Fitted,
+        JSONLog,
+        KeepBest,
+        NonFiniteError,
+        TrainState,
+        evaluate,
+        fit,
+        make_step,
+        metrics,
+        predict,
+    )
 
 __all__ = [
     "Activation",
@@ -331,3 +337,39 @@ __all__ = [
     "trainable_mask",
     "weight_paths",
 ]
+
+# What people do with a model once it is built is imported when it is first asked for: a third of the library's import.
+LATER = {
+    "fnlayers": ("show",),
+    "fnlayers.saving": ("load", "save"),
+    "fnlayers.saving.keras_file": ("load_keras",),
+    "fnlayers.show": ("summary",),
+    "fnlayers.training": (
+        "CSVLog",
+        "EarlyStopping",
+        "Event",
+        "Fitted",
+        "JSONLog",
+        "KeepBest",
+        "NonFiniteError",
+        "TrainState",
+        "evaluate",
+        "fit",
+        "make_step",
+        "metrics",
+        "predict",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in LATER.items():
+        if name in names:
+            value = import_module(f"fnlayers.{name}") if module == "fnlayers" else getattr(import_module(module), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'fnlayers' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

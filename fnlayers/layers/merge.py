@@ -193,49 +193,51 @@ class Dot(Layer):
         return normal_axis(self, a, first), normal_axis(self, b, second)
 
 
-def add(*inputs: Any) -> Any:
-    """The sum of several Symbols or arrays, given one by one or as a list: `Add` in one call, as all of these."""
+def add(inputs: Sequence) -> Any:
+    """The sum of a list of Symbols or of arrays: `Add` in one call, as all of these."""
     return _merge(Add(), inputs)
 
 
-def subtract(*inputs: Any) -> Any:
+def subtract(inputs: Sequence) -> Any:
     """The first of two Symbols or arrays less the second. See `Subtract`."""
     return _merge(Subtract(), inputs)
 
 
-def multiply(*inputs: Any) -> Any:
+def multiply(inputs: Sequence) -> Any:
     """The product of several Symbols or arrays. See `Multiply`."""
     return _merge(Multiply(), inputs)
 
 
-def average(*inputs: Any) -> Any:
+def average(inputs: Sequence) -> Any:
     """The mean of several Symbols or arrays. See `Average`."""
     return _merge(Average(), inputs)
 
 
-def maximum(*inputs: Any) -> Any:
+def maximum(inputs: Sequence) -> Any:
     """The largest of several Symbols or arrays, cell by cell. See `Maximum`."""
     return _merge(Maximum(), inputs)
 
 
-def minimum(*inputs: Any) -> Any:
+def minimum(inputs: Sequence) -> Any:
     """The smallest of several Symbols or arrays, cell by cell. See `Minimum`."""
     return _merge(Minimum(), inputs)
 
 
-def concatenate(*inputs: Any, axis: int = -1) -> Any:
+def concatenate(inputs: Sequence, axis: int = -1) -> Any:
     """Several Symbols or arrays along an axis. See `Concatenate`."""
     return _merge(Concatenate(axis), inputs)
 
 
-def dot(*inputs: Any, axes: int | tuple[int, int] = -1) -> Any:
+def dot(inputs: Sequence, axes: int | tuple[int, int] = -1) -> Any:
     """The sum over axes of the product of two Symbols or arrays. See `Dot`."""
     return _merge(Dot(axes), inputs)
 
 
-def _merge(layer: Layer, inputs: tuple) -> Any:
-    given = tuple(inputs[0]) if len(inputs) == 1 else inputs
-    return layer(given) if any(isinstance(x, Symbol) for x in given) else layer.apply({}, given)
+def _merge(layer: Layer, inputs: Sequence) -> Any:
+    if not isinstance(inputs, (list, tuple)):
+        raise ConfigError(f"{type(layer).__name__.lower()} takes a list of Symbols or arrays, got {inputs!r}")
+    symbols = any(isinstance(x, Symbol) for x in inputs)
+    return layer(tuple(inputs)) if symbols else layer.apply({}, tuple(inputs))
 
 
 def check_several(layer: Layer, shape: Shape, least: int = 2, most: int | None = None) -> None:

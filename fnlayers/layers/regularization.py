@@ -24,7 +24,34 @@ from fnlayers.layers.bases import (
 
 
 @layerclass
-class Dropout(Layer):
+class Noise(Layer):
+    """Base of the layers that draw noise in training and are nothing but x elsewhere.
+
+    Shapes: unchanged.
+    Random: in training, unless the amount of noise (`rate` or `stddev`) is 0.
+    Mask: passed on.
+    """
+
+    amount: ClassVar[str] = "rate"  # the field that says how much noise there is
+    passes_mask: ClassVar[bool] = True
+    seed = None  # a field in all of them
+
+    def noisy(self, key: Any, x: Any) -> Any:
+        """X with noise."""
+        raise ConfigError(f"{type(self).__name__} defines no noisy(key, x)")
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Noise in training."""
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise ShapeError(
+                f"{self!r} takes floating numbers, got {x.dtype}; cast them, or put the layer after an Embedding"
+            )
+        quiet = not ctx.train or getattr(self, self.amount) == 0
+        return Out(x if quiet else self.noisy(seeded(self, ctx), x), mask=ctx.mask)
+
+
+@layerclass
+class Dropout(Noise):
     """In training, y = x / (1 - rate) with probability 1 - rate and 0 otherwise; in inference, y = x.
 
     Arguments:
@@ -43,8 +70,6 @@ class Dropout(Layer):
     noise_shape: Sequence[int | None] | None = None
     seed: int | None = None
 
-    passes_mask: ClassVar[bool] = True
-
     def check(self) -> None:
         """A share."""
         check_share(self, "rate")
@@ -53,16 +78,13 @@ class Dropout(Layer):
         """One coin shape for the input's axes."""
         check_noise_shape(self, shape)
 
-    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+    def noisy(self, key: Any, x: Any) -> Any:
         """Drop in training."""
-        check_float(self, x)
-        if not ctx.train or self.rate == 0:
-            return Out(x, mask=ctx.mask)
-        return Out(ops.dropout(seeded(self, ctx), x, self.rate, self.noise_shape), mask=ctx.mask)
+        return ops.dropout(key, x, self.rate, self.noise_shape)
 
 
 @layerclass
-class SpatialDropout(Layer):
+class SpatialDropout(Noise):
     """Dropout of whole channels. Base of SpatialDropout1D to 3D.
 
     Arguments:
@@ -79,7 +101,6 @@ class SpatialDropout(Layer):
     rate: float
 
     rank: ClassVar[int]
-    passes_mask: ClassVar[bool] = True
     data_format = None  # a field in 2-D and 3-D, before the seed that all have
 
     def check(self) -> None:
@@ -91,14 +112,11 @@ class SpatialDropout(Layer):
         """The right number of axes."""
         check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
 
-    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+    def noisy(self, key: Any, x: Any) -> Any:
         """One coin for each channel of each example."""
-        check_float(self, x)
-        if not ctx.train or self.rate == 0:
-            return Out(x, mask=ctx.mask)
         space = (1,) * self.rank
         coins = (None, None, *space) if channel_axis(self) == 1 else (None, *space, None)
-        return Out(ops.dropout(seeded(self, ctx), x, self.rate, coins), mask=ctx.mask)
+        return ops.dropout(key, x, self.rate, coins)
 
 
 @layerclass
@@ -139,7 +157,7 @@ class SpatialDropout3D(SpatialDropout):
 
 
 @layerclass
-class AlphaDropout(Layer):
+class AlphaDropout(Noise):
     """Dropout that keeps mean 0 and variance 1, for SELU: dropped cells take its floor, then all are scaled.
 
     Arguments:
@@ -158,8 +176,6 @@ class AlphaDropout(Layer):
     noise_shape: Sequence[int | None] | None = None
     seed: int | None = None
 
-    passes_mask: ClassVar[bool] = True
-
     def check(self) -> None:
         """A share."""
         check_share(self, "rate")
@@ -168,16 +184,13 @@ class AlphaDropout(Layer):
         """One coin shape for the input's axes."""
         check_noise_shape(self, shape)
 
-    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+    def noisy(self, key: Any, x: Any) -> Any:
         """Drop in training."""
-        check_float(self, x)
-        if not ctx.train or self.rate == 0:
-            return Out(x, mask=ctx.mask)
-        return Out(ops.alpha_dropout(seeded(self, ctx), x, self.rate, self.noise_shape), mask=ctx.mask)
+        return ops.alpha_dropout(key, x, self.rate, self.noise_shape)
 
 
 @layerclass
-class GaussianDropout(Layer):
+class GaussianDropout(Noise):
     """In training, y = x n, with n normal of mean 1 and standard deviation sqrt(rate / (1 - rate)).
 
     Arguments:
@@ -194,22 +207,17 @@ class GaussianDropout(Layer):
     rate: float
     seed: int | None = None
 
-    passes_mask: ClassVar[bool] = True
-
     def check(self) -> None:
         """A share."""
         check_share(self, "rate")
 
-    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+    def noisy(self, key: Any, x: Any) -> Any:
         """Multiply in training."""
-        check_float(self, x)
-        if not ctx.train or self.rate == 0:
-            return Out(x, mask=ctx.mask)
-        return Out(ops.gaussian_dropout(seeded(self, ctx), x, self.rate), mask=ctx.mask)
+        return ops.gaussian_dropout(key, x, self.rate)
 
 
 @layerclass
-class GaussianNoise(Layer):
+class GaussianNoise(Noise):
     """In training, y = x + n, with n normal of mean 0.
 
     Arguments:
@@ -224,19 +232,16 @@ class GaussianNoise(Layer):
     stddev: float
     seed: int | None = None
 
-    passes_mask: ClassVar[bool] = True
+    amount: ClassVar[str] = "stddev"
 
     def check(self) -> None:
         """No negative deviation."""
         if isinstance(self.stddev, bool) or not isinstance(self.stddev, (int, float)) or not self.stddev >= 0:
             raise ConfigError(f"GaussianNoise: stddev={self.stddev!r} is wrong; give a number of at least 0")
 
-    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+    def noisy(self, key: Any, x: Any) -> Any:
         """Add in training."""
-        check_float(self, x)
-        if not ctx.train or self.stddev == 0:
-            return Out(x, mask=ctx.mask)
-        return Out(ops.gaussian_noise(seeded(self, ctx), x, self.stddev), mask=ctx.mask)
+        return ops.gaussian_noise(key, x, self.stddev)
 
 
 @layerclass
@@ -267,14 +272,6 @@ class ActivityRegularization(Layer):
     def call(self, params: Any, x: Any) -> Any:
         """X as it is."""
         return x
-
-
-def check_float(layer: Layer, x: Any) -> None:
-    """Raise ShapeError for integers, which cannot be scaled."""
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ShapeError(
-            f"{layer!r} takes floating numbers, got {x.dtype}; cast them, or put the layer after an Embedding"
-        )
 
 
 def check_noise_shape(layer: Any, shape: Shape) -> None:

@@ -183,7 +183,8 @@ class _Graph:
         for entry in config["layers"]:
             self._read(entry)
         found: dict[tuple[str, int], None] = {}
-        for key in [*(h for h in _ends(config["output_layers"]) if h not in self.place), *self.calls]:
+        outputs = [self._end(entry)[0] for entry in nest_leaves(config["output_layers"], is_leaf=_is_end)]
+        for key in [*(key for key in outputs if key not in self.place), *self.calls]:
             self._visit(key, found)
         for key in self._in_keras_order(list(found)):
             self.place[key] = len(self.nodes)
@@ -298,17 +299,25 @@ class _Graph:
         name, number, index = _history(tensor)
         return Ref(self.place[name, number], index)
 
+    def _end(self, entry: Any) -> tuple[tuple[str, int], int]:
+        """The call that an end of the graph names, and which of its outputs."""
+        if not _is_end(entry):
+            raise ConfigError(f"an end of the graph is {str(entry)[:80]}, want [layer, call, output]")
+        name, number, index = entry
+        number -= self.kinds.get(name) == "Functional"  # Keras: here, and nowhere else, its calls count from 1
+        return (name, number), index
+
+    def end(self, entry: Any) -> Ref:
+        """The Ref of an end of the graph."""
+        key, index = self._end(entry)
+        if key not in self.place:
+            raise ConfigError(f"the graph's inputs name {key[0]!r}, which it does not hold")
+        return Ref(self.place[key], index)
+
 
 def _functional(config: dict) -> Functional:
     graph = _Graph(config)
-
-    def end(entry: Any) -> Ref:
-        name, number, index = entry
-        if (name, number) not in graph.place:
-            raise ConfigError(f"the graph's ends name {name!r}, which it does not hold")
-        return Ref(graph.place[name, number], index)
-
-    ends = [freeze(map_nest(end, config[key], is_leaf=_is_end)) for key in ("input_layers", "output_layers")]
+    ends = [freeze(map_nest(graph.end, config[key], is_leaf=_is_end)) for key in ("input_layers", "output_layers")]
     layers = tuple((safe_name(name), layer) for name, layer in graph.layers.items())
     trainable = config.get("trainable", True)
     return Functional(layers, tuple(graph.nodes), *ends, name=_own_name(config), trainable=trainable)
@@ -342,10 +351,6 @@ def _is_tensor(value: Any) -> bool:
 
 def _is_ref(value: Any) -> bool:
     return isinstance(value, Ref)
-
-
-def _ends(nest: Any) -> list[tuple[str, int]]:
-    return [(end[0], end[1]) for end in nest_leaves(nest, is_leaf=_is_end) if _is_end(end)]
 
 
 def _is_end(value: Any) -> bool:

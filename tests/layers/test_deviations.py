@@ -100,6 +100,13 @@ def test_spectral_normalization_lets_the_gradient_through_sigma():
     np.testing.assert_allclose(gradient["layer"]["kernel"], 0, atol=1e-5)
 
 
+def test_rms_normalization_scales_each_cell_along_its_axes_by_its_own_number():
+    x, scale = jnp.arange(1.0, 10).reshape(1, 3, 3), jnp.array([1.0, 10.0, 100.0])
+    y = fl.RMSNormalization(axis=1).apply({"scale": scale}, x)
+    plain = fl.RMSNormalization(axis=1).apply({"scale": jnp.ones(3)}, x)
+    np.testing.assert_allclose(y, plain * scale[None, :, None], rtol=1e-6)
+
+
 def test_reversible_embedding_goes_back_for_floats():
     layer = fl.ReversibleEmbedding(5, 3, tie_weights=False, logit_soft_cap=0.5, mask_zero=True)
     ids, x = jnp.array([[1, 0]]), jnp.asarray(np.random.RandomState(0).randn(2, 3), "float32")

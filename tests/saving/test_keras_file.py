@@ -121,6 +121,20 @@ def test_a_graph_with_a_shared_layer_and_an_operation(path):
     assert loaded.trainable == ["shared/kernel", "shared/bias"]
 
 
+@pytest.mark.parametrize("count, kind", [(1, "Functional"), (0, "Sequential")])
+def test_a_model_whose_output_is_that_of_a_model_inside(path, count, kind):
+    """At the ends of a graph, Keras counts the calls of a Functional from 1."""
+    inner = functional([start(), layer("Dense", "y", [("x",)], units=2)]) if kind == "Functional" else None
+    inner = inner or sequential(layer("Dense", "y", units=2))
+    nested = {**inner, "name": "net", "inbound_nodes": layer("", "", [("x",)])["inbound_nodes"]}
+    weights = {f"layers/{kind.lower()}/{name}": array for name, array in DENSE.items()}
+    loaded = fl.load_keras(write(path, functional([start(), nested], outputs=("net", count, 0)), weights))
+    assert loaded.trainable == ["net/y/kernel", "net/y/bias"]
+    np.testing.assert_allclose(loaded.model.apply(loaded.params, X), X @ KERNEL + BIAS)
+    with pytest.raises(fl.ConfigError, match="the graph refers to call 1 of 'net', which it does not hold"):
+        fl.load_keras(write(path, functional([start(), nested], outputs=("net", count + 1, 0)), weights))
+
+
 def test_a_mask_ends_where_keras_ends_it(path):
     layers = [
         start(shape=(None, 4)),
@@ -149,6 +163,8 @@ REFUSED = [
     (lone(layer("Dense", "y", units=2, kernel_initializer={"class_name": "Path", "config": {}})), "no initializer"),
     (functional([start(), layer("Dense", "y", [("z",)], units=2)]), "which it does not hold"),
     (functional([start(), layer("Dense", "y", [("y",)], units=2)]), "runs in a circle"),
+    (functional([start(), layer("Dense", "y", [("x",)], units=2)], inputs=("z", 0, 0)), "the graph's inputs name 'z'"),
+    (functional([start(), layer("Dense", "y", [("x",)], units=2)], outputs=("y", 0)), "want .layer, call, output."),
     ({"class_name": "Functional"}, "has the form"),
     ([1, 2], "has the form"),
 ]
