@@ -112,6 +112,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
 from fnlayers.layers.recurrent import LSTM, RNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
@@ -138,8 +139,9 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
 from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
-from fnlayers.models import Functional, Pair, Repeat, Sequential, flax_pair, functional, haiku_pair, stax_pair
+from fnlayers.models import Functional, Pair, Repeat, Sequential, cached, flax_pair, functional, haiku_pair, stax_pair
 from fnlayers.trees import count, decay_mask, labels, paths, penalty, project, projected, trainable_mask, weight_paths
 from fnlayers.version import __version__
 
@@ -267,6 +269,7 @@ __all__ = [
     "Pair",
     "Param",
     "Permute",
+    "PositionEmbedding",
     "RMSNormalization",
     "RNN",
     "ReLU",
@@ -274,12 +277,14 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "ReversibleEmbedding",
+    "RotaryEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "Sequential",
     "ShapeError",
+    "SinePositionEncoding",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
@@ -289,7 +294,10 @@ __all__ = [
     "Subtract",
     "Symbol",
     "TimeDistributed",
+    "TokenAndPositionEmbedding",
     "TrainState",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
@@ -301,6 +309,7 @@ __all__ = [
     "activations",
     "add",
     "average",
+    "cached",
     "concatenate",
     "constraints",
     "count",

@@ -39,6 +39,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
 from fnlayers.layers.recurrent import LSTM, RNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
@@ -65,6 +66,7 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
 from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
 from fnlayers.models.functional import Functional
 from fnlayers.models.pair import Pair
@@ -87,6 +89,13 @@ LAYERS: dict[str, type[Layer]] = {
     "AdditiveAttention": AdditiveAttention,
     "MultiHeadAttention": MultiHeadAttention,
     "GroupQueryAttention": GroupQueryAttention,
+    # positions, transformers
+    "PositionEmbedding": PositionEmbedding,
+    "SinePositionEncoding": SinePositionEncoding,
+    "RotaryEmbedding": RotaryEmbedding,
+    "TokenAndPositionEmbedding": TokenAndPositionEmbedding,
+    "TransformerEncoder": TransformerEncoder,
+    "TransformerDecoder": TransformerDecoder,
     # activation
     "Activation": Activation,
     "ReLU": ReLU,

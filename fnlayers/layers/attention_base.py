@@ -1,10 +1,12 @@
 """What the attention layers share: inputs and masks by name, and checks of them.
 
 The layers take (query, value) or (query, value, key), where without a key the values are their own keys; a dict with
-these names, and with several heads "attention_mask" too; or one array, which attends to itself. Masks are nested likewise.
+these names, and with several heads "attention_mask" too; or one array, which attends to itself. Masks are nested
+likewise.
 """
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,3 +103,19 @@ def result(y: Any, weights: Any, ctx: Context) -> Out:
     if weights is None:
         return Out(y, mask=real)
     return Out((y, weights), mask=None if real is None else (real, None))
+
+
+def to_steps(a: Any, axes: tuple[int, ...], rest: int = 0) -> Any:
+    """(batch, ..., *rest) with the axes to attend over brought together into one, behind the others of the batch."""
+    front = a.ndim - rest
+    others = [axis for axis in range(front) if axis not in axes]
+    a = a.transpose(*others, *axes, *range(front, a.ndim))
+    return a.reshape(*a.shape[: len(others)], math.prod(a.shape[len(others) : front]), *a.shape[front:])
+
+
+def from_steps(a: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    """The way back of `to_steps`, for arrays (..., steps, heads, features) and the shape of what was projected."""
+    others = [axis for axis in range(len(shape) - 1) if axis not in axes]
+    a = a.reshape(*a.shape[: len(others)], *(shape[axis] for axis in axes), *a.shape[-2:])
+    order = [*others, *axes]
+    return a.transpose(*(order.index(axis) for axis in range(len(order))), a.ndim - 2, a.ndim - 1)

@@ -26,10 +26,14 @@ from fnlayers.layers.attention_base import (
     cleared,
     dropping,
     fit,
+    from_steps,
     real_steps,
     result,
+    same,
+    to_steps,
 )
-from fnlayers.layers.bases import check_count, configured, option_param
+from fnlayers.layers.bases import check_count, check_positive, configured, option_param
+from fnlayers.layers.cache import check_cache, check_room, memory_state, place, remember, within_room
 
 
 @layerclass
@@ -55,11 +59,18 @@ class MultiHead(Layer):
         seed: a number folded into the layer's key.
         use_causal_mask: whether a query attends to no key after its own place.
         return_attention_scores: whether to return (y, weights), the weights as they are before dropout.
+        rotary_wavelength: turns the projected queries and keys by their places, as RotaryEmbedding does with this
+            max_wavelength (10000 is usual); None: nothing is turned.
+        cache: for generation: keep keys and values of up to this many steps from run to run, so that each run is given
+            new steps alone; None: each run starts anew. It needs use_causal_mask. With more steps than that the output
+            is NaN. See `fnlayers.cached`.
         keras_masks: whether to mask to the letter as Keras does: with 3 axes, no dropout and no weights returned a
             query that may attend to nothing gets the mean of all values, not 0; and the weights' own mask, of the
             weights' axes, comes out beside them. `load_keras` sets it.
 
     Weights: query, key, gate (with use_gate), value, attention_output: each with kernel and bias.
+    State: with cache: cached_key and cached_value (batch, cache, heads, features), cached_mask (batch, cache): which of
+        them may be attended to, place (): the number of steps seen.
     Random: in training, unless dropout is 0.
     Mask: used: masked values, and those whose keys are masked, are left out, and a masked query attends to nothing; the
         query's is passed on. "attention_mask" among the inputs says for each query and key whether they may meet: True,
@@ -68,6 +79,8 @@ class MultiHead(Layer):
 
     use_causal_mask: bool = field(default=False, kw_only=True)
     return_attention_scores: bool = field(default=False, kw_only=True)
+    rotary_wavelength: float | None = field(default=None, kw_only=True)
+    cache: int | None = field(default=None, kw_only=True)
     keras_masks: bool = field(default=False, kw_only=True)
 
     least_rank: ClassVar[int] = 3
@@ -92,14 +105,15 @@ class MultiHead(Layer):
         axes = self.axes(rank)
         if any(len(given[name]) != rank for name in ("value", "key") if name in given):
             raise ShapeError(f"{self!r}: query, value and key differ in their number of axes: {shape}")
-        if self.use_causal_mask or self.sliding_window:  # type: ignore[attr-defined]
-            if len(axes) > 1:
-                raise ShapeError(f"{self!r}: over the axes {axes} there is no order; name one in attention_axes")
+        if (self.use_causal_mask or self.sliding_window or self.rotary_wavelength) and len(axes) > 1:  # type: ignore[attr-defined]
+            raise ShapeError(f"{self!r}: over the axes {axes} there is no order; name one in attention_axes")
         for axis in set(range(1, rank - 1)) - set(axes):
             if not fit(given["query"][axis], given["value"][axis]):
                 raise ShapeError(f"{self!r}: query and value differ on axis {axis}, and may only on {axes}: {shape}")
         if "attention_mask" in given:
             self._check_mask(given, axes)
+        if self.cache is not None:
+            self._check_cached(given)
 
     def _check_mask(self, given: Mapping[str, tuple[int | None, ...]], axes: tuple[int, ...]) -> None:
         """Raise ShapeError unless attention_mask has the axes of the weights, or lacks some before the queries'."""
@@ -112,8 +126,18 @@ class MultiHead(Layer):
             sizes = ", ".join(map(str, [query[0], *pairs]))
             raise ShapeError(f"{self!r}: attention_mask has the shape {mask}, want ({sizes}), or 1 for some of these")
 
+    def _check_cached(self, given: Mapping[str, tuple[int | None, ...]]) -> None:
+        """Raise ShapeError unless the inputs are new steps, as many queries as keys, and fit into the cache."""
+        query, value = given["query"], given["value"]
+        if len(query) != 3 or "attention_mask" in given or not same(query[1], value[1]):
+            raise ShapeError(
+                f"{self!r}: with a cache the inputs are new steps (batch, steps, features), as many queries as values, "
+                f"and masks come as mask=; got {given}"
+            )
+        check_room(self, query[1])
+
     def weights(self, shape: Shape) -> dict:
-        """A kernel and a bias for each projection, heads on an axis of their own."""
+        """A kernel and a bias for each projection, heads on an axis of their own; and the cache."""
         given = by_name(shape, shapes=True)
         query, value = given["query"], given["value"]
         heads, groups, of_key, of_value = self.heads()
@@ -128,46 +152,63 @@ class MultiHead(Layer):
             del declared["gate"]
         sizes = self.output(features)
         named = ("out", *(None for _ in sizes[1:]))
-        return declared | {"attention_output": self._projection((heads, of_value), sizes, named, ("heads", None))}
+        declared["attention_output"] = self._projection((heads, of_value), sizes, named, ("heads", None))
+        return declared | memory_state(self, query[0], (groups, of_key), (groups, of_value))
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Project, attend, project."""
-        layer: Any = self
         given = by_name(x)
         real = real_steps(self, given, ctx.mask)
         kept = all_of(real.get("value"), real.pop("key", None))
         query, value = cleared(self, given["query"], real.get("query")), cleared(self, given["value"], kept)
-        key = cleared(self, given["key"], kept) if "key" in given else value
-        made = {"query": self._project(params, "query", query), "key": self._project(params, "key", key)}
-        if layer.use_gate:
-            made["gate"] = jax.nn.sigmoid(self._project(params, "gate", query))
-        made["value"] = self._project(params, "value", value)
+        made = self._projected(params, query, cleared(self, given["key"], kept) if "key" in given else value, value)
         axes = self.axes(query.ndim)
+        heads = {name: to_steps(made[name], axes, 2) for name in ("query", "key", "value")}
+        start, state = place(self, ctx), {}
+        if self.rotary_wavelength is not None:
+            turned = functools.partial(ops.rotate, start=start, wavelength=self.rotary_wavelength, step_axis=-3)
+            heads |= {name: turned(heads[name]) for name in ("query", "key")}
+        if self.cache is not None:
+            state = remember(self, ctx, heads["key"], heads["value"], kept)
+            heads["key"], heads["value"], kept = (state[f"cached_{what}"] for what in ("key", "value", "mask"))
         mask = self._mask(given.get("attention_mask"), real.get("query"), kept, query, value)
-        one_path = layer.dropout == 0 and query.ndim == 3 and not self.return_attention_scores
+        y, weights = self._attend(heads, mask, start, query.ndim, ctx)
+        y = from_steps(within_room(self, y, state.get("place")), axes, query.shape)
+        y = y * made["gate"] if "gate" in made else y
+        made["attention_output"] = self._project(params, "attention_output", y, 2)
+        rule = self.activity_regularizer
+        losses = () if rule is None else tuple(activity_loss(rule, a) for a in made.values())
+        if weights is not None:
+            weights, mask = self._returned(weights, mask, query, value)
+        out = result(made["attention_output"], weights, ctx)._replace(state=state, losses=losses)
+        if weights is None or mask is None:
+            return out
+        return out._replace(mask=((out.mask or (None,))[0], mask))
+
+    def _projected(self, params: Any, query: Any, key: Any, value: Any) -> dict[str, Any]:
+        """Each projection of the inputs by its name, in order; the gate as factors."""
+        made = {"query": self._project(params, "query", query), "key": self._project(params, "key", key)}
+        if self.use_gate:  # type: ignore[attr-defined]
+            made["gate"] = jax.nn.sigmoid(self._project(params, "gate", query))
+        return made | {"value": self._project(params, "value", value)}
+
+    def _attend(self, heads: Mapping[str, Any], mask: Any, start: Any, rank: int, ctx: Context) -> tuple[Any, Any]:
+        """What each head of the queries gathers, and the weights where they are returned."""
+        layer: Any = self
+        one_path = layer.dropout == 0 and rank == 3 and not self.return_attention_scores
         attend = functools.partial(
             ops.attention,
             mask=mask,
             causal=self.use_causal_mask,
             window=layer.sliding_window,
+            start=start,
             scale=1 / math.sqrt(self.heads()[2]),
             drop=dropping(self, ctx),
             empty="mean" if self.keras_masks and one_path else "zeros",
             fused=layer.flash_attention,
             return_weights=self.return_attention_scores,
         )
-        y, weights = configured(self, attend, *(to_steps(made[name], axes, 2) for name in ("query", "key", "value")))
-        y = from_steps(y, axes, query.shape)
-        made["attention_output"] = self._project(
-            params, "attention_output", y * made["gate"] if layer.use_gate else y, 2
-        )
-        rule = layer.activity_regularizer
-        losses = () if rule is None else tuple(activity_loss(rule, a) for a in made.values())
-        if weights is None:
-            return result(made["attention_output"], None, ctx)._replace(losses=losses)
-        weights, mask = self._returned(weights, mask, query, value)
-        out = result(made["attention_output"], weights, ctx)._replace(losses=losses)
-        return out._replace(mask=((out.mask or (None,))[0], mask)) if mask is not None else out
+        return configured(self, attend, heads["query"], heads["key"], heads["value"])
 
     def _returned(self, weights: Any, mask: Any, query: Any, value: Any) -> tuple[Any, Any]:
         """The weights with each attended axis by itself, and with keras_masks their mask."""
@@ -380,24 +421,17 @@ def check_heads(layer: Any) -> None:
     check_common(layer)
     if layer.sliding_window is not None:
         check_count(layer, "sliding_window")
+    check_cache(layer)
+    if layer.rotary_wavelength is not None:
+        check_positive(layer, "rotary_wavelength")
+    if layer.rotary_wavelength is not None and layer.heads()[2] % 2:
+        raise ConfigError(f"{layer!r}: rotary_wavelength turns pairs of features; make those of a head an even number")
+    if layer.cache is not None and not layer.use_causal_mask:
+        raise ConfigError(f"{layer!r}: cache needs use_causal_mask=True, since later steps are not there yet")
+    if layer.cache is not None and (layer.return_attention_scores or layer.keras_masks or layer.flash_attention):
+        raise ConfigError(f"{layer!r}: cache has no return_attention_scores, keras_masks or flash_attention=True")
     if layer.flash_attention and (layer.dropout > 0 or layer.return_attention_scores):
         other = "dropout" if layer.dropout > 0 else "return_attention_scores"
         raise ConfigError(
             f"{layer!r}: flash_attention=True has no {other}: the kernel never holds the scores; use None or False"
         )
-
-
-def to_steps(a: Any, axes: tuple[int, ...], rest: int = 0) -> Any:
-    """(batch, ..., *rest) with the axes to attend over brought together into one, behind the others of the batch."""
-    front = a.ndim - rest
-    others = [axis for axis in range(front) if axis not in axes]
-    a = a.transpose(*others, *axes, *range(front, a.ndim))
-    return a.reshape(*a.shape[: len(others)], math.prod(a.shape[len(others) : front]), *a.shape[front:])
-
-
-def from_steps(a: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-    """The way back of `to_steps`, for arrays (..., steps, heads, features) and the shape of what was projected."""
-    others = [axis for axis in range(len(shape) - 1) if axis not in axes]
-    a = a.reshape(*a.shape[: len(others)], *(shape[axis] for axis in axes), *a.shape[-2:])
-    order = [*others, *axes]
-    return a.transpose(*(order.index(axis) for axis in range(len(order))), a.ndim - 2, a.ndim - 1)
