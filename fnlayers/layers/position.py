@@ -47,7 +47,9 @@ class Positional(Layer):
 
 @layerclass
 class PositionEmbedding(Positional):
-    """y[..., t, :] = embeddings[t]: a learned vector for each place, whatever x is. Add it to x.
+    """y[..., t, :] = embeddings[t]: a learned vector for each place. See `Positional`.
+
+    Of x the shape alone is looked at; add it to x.
 
     Arguments:
         sequence_length: the number of places: the greatest number of steps.
@@ -91,7 +93,9 @@ class PositionEmbedding(Positional):
 
 @layerclass
 class SinePositionEncoding(Positional):
-    """y[..., t, 2i] = sin(a), y[..., t, 2i + 1] = cos(a), a = t / max_wavelength^(2i / features), whatever x is. Add it.
+    """y[..., t, 2i] = sin(a), y[..., t, 2i + 1] = cos(a), with a = t / max_wavelength^(2i / features).
+
+    See `Positional`. Of x the shape alone is looked at; add it to x.
 
     Arguments:
         max_wavelength: the greatest wavelength divided by 2 pi, in steps.
@@ -127,7 +131,7 @@ class SinePositionEncoding(Positional):
 class RotaryEmbedding(Positional):
     """Pairs of features (x[i], x[i + features / 2]) turned by place / scaling_factor / max_wavelength^(2i / features).
 
-    For queries and keys, before their product; the attention layers do so by themselves with `rotary_wavelength`.
+    See `Positional`. For queries and keys, before their product; attention with `rotary_wavelength` does so by itself.
 
     Arguments:
         max_wavelength: the greatest wavelength divided by 2 pi, in steps.

@@ -132,12 +132,12 @@ class Transformer(Layer):
         """The layers of each part, each with the shape of its input."""
         sequence = shape if is_shape(shape) else shape[0]
         features, dtype = known(sequence, -1, "features"), self.dtype
-        starts = dict(kernel_initializer=self.kernel_initializer, bias_initializer=self.bias_initializer)
+        starts: Any = dict(kernel_initializer=self.kernel_initializer, bias_initializer=self.bias_initializer)
         norm = LayerNormalization(epsilon=self.layer_norm_epsilon, dtype=dtype), sequence
         drop = Dropout(self.dropout, dtype=dtype), sequence
         wide = Dense(self.intermediate_dim, self.activation, dtype=dtype, **starts), sequence
         narrow = Dense(features, dtype=dtype, **starts), (*sequence[:-1], self.intermediate_dim)
-        found = {"self_attention": (self._self_attention(features), sequence)}
+        found: dict[str, Any] = {"self_attention": (self._self_attention(features), sequence)}
         if not is_shape(shape):
             found["cross_attention"] = self._attention(features), shape
         for part in tuple(found):
@@ -168,8 +168,8 @@ class Transformer(Layer):
         return thread.out(added("feedforward", x, lambda x: run(narrow, run(wide, x))), mask)
 
     def _self_attention(self, features: int) -> Layer:
-        options = dict(use_causal_mask=self.use_causal_mask, cache=self.cache)
-        return self._attention(features, rotary_wavelength=self.rotary_wavelength, **options)
+        causal, rotary = self.use_causal_mask, self.rotary_wavelength
+        return self._attention(features, use_causal_mask=causal, rotary_wavelength=rotary, cache=self.cache)
 
     def _attention(self, features: int, **options: Any) -> Layer:
         """Heads that together are as wide as the input."""

@@ -11,9 +11,9 @@ def cached(model: Layer, length: int) -> Layer:
     """The same model with the same weights, with `cache=length` in each layer that has one: for generation.
 
     Each run is given new steps alone, many (a prompt) or one, and its output for these steps is that of the whole
-    sequence so far. Keys, values and places are state: in by `state`, out by `out.state`, which nothing but you keeps
-    (and `fnlayers.save`, if it is given). The shapes of a step do not depend on its place, so that jit compiles it once.
-    After `length` steps the output is NaN.
+    sequence so far. Keys, values and places are state: in by `state`, out by `out.state`, saved if `fnlayers.save` is
+    given it. The shapes of a step do not depend on its place, so that jit compiles it once. After `length` steps the
+    output is NaN.
 
     That holds for a model whose steps know of earlier steps by causal attention alone: attention to another sequence,
     and all that treats each step by itself, stay as they are. Prompts of several lengths go into one batch if they are

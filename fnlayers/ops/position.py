@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 
 def waves(
@@ -15,7 +16,7 @@ def waves(
 
     Reference: Vaswani et al., Attention Is All You Need, 2017.
     """
-    feature = jnp.arange(features)
+    feature = lax.iota("int32", features)
     angle = _angles(steps, start, 2 * (feature // 2) / features, wavelength)
     return jnp.where(feature % 2 == 0, jnp.sin(angle), jnp.cos(angle)).astype(dtype)
 
@@ -43,7 +44,7 @@ def rotate(
     angle = _angles(steps, start, jnp.arange(0, features, 2) / features, wavelength, scaling)
     at = step_axis % x.ndim, feature_axis % x.ndim
     angle = jnp.expand_dims(angle if at[0] < at[1] else angle.T, [axis for axis in range(x.ndim) if axis not in at])
-    wide = jnp.promote_types(x.dtype, "float32")
+    wide = x.dtype if jnp.finfo(x.dtype).bits > 32 else "float32"
     sin, cos = jnp.sin(angle).astype(wide), jnp.cos(angle).astype(wide)
     one, other = jnp.split(x.astype(wide), 2, axis=feature_axis)
     return jnp.concatenate([one * cos - other * sin, other * cos + one * sin], feature_axis).astype(x.dtype)
@@ -53,5 +54,5 @@ def _angles(
     steps: int, start: jax.Array | int, exponent: jax.Array, wavelength: float, scaling: float = 1.0
 ) -> jax.Array:
     """(steps, exponents), in float32: place / scaling / wavelength^exponent."""
-    place = (start + jnp.arange(steps)).astype("float32") / scaling
+    place = (start + lax.iota("int32", steps)).astype("float32") / scaling
     return place[:, None] / jnp.float32(wavelength) ** exponent.astype("float32")
