@@ -14,7 +14,8 @@ from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
 from fnlayers.layers.attention import SingleHead
 from fnlayers.layers.basic import DropMask
-from fnlayers.layers.multi_head import MultiHead, MultiHeadAttention
+from fnlayers.layers.multi_head import MultiHeadAttention
+from fnlayers.layers.multi_head_base import MultiHead
 from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
