@@ -39,7 +39,7 @@ def language_reference() -> str:
 
 
 def windows(text: str, steps: int) -> Text:
-    """The text cut into windows that overlap by one character, the last tenth of them held out."""
+    """The text cut into windows that overlap by one character, each tenth of them held out."""
     characters = "".join(sorted(set(text)))
     code = {character: number for number, character in enumerate(characters)}
     numbers = np.array([code[character] for character in text], "int32")
@@ -47,8 +47,8 @@ def windows(text: str, steps: int) -> Text:
     if count < 10:
         sys.exit(f"the text has {len(text)} characters; give at least {10 * steps + 1}, or a smaller --steps")
     cut = np.stack([numbers[i * steps : (i + 1) * steps + 1] for i in range(count)])
-    held_out = count // 10
-    return Text(characters, cut[:-held_out], cut[-held_out:])
+    held_out = np.arange(count) % 10 == 9
+    return Text(characters, cut[~held_out], cut[held_out])
 
 
 def gpt(characters: int, width: int, depth: int) -> fl.Sequential:
@@ -110,11 +110,11 @@ def timed(function: Any, *args: Any) -> tuple[Any, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", type=pathlib.Path, help="a text file; default: Python's language reference")
-    parser.add_argument("--steps", type=int, default=96, help="the length of the windows it is trained on")
-    parser.add_argument("--width", type=int, default=128, help="the features of a step, a multiple of 32")
+    parser.add_argument("--steps", type=int, default=128, help="the length of the windows it is trained on")
+    parser.add_argument("--width", type=int, default=96, help="the features of a step, a multiple of 32")
     parser.add_argument("--depth", type=int, default=3, help="the number of blocks")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"))
     parser.add_argument("--max-loss", type=float, default=float("inf"), help="exit with an error above this")
@@ -127,7 +127,7 @@ def main() -> None:
 
     start_key, train_key, write_key = jax.random.split(jax.random.key(args.seed), 3)
     params = model.init(start_key, shape)
-    prompt = jnp.asarray(text.test[:1, : args.steps // 3])
+    prompt = jnp.asarray(text.test[:1, : args.steps // 4])
     arguments = (prompt, write_key, args.steps - prompt.shape[1])
 
     def show(when: str, written: jax.Array) -> None:

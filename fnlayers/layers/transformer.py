@@ -1,4 +1,7 @@
-"""Transformers: blocks of attention and dense layers, and the embedding that they begin with. All of public layers."""
+"""Transformers: blocks of attention and dense layers, and the embedding that they begin with. All of public layers.
+
+Names and arguments are KerasHub's.
+"""
 
 from collections.abc import Callable
 from dataclasses import field
