@@ -225,29 +225,10 @@ def test_cached_changes_nothing_but_the_cache():
 # Positions
 
 
-def test_rotated_pairs_are_products_of_complex_numbers():
-    x, start, wavelength, scaling = array(2, 5, 6), 3, 50.0, 2.0
-    pairs = np.asarray(x[..., :3]) + 1j * np.asarray(x[..., 3:])
-    place = (start + np.arange(5))[:, None] / scaling
-    turned = pairs * np.exp(1j * place / wavelength ** (np.arange(3) / 3))
-    close(ops.rotate(x, start, wavelength, scaling), np.concatenate([turned.real, turned.imag], -1))
-    moved = ops.rotate(jnp.moveaxis(x, 1, 2), start, wavelength, scaling, step_axis=2, feature_axis=1)
-    close(jnp.moveaxis(moved, 2, 1), ops.rotate(x, start, wavelength, scaling))
-
-
-def test_products_of_rotated_vectors_depend_on_distances_alone():
-    q, k = array(1, 1, 8), array(1, 1, 8, seed=1)
-    products = [jnp.vdot(ops.rotate(q, at), ops.rotate(k, at - 3)) for at in (3, 10, 500)]
-    close(products, [products[0]] * 3, atol=1e-4)
-
-
-@pytest.mark.parametrize("features", [1, 4, 5])
-def test_sine_waves_by_their_formula(features):
-    y = fl.SinePositionEncoding(50).apply({}, array(2, 6, features))
-    for t in range(6):
-        for i in range(features):
-            angle = t / 50 ** (2 * (i // 2) / features)
-            close(y[:, t, i], [np.cos(angle) if i % 2 else np.sin(angle)] * 2)
+def test_waves_and_turns_are_those_of_ops():
+    x = array(2, 6, 4)
+    close(fl.SinePositionEncoding(50).apply({}, x), jnp.stack([ops.waves(6, 4, wavelength=50)] * 2))
+    close(fl.RotaryEmbedding(50, 2.0, 2, 1).apply({}, x), ops.rotate(x, 0, 50, 2.0, 2, 1))
 
 
 def test_positions_move_what_attention_without_them_cannot_tell():
