@@ -1,4 +1,12 @@
-"""Known numerical traps: places where libraries of this kind went wrong before. Numbers in names count them."""
+"""Known numerical traps: places where libraries of this kind went wrong before. Numbers in names count them.
+
+Those tested elsewhere: 1-5 with several heads in test_attention.py; 9 (frozen statistics) in trees/test_tree_transforms.py;
+10, 11, 14, 27 (masked, synchronized, spectral, no steps) in test_deviations.py; 19 (gradients far out) in
+functions/test_activations.py; 21 (strides with dilation) in test_layer_errors.py; 23 (transposed convolution) in
+ops/test_ops_conv.py; 35 (one key, one use) in laws/test_keys.py; 37, 38 (orthogonal, fans) in
+functions/test_initializers.py; 46 (shrinking bounds) in functions/test_constraints.py; 48 (interpolation) in
+ops/test_ops_window.py; 50 (products in float32) for all tests in conftest.py.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -136,6 +144,13 @@ def test_trap_34_noise_has_the_moments_it_promises():
     ):
         y = layer.run({}, x, rng=KEY, train=True).y
         assert float(y.mean()) == pytest.approx(mean, abs=0.02) and float(y.std()) == pytest.approx(deviation, abs=0.03)
+
+
+def test_trap_36_an_initializer_in_two_layers_draws_twice():
+    start = fl.initializers.GlorotUniform()
+    model = fl.Sequential([fl.Dense(4, kernel_initializer=start), fl.Dense(4, kernel_initializer=start)])
+    first, second = (model.init(KEY, (None, 4))[name]["kernel"] for name in ("dense", "dense_1"))
+    assert not np.allclose(first, second)
 
 
 def test_trap_39_40_embeddings():
