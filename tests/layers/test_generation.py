@@ -353,8 +353,9 @@ ERRORS = [
     ),
     (
         lambda: run_cached(fl.MultiHeadAttention(2, 3, cache=4, **CAUSAL), (2, 1, 3), (3, 1, 3)),
-        "has a cache for 2 sequences, and was given 3; make it with state = model.init_state(shape)",
+        "was given a cache of (batch, steps) (2, 4), and needs (3, 4); make it with state = model.init_state(shape)",
     ),
+    (lambda: other_length(), "was given a cache of (batch, steps) (1, 4), and needs (1, 8)"),
     (
         lambda: fl.MultiHeadAttention(2, 3, cache=4, **CAUSAL).run({}, array(1, 1, 3)),
         "in its params",
@@ -382,6 +383,12 @@ ERRORS = [
 
 def run_cached(layer, shape, other):
     layer.run(layer.init(jax.random.key(0), shape), array(*other), state=layer.init_state(shape))
+
+
+def other_length():
+    layer = fl.TransformerDecoder(4, 2, cache=4)
+    params, state = layer.init(jax.random.key(0), (1, 1, 4)), layer.init_state((1, 1, 4))
+    fl.cached(layer, 8).run(params, array(1, 1, 4), state=state)
 
 
 def shared_twice():
