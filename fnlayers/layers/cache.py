@@ -59,7 +59,7 @@ def memory_state(layer: Any, batch: int | None, key: tuple[int, int], value: tup
     if batch is None:
         raise ShapeError(
             f"{layer!r} keeps keys and values from run to run, so the batch size must be known; write it in the shape "
-            "given to init_state"
+            "given to init_state, and to save"
         )
     steps, dtype = (batch, layer.cache), policy(layer.dtype).compute.name
     return {

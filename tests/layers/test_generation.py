@@ -22,6 +22,15 @@ def tokens(*shape, below=7, seed=0):
     return jnp.asarray(np.random.RandomState(seed).randint(0, below, shape), "int32")
 
 
+def quick_jit(function):
+    """Compiled as one program, hardly optimized: for tests, which run it a few times."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def started(layer, shape):
+    return quick_jit(lambda key: layer.init(key, shape))(jax.random.key(0))
+
+
 def language_model():
     entrance = fl.TokenAndPositionEmbedding(7, 12, 8)
     blocks = [fl.TransformerDecoder(16, 2), fl.TransformerDecoder(16, 4, normalize_first=True)]
@@ -42,6 +51,12 @@ def graph_model():
     return fl.functional(ids, fl.ReversibleEmbedding(7, 8, name="exit")(fl.Add()(x, turned)))
 
 
+@functools.cache
+def drawn(make):
+    """The params of a model, drawn once for all tests."""
+    return started(make(), (None, 5))
+
+
 MODELS = {"sequential": language_model, "repeat": repeated_model, "graph": graph_model}
 ATTENTION = [
     fl.MultiHeadAttention(2, 3, use_causal_mask=True),
@@ -58,11 +73,12 @@ over_models = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 
 def in_bits(model, params, x, bits, masks=None):
     """The outputs of one run after the other, side by side, and the last state."""
+    run = quick_jit(lambda p, x, s, m: model.run(p, x, state=s, mask=m)[:2])
     state, made, start = model.init_state((x.shape[0], 1, *x.shape[2:])), [], 0
     for bit in bits:
         mask = None if masks is None else masks[:, start : start + bit]
-        out = model.run(params, x[:, start : start + bit], state=state, mask=mask)
-        made, state, start = [*made, out.y], out.state, start + bit
+        y, state = run(params, x[:, start : start + bit], state, mask)
+        made, start = [*made, y], start + bit
     return jnp.concatenate(made, axis=1), state
 
 
@@ -73,27 +89,26 @@ def in_bits(model, params, x, bits, masks=None):
 @pytest.mark.parametrize("layer", ATTENTION + PLACES, ids=str)
 def test_a_layer_given_bits_gives_what_it_gives_for_the_whole(layer, bits):
     x = array(2, 9, 6)
-    params = layer.init(jax.random.key(0), x.shape)
+    params = started(layer, x.shape)
     y, state = in_bits(fl.cached(layer, 12), params, x, bits)
-    close(y, layer.apply(params, x))
+    close(y, quick_jit(layer.apply)(params, x))
     assert state["place"] == 9
 
 
 @over_bits
 @over_models
 def test_a_model_given_bits_gives_what_it_gives_for_the_whole(make, bits):
-    model, x = make(), tokens(2, 9)
-    params = model.init(jax.random.key(0), x.shape)
+    model, x, params = make(), tokens(2, 9), drawn(make)
     decoder = fl.cached(model, 9)
     y, _ = in_bits(decoder, params, x, bits)
-    close(y, model.apply(params, x))
-    assert jax.tree.structure(decoder.init(jax.random.key(0), (1, 1))) == jax.tree.structure(params)
+    close(y, quick_jit(model.apply)(params, x))
+    abstract = jax.eval_shape(lambda key: decoder.init(key, (1, 1)), jax.random.key(0))
+    assert jax.tree.structure(abstract) == jax.tree.structure(params)
 
 
 @over_models
 def test_one_step_is_compiled_once(make):
-    model, x, traced = fl.cached(make(), 9), tokens(2, 9), []
-    params = model.init(jax.random.key(0), (2, 1))
+    model, x, params, traced = fl.cached(make(), 9), tokens(2, 9), drawn(make), []
 
     @jax.jit
     def step(params, state, token):
@@ -105,60 +120,67 @@ def test_one_step_is_compiled_once(make):
     for at in range(9):
         y, state = step(params, state, x[:, at : at + 1])
         made.append(y)
-    close(jnp.concatenate(made, 1), make().apply(params, x))
+    close(jnp.concatenate(made, 1), quick_jit(make().apply)(params, x))
     assert len(traced) == 1
 
 
 @over_models
 def test_steps_in_a_scan(make):
-    model, x = fl.cached(make(), 9), tokens(2, 9)
-    params = model.init(jax.random.key(0), (2, 1))
+    model, x, params = fl.cached(make(), 9), tokens(2, 9), drawn(make)
 
     def step(state, token):
         out = model.run(params, token[:, None], state=state)
         return out.state, out.y[:, 0]
 
     _, y = jax.lax.scan(step, model.init_state((2, 1)), x.T)
-    close(jnp.moveaxis(y, 0, 1), make().apply(params, x))
+    close(jnp.moveaxis(y, 0, 1), quick_jit(make().apply)(params, x))
 
 
 def test_training_and_gradients_go_through_a_cache():
     layer, x = fl.MultiHeadAttention(2, 3, use_causal_mask=True), array(2, 6, 4)
-    params = layer.init(jax.random.key(0), x.shape)
-    whole = jax.grad(lambda p: jnp.sum(jnp.sin(layer.apply(p, x))))(params)
-    bits = jax.grad(lambda p: jnp.sum(jnp.sin(in_bits(fl.cached(layer, 8), p, x, (2, 4))[0])))(params)
-    jax.tree.map(close, bits, whole)
+    params = started(layer, x.shape)
+
+    def in_two(params):
+        first = fl.cached(layer, 8).run(params, x[:, :2], state=fl.cached(layer, 8).init_state(x.shape), train=True)
+        rest = fl.cached(layer, 8).run(params, x[:, 2:], state=first.state, train=True)
+        return jnp.concatenate([first.y, rest.y], axis=1)
+
+    def gradient(function):
+        return quick_jit(jax.grad(lambda p: jnp.sum(jnp.sin(function(p)))))(params)
+
+    jax.tree.map(close, gradient(in_two), gradient(lambda p: layer.apply(p, x)))
 
 
 # Batches
 
 
 def test_vmap_gives_each_sequence_a_place_of_its_own():
-    model, x = fl.cached(language_model(), 12), tokens(2, 9)
-    params = model.init(jax.random.key(0), (1, 1))
+    model, x, params = fl.cached(language_model(), 12), tokens(2, 9), drawn(language_model)
     lengths = (3, 6)
-    states = [model.run(params, x[i : i + 1, :n], state=model.init_state((1, 1))).state for i, n in enumerate(lengths)]
+    run, start = quick_jit(lambda t: model.run(params, t, state=start).state), model.init_state((1, 1))
+    states = [run(x[i : i + 1, :n]) for i, n in enumerate(lengths)]
     both = jax.tree.map(lambda *a: jnp.stack(a), *states)
-    out = jax.vmap(lambda s, t: model.run(params, t[None], state=s))(both, jnp.stack([x[0, 3:4], x[1, 6:7]]))
+    step = quick_jit(jax.vmap(lambda s, t: model.run(params, t[None], state=s).y))
+    y = step(both, jnp.stack([x[0, 3:4], x[1, 6:7]]))
     for i, n in enumerate(lengths):
-        close(out.y[i, 0, 0], language_model().apply(params, x[i : i + 1, : n + 1])[0, n])
+        close(y[i, 0, 0], quick_jit(language_model().apply)(params, x[i : i + 1, : n + 1])[0, n])
 
 
 @pytest.mark.parametrize("junk", [3.0, np.nan])
 def test_prompts_of_two_lengths_padded_on_the_left(junk):
     block = fl.TransformerDecoder(16, 2, rotary_wavelength=100)
     model, x = fl.cached(block, 12), array(2, 9, 8)
-    params = block.init(jax.random.key(0), x.shape)
+    params = started(block, x.shape)
     mask = jnp.arange(9) >= jnp.array([[0], [4]])
     padded = jnp.where(mask[..., None], x, junk)
     y, _ = in_bits(model, params, padded, (6, 1, 1, 1), mask)
-    close(y[0], block.apply(params, x[:1])[0])
-    close(y[1, 4:], block.apply(params, x[1:, 4:])[0])
+    close(y[0], quick_jit(block.apply)(params, x[:1])[0])
+    close(y[1, 4:], quick_jit(block.apply)(params, x[1:, 4:])[0])
 
 
 def test_a_step_exports_with_an_open_batch():
     layer = fl.cached(fl.GroupQueryAttention(4, 4, 2, use_causal_mask=True, rotary_wavelength=10), 6)
-    params, state = layer.init(jax.random.key(0), (3, 1, 8)), layer.init_state((3, 1, 8))
+    params, state = started(layer, (3, 1, 8)), layer.init_state((3, 1, 8))
     (batch,) = jax.export.symbolic_shape("batch")
 
     def opened(a):
@@ -179,7 +201,7 @@ def test_a_step_exports_with_an_open_batch():
 @pytest.mark.parametrize("jit", [False, True])
 def test_more_steps_than_there_is_room_for_give_nan(layer, jit):
     layer, x = fl.cached(layer, 3), array(1, 1, 6)
-    params, state = layer.init(jax.random.key(0), x.shape), layer.init_state(x.shape)
+    params, state = started(layer, x.shape), layer.init_state(x.shape)
     run = jax.jit(layer.run) if jit else layer.run
     for finite in (True, True, True, False, False):
         out = run(params, x, state=state)
@@ -200,13 +222,13 @@ def test_the_cache_has_the_compute_dtype():
 
 @over_models
 def test_a_generation_is_saved_and_goes_on(make, tmp_path):
-    model, x = fl.cached(make(), 9), tokens(2, 9)
-    params = model.init(jax.random.key(0), (2, 1))
-    state = model.run(params, x[:, :5], state=model.init_state((2, 1))).state
+    model, x, params = fl.cached(make(), 9), tokens(2, 9), drawn(make)
+    state = quick_jit(lambda x, s: model.run(params, x, state=s).state)(x[:, :5], model.init_state((2, 1)))
     fl.save(tmp_path / "m.safetensors", model, params, state, shape=(2, 1))
     loaded, params, state = fl.load(tmp_path / "m.safetensors")
     assert loaded == model
-    close(loaded.apply(params, x[:, 5:], state=state), make().apply(params, x)[:, 5:])
+    y = quick_jit(lambda x, s: loaded.apply(params, x, state=s))(x[:, 5:], state)
+    close(y, quick_jit(make().apply)(params, x)[:, 5:])
 
 
 def test_cached_changes_nothing_but_the_cache():
@@ -235,13 +257,13 @@ def test_positions_move_what_attention_without_them_cannot_tell():
     x, turn = array(1, 4, 6), jnp.array([2, 0, 3, 1])
     for wavelength, same in ((None, True), (100, False)):
         layer = fl.MultiHeadAttention(2, 4, rotary_wavelength=wavelength)
-        params = layer.init(jax.random.key(0), x.shape)
+        params = started(layer, x.shape)
         assert np.allclose(layer.apply(params, x)[:, turn], layer.apply(params, x[:, turn]), atol=1e-5) is same
 
 
 def test_attention_rotates_as_the_layer_does():
     layer, x = fl.MultiHeadAttention(2, 4, rotary_wavelength=20, return_attention_scores=True), array(1, 5, 6)
-    params = layer.init(jax.random.key(0), x.shape)
+    params = started(layer, x.shape)
     q, k = (jnp.einsum("btf,fhd->bthd", x, params[name]["kernel"]) for name in ("query", "key"))
     q, k = (fl.RotaryEmbedding(20).apply({}, a) for a in (q, k))
     close(layer.apply(params, x)[1], jax.nn.softmax(jnp.einsum("bqhd,bkhd->bhqk", q, k) / 2, -1))
@@ -305,22 +327,21 @@ def test_weights_of_a_block_in_their_order():
 @pytest.mark.parametrize("junk", [7.0, np.inf, np.nan])
 def test_padding_changes_nothing_in_a_block(junk):
     block, x, encoded = fl.TransformerDecoder(7, 3, use_causal_mask=False), array(2, 5, 6), array(2, 4, 3, seed=1)
-    params = block.init(jax.random.key(0), (x.shape, encoded.shape))
+    params = started(block, (x.shape, encoded.shape))
     longer = tuple(jnp.pad(a, ((0, 0), (0, 2), (0, 0)), constant_values=junk) for a in (x, encoded))
     masks = tuple(jnp.broadcast_to(jnp.arange(a.shape[1]) < a.shape[1] - 2, a.shape[:2]) for a in longer)
 
     def loss(params, x, mask):
         return jnp.sum(jnp.sin(block.apply(params, x, mask=mask)[:, :5]))
 
-    got = jax.value_and_grad(loss)(params, longer, masks)
-    jax.tree.map(close, got, jax.value_and_grad(loss)(params, (x, encoded), None))
+    gradient = quick_jit(jax.value_and_grad(loss))
+    jax.tree.map(close, gradient(params, longer, masks), gradient(params, (x, encoded), None))
 
 
 @over_models
 def test_no_gradient_reaches_the_future(make):
-    model, x = make(), tokens(1, 6)
-    params = model.init(jax.random.key(0), x.shape)
-    y, changed = (model.apply(params, a) for a in (x, x.at[0, 3].set((x[0, 3] + 1) % 7)))
+    model, x, params = make(), tokens(1, 6), drawn(make)
+    y, changed = (quick_jit(model.apply)(params, a) for a in (x, x.at[0, 3].set((x[0, 3] + 1) % 7)))
     differs = jnp.any(y != changed, axis=(0, 2))
     assert differs.tolist() == [False] * 3 + [True] * 3
 
@@ -382,12 +403,12 @@ ERRORS = [
 
 
 def run_cached(layer, shape, other):
-    layer.run(layer.init(jax.random.key(0), shape), array(*other), state=layer.init_state(shape))
+    layer.run(started(layer, shape), array(*other), state=layer.init_state(shape))
 
 
 def other_length():
     layer = fl.TransformerDecoder(4, 2, cache=4)
-    params, state = layer.init(jax.random.key(0), (1, 1, 4)), layer.init_state((1, 1, 4))
+    params, state = started(layer, (1, 1, 4)), layer.init_state((1, 1, 4))
     fl.cached(layer, 8).run(params, array(1, 1, 4), state=state)
 
 
