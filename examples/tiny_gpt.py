@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--max-loss", type=float, default=float("inf"), help="exit with an error above this")
     args = parser.parse_args()
 
-    text = windows(args.text.read_text() if args.text else language_reference(), args.steps)
+    text = windows(args.text.read_text(encoding="utf-8") if args.text else language_reference(), args.steps)
     model = gpt(len(text.characters), args.width, args.depth)
     shape = (None, args.steps)
     print(fl.summary(model, shape))
@@ -156,7 +156,7 @@ def main() -> None:
 
     args.out.mkdir(parents=True, exist_ok=True)
     fl.show.history(result.history, args.out / "history.png")
-    (args.out / "characters.txt").write_text(text.characters)
+    (args.out / "characters.txt").write_text(text.characters, encoding="utf-8", newline="")
     fl.save(args.out / "model.safetensors", model, result.params)
     loaded, params, _ = fl.load(args.out / "model.safetensors")
     print(f"saved {args.out / 'model.safetensors'}, and loaded back")

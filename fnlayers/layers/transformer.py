@@ -40,6 +40,7 @@ class TokenAndPositionEmbedding(Layer):
 
     Shapes: integers (batch, steps) -> (batch, steps, embedding_dim).
     Weights: token_embedding, position_embedding: each with embeddings.
+    State: with cache: that of position_embedding.
     Mask: made with mask_zero: True where x is not 0; else ended.
     """
 
