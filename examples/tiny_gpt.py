@@ -127,7 +127,7 @@ def main() -> None:
 
     start_key, train_key, write_key = jax.random.split(jax.random.key(args.seed), 3)
     params = model.init(start_key, shape)
-    prompt = jnp.asarray(text.test[:1, : args.steps // 4])
+    prompt = jnp.asarray(text.test[len(text.test) // 2, None, : args.steps // 4])
     arguments = (prompt, write_key, args.steps - prompt.shape[1])
 
     def show(when: str, written: jax.Array) -> None:
