@@ -26,7 +26,7 @@ from fnlayers.core import (
 )
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cell_base import Cell
 from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
@@ -73,6 +73,7 @@ from fnlayers.layers.merge import (
     multiply,
     subtract,
 )
+from fnlayers.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -113,6 +114,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
 from fnlayers.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
@@ -139,8 +141,9 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
 from fnlayers.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed
-from fnlayers.models import Functional, Pair, Repeat, Sequential, flax_pair, functional, haiku_pair, stax_pair
+from fnlayers.models import Functional, Pair, Repeat, Sequential, cached, flax_pair, functional, haiku_pair, stax_pair
 from fnlayers.trees import count, decay_mask, labels, paths, penalty, project, projected, trainable_mask, weight_paths
 from fnlayers.version import __version__
 
@@ -276,6 +279,7 @@ __all__ = [
     "Pair",
     "Param",
     "Permute",
+    "PositionEmbedding",
     "RMSNormalization",
     "RNN",
     "ReLU",
@@ -283,6 +287,7 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "ReversibleEmbedding",
+    "RotaryEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
@@ -291,6 +296,7 @@ __all__ = [
     "ShapeError",
     "SimpleRNN",
     "SimpleRNNCell",
+    "SinePositionEncoding",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
@@ -301,7 +307,10 @@ __all__ = [
     "Subtract",
     "Symbol",
     "TimeDistributed",
+    "TokenAndPositionEmbedding",
     "TrainState",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
@@ -313,6 +322,7 @@ __all__ = [
     "activations",
     "add",
     "average",
+    "cached",
     "concatenate",
     "constraints",
     "count",

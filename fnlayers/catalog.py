@@ -2,7 +2,7 @@
 
 from fnlayers.core.layer import Layer
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
@@ -11,6 +11,7 @@ from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from fnlayers.layers.embedding import Embedding, ReversibleEmbedding
 from fnlayers.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from fnlayers.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -39,6 +40,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
 from fnlayers.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
@@ -65,6 +67,7 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
 from fnlayers.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed
 from fnlayers.models.functional import Functional
 from fnlayers.models.pair import Pair
@@ -88,6 +91,13 @@ LAYERS: dict[str, type[Layer]] = {
     "AdditiveAttention": AdditiveAttention,
     "MultiHeadAttention": MultiHeadAttention,
     "GroupQueryAttention": GroupQueryAttention,
+    # positions, transformers
+    "PositionEmbedding": PositionEmbedding,
+    "SinePositionEncoding": SinePositionEncoding,
+    "RotaryEmbedding": RotaryEmbedding,
+    "TokenAndPositionEmbedding": TokenAndPositionEmbedding,
+    "TransformerEncoder": TransformerEncoder,
+    "TransformerDecoder": TransformerDecoder,
     # activation
     "Activation": Activation,
     "ReLU": ReLU,

@@ -14,7 +14,7 @@ from fnlayers.core.names import number
 from fnlayers.core.naming import named
 from fnlayers.core.shapes import ArrayType, canonical, is_shape
 from fnlayers.core.symbol import Call, Symbol
-from fnlayers.models.threading import Thread, same_weights
+from fnlayers.core.threading import Thread, same_weights
 
 
 class Ref(NamedTuple):

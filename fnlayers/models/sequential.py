@@ -8,7 +8,7 @@ from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.naming import fix_shared_names, named
 from fnlayers.core.symbol import Symbol
-from fnlayers.models.threading import Thread, same_weights
+from fnlayers.core.threading import Thread, same_weights
 
 
 @layerclass

@@ -13,9 +13,11 @@ from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
-from fnlayers.layers.attention import MultiHead, MultiHeadAttention, SingleHead
+from fnlayers.layers.attention import SingleHead
 from fnlayers.layers.basic import CopyMask, DropMask
 from fnlayers.layers.cell_base import Cell
+from fnlayers.layers.multi_head import MultiHeadAttention
+from fnlayers.layers.multi_head_base import MultiHead
 from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.layers.recurrent_base import Recurrent
 from fnlayers.layers.regularization import ActivityRegularization
@@ -42,6 +44,13 @@ NEUTRAL = {
 RENAMED = {"linear": None, "sparsemax": "legacy_sparsemax"}
 # Layers of ours that take part in masks where Keras's do not: imported, they see none.
 MASK_BLIND = ("RMSNormalization",)
+# Layers that a config has in another form, or that Keras itself does not have; and fields of ours in layers it has.
+UNNAMED = frozenset(
+    ("Lambda", "Pair", "Functional", "Sequential", "Repeat", "Operation", "DropMask", "PositionEmbedding")
+    + ("SinePositionEncoding", "RotaryEmbedding", "TokenAndPositionEmbedding", "TransformerEncoder")
+    + ("TransformerDecoder",)
+)
+OURS = frozenset(("rotary_wavelength", "cache", "keras_masks"))
 TABLES: dict[str, Mapping[str, Callable]] = {
     "initializer": INITIALIZERS,
     "regularizer": REGULARIZERS,
@@ -85,9 +94,9 @@ def _parts(node: Any) -> tuple[str, dict]:
 
 def _layer(kind: str, config: dict) -> Layer:
     """A layer of the catalog, from its config."""
-    if kind not in LAYERS or kind in ("Lambda", "Pair", "Functional", "Sequential", "Repeat", "Operation"):
+    if kind not in LAYERS or kind in UNNAMED:
         raise ConfigError(f"{kind!r} is no layer that a file may name")
-    known, options = {f.name for f in fields(LAYERS[kind])}, {}
+    known, options = {f.name for f in fields(LAYERS[kind])} - OURS, {}
     for key, value in config.items():
         if key in known:
             options[key] = _value(key, value)

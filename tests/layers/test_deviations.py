@@ -171,3 +171,10 @@ def test_the_activity_loss_of_a_distributed_layer_is_that_of_the_sequences():
     (wanted,) = layer.run(params, x).losses
     (got,) = fl.TimeDistributed(layer).run({"layer": params}, x).losses
     np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+def test_a_simple_recurrent_layer_has_its_activity_loss():
+    layer, x = fl.SimpleRNN(2, activity_regularizer="l2"), jnp.ones((4, 3, 2))
+    params, _ = made(layer, x)
+    out = layer.run(params, x)
+    np.testing.assert_allclose(sum(out.losses), 0.01 * jnp.sum(out.y**2) / 4, rtol=1e-6)
