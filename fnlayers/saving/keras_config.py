@@ -102,7 +102,7 @@ def _layer(kind: str, config: dict) -> Layer:
             options[key] = _value(key, value)
         elif key not in NEUTRAL or NEUTRAL[key] not in (..., value):
             raise ConfigError(f"{kind}: {key}={str(value)[:80]} has no meaning here")
-    if "keras_masks" in known and options.get("unroll"):
+    if issubclass(LAYERS[kind], Recurrent) and options.get("unroll"):
         options["keras_masks"] = True
     if kind == "TimeDistributed":
         options["layer"] = _without_activity_loss(options.get("layer"))
