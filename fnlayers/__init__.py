@@ -26,7 +26,7 @@ from fnlayers.core import (
 )
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import Cell, LSTMCell
 from fnlayers.layers.conv import (
@@ -71,6 +71,7 @@ from fnlayers.layers.merge import (
     multiply,
     subtract,
 )
+from fnlayers.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -111,6 +112,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
 from fnlayers.layers.recurrent import LSTM, RNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
@@ -137,8 +139,9 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
 from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
-from fnlayers.models import Functional, Pair, Repeat, Sequential, flax_pair, functional, haiku_pair, stax_pair
+from fnlayers.models import Functional, Pair, Repeat, Sequential, cached, flax_pair, functional, haiku_pair, stax_pair
 from fnlayers.trees import count, decay_mask, labels, paths, penalty, project, projected, trainable_mask, weight_paths
 from fnlayers.version import __version__
 
@@ -266,6 +269,7 @@ __all__ = [
     "Pair",
     "Param",
     "Permute",
+    "PositionEmbedding",
     "RMSNormalization",
     "RNN",
     "ReLU",
@@ -273,12 +277,14 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "ReversibleEmbedding",
+    "RotaryEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "Sequential",
     "ShapeError",
+    "SinePositionEncoding",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
@@ -288,7 +294,10 @@ __all__ = [
     "Subtract",
     "Symbol",
     "TimeDistributed",
+    "TokenAndPositionEmbedding",
     "TrainState",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
@@ -300,6 +309,7 @@ __all__ = [
     "activations",
     "add",
     "average",
+    "cached",
     "concatenate",
     "constraints",
     "count",

@@ -2,7 +2,7 @@
 
 from fnlayers.core.layer import Layer
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from fnlayers.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
 from fnlayers.layers.cells import LSTMCell
 from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
@@ -10,6 +10,7 @@ from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from fnlayers.layers.embedding import Embedding, ReversibleEmbedding
 from fnlayers.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from fnlayers.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -38,6 +39,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
 from fnlayers.layers.recurrent import LSTM, RNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
@@ -64,6 +66,7 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
 from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
 from fnlayers.models.functional import Functional
 from fnlayers.models.pair import Pair
@@ -86,6 +89,13 @@ LAYERS: dict[str, type[Layer]] = {
     "AdditiveAttention": AdditiveAttention,
     "MultiHeadAttention": MultiHeadAttention,
     "GroupQueryAttention": GroupQueryAttention,
+    # positions, transformers
+    "PositionEmbedding": PositionEmbedding,
+    "SinePositionEncoding": SinePositionEncoding,
+    "RotaryEmbedding": RotaryEmbedding,
+    "TokenAndPositionEmbedding": TokenAndPositionEmbedding,
+    "TransformerEncoder": TransformerEncoder,
+    "TransformerDecoder": TransformerDecoder,
     # activation
     "Activation": Activation,
     "ReLU": ReLU,

@@ -244,6 +244,12 @@ LEFT = [[0, 0, 1, 1], [1, 1, 1, 1]]
 GAPS = [[1, 0, 1, 0], [0, 1, 1, 0]]
 RIGHT = [[1, 1, 0, 0], [1, 0, 0, 0]]
 EMPTY = [[0, 0, 0, 0], [1, 1, 1, 0]]
+CARRIED = {
+    "inference_returns_the_state_it_was_given": "a carry goes on in inference too",
+    "the_batch_axis_may_be_unknown": "a carry has a row for each of the batch",
+    "exports_for_all_platforms_with_an_open_batch": "a carry has a row for each of the batch",
+}
+PLACED = {"inference_returns_the_state_it_was_given": "a place goes on in inference too"}
 ENDED_EARLY = "Keras: NaN for a sequence that is masked whole; ours is 0 (docs/deviations.md)"
 CLIPPING = {"rmin": 0.8, "rmax": 1.2, "dmax": 0.3}
 SIGMA = "Keras overwrites the kernel in training and uses it undivided elsewhere (docs/deviations.md)"
@@ -636,6 +642,38 @@ ATTENTION = [
     Case(penalized(fl.GroupQueryAttention, 3, 4, 2), (QUERY, VALUE), name="GroupQueryAttention(3, 4, 2) with rules"),
 ]  # fmt: skip
 
+GENERATION = [
+    Case(fl.MultiHeadAttention(2, 4, rotary_wavelength=100, use_causal_mask=True), QUERY, mask=OF_QUERY, keras=OURS),
+    Case(fl.MultiHeadAttention(1, 2, rotary_wavelength=10, attention_axes=2), ((2, 2, 3, 4), (2, 2, 4, 4)), keras=OURS),
+    Case(fl.MultiHeadAttention(2, 3, use_causal_mask=True, cache=6), QUERY, mask=OF_QUERY, keras=OURS, exempt=CARRIED),
+    Case(fl.MultiHeadAttention(2, 4, 3, sliding_window=3, use_causal_mask=True, cache=6, rotary_wavelength=10,
+                               use_gate=True), (QUERY, QUERY, QUERY), keras=OURS, exempt=CARRIED),
+    Case(fl.GroupQueryAttention(2, 4, 2, rotary_wavelength=10), (QUERY, VALUE), keras=OURS),
+    Case(fl.GroupQueryAttention(2, 4, 2, use_causal_mask=True, cache=5, rotary_wavelength=10), QUERY, keras=OURS,
+         exempt=CARRIED),
+    Case(fl.PositionEmbedding(6), QUERY, mask=OF_QUERY, keras=OURS),
+    Case(fl.PositionEmbedding(6, "normal", cache=6), (2, 3, 4, 5), keras=OURS, exempt=PLACED),
+    Case(fl.SinePositionEncoding(), QUERY, mask=OF_QUERY, keras=OURS),
+    Case(fl.SinePositionEncoding(100, cache=6), (1, 4, 5), keras=OURS, exempt=PLACED),
+    Case(fl.RotaryEmbedding(), (2, 4, 2, 6), mask=OF_QUERY, keras=OURS),
+    Case(fl.RotaryEmbedding(100, 2.0, 2, 1), (2, 6, 3), keras=OURS),
+    Case(fl.RotaryEmbedding(cache=6), (2, 4, 2), keras=OURS, exempt=PLACED),
+    Case(fl.TokenAndPositionEmbedding(5, 6, 3), (2, 4), below=5, keras=OURS),
+    Case(fl.TokenAndPositionEmbedding(5, 6, 3, "normal", mask_zero=True, cache=5), (2, 4), below=5, keras=OURS,
+         exempt=PLACED),
+    Case(fl.TransformerEncoder(5, 2), (2, 4, 6), mask=OF_QUERY, keras=OURS),
+    Case(fl.TransformerEncoder(5, 2, 0.5, "gelu", 1e-3, normalize_first=True), (2, 4, 6), random=True, keras=OURS),
+    Case(fl.TransformerEncoder(5, 3, rotary_wavelength=10, dtype="mixed_bfloat16"), (2, 4, 6), keras=OURS),
+    Case(fl.TransformerDecoder(5, 2), (2, 4, 6), mask=OF_QUERY, keras=OURS),
+    Case(fl.TransformerDecoder(5, 1, 0.5, normalize_first=True), ((2, 4, 6), VALUE), mask=(OF_QUERY, OF_VALUE),
+         random=True, keras=OURS),
+    Case(fl.TransformerDecoder(5, 2, use_causal_mask=False, kernel_initializer="normal", bias_initializer="ones"),
+         ((2, 4, 6), VALUE), keras=OURS),
+    Case(fl.TransformerDecoder(5, 3, rotary_wavelength=10, cache=7, normalize_first=True), (2, 4, 6), keras=OURS,
+         exempt=CARRIED),
+    Case(fl.Repeat(fl.TransformerDecoder(5, 2, cache=7), 2), (2, 4, 6), keras=OURS, exempt=CARRIED),
+]  # fmt: skip
+
 RECURRENT = [
     Case(fl.LSTMCell(3), (2, 4), keras="a cell of Keras takes its carry as a second argument; LSTM holds the numbers"),
     Case(fl.LSTM(3), (2, 4, 2)),
@@ -734,6 +772,7 @@ CASES = [
     *RESHAPING,
     *MERGING,
     *ATTENTION,
+    *GENERATION,
     *RECURRENT,
     *MODELS,
 ]

@@ -1,11 +1,13 @@
 """Output shapes, found by tracing a layer abstractly: no layer states its output shape by hand."""
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
+from fnlayers.core.errors import ShapeError
 from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.shapes import ArrayType, shape_of
 from fnlayers.core.spec import structs
@@ -13,9 +15,11 @@ from fnlayers.core.spec import structs
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
 
-# What stands for an unknown size in the two traces: an output axis that differs between them is unknown too. Large,
-# so that windows fit, and with many divisors, so that a Reshape of a sensible length passes.
-_BATCH, _OTHERS = (48, 96), (20160, 40320)
+# What stands for an unknown size in the two traces: it and its double. An output axis that differs between them is
+# unknown too. Large, so that windows fit, and with many divisors, so that a Reshape of a sensible length passes; the
+# smaller ones are for layers that take no more than so many steps.
+_BATCH = 48
+_OTHERS = (20160, 2520, 360, 60, 12, 2)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -26,20 +30,28 @@ def trace(layer: "Layer", types: Any) -> Any:
     """
     params, state = structs(layer.specs(shape_of(types)))
 
-    def once(trial: int) -> Any:
-        x = map_nest(lambda t: _struct(t, trial), types)
+    def once(batch: int, others: int) -> Any:
+        x = map_nest(lambda t: _struct(t, batch, others), types)
         return jax.eval_shape(lambda p, s, x: layer.run(p, x, state=s).y, params, state, x)
-
-    first = once(0)
-    if all(None not in t.shape for t in nest_leaves(types)):
-        return jax.tree.map(lambda s: ArrayType(s.shape, s.dtype.name), first)
 
     def merge(a: jax.ShapeDtypeStruct, b: jax.ShapeDtypeStruct) -> ArrayType:
         return ArrayType(tuple(n if n == m else None for n, m in zip(a.shape, b.shape, strict=True)), a.dtype.name)
 
-    return jax.tree.map(merge, first, once(1))
+    def guess(others: int) -> Any:
+        first = once(_BATCH, others)
+        known = all(None not in t.shape for t in nest_leaves(types))
+        return jax.tree.map(merge, first, first if known else once(2 * _BATCH, 2 * others))
+
+    open_axes = any(None in t.shape[1:] for t in nest_leaves(types))
+    try:
+        return guess(_OTHERS[0])
+    except ShapeError:
+        for others in _OTHERS[1:] if open_axes else ():
+            with contextlib.suppress(ShapeError):
+                return guess(others)
+        raise
 
 
-def _struct(type_: ArrayType, trial: int) -> jax.ShapeDtypeStruct:
-    sizes = ((_OTHERS if axis else _BATCH)[trial] if n is None else n for axis, n in enumerate(type_.shape))
+def _struct(type_: ArrayType, batch: int, others: int) -> jax.ShapeDtypeStruct:
+    sizes = ((others if axis else batch) if n is None else n for axis, n in enumerate(type_.shape))
     return jax.ShapeDtypeStruct(tuple(sizes), jnp.dtype(type_.dtype))

@@ -83,6 +83,13 @@ def check_share(layer: Layer, name: str) -> None:
         raise ConfigError(f"{type(layer).__name__}: {name}={value!r} is wrong; give a number from 0 to 1")
 
 
+def check_positive(layer: Layer, name: str) -> None:
+    """Raise ConfigError unless the field is a number above 0."""
+    value = getattr(layer, name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ConfigError(f"{type(layer).__name__}: {name}={value!r} is wrong; give a number above 0")
+
+
 def check_rank(layer: Layer, shape: Shape, *ranks: int, layout: str = "") -> None:
     """Raise ShapeError unless there is one input with one of these numbers of axes."""
     if not is_shape(shape):

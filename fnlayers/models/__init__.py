@@ -1,8 +1,9 @@
 """Combinators: layers made of layers."""
 
+from fnlayers.models.cached import cached
 from fnlayers.models.functional import Functional, functional
 from fnlayers.models.pair import Pair, flax_pair, haiku_pair, stax_pair
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
 
-__all__ = ["Functional", "Pair", "Repeat", "Sequential", "flax_pair", "functional", "haiku_pair", "stax_pair"]
+__all__ = ["Functional", "Pair", "Repeat", "Sequential", "cached", "flax_pair", "functional", "haiku_pair", "stax_pair"]

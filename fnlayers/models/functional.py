@@ -13,8 +13,8 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.names import number
 from fnlayers.core.shapes import ArrayType, canonical, is_shape
 from fnlayers.core.symbol import Call, Symbol
+from fnlayers.core.threading import Thread, same_weights
 from fnlayers.models.naming import named
-from fnlayers.models.threading import Thread, same_weights
 
 
 class Ref(NamedTuple):

@@ -7,8 +7,8 @@ from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.symbol import Symbol
+from fnlayers.core.threading import Thread, same_weights
 from fnlayers.models.naming import fix_shared_names, named
-from fnlayers.models.threading import Thread, same_weights
 
 
 @layerclass

@@ -16,6 +16,7 @@ from fnlayers.ops.moments import (
     spectral_norm,
 )
 from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
+from fnlayers.ops.position import rotate, waves
 from fnlayers.ops.recurrent import gru_step, lstm_step, simple_rnn_step
 from fnlayers.ops.time import scan_time
 from fnlayers.ops.window import (
@@ -60,10 +61,12 @@ __all__ = [
     "nearby",
     "normalize",
     "rms_normalize",
+    "rotate",
     "scan_time",
     "separable_conv",
     "simple_rnn_step",
     "spectral_norm",
     "upsample",
+    "waves",
     "zero_pad",
 ]

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.layers.attention import MultiHead, MultiHeadAttention, SingleHead
+from fnlayers.layers.attention import SingleHead
+from fnlayers.layers.multi_head import MultiHead, MultiHeadAttention
 
 # The arguments of a call, in Keras's order.
 SINGLE = ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask")

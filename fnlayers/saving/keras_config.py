@@ -12,8 +12,9 @@ from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
-from fnlayers.layers.attention import MultiHead, MultiHeadAttention, SingleHead
+from fnlayers.layers.attention import SingleHead
 from fnlayers.layers.basic import DropMask
+from fnlayers.layers.multi_head import MultiHead, MultiHeadAttention
 from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential

@@ -15,8 +15,8 @@ from fnlayers.core.errors import ConfigError, MissingError, ShapeError
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number
 from fnlayers.core.spec import Param, State
-from fnlayers.layers.attention import MultiHead
 from fnlayers.layers.basic import DropMask
+from fnlayers.layers.multi_head import MultiHead
 from fnlayers.layers.operation import Operation
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential

@@ -25,9 +25,13 @@ class Passes:
         self.key = jax.random.key(7)
         self.floats, self.rest = split(self.x)
 
-    def run(self, params: Any, floats: Any, key: Any = None, train: bool = False, layer: Any = None) -> Any:
+    def run(
+        self, params: Any, floats: Any, key: Any = None, train: bool = False, layer: Any = None, state: Any = None
+    ) -> Any:
         """A pass as a function of what may be differentiated or mapped: params, floating inputs, key."""
-        given = dict(state=self.state, rng=key if train else None, mask=self.case.masks, train=train)
+        given = dict(
+            state=self.state if state is None else state, rng=key if train else None, mask=self.case.masks, train=train
+        )
         return (layer or self.case.layer).run(params, merge(floats, self.rest), **given)
 
     def objective(self, params: Any, floats: Any, key: Any = None, train: bool = False) -> Any:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import fnlayers as fl
-from cases import with_policy
+from cases import layers_in, with_policy
 from fnlayers.core import policy
 
 POLICIES = ["float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
@@ -29,24 +29,25 @@ def check(case, passes, name):
     pair = any(isinstance(found, fl.Pair) for found in [case.layer])
     if not pair:  # a Pair's own function decides
         assert dtypes(params) <= {policy(name).variable.name}
-    assert dtypes(state) <= {"float32"}
+    caches = any(getattr(found, "cache", None) for found in layers_in(layer))  # keys and values wait as they are
+    assert dtypes(state) <= ({"int32", "bool", policy(name).compute.name} if caches else {"float32"})
 
-    def passed(params, floats, train):
-        out = passes.run(params, floats, passes.key, train, layer=layer)
+    def passed(params, floats, state, train):
+        out = passes.run(params, floats, passes.key, train, layer, state)
         return jax.tree.map(lambda a: a.astype("float32").sum(), (out.y, out.losses)), out
 
     with jax.numpy_dtype_promotion("strict"):
         for train in (False, True):
             function = functools.partial(passed, train=train)
-            _, back, out = jax.eval_shape(lambda *a, f=function: vjp(f, *a), params, passes.floats)
+            _, back, out = jax.eval_shape(lambda *a, f=function: vjp(f, *a), params, passes.floats, state)
             assert dtypes(out.y) <= {policy(name).compute.name}
             assert dtypes(out.losses) <= {"float32"}
             assert jax.tree.map(lambda a: a.dtype, out.state) == jax.tree.map(lambda a: a.dtype, state)
             assert jax.tree.map(lambda a: a.dtype, back[0]) == jax.tree.map(lambda a: a.dtype, params)
 
 
-def vjp(function, *arrays):
-    y, back, out = jax.vjp(function, *arrays, has_aux=True)
+def vjp(function, params, floats, state):
+    y, back, out = jax.vjp(lambda p, f: function(p, f, state), params, floats, has_aux=True)
     return y, back(jax.tree.map(jnp.ones_like, y)), out
 
 

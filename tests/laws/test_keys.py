@@ -34,4 +34,4 @@ def test_adding_a_layer_moves_no_other_numbers(case, passes):
 
 
 def start(shape, case):
-    return fl.Symbol((None, *shape[1:]), "int32" if case.below else "float32")
+    return fl.Symbol(tuple(shape), "int32" if case.below else "float32")

@@ -1,0 +1,121 @@
+"""What the attention layers share: inputs and masks by name, and checks of them.
+
+The layers take (query, value) or (query, value, key), where without a key the values are their own keys; a dict with
+these names, and with several heads "attention_mask" too; or one array, which attends to itself. Masks are nested
+likewise.
+"""
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from fnlayers import ops
+from fnlayers.core.context import Context, Out
+from fnlayers.core.errors import ShapeError
+from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.shapes import is_shape
+from fnlayers.layers.bases import check_choice, check_share, seeded
+
+
+def by_name(nest: Any, shapes: bool = False) -> dict[str, Any]:
+    """Inputs, their masks or their shapes by name: from a dict, from a tuple in order, or from one for both."""
+    if isinstance(nest, Mapping):
+        return dict(nest)
+    if isinstance(nest, (tuple, list)) and not (shapes and is_shape(nest)):
+        return dict(zip(("query", "value", "key"), nest, strict=False))
+    return {"query": nest, "value": nest}
+
+
+def check_common(layer: Any) -> None:
+    """Raise ConfigError unless dropout is a share and the options of a call are True or False."""
+    check_share(layer, "dropout")
+    for name in ("use_causal_mask", "return_attention_scores", "keras_masks"):
+        check_choice(layer, name, (False, True))
+
+
+def check_inputs(layer: Any, shape: Shape, names: tuple[str, ...]) -> dict[str, tuple[int | None, ...]]:
+    """The shapes by name; ShapeError unless there are a query and a value, whose keys fit."""
+    given = by_name(shape, shapes=True)
+    too_many = not isinstance(shape, Mapping) and not is_shape(shape) and len(shape) > 3
+    if too_many or not {"query", "value"} <= given.keys() <= set(names):
+        raise ShapeError(
+            f"{layer!r} takes (query, value), (query, value, key), a dict of some of {', '.join(names)}, or one array "
+            f"that attends to itself; got {shape!r}"
+        )
+    for name, found in given.items():
+        if not is_shape(found) or (name != "attention_mask" and not layer.least_rank <= len(found) <= layer.most_rank):
+            ranks = "3 axes" if layer.most_rank == 3 else f"at least {layer.least_rank} axes"
+            raise ShapeError(f"{layer!r} takes arrays of {ranks}, (batch, steps, features), got {name} {found}")
+    key, value = given.get("key", given["value"]), given["value"]
+    if len(key) != len(value) or not all(map(fit, key[1:-1], value[1:-1])):
+        raise ShapeError(f"{layer!r}: each value has a key, but value is {value} and key {key}")
+    if not fit(given["query"][0], value[0]) or not fit(key[0], value[0]):
+        raise ShapeError(f"{layer!r}: the batch sizes differ: {shape}")
+    return given
+
+
+def fit(a: int | None, b: int | None) -> bool:
+    """Whether two sizes are, or may turn out to be, one, or one of them is stretched."""
+    return same(a, b) or 1 in (a, b)
+
+
+def same(a: int | None, b: int | None) -> bool:
+    """Whether two sizes are, or may turn out to be, one."""
+    return a == b or None in (a, b)
+
+
+def real_steps(layer: Layer, given: Mapping[str, Any], mask: Any) -> dict[str, Any]:
+    """The masks that there are, by their arrays' names, each with all axes of its array but the features."""
+    found = {}
+    for name, real in by_name(mask).items():
+        if real is not None and name in ("query", "value", "key"):
+            x = given[name]
+            if real.ndim >= x.ndim:
+                raise ShapeError(f"{layer!r} takes masks of steps, not of features; the {name}'s is {real.shape}")
+            found[name] = jnp.broadcast_to(real.reshape(*real.shape, *(1,) * (x.ndim - 1 - real.ndim)), x.shape[:-1])
+    return found
+
+
+def cleared(layer: Any, x: Any, real: Any) -> Any:
+    """The array with 0 in masked steps, so that what stands there, NaN too, reaches no sum, forward or backward."""
+    return x if real is None or layer.keras_masks else jnp.where(real[..., None], x, 0)
+
+
+def dropping(layer: Any, ctx: Context) -> Any:
+    """The layer's dropout as a function of the weights; None where nothing is dropped."""
+    if not ctx.train or layer.dropout == 0:
+        return None
+    return functools.partial(ops.dropout, seeded(layer, ctx), rate=layer.dropout)
+
+
+def all_of(*masks: Any) -> Any:
+    """Where every mask is True; None where there is none."""
+    there = [mask for mask in masks if mask is not None]
+    return functools.reduce(jnp.logical_and, there) if there else None
+
+
+def result(y: Any, weights: Any, ctx: Context) -> Out:
+    """The output with the query's mask, or it and the weights, which have none."""
+    real = by_name(ctx.mask).get("query")
+    if weights is None:
+        return Out(y, mask=real)
+    return Out((y, weights), mask=None if real is None else (real, None))
+
+
+def to_steps(a: Any, axes: tuple[int, ...], rest: int = 0) -> Any:
+    """(batch, ..., *rest) with the axes to attend over brought together into one, behind the others of the batch."""
+    front = a.ndim - rest
+    others = [axis for axis in range(front) if axis not in axes]
+    a = a.transpose(*others, *axes, *range(front, a.ndim))
+    return a.reshape(*a.shape[: len(others)], math.prod(a.shape[len(others) : front]), *a.shape[front:])
+
+
+def from_steps(a: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    """The way back of `to_steps`, for arrays (..., steps, heads, features) and the shape of what was projected."""
+    others = [axis for axis in range(len(shape) - 1) if axis not in axes]
+    a = a.reshape(*a.shape[: len(others)], *(shape[axis] for axis in axes), *a.shape[-2:])
+    order = [*others, *axes]
+    return a.transpose(*(order.index(axis) for axis in range(len(order))), a.ndim - 2, a.ndim - 1)

@@ -1,0 +1,236 @@
+"""Transformers: blocks of attention and dense layers, and the embedding that they begin with. All of public layers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from fnlayers.core.context import Context, Out
+from fnlayers.core.errors import ShapeError
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.shapes import is_shape, known, shape_of, type_of
+from fnlayers.core.threading import Thread
+from fnlayers.functions.activations import Activation
+from fnlayers.functions.initializers import Initializer
+from fnlayers.layers.bases import check_activation, check_choice, check_count, check_positive, check_rank
+from fnlayers.layers.dense import Dense
+from fnlayers.layers.embedding import Embedding
+from fnlayers.layers.multi_head import MultiHeadAttention
+from fnlayers.layers.normalization import LayerNormalization
+from fnlayers.layers.position import PositionEmbedding
+from fnlayers.layers.regularization import Dropout
+
+
+@layerclass
+class TokenAndPositionEmbedding(Layer):
+    """y[t] = token_embedding[x[t]] + position_embedding[t]: a learned vector for each token, and one for each place.
+
+    Arguments:
+        vocabulary_size: the number of tokens.
+        sequence_length: the number of places: the greatest number of steps.
+        embedding_dim: the length of a vector.
+        embeddings_initializer: of both tables.
+        mask_zero: whether token 0 is padding.
+        cache: see `PositionEmbedding`.
+
+    Shapes: integers (batch, steps) -> (batch, steps, embedding_dim).
+    Weights: token_embedding, position_embedding: each with embeddings.
+    Mask: made with mask_zero: True where x is not 0; else ended.
+    """
+
+    vocabulary_size: int
+    sequence_length: int
+    embedding_dim: int
+    embeddings_initializer: Initializer = "uniform"
+    mask_zero: bool = False
+    cache: int | None = field(default=None, kw_only=True)
+
+    def check(self) -> None:
+        """Tables that can be made."""
+        self._tables()
+
+    @property
+    def in_dtype(self) -> str:
+        """Integers."""
+        return "int32"
+
+    def children(self, shape: Shape) -> dict:
+        """Two tables."""
+        check_rank(self, shape, 2, layout="(batch, steps)")
+        tokens, places = self._tables()
+        return {"token_embedding": (tokens, shape), "position_embedding": (places, (*shape, self.embedding_dim))}
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """The sum of two rows for each step."""
+        (tokens, places), thread = self._tables(), Thread(params, ctx)
+        y, mask = thread.step("token_embedding", tokens, x, None)
+        return thread.out(y + thread.step("position_embedding", places, y, mask)[0], mask)
+
+    def _tables(self) -> tuple[Embedding, PositionEmbedding]:
+        start, dtype = self.embeddings_initializer, self.dtype
+        return (
+            Embedding(self.vocabulary_size, self.embedding_dim, start, mask_zero=self.mask_zero, dtype=dtype),
+            PositionEmbedding(self.sequence_length, start, cache=self.cache, dtype=dtype),
+        )
+
+
+@layerclass
+class Transformer(Layer):
+    """Base of TransformerEncoder and TransformerDecoder: attention, then two dense layers over each step by itself.
+
+    What each of these parts makes is added to what went into it: y = norm(x + part(x)), or with normalize_first y = x +
+    part(norm(x)).
+
+    Arguments:
+        intermediate_dim: the width of the first dense layer; the second has the input's features.
+        num_heads: the number of heads, which divides the features.
+        dropout: the share of the attention's weights, and of what each part makes, that is dropped in training.
+        activation: of the first dense layer.
+        layer_norm_epsilon: added to the variances.
+        kernel_initializer, bias_initializer: of attention and dense layers.
+        normalize_first: whether to normalize what goes into each part, not the sum; deep stacks are easier to train so.
+        rotary_wavelength: of the self-attention: see MultiHeadAttention.
+
+    Weights: self_attention, self_attention_layer_norm, feedforward_intermediate_dense, feedforward_output_dense,
+        feedforward_layer_norm.
+    Random: in training, unless dropout is 0.
+    """
+
+    intermediate_dim: int
+    num_heads: int
+    dropout: float = 0.0
+    activation: Activation = "relu"
+    layer_norm_epsilon: float = 1e-5
+    kernel_initializer: Initializer = "glorot_uniform"
+    bias_initializer: Initializer = "zeros"
+    normalize_first: bool = False
+    rotary_wavelength: float | None = field(default=None, kw_only=True)
+
+    most_inputs: ClassVar[int] = 1
+    use_causal_mask = False  # fields of TransformerDecoder
+    cache = None
+
+    def check(self) -> None:
+        """Positive sizes, a share, a known activation, attention that can be made."""
+        check_count(self, "intermediate_dim")
+        check_positive(self, "layer_norm_epsilon")
+        check_activation(self, "activation")
+        check_choice(self, "normalize_first", (False, True))
+        self._self_attention(2 * self.num_heads)
+
+    def check_shape(self, shape: Shape) -> None:
+        """A sequence, and for a decoder maybe another one."""
+        given = (shape,) if is_shape(shape) else shape
+        if isinstance(given, Mapping) or len(given) > self.most_inputs or not all(len(s) == 3 for s in given):
+            also = ", or this and the encoded (batch, steps, any)" if self.most_inputs > 1 else ""
+            raise ShapeError(f"{self!r} takes (batch, steps, features){also}; got {shape}")
+        if known(given[0], -1, "features") % self.num_heads:
+            raise ShapeError(f"{self!r}: num_heads does not divide the {given[0][-1]} features")
+
+    def children(self, shape: Shape) -> dict:
+        """The layers of each part, each with the shape of its input."""
+        sequence = shape if is_shape(shape) else shape[0]
+        features, dtype = known(sequence, -1, "features"), self.dtype
+        starts: Any = dict(kernel_initializer=self.kernel_initializer, bias_initializer=self.bias_initializer)
+        norm = LayerNormalization(epsilon=self.layer_norm_epsilon, dtype=dtype), sequence
+        drop = Dropout(self.dropout, dtype=dtype), sequence
+        wide = Dense(self.intermediate_dim, self.activation, dtype=dtype, **starts), sequence
+        narrow = Dense(features, dtype=dtype, **starts), (*sequence[:-1], self.intermediate_dim)
+        found: dict[str, Any] = {"self_attention": (self._self_attention(features), sequence)}
+        if not is_shape(shape):
+            found["cross_attention"] = self._attention(features), shape
+        for part in tuple(found):
+            found |= {f"{part}_layer_norm": norm, f"{part}_dropout": drop}
+        found |= {"feedforward_intermediate_dense": wide, "feedforward_output_dense": narrow}
+        return found | {"feedforward_layer_norm": norm, "feedforward_dropout": drop}
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Each part added to what went into it."""
+        layers, thread = self.children(shape_of(type_of(x))), Thread(params, ctx)
+        x, encoded = x if isinstance(x, (tuple, list)) else (x, None)
+        mask, real = ctx.mask if isinstance(ctx.mask, (tuple, list)) else (ctx.mask, None)
+        if mask is not None:  # whatever stands in masked steps, NaN too, reaches no sum, forward or backward
+            x = jnp.where(mask[..., None], x, 0)
+
+        def run(name: str, x: Any, mask: Any = None) -> Any:
+            return thread.step(name, layers[name][0], x, mask)[0]
+
+        def added(part: str, x: Any, function: Callable) -> Any:
+            norm = f"{part}_layer_norm"
+            made = run(f"{part}_dropout", function(run(norm, x) if self.normalize_first else x))
+            return x + made if self.normalize_first else run(norm, x + made)
+
+        x = added("self_attention", x, lambda x: run("self_attention", x, mask))
+        if encoded is not None:
+            x = added("cross_attention", x, lambda x: run("cross_attention", (x, encoded), (mask, real)))
+        wide, narrow = "feedforward_intermediate_dense", "feedforward_output_dense"
+        return thread.out(added("feedforward", x, lambda x: run(narrow, run(wide, x))), mask)
+
+    def _self_attention(self, features: int) -> Layer:
+        causal, rotary = self.use_causal_mask, self.rotary_wavelength
+        return self._attention(features, use_causal_mask=causal, rotary_wavelength=rotary, cache=self.cache)
+
+    def _attention(self, features: int, **options: Any) -> Layer:
+        """Heads that together are as wide as the input."""
+        return MultiHeadAttention(
+            self.num_heads,
+            features // self.num_heads,
+            dropout=self.dropout,
+            kernel_initializer=self.kernel_initializer,
+            bias_initializer=self.bias_initializer,
+            dtype=self.dtype,
+            **options,
+        )
+
+
+@layerclass
+class TransformerEncoder(Transformer):
+    """A block in which each step attends to all steps. See `Transformer`.
+
+    Arguments:
+        intermediate_dim, num_heads, dropout, activation, layer_norm_epsilon, kernel_initializer, bias_initializer,
+            normalize_first, rotary_wavelength: see `Transformer`.
+
+    Shapes: (batch, steps, features) -> the same.
+    Mask: used: no step attends to a masked one; passed on.
+
+    Reference: Vaswani et al., Attention Is All You Need, 2017.
+
+    Example:
+        >>> TransformerEncoder(64, num_heads=4).out_shape((None, 10, 32))
+        (None, 10, 32)
+    """
+
+
+@layerclass
+class TransformerDecoder(Transformer):
+    """A block in which no step attends to later ones, and with a second input each attends to all of that.
+
+    See `Transformer`. With one input it is the block of a language model.
+
+    Arguments:
+        intermediate_dim, num_heads, dropout, activation, layer_norm_epsilon, kernel_initializer, bias_initializer,
+            normalize_first, rotary_wavelength: see `Transformer`.
+        use_causal_mask: whether no step attends to later ones.
+        cache: of the self-attention, for generation: see MultiHeadAttention and `fnlayers.cached`. The second input is
+            given anew to each run.
+
+    Shapes: x (batch, steps, features), or (x, encoded), with encoded (batch, any, any) -> as x.
+    Weights: also cross_attention, cross_attention_layer_norm, behind those of the self-attention, with two inputs.
+    State: with cache: that of self_attention.
+    Mask: used: no step attends to a masked one of x, or of encoded; that of x is passed on.
+
+    Reference: Vaswani et al., Attention Is All You Need, 2017; Radford et al., Improving Language Understanding by
+        Generative Pre-Training, 2018.
+
+    Example:
+        >>> block = TransformerDecoder(64, num_heads=4, normalize_first=True)
+        >>> block.out_shape((None, 10, 32)), block.out_shape(((None, 10, 32), (None, 7, 16)))
+        ((None, 10, 32), (None, 10, 32))
+    """
+
+    use_causal_mask: bool = field(default=True, kw_only=True)
+    cache: int | None = field(default=None, kw_only=True)
+
+    most_inputs: ClassVar[int] = 2
