@@ -28,7 +28,7 @@ from fnlayers.functions import activations, constraints, initializers, regulariz
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
-from fnlayers.layers.cells import Cell, LSTMCell
+from fnlayers.layers.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import (
     Conv1D,
     Conv1DTranspose,
@@ -43,6 +43,7 @@ from fnlayers.layers.conv import (
     Convolution3D,
     Convolution3DTranspose,
 )
+from fnlayers.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import (
     DepthwiseConv1D,
@@ -113,7 +114,7 @@ from fnlayers.layers.pooling import (
     MaxPooling3D,
 )
 from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
-from fnlayers.layers.recurrent import LSTM, RNN
+from fnlayers.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -140,7 +141,7 @@ from fnlayers.layers.reshaping import (
     ZeroPadding3D,
 )
 from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
-from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
+from fnlayers.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed
 from fnlayers.models import Functional, Pair, Repeat, Sequential, cached, flax_pair, functional, haiku_pair, stax_pair
 from fnlayers.trees import count, decay_mask, labels, paths, penalty, project, projected, trainable_mask, weight_paths
 from fnlayers.version import __version__
@@ -187,6 +188,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "CSVLog",
     "Cell",
     "Concatenate",
@@ -198,6 +200,10 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "ConvLSTMCell",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -222,6 +228,8 @@ __all__ = [
     "Fitted",
     "Flatten",
     "Functional",
+    "GRU",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -284,12 +292,15 @@ __all__ = [
     "SeparableConvolution2D",
     "Sequential",
     "ShapeError",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "SinePositionEncoding",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpectralNormalization",
+    "StackedRNNCells",
     "State",
     "Subtract",
     "Symbol",

@@ -4,8 +4,9 @@ from fnlayers.core.layer import Layer
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import DropMask, Identity, Lambda, Masking
-from fnlayers.layers.cells import LSTMCell
+from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
+from fnlayers.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from fnlayers.layers.embedding import Embedding, ReversibleEmbedding
@@ -40,7 +41,7 @@ from fnlayers.layers.pooling import (
     MaxPooling3D,
 )
 from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
-from fnlayers.layers.recurrent import LSTM, RNN
+from fnlayers.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -67,7 +68,7 @@ from fnlayers.layers.reshaping import (
     ZeroPadding3D,
 )
 from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
-from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
+from fnlayers.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed
 from fnlayers.models.functional import Functional
 from fnlayers.models.pair import Pair
 from fnlayers.models.repeat import Repeat
@@ -172,9 +173,19 @@ LAYERS: dict[str, type[Layer]] = {
     "Dot": Dot,
     "Concatenate": Concatenate,
     # recurrent, wrappers
+    "SimpleRNNCell": SimpleRNNCell,
+    "GRUCell": GRUCell,
     "LSTMCell": LSTMCell,
+    "StackedRNNCells": StackedRNNCells,
     "RNN": RNN,
+    "SimpleRNN": SimpleRNN,
+    "GRU": GRU,
     "LSTM": LSTM,
+    "ConvLSTMCell": ConvLSTMCell,
+    "ConvLSTM1D": ConvLSTM1D,
+    "ConvLSTM2D": ConvLSTM2D,
+    "ConvLSTM3D": ConvLSTM3D,
+    "Bidirectional": Bidirectional,
     "TimeDistributed": TimeDistributed,
     # models
     "Sequential": Sequential,

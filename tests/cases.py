@@ -244,12 +244,14 @@ LEFT = [[0, 0, 1, 1], [1, 1, 1, 1]]
 GAPS = [[1, 0, 1, 0], [0, 1, 1, 0]]
 RIGHT = [[1, 1, 0, 0], [1, 0, 0, 0]]
 EMPTY = [[0, 0, 0, 0], [1, 1, 1, 0]]
+ONE_STEP = "a cell of Keras takes its carry as a second argument; the layers that scan it hold the numbers"
 CARRIED = {
     "inference_returns_the_state_it_was_given": "a carry goes on in inference too",
     "the_batch_axis_may_be_unknown": "a carry has a row for each of the batch",
     "exports_for_all_platforms_with_an_open_batch": "a carry has a row for each of the batch",
 }
 PLACED = {"inference_returns_the_state_it_was_given": "a place goes on in inference too"}
+ROWS_MIXED = "Keras's mask meets the wrong axes of a step's image (docs/deviations.md)"
 ENDED_EARLY = "Keras: NaN for a sequence that is masked whole; ours is 0 (docs/deviations.md)"
 CLIPPING = {"rmin": 0.8, "rmax": 1.2, "dmax": 0.3}
 SIGMA = "Keras overwrites the kernel in training and uses it undivided elsewhere (docs/deviations.md)"
@@ -675,7 +677,34 @@ GENERATION = [
 ]  # fmt: skip
 
 RECURRENT = [
-    Case(fl.LSTMCell(3), (2, 4), keras="a cell of Keras takes its carry as a second argument; LSTM holds the numbers"),
+    Case(fl.SimpleRNNCell(3), (2, 4), keras=ONE_STEP),
+    Case(fl.GRUCell(3), ((2, 4), (2, 3)), keras=ONE_STEP),
+    Case(fl.LSTMCell(3), (2, 4), keras=ONE_STEP),
+    Case(fl.LSTMCell(3, dropout=0.5, recurrent_dropout=0.5), ((2, 4), (2, 3), (2, 3)), random=True, keras=ONE_STEP),
+    Case(fl.StackedRNNCells([fl.GRUCell(3), fl.LSTMCell(2, dropout=0.5)]), (2, 4), random=True, keras=ONE_STEP),
+    Case(fl.SimpleRNN(3), (2, 4, 2)),
+    Case(fl.SimpleRNN(3, "relu", use_bias=False, return_sequences=True), (2, 4, 2), mask=GAPS),
+    Case(fl.SimpleRNN(3, return_state=True, go_backwards=True), (2, 4, 2), mask=LEFT),
+    Case(fl.SimpleRNN(3, unroll=True, return_sequences=True), (2, 4, 2), mask=EMPTY),
+    Case(fl.SimpleRNN(3, stateful=True, return_state=True), (2, 4, 2), mask=LEFT, exempt=CARRIED),
+    Case(fl.SimpleRNN(3, dropout=0.5, recurrent_dropout=0.5, seed=1), (2, 4, 2), random=True),
+    Case(penalized(fl.SimpleRNN, 3, activity_regularizer=None), (2, 4, 2), name="SimpleRNN(3) with rules"),
+    Case(
+        fl.SimpleRNN(3, activity_regularizer="l2", zero_output_for_mask=True, return_sequences=True),
+        (2, 4, 2),
+        mask=GAPS,
+        keras="Keras forgets this activity_regularizer (docs/deviations.md)",
+    ),
+    Case(fl.GRU(3), (2, 4, 2)),
+    Case(fl.GRU(3, reset_after=False, return_sequences=True), (2, 4, 2), mask=GAPS),
+    Case(fl.GRU(3, use_bias=False, return_state=True), ((2, 4, 2), (2, 3)), mask=(LEFT, None)),
+    Case(fl.GRU(3, reset_after=False, use_bias=False, go_backwards=True), (2, 4, 2), mask=RIGHT),
+    Case(fl.GRU(3, "relu", "hard_sigmoid", unroll=True), (2, 1, 2)),
+    Case(fl.GRU(3, stateful=True), (2, 4, 2), exempt=CARRIED),
+    Case(fl.GRU(3, dropout=0.5, recurrent_dropout=0.5, reset_after=False), (2, 4, 2), random=True),
+    Case(fl.GRU(3, recurrent_dropout=0.5, zero_output_for_mask=True), (2, 4, 2), mask=RIGHT, random=True),
+    Case(penalized(fl.GRU, 3), (2, 4, 2), name="GRU(3) with rules"),
+    Case(fl.GRU(3, dtype="mixed_float16"), (2, 4, 2)),
     Case(fl.LSTM(3), (2, 4, 2)),
     Case(fl.LSTM(3, return_sequences=True), (2, 4, 2)),
     Case(fl.LSTM(3, return_state=True), (2, 4, 2)),
@@ -687,6 +716,9 @@ RECURRENT = [
     Case(fl.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid", use_bias=False), (2, 4, 2)),
     Case(fl.LSTM(3, unit_forget_bias=False, unroll=True), (2, 4, 2)),
     Case(fl.LSTM(3, unroll=2), (2, 4, 2), keras="unroll is a bool in Keras"),
+    Case(fl.LSTM(3, return_sequences=True), ((2, 4, 2), (2, 3), (2, 3)), mask=(LEFT, None, None)),
+    Case(fl.LSTM(3, return_state=True, go_backwards=True), ((2, 4, 2), (2, 3), (2, 3))),
+    Case(fl.LSTM(3, stateful=True, return_sequences=True), (2, 4, 2), mask=GAPS, exempt=CARRIED),
     Case(fl.LSTM(3, dropout=0.5, recurrent_dropout=0.5, seed=1), (2, 4, 2), random=True),
     Case(penalized(fl.LSTM, 3), (2, 4, 2), name="LSTM(3) with rules"),
     Case(fl.LSTM(3, dtype="mixed_bfloat16"), (2, 4, 2)),
@@ -694,6 +726,42 @@ RECURRENT = [
     Case(fl.RNN(fl.LSTMCell(3), return_sequences=True, zero_output_for_mask=True), (2, 4, 2), mask=GAPS),
     Case(fl.RNN(fl.LSTMCell(3), zero_output_for_mask=True), (2, 4, 2), mask=RIGHT),
     Case(fl.RNN(fl.LSTMCell(3, dropout=0.5), go_backwards=True, return_state=True), (2, 4, 2), random=True),
+    Case(fl.RNN([fl.GRUCell(3), fl.LSTMCell(2)], return_state=True, return_sequences=True), (2, 4, 2), mask=LEFT),
+    Case(
+        fl.RNN(fl.StackedRNNCells([fl.SimpleRNNCell(3), fl.LSTMCell(2)]), unroll=True, go_backwards=True),
+        ((2, 4, 2), (2, 3), ((2, 2), (2, 2))),
+    ),
+    Case(fl.RNN([fl.LSTMCell(3, dropout=0.5), fl.GRUCell(2, recurrent_dropout=0.5)]), (2, 4, 2), random=True),
+    Case(fl.RNN([fl.GRUCell(3), fl.SimpleRNNCell(2)], stateful=True), (2, 4, 2), exempt=CARRIED),
+    Case(fl.ConvLSTMCell(2, 2, 3), (2, 4, 5, 2), keras=ONE_STEP),
+    Case(fl.ConvLSTM1D(2, 2), (2, 3, 4, 2)),
+    Case(fl.ConvLSTM1D(2, 3, 2, "same", return_sequences=True), (2, 3, 5, 2)),
+    Case(fl.ConvLSTM1D(2, 2, data_format=FIRST, dilation_rate=2, return_state=True), (2, 3, 2, 4)),
+    Case(fl.ConvLSTM1D(2, 2, go_backwards=True), (2, 3, 3, 1), mask=[[1, 0, 1], [0, 0, 0]], keras=ROWS_MIXED),
+    Case(fl.ConvLSTM1D(2, 2, stateful=True, use_bias=False), (2, 3, 3, 1), exempt=CARRIED),
+    Case(fl.ConvLSTM1D(2, 2, dropout=0.5, recurrent_dropout=0.5, seed=2), (2, 3, 3, 2), random=True),
+    Case(fl.ConvLSTM2D(2, (2, 3), padding="same", return_sequences=True, unit_forget_bias=False), (2, 3, 3, 4, 2)),
+    Case(fl.ConvLSTM2D(2, 2, (2, 1), data_format=FIRST, activation="relu"), (2, 2, 2, 4, 3)),
+    Case(penalized(fl.ConvLSTM2D, 2, 2), (2, 2, 3, 3, 1), name="ConvLSTM2D(2, 2) with rules"),
+    Case(fl.ConvLSTM3D(2, 2, recurrent_activation="hard_sigmoid"), (2, 2, 3, 2, 3, 1)),
+    Case(fl.ConvLSTM3D(1, 1), ((1, 2, 2, 2, 2, 1), (1, 2, 2, 2, 1), (1, 2, 2, 2, 1))),
+    Case(fl.Bidirectional(fl.LSTM(3)), (2, 4, 2)),
+    Case(fl.Bidirectional(fl.GRU(3, return_sequences=True), "sum"), (2, 4, 2), mask=GAPS),
+    Case(fl.Bidirectional(fl.SimpleRNN(3), "mul"), (2, 4, 2), mask=LEFT),
+    Case(fl.Bidirectional(fl.GRU(3, return_sequences=True, return_state=True), "ave"), (2, 4, 2), mask=RIGHT),
+    Case(fl.Bidirectional(fl.GRU(3, return_sequences=True), None), (2, 4, 2), mask=EMPTY),
+    Case(fl.Bidirectional(fl.LSTM(2, return_state=True), None), ((2, 4, 2), *4 * [(2, 2)])),
+    Case(
+        fl.Bidirectional(
+            fl.LSTM(3, return_sequences=True), backward_layer=fl.GRU(2, return_sequences=True, go_backwards=True)
+        ),
+        (2, 4, 2),
+        mask=GAPS,
+    ),
+    Case(fl.Bidirectional(fl.RNN(fl.LSTMCell(2), zero_output_for_mask=True)), (2, 4, 2), mask=RIGHT),
+    Case(fl.Bidirectional(fl.LSTM(2, stateful=True)), (2, 4, 2), exempt=CARRIED),
+    Case(fl.Bidirectional(fl.LSTM(2, dropout=0.5)), (2, 4, 2), random=True),
+    Case(fl.Bidirectional(penalized(fl.GRU, 2)), (2, 4, 2), name="Bidirectional(GRU(2) with rules)"),
     Case(fl.TimeDistributed(fl.Dense(3)), (2, 4, 2), mask=GAPS),
     Case(fl.TimeDistributed(fl.Conv2D(2, 2)), (2, 3, 3, 3, 1)),
     Case(

@@ -21,7 +21,7 @@ FLOORS = {
     "catalog": 3, "training": 3, "saving": 3, "show": 3, "__init__": 5,
 }  # fmt: skip
 SHARED = {
-    "layers": {"bases", "cells", "attention_base", "cache"}
+    "layers": {"bases", "cells", "attention_base", "cache", "recurrent_base"}
 }  # what siblings inside a package may import of each other
 BLOCKS = {"transformer"}  # files of layers made of their siblings
 # On their floor, but used by their neighbors: the list of layers, the version, activations in operation nodes' maths.

@@ -11,10 +11,10 @@ from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.frozen import FrozenDict, freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.names import number
+from fnlayers.core.naming import named
 from fnlayers.core.shapes import ArrayType, canonical, is_shape
 from fnlayers.core.symbol import Call, Symbol
 from fnlayers.core.threading import Thread, same_weights
-from fnlayers.models.naming import named
 
 
 class Ref(NamedTuple):

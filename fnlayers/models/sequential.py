@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.naming import fix_shared_names, named
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.threading import Thread, same_weights
-from fnlayers.models.naming import fix_shared_names, named
 
 
 @layerclass

@@ -17,7 +17,7 @@ from fnlayers.ops.moments import (
 )
 from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from fnlayers.ops.position import rotate, waves
-from fnlayers.ops.recurrent import gru_step, lstm_step, simple_rnn_step
+from fnlayers.ops.recurrent import gru_step, lstm_gates, lstm_step, simple_rnn_step
 from fnlayers.ops.time import scan_time
 from fnlayers.ops.window import (
     adaptive_average_pool,
@@ -54,6 +54,7 @@ __all__ = [
     "group_normalize",
     "gru_step",
     "l2_normalize",
+    "lstm_gates",
     "lstm_step",
     "mask_count",
     "max_pool",

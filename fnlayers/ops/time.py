@@ -20,6 +20,7 @@ def scan_time(
     unroll: int = 1,
     zero_output: bool = False,
     return_all: bool = True,
+    output: Callable[[Tree], Tree] | None = None,
 ) -> tuple[Tree, Tree, Tree | None]:
     """carry, y[t] = step(carry, x[t]) for each time t; returns (carry, last output, all outputs or None).
 
@@ -28,35 +29,41 @@ def scan_time(
     before it (zeros before the first kept step), or zeros with `zero_output`. `reverse` runs from the last time to the
     first, and the outputs stand in the order in which they were made: the first belongs to the last time. `unroll` is
     the number of steps compiled into one turn of the loop. With `return_all=False` only the last output is held.
+    `output(carry)` is the y that came with a carry, where the carry tells: then the output before the first kept step
+    is that of the first carry, so that a sequence may be cut anywhere, and no output is carried along.
 
     The last output is the last of all outputs: with `zero_output`, zeros where the last step is masked. An empty
-    sequence returns the carry as it is, and a last output of zeros. Leaves of the carry without axes (a counter,
+    sequence returns the carry as it is, and its output, else zeros. Leaves of the carry without axes (a counter,
     a key) belong to no row, so no mask holds them back.
     """
     length = _length(xs, mask)
     if isinstance(unroll, bool) or unroll < 1:
         raise ValueError(f"unroll={unroll!r} is wrong; give the number of steps in one turn of the loop, 1 or more")
     # An output is carried only where somebody reads it: a carried array costs a copy in each step, and one backward.
-    holds = not return_all or (mask is not None and not zero_output)
+    holds = output is None and (not return_all or (mask is not None and not zero_output))
 
     def body(state: Tree, inputs: Tree) -> tuple[Tree, Tree]:
         (carry, last), (x, kept) = state, inputs
         new_carry, y = step(carry, x)
         if kept is not None:
-            new_carry = _where(kept, new_carry, carry)
-            y = _where(kept, y, jax.tree.map(jnp.zeros_like, y) if zero_output else last)
+            before = jax.tree.map(jnp.zeros_like, y) if zero_output else output(carry) if output else last
+            new_carry, y = _where(kept, new_carry, carry), _where(kept, y, before)
         return (new_carry, y if holds else None), (y if return_all else None)
 
-    # Keras: its loop takes the first state for the output before, so an initial state shows through leading masked
-    # steps; unrolled, it gives zeros there. Zeros in both ways here.
-    zeros = _zero_output(step, carry, xs) if holds or length == 0 else None
+    last = output(carry) if output else _zero_output(step, carry, xs) if holds or length == 0 else None
     unroll = unroll if unroll == 1 else min(unroll, max(length, 1))  # a symbolic length compares with nothing
-    state = (carry, zeros if holds else None)
-    (carry, last), outputs = lax.scan(body, state, (xs, mask), length=length, reverse=reverse, unroll=unroll)
+    state = (carry, last if holds else None)
+    (carry, held), outputs = lax.scan(body, state, (xs, mask), length=length, reverse=reverse, unroll=unroll)
     if reverse:
         outputs = jax.tree.map(lambda y: jnp.flip(y, 0), outputs)
-    if not holds:
-        last = zeros if length == 0 else jax.tree.map(lambda y: y[-1], outputs)
+    if holds:
+        last = held
+    elif return_all and length != 0:
+        last = jax.tree.map(lambda y: y[-1], outputs)
+    elif output:
+        last = output(carry)
+        if mask is not None and zero_output and length != 0:
+            last = _where(mask[0 if reverse else -1], last, jax.tree.map(jnp.zeros_like, last))
     return carry, last, outputs
 
 

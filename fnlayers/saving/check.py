@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.frozen import freeze, map_nest
 from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.naming import named
 from fnlayers.core.shapes import canonical, is_shape
 from fnlayers.core.spec import Param, spec_items
 from fnlayers.models.functional import Functional
-from fnlayers.models.naming import named
 from fnlayers.models.sequential import Sequential
 
 Types = Mapping[str, tuple]  # path -> (shape, dtype name)

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from fnlayers.core.errors import MissingError, within
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.naming import named
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, with_dtype
 from fnlayers.core.spec import Param, State, is_spec, spec_items
 from fnlayers.models.functional import Functional, Node, Ref
-from fnlayers.models.naming import named
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
 

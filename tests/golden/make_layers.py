@@ -24,8 +24,9 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 import fnlayers as fl  # noqa: E402
 from cases import CASES, Case  # noqa: E402
 from fnlayers.core.frozen import FrozenDict, map_nest  # noqa: E402
+from fnlayers.core.naming import named  # noqa: E402
 from fnlayers.core.spec import spec_items  # noqa: E402
-from fnlayers.models.naming import named  # noqa: E402
+from fnlayers.layers.recurrent_base import Recurrent  # noqa: E402
 
 KINDS = {
     "fnlayers.functions.regularizers": keras.regularizers,
@@ -51,6 +52,8 @@ def twin(value: Any, name: str | None = None) -> Any:
         return getattr(KINDS[type(value).__module__], type(value).__name__)(**options)
     if isinstance(value, FrozenDict):
         return dict(value)
+    if type(value) is tuple and any(isinstance(item, fl.Layer) for item in value):
+        return [twin(item) for item in value]
     return value
 
 
@@ -96,10 +99,13 @@ class Twin:
         self.options = {name: True for name in OF_CALLS if getattr(case.layer, name, False)}
         self.called(case.inputs())  # which builds it
         specs = dict(spec_items(case.layer.specs(case.shape)))
-        self.variables = dict(zip(specs, variables_of(case.layer, self.layer), strict=True))
+        carries = [path for path in specs if path.split("/")[-1].startswith("carry_")]
+        weights = [path for path in specs if path not in carries]
+        self.variables = dict(zip(weights, variables_of(case.layer, self.layer), strict=True))
         for path, variable in self.variables.items():
             assert path.split("/")[-1] == variable.name, (path, variable.path)
             assert specs[path].shape == tuple(variable.shape), (path, variable)
+        self.variables |= dict(zip(carries, keras.tree.flatten(getattr(self.layer, "states", None) or []), strict=True))
         self.weights = fl.paths(case.params) | fl.paths(case.state)
         for path, variable in self.variables.items():
             variable.assign(self.weights[path])
@@ -115,9 +121,14 @@ class Twin:
         return as_keras(x)
 
     def called(self, x: Any, **mode: Any) -> Any:
-        """Keras's output: attention of several heads takes its inputs one by one."""
-        given, apart = self.inputs(x), isinstance(self.case.layer, (fl.MultiHeadAttention, fl.GroupQueryAttention))
-        return self.layer(*given, **self.options, **mode) if apart else self.layer(given, **self.options, **mode)
+        """Keras's output: attention of several heads takes its inputs one by one, a recurrent layer states by name."""
+        given, layer, options = self.inputs(x), self.case.layer, self.options | mode
+        if isinstance(layer, (fl.MultiHeadAttention, fl.GroupQueryAttention)):
+            return self.layer(*given, **options)
+        if not isinstance(layer, (Recurrent, fl.Bidirectional)) or not isinstance(given, list):
+            return self.layer(given, **options)
+        x, *states = given  # Keras: where states are given, the mask that x brings is forgotten, unless it is given too
+        return self.layer(x, initial_state=[as_keras(s) for s in states], mask=get_keras_mask(x), **options)
 
     def run(self, weights: Any, x: Any, train: bool) -> tuple[Any, list, dict[str, Any]]:
         """(outputs, activity losses, new state by path)."""

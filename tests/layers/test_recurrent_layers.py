@@ -17,8 +17,8 @@ PARAMS = LAYER.init(KEY, X.shape)
 class Sum(fl.Cell):
     """Adds up its inputs: the simplest cell there is, and a carry that is no tuple."""
 
-    def start(self, batch, dtype):
-        return jnp.zeros((batch, 1), dtype)
+    def start(self, shape, dtype):
+        return jnp.zeros((shape[0], 1), dtype)
 
     def step(self, params, carry, projected):
         total = carry + projected.sum(-1, keepdims=True)
@@ -129,7 +129,7 @@ def test_the_time_axis_may_be_empty_or_of_length_one():
 
 
 def test_a_mask_of_another_rank_is_refused():
-    with pytest.raises(fl.ShapeError, match=r"takes a mask \(batch, time\), got one of shape \(2,\)"):
+    with pytest.raises(fl.ShapeError, match=r"takes a mask \(batch, time\), here \(2, 4\), got one of shape \(2,\)"):
         LAYER.apply(PARAMS, X, mask=jnp.ones(2, bool))
 
 
@@ -138,7 +138,7 @@ def test_a_cell_that_lacks_a_method_says_so():
     class Idle(fl.Cell):
         pass
 
-    with pytest.raises(fl.ConfigError, match=r"Idle defines no start\(batch, dtype\)"):
+    with pytest.raises(fl.ConfigError, match=r"Idle defines no start\(shape, dtype\)"):
         fl.RNN(Idle()).apply({}, X)
 
 

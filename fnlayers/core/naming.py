@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
 
+AnyLayer = TypeVar("AnyLayer", bound=Layer)
 
-def named(layers: Sequence[Layer]) -> list[tuple[str, Layer]]:
+
+def named(layers: Sequence[AnyLayer]) -> list[tuple[str, AnyLayer]]:
     """Each layer with its name: its own, or its class's in snake case, numbered within this container.
 
     An object that occurs twice has one name, and so one set of weights. Two objects of one name are an error.
@@ -30,13 +33,13 @@ def named(layers: Sequence[Layer]) -> list[tuple[str, Layer]]:
     return [(found[id(layer)], layer) for layer in layers]
 
 
-def fix_shared_names(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+def fix_shared_names(layers: Sequence[AnyLayer]) -> tuple[AnyLayer, ...]:
     """The layers, those that occur more than once with their names written into them.
 
     Equal layers are ==, so a container that shares one must differ, as data, from a container of two alike.
     """
     ids = [id(layer) for layer in layers]
-    fixed: dict[int, Layer] = {}
+    fixed: dict[int, AnyLayer] = {}
     for name, layer in named(layers):
         again = ids.count(id(layer)) > 1 and layer.name is None
         fixed.setdefault(id(layer), replace(layer, name=name) if again else layer)

@@ -1,0 +1,225 @@
+"""LSTMs whose products are convolutions, over one to three axes of space. All maths stands once, in `ConvLSTMCell`."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from fnlayers import ops
+from fnlayers.core.layer import Shape, layerclass
+from fnlayers.core.shapes import known, per_axis
+from fnlayers.functions.activations import Activation
+from fnlayers.functions.constraints import Constraint
+from fnlayers.functions.initializers import Initializer
+from fnlayers.functions.regularizers import Regularizer
+from fnlayers.layers.bases import (
+    FORMATS,
+    activate,
+    add_bias,
+    channel_axis,
+    check_activation,
+    check_choice,
+    check_count,
+    check_fits,
+    check_rank,
+    check_share,
+    check_window,
+    layout_of,
+    space_of,
+)
+from fnlayers.layers.cells import Cell, dropped, first_shape, recurrent_weights
+from fnlayers.layers.recurrent_base import FlatRecurrent
+
+
+@layerclass
+class ConvLSTMCell(Cell):
+    """c' = f c + i activation(g), h' = o activation(c'), with i, f, g, o from x * kernel + h * recurrent_kernel + bias.
+
+    Here * slides a kernel over space: over x as the options say, over h with stride 1 and zeros around it, so that it
+    keeps its size.
+
+    Arguments:
+        rank: the number of axes of space, 1 to 3.
+        filters: the number of channels of the state.
+        kernel_size, strides, padding, data_format, dilation_rate: of the convolution of x, as in `Conv`; "valid" or
+            "same". kernel_size is the recurrent kernel's too.
+        activation: of g and c'; recurrent_activation: of the gates i, f, o.
+        use_bias: whether there is a bias.
+        kernel_initializer, recurrent_initializer, bias_initializer: where the weights start.
+        unit_forget_bias: whether the forget gate's bias starts at 1, so that the cell remembers.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint,
+            bias_constraint: of the weights.
+        dropout, recurrent_dropout: the shares of x and of h (on its way into recurrent_kernel) dropped in training, the
+            same cells at all steps.
+        seed: a number folded into the layer's key.
+
+    Shapes: (batch, *space, channels) -> (batch, *space', filters), or channels before space; space' as in `Conv`. The
+        carry is (h, c), each of y's shape.
+    Weights: kernel (*kernel_size, channels, 4 filters), recurrent_kernel (*kernel_size, filters, 4 filters), bias
+        (4 filters,), in the order i, f, g, o.
+    Random: in training, where a dropout is above 0.
+    Mask: refused; the layer that scans the cell uses it.
+
+    Reference: Shi et al., Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting, 2015.
+    """
+
+    rank: int
+    filters: int
+    kernel_size: int | Sequence[int]
+    strides: int | Sequence[int] = 1
+    padding: str = "valid"
+    data_format: str | None = None
+    dilation_rate: int | Sequence[int] = 1
+    activation: Activation = "tanh"
+    recurrent_activation: Activation = "sigmoid"
+    use_bias: bool = True
+    kernel_initializer: Initializer = "glorot_uniform"
+    recurrent_initializer: Initializer = "orthogonal"
+    bias_initializer: Initializer = "zeros"
+    unit_forget_bias: bool = True
+    kernel_regularizer: Regularizer = None
+    recurrent_regularizer: Regularizer = None
+    bias_regularizer: Regularizer = None
+    kernel_constraint: Constraint = None
+    recurrent_constraint: Constraint = None
+    bias_constraint: Constraint = None
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    seed: int | None = None
+
+    def check(self) -> None:
+        """Options that no input could make sense of."""
+        check_choice(self, "rank", (1, 2, 3))
+        check_count(self, "filters")
+        check_choice(self, "padding", ("valid", "same"))
+        check_choice(self, "data_format", FORMATS)
+        check_activation(self, "activation", "recurrent_activation")
+        check_share(self, "dropout")
+        check_share(self, "recurrent_dropout")
+        check_window(self)
+
+    def check_shape(self, shape: Shape) -> None:
+        """The right number of axes, and at least one window."""
+        shape = first_shape(shape)
+        check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
+        check_fits(self, shape, per_axis(self.kernel_size, self.rank), per_axis(self.dilation_rate, self.rank))
+
+    def weights(self, shape: Shape) -> dict:
+        """Four gates beside each other in the channels out."""
+        channels = known(first_shape(shape), channel_axis(self), "channels")
+        return recurrent_weights(self, per_axis(self.kernel_size, self.rank), channels, self.filters, gates=4)
+
+    def start(self, shape: Shape, dtype: Any) -> Any:
+        """Zeros, in the size that the convolution of x leaves."""
+        space = tuple(
+            ops.conv_output_size(size, window, stride, self.padding, dilation)
+            for size, window, stride, dilation in zip(space_of(self, shape), *self._options(), strict=True)
+        )
+        full = (shape[0], self.filters, *space) if channel_axis(self) == 1 else (shape[0], *space, self.filters)
+        return jnp.zeros(full, dtype), jnp.zeros(full, dtype)
+
+    def project(self, params: Any, xs: Any) -> Any:
+        """Of x: x * kernel + bias, for all steps as one batch."""
+        steps = xs.shape[: -self.rank - 1]
+        _, strides, dilation = self._options()
+        x = xs.reshape(math.prod(steps), *xs.shape[-self.rank - 1 :])
+        y = ops.conv(x, params["kernel"], strides, self.padding, dilation, data_format=self._format)
+        y = add_bias(self, params, y, self._format)
+        return y.reshape(*steps, *y.shape[1:])
+
+    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
+        """The gates, from what was projected and h * recurrent_kernel."""
+        h, c = carry
+        ones, h = (1,) * self.rank, dropped(params, "recurrent_mask", h)
+        inner = ops.conv(h, params["recurrent_kernel"], ones, "same", ones, data_format=self._format)
+        act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
+        return ops.lstm_gates(c, projected + inner, act, gate, channel_axis(self))
+
+    def output(self, carry: Any) -> Any:
+        """Of (h, c): h."""
+        return carry[0]
+
+    @property
+    def _format(self) -> str:
+        return self.data_format or "channels_last"
+
+    def _options(self) -> tuple[tuple[int, ...], ...]:
+        """Window, strides and dilation for each axis of space."""
+        options = (self.kernel_size, self.strides, self.dilation_rate)
+        return tuple(per_axis(value, self.rank) for value in options)
+
+
+@layerclass
+class ConvLSTM(FlatRecurrent):
+    """Base of the convolutional LSTMs over time. See `ConvLSTMCell` for the maths, `Recurrent` for the other arguments.
+
+    Arguments:
+        activity_regularizer: a loss on the outputs, divided by the batch size.
+
+    Shapes: (batch, time, *space, channels) -> (batch, *space', filters), or (batch, time, *space', filters) with
+        return_sequences, or channels before space.
+    """
+
+    filters: int
+    kernel_size: int | Sequence[int]
+    strides: int | Sequence[int] = 1
+    padding: str = "valid"
+    data_format: str | None = None
+    dilation_rate: int | Sequence[int] = 1
+    activation: Activation = "tanh"
+    recurrent_activation: Activation = "sigmoid"
+    use_bias: bool = True
+    kernel_initializer: Initializer = "glorot_uniform"
+    recurrent_initializer: Initializer = "orthogonal"
+    bias_initializer: Initializer = "zeros"
+    unit_forget_bias: bool = True
+    kernel_regularizer: Regularizer = None
+    recurrent_regularizer: Regularizer = None
+    bias_regularizer: Regularizer = None
+    activity_regularizer: Regularizer = None
+    kernel_constraint: Constraint = None
+    recurrent_constraint: Constraint = None
+    bias_constraint: Constraint = None
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    seed: int | None = None
+    return_sequences: bool = False
+    return_state: bool = False
+    go_backwards: bool = False
+    stateful: bool = False
+    unroll: bool | int = False
+    zero_output_for_mask: bool = False
+
+    rank: ClassVar[int]
+    cell_class: ClassVar[type] = ConvLSTMCell
+
+
+@layerclass
+class ConvLSTM1D(ConvLSTM):
+    """Convolutional LSTM over time, for steps with one axis of space. See `ConvLSTM`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> layer = ConvLSTM1D(8, 3, padding="same")
+        >>> params = layer.init(jax.random.key(0), (None, None, 16, 2))
+        >>> layer.apply(params, jnp.ones((2, 5, 16, 2))).shape
+        (2, 16, 8)
+    """
+
+    rank: ClassVar[int] = 1
+
+
+@layerclass
+class ConvLSTM2D(ConvLSTM):
+    """Convolutional LSTM over time, for images. See `ConvLSTM`."""
+
+    rank: ClassVar[int] = 2
+
+
+@layerclass
+class ConvLSTM3D(ConvLSTM):
+    """Convolutional LSTM over time, for volumes. See `ConvLSTM`."""
+
+    rank: ClassVar[int] = 3

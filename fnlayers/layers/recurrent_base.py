@@ -1,0 +1,156 @@
+"""What the layers that scan a cell over time share."""
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fnlayers import ops
+from fnlayers.core.context import Context, Mask, Out
+from fnlayers.core.dtypes import cast, policy
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.spec import State
+from fnlayers.layers.bases import check_rank
+from fnlayers.layers.cells import Cell, as_carry, first_shape, split_states, states_of
+
+
+@layerclass
+class Recurrent(Layer):
+    """Base of the layers that scan a cell over time. Each has the fields named in `Arguments`.
+
+    Arguments:
+        return_sequences: whether to return the outputs of all steps, not the last one's alone.
+        return_state: whether to return the last carry too.
+        go_backwards: whether to run from the last step to the first; outputs come in that order.
+        stateful: whether a run starts from the carry that the run before it ended with, in training and inference: in
+            by state, out by state. `init_state(shape)`, with the batch size in the shape, starts anew.
+        unroll: True to unroll the whole loop, or how many steps to compile into one turn of it.
+        zero_output_for_mask: whether the output of a masked step is 0.
+
+    Shapes: (batch, time, features) -> (batch, units), or (batch, time, units) with return_sequences; with return_state
+        (y, *carry). The input may be (x, *carry), to start from that carry: in a graph, layer(x, *carry).
+    Weights: `cell`: those of the cell.
+    State: none; with stateful `carry_0`, `carry_1`, ...: the arrays of the carry.
+    Random: in training, where the cell has dropout.
+    Mask: used: a masked step keeps the carry and repeats the output before it, whatever stands in x there; before the
+        first real step, that of the first carry. Passed on with return_sequences, else ended.
+    """
+
+    casts_inputs: ClassVar[str] = "all"
+
+    def make_cell(self) -> Cell:
+        """The cell that is scanned."""
+        raise ConfigError(f"{type(self).__name__} defines no make_cell()")
+
+    def check(self) -> None:
+        """A cell that can be made, and loop options."""
+        self.make_cell()
+        unroll = self.unroll  # type: ignore[attr-defined]
+        if not isinstance(unroll, int) or unroll < 0:
+            raise ConfigError(f"{type(self).__name__}: unroll={unroll!r} is wrong; give a bool, or a number of steps")
+
+    def check_shape(self, shape: Shape) -> None:
+        """Batch, time, and what the cell takes."""
+        sequence = first_shape(shape)
+        check_rank(self, sequence, *range(3, 7), layout="(batch, time, features)")
+        self.make_cell().check_shape((sequence[0], *sequence[2:]))
+
+    def weights(self, shape: Shape) -> dict:
+        """The carry, where it stays from run to run."""
+        if not self.stateful:  # type: ignore[attr-defined]
+            return {}
+        sequence, cell = first_shape(shape), self.make_cell()
+        step = (sequence[0], *sequence[2:])
+        if None in step:
+            raise ShapeError(
+                f"{self!r} keeps its carry from run to run, so its size must be known, got {sequence}; write "
+                "fnlayers.Input(shape, batch_size=...), or give init and init_state the shape with the batch size"
+            )
+        leaves = jax.tree.leaves(jax.eval_shape(lambda: cell.begin(step)))
+        return {f"carry_{i}": State(a.shape, Start(cell, step, i), _kept_dtype(a)) for i, a in enumerate(leaves)}
+
+    def children(self, shape: Shape) -> dict:
+        """The cell sees one step."""
+        sequence = first_shape(shape)
+        return {"cell": (self.make_cell(), (sequence[0], *sequence[2:]))}
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Project all steps at once, then scan."""
+        cell: Any = self.make_cell()
+        layer: Any = self
+        x, given = split_states(x)
+        mask = step_mask(self, x, ctx.mask)
+        if mask is not None:  # whatever stands in masked steps, inf and NaN too, is in no output and no gradient
+            x = jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
+        params = cell.prepare(params.get("cell", {}), (x.shape[0], *x.shape[2:]), ctx.at("cell"))
+        carry = self._first_carry(cell, x, given, ctx)
+        carry, last, ys = ops.scan_time(
+            lambda carry, projected: cell.step(params, carry, projected),
+            carry,
+            cell.enter(params, jnp.moveaxis(x, 1, 0)),
+            mask=None if mask is None else mask.T,
+            reverse=layer.go_backwards,
+            unroll=max(1, x.shape[1] if layer.unroll is True else int(layer.unroll)),
+            zero_output=layer.zero_output_for_mask,
+            return_all=layer.return_sequences,
+            output=None if cell.output(carry) is None else cell.output,
+        )
+        kept = jax.tree.leaves(carry) if layer.stateful else []
+        state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}
+        y = cast(last if ys is None else jnp.moveaxis(ys, 0, 1), policy(self.dtype).compute)
+        mask = mask if layer.return_sequences else None
+        if not layer.return_state:
+            return Out(y, state, mask)
+        states = jax.tree.map(lambda array: cast(array, policy(self.dtype).compute), states_of(carry))
+        return Out((y, *states), state, None if mask is None else (mask, *jax.tree.map(lambda _: None, states)))
+
+    def carry_count(self, x: Any) -> int:
+        """How many arrays the carry holds, for sequences like x."""
+        return len(jax.tree.leaves(jax.eval_shape(lambda: self.make_cell().begin((x.shape[0], *x.shape[2:])))))
+
+    def _first_carry(self, cell: Cell, x: Any, given: list, ctx: Context) -> Any:
+        """What is given after x, else what is kept, else the cell's start."""
+        start = cell.begin((x.shape[0], *x.shape[2:]))
+        if self.stateful:  # type: ignore[attr-defined]
+            kept = [ctx.read(self, f"carry_{i}") for i in range(len(jax.tree.leaves(start)))]
+            return as_carry(self, given or kept, start)
+        return as_carry(self, given, start) if given else start
+
+
+@layerclass
+class FlatRecurrent(Recurrent):
+    """Base of the recurrent layers that repeat their cell's fields among their own."""
+
+    cell_class: ClassVar[type]
+
+    def make_cell(self) -> Cell:
+        """The cell with the fields that bear its names."""
+        return self.cell_class(**{f.name: getattr(self, f.name) for f in fields(self.cell_class) if f.name != "name"})
+
+
+@dataclass(frozen=True)
+class Start:
+    """The initializer of one array of a carry: what the cell begins with."""
+
+    cell: Cell
+    shape: tuple[int, ...]
+    index: int
+
+    def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """The array."""
+        return jax.tree.leaves(self.cell.begin(self.shape))[self.index].astype(dtype)
+
+
+def step_mask(layer: Layer, x: Any, mask: Mask) -> Mask:
+    """The mask of x, (batch, time): the first, where initial states with masks of their own come after x."""
+    mask = mask[0] if isinstance(mask, (tuple, list)) else mask
+    if mask is not None and tuple(mask.shape) != tuple(x.shape[:2]):
+        raise ShapeError(f"{layer!r} takes a mask (batch, time), here {x.shape[:2]}, got one of shape {mask.shape}")
+    return None if mask is None else mask.astype(bool)
+
+
+def _kept_dtype(array: Any) -> str:
+    """The dtype in which an array of the carry waits for the next run."""
+    return "float32" if jnp.issubdtype(array.dtype, jnp.floating) else array.dtype.name
