@@ -5,9 +5,9 @@
     python examples/pretrained_sentences.py "A first." "A second."
 
 The network is BERT's encoder (Reimers and Gurevych, Sentence-BERT, 2019; Apache-2.0 licence): an embedding of tokens
-and places, six times `TransformerEncoder` with twelve heads, the mean over the real tokens, length 1. `to_params` is all
-that it takes to use weights that were trained in PyTorch. --check FILE.npz (sentences, embeddings) compares with the
-numbers of another program.
+and places, six times `TransformerEncoder` with twelve heads, the mean over the real tokens, length 1. `to_params` is
+all that it takes to use weights that were trained in PyTorch. --check FILE.npz (sentences, embeddings) compares with
+the numbers of another program.
 """
 
 import argparse
