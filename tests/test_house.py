@@ -20,9 +20,8 @@ FLOORS = {
     "version": 0, "functions": 0, "ops": 0, "core": 1, "layers": 2, "models": 2, "trees": 2,
     "catalog": 3, "training": 3, "saving": 3, "show": 3, "__init__": 5,
 }  # fmt: skip
-SHARED = {
-    "layers": {"bases", "cells", "attention_base", "cache", "recurrent_base"}
-}  # what siblings inside a package may import of each other
+# What siblings inside a package may import of each other.
+SHARED = {"layers": {"bases", "cells", "attention_base", "multi_head_base", "cache", "recurrent_base"}}
 BLOCKS = {"transformer"}  # files of layers made of their siblings
 # On their floor, but used by their neighbors: the list of layers, the version, activations in operation nodes' maths.
 NEIGHBORS = {"catalog", "version"}

@@ -12,7 +12,6 @@ from jax import lax
 from fnlayers.core.context import Context
 from fnlayers.core.dtypes import policy
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.layer import Layer
 from fnlayers.core.spec import State
 from fnlayers.layers.bases import check_count
 
@@ -60,7 +59,7 @@ def memory_state(layer: Any, batch: int | None, key: tuple[int, int], value: tup
     if batch is None:
         raise ShapeError(
             f"{layer!r} keeps keys and values from run to run, so the batch size must be known; write it in the shape "
-            "given to init_state"
+            "given to init_state, and to save"
         )
     steps, dtype = (batch, layer.cache), policy(layer.dtype).compute.name
     return {
@@ -71,7 +70,7 @@ def memory_state(layer: Any, batch: int | None, key: tuple[int, int], value: tup
     }
 
 
-def remember(layer: Layer, ctx: Context, key: Any, value: Any, real: Any) -> dict[str, Any]:
+def remember(layer: Any, ctx: Context, key: Any, value: Any, real: Any) -> dict[str, Any]:
     """The new state: this run's keys and values behind those of the runs before.
 
     Shapes: key and value (batch, steps, heads, features), real (batch, steps) or None.
@@ -79,10 +78,11 @@ def remember(layer: Layer, ctx: Context, key: Any, value: Any, real: Any) -> dic
     start, new = ctx.read(layer, "place"), {"cached_key": key, "cached_value": value}
     new["cached_mask"] = jnp.ones(key.shape[:2], bool) if real is None else real
     old = {name: ctx.read(layer, name) for name in new}
-    if old["cached_key"].shape[0] != key.shape[0]:
+    there, wanted = old["cached_mask"].shape, (key.shape[0], layer.cache)
+    if there != wanted:
         raise ShapeError(
-            f"{layer!r} has a cache for {old['cached_key'].shape[0]} sequences, and was given {key.shape[0]}; make it "
-            "with state = model.init_state(shape) of this batch size"
+            f"{layer!r} was given a cache of (batch, steps) {there}, and needs {wanted}; make it with state = "
+            "model.init_state(shape), the batch size in the shape"
         )
     joined = {name: lax.dynamic_update_slice_in_dim(old[name], new[name], start, axis=1) for name in new}
     return joined | moved(layer, start, key.shape[1])

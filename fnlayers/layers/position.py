@@ -1,4 +1,7 @@
-"""Places in a sequence: learned rows, fixed waves, or turns, for layers that do not see order by themselves."""
+"""Places in a sequence: learned rows, fixed waves, or turns, for layers that do not see order by themselves.
+
+Names and arguments are KerasHub's.
+"""
 
 from dataclasses import field
 from typing import Any, ClassVar

@@ -1,6 +1,9 @@
-"""Transformers: blocks of attention and dense layers, and the embedding that they begin with. All of public layers."""
+"""Transformers: blocks of attention and dense layers, and the embedding that they begin with. All of public layers.
 
-from collections.abc import Callable, Mapping
+Names and arguments are KerasHub's.
+"""
+
+from collections.abc import Callable
 from dataclasses import field
 from typing import Any, ClassVar
 
@@ -13,7 +16,8 @@ from fnlayers.core.shapes import is_shape, known, shape_of, type_of
 from fnlayers.core.threading import Thread
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.initializers import Initializer
-from fnlayers.layers.bases import check_activation, check_choice, check_count, check_positive, check_rank
+from fnlayers.layers.attention_base import by_name, real_steps
+from fnlayers.layers.bases import check_activation, check_choice, check_count, check_positive, check_rank, check_share
 from fnlayers.layers.dense import Dense
 from fnlayers.layers.embedding import Embedding
 from fnlayers.layers.multi_head import MultiHeadAttention
@@ -36,6 +40,7 @@ class TokenAndPositionEmbedding(Layer):
 
     Shapes: integers (batch, steps) -> (batch, steps, embedding_dim).
     Weights: token_embedding, position_embedding: each with embeddings.
+    State: with cache: that of position_embedding.
     Mask: made with mask_zero: True where x is not 0; else ended.
     """
 
@@ -115,6 +120,8 @@ class Transformer(Layer):
         """Positive sizes, a share, a known activation, attention that can be made."""
         check_count(self, "intermediate_dim")
         check_positive(self, "layer_norm_epsilon")
+        check_count(self, "num_heads")
+        check_share(self, "dropout")
         check_activation(self, "activation")
         check_choice(self, "normalize_first", (False, True))
         self._self_attention(2 * self.num_heads)
@@ -122,7 +129,8 @@ class Transformer(Layer):
     def check_shape(self, shape: Shape) -> None:
         """A sequence, and for a decoder maybe another one."""
         given = (shape,) if is_shape(shape) else shape
-        if isinstance(given, Mapping) or len(given) > self.most_inputs or not all(len(s) == 3 for s in given):
+        count_fits = is_shape(shape) or (isinstance(shape, tuple) and len(shape) == 2 == self.most_inputs)
+        if not count_fits or not all(is_shape(s) and len(s) == 3 for s in given):
             also = ", or this and the encoded (batch, steps, any)" if self.most_inputs > 1 else ""
             raise ShapeError(f"{self!r} takes (batch, steps, features){also}; got {shape}")
         if known(given[0], -1, "features") % self.num_heads:
@@ -137,19 +145,21 @@ class Transformer(Layer):
         drop = Dropout(self.dropout, dtype=dtype), sequence
         wide = Dense(self.intermediate_dim, self.activation, dtype=dtype, **starts), sequence
         narrow = Dense(features, dtype=dtype, **starts), (*sequence[:-1], self.intermediate_dim)
-        found: dict[str, Any] = {"self_attention": (self._self_attention(features), sequence)}
+
+        def part(name: str, **layers: tuple[Layer, Shape]) -> dict:
+            return layers | {f"{name}_layer_norm": norm, f"{name}_dropout": drop}
+
+        found = part("self_attention", self_attention=(self._self_attention(features), sequence))
         if not is_shape(shape):
-            found["cross_attention"] = self._attention(features), shape
-        for part in tuple(found):
-            found |= {f"{part}_layer_norm": norm, f"{part}_dropout": drop}
-        found |= {"feedforward_intermediate_dense": wide, "feedforward_output_dense": narrow}
-        return found | {"feedforward_layer_norm": norm, "feedforward_dropout": drop}
+            found |= part("cross_attention", cross_attention=(self._attention(features), shape))
+        return found | part("feedforward", feedforward_intermediate_dense=wide, feedforward_output_dense=narrow)
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Each part added to what went into it."""
         layers, thread = self.children(shape_of(type_of(x))), Thread(params, ctx)
+        real = real_steps(self, by_name(x), ctx.mask)
+        mask = real.get("query")
         x, encoded = x if isinstance(x, (tuple, list)) else (x, None)
-        mask, real = ctx.mask if isinstance(ctx.mask, (tuple, list)) else (ctx.mask, None)
         if mask is not None:  # whatever stands in masked steps, NaN too, reaches no sum, forward or backward
             x = jnp.where(mask[..., None], x, 0)
 
@@ -163,7 +173,7 @@ class Transformer(Layer):
 
         x = added("self_attention", x, lambda x: run("self_attention", x, mask))
         if encoded is not None:
-            x = added("cross_attention", x, lambda x: run("cross_attention", (x, encoded), (mask, real)))
+            x = added("cross_attention", x, lambda x: run("cross_attention", (x, encoded), (mask, real.get("value"))))
         wide, narrow = "feedforward_intermediate_dense", "feedforward_output_dense"
         return thread.out(added("feedforward", x, lambda x: run(narrow, run(wide, x))), mask)
 

@@ -18,7 +18,8 @@ def cached(model: Layer, length: int) -> Layer:
     That holds for a model whose steps know of earlier steps by causal attention alone: attention to another sequence,
     and all that treats each step by itself, stay as they are. Prompts of several lengths go into one batch if they are
     padded on the left and masked: exact with rotary places, where distances alone count; learned and sine places count
-    the padding too.
+    the padding too. What state the model has of its own, such as a BatchNormalization's, goes into what `init_state`
+    makes.
 
     Arguments:
         model: any layer: a Sequential, a graph whose Inputs leave the number of steps open, a Repeat, a block.

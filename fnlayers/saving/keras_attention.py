@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.layers.attention import SingleHead
-from fnlayers.layers.multi_head import MultiHead, MultiHeadAttention
+from fnlayers.layers.multi_head import MultiHeadAttention
+from fnlayers.layers.multi_head_base import MultiHead
 
 # The arguments of a call, in Keras's order.
 SINGLE = ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask")

@@ -14,7 +14,8 @@ from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
 from fnlayers.layers.attention import SingleHead
 from fnlayers.layers.basic import DropMask
-from fnlayers.layers.multi_head import MultiHead, MultiHeadAttention
+from fnlayers.layers.multi_head import MultiHeadAttention
+from fnlayers.layers.multi_head_base import MultiHead
 from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
@@ -37,6 +38,13 @@ NEUTRAL = {
 RENAMED = {"linear": None, "sparsemax": "legacy_sparsemax"}
 # Layers of ours that take part in masks where Keras's do not: imported, they see none.
 MASK_BLIND = ("RMSNormalization",)
+# Layers that a config has in another form, or that Keras itself does not have; and fields of ours in layers it has.
+UNNAMED = frozenset(
+    ("Lambda", "Pair", "Functional", "Sequential", "Repeat", "Operation", "DropMask", "PositionEmbedding")
+    + ("SinePositionEncoding", "RotaryEmbedding", "TokenAndPositionEmbedding", "TransformerEncoder")
+    + ("TransformerDecoder",)
+)
+OURS = frozenset(("rotary_wavelength", "cache", "keras_masks"))
 TABLES: dict[str, Mapping[str, Callable]] = {
     "initializer": INITIALIZERS,
     "regularizer": REGULARIZERS,
@@ -80,9 +88,9 @@ def _parts(node: Any) -> tuple[str, dict]:
 
 def _layer(kind: str, config: dict) -> Layer:
     """A layer of the catalog, from its config."""
-    if kind not in LAYERS or kind in ("Lambda", "Pair", "Functional", "Sequential", "Repeat", "Operation"):
+    if kind not in LAYERS or kind in UNNAMED:
         raise ConfigError(f"{kind!r} is no layer that a file may name")
-    known, options = {f.name for f in fields(LAYERS[kind])}, {}
+    known, options = {f.name for f in fields(LAYERS[kind])} - OURS, {}
     for key, value in config.items():
         if key in known:
             options[key] = _value(key, value)

@@ -16,7 +16,7 @@ from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number
 from fnlayers.core.spec import Param, State
 from fnlayers.layers.basic import DropMask
-from fnlayers.layers.multi_head import MultiHead
+from fnlayers.layers.multi_head_base import MultiHead
 from fnlayers.layers.operation import Operation
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential

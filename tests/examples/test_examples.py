@@ -94,6 +94,15 @@ def test_batches_of_texts_hold_each_once_at_few_lengths():
     assert encode([("a", "zé")])[0][0, :3].tolist() == [encode.characters["z"], 1, 0]
 
 
+def test_a_small_gpt_writes_the_same_with_a_cache(run, tmp_path):
+    words = np.random.RandomState(0).choice(["one ", "two ", "three ", "four.\n"], 600)
+    (tmp_path / "text.txt").write_text("".join(words))
+    options = "--steps 16 --width 32 --depth 2 --epochs 2 --max-loss 2.5".split()
+    shown = run("tiny_gpt", *options, "--text", tmp_path / "text.txt", "--out", tmp_path / "out")
+    assert "the same: True" in shown and "before training" in shown and "after training" in shown
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"characters.txt", "history.png", "model.safetensors"}
+
+
 def test_a_text_without_a_label_is_named(run, tmp_path):
     (tmp_path / "texts").write_text("de\tja\n\nnein\n", encoding="utf8")
     with pytest.raises(SystemExit, match="line 2 has no tab"):

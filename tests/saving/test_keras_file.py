@@ -158,6 +158,11 @@ def lone(entry):
 REFUSED = [
     (lone(layer("Lambda", "y", function={"class_name": "__lambda__", "config": {}})), "no layer that a file"),
     (lone(layer("TorchModuleWrapper", "y", module="x")), "no layer that a file may name"),
+    (lone(layer("TransformerEncoder", "y", intermediate_dim=2, num_heads=1)), "no layer that a file may name"),
+    (
+        lone(layer("MultiHeadAttention", "y", num_heads=1, key_dim=2, cache=10**12)),
+        "cache=1000000000000 has no meaning",
+    ),
     (lone(layer("Dense", "y", units=2, filepath="/etc/passwd")), "filepath=/etc/passwd has no meaning"),
     (lone(layer("Dense", "y", units=2, activation="os.system")), "no activation of Keras"),
     (lone(layer("Dense", "y", units=2, kernel_initializer={"class_name": "Path", "config": {}})), "no initializer"),

@@ -1,0 +1,272 @@
+"""What the attention layers with several heads share: projections, masks, places, the cache."""
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fnlayers import ops
+from fnlayers.core.context import Context, Out
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.layer import Layer, Shape, activity_loss, layerclass
+from fnlayers.core.shapes import known
+from fnlayers.core.spec import Param
+from fnlayers.layers.attention_base import (
+    all_of,
+    by_name,
+    check_common,
+    check_inputs,
+    cleared,
+    dropping,
+    fit,
+    from_steps,
+    real_steps,
+    result,
+    same,
+    to_steps,
+)
+from fnlayers.layers.bases import check_count, check_positive, configured, option_param
+from fnlayers.layers.cache import check_cache, check_room, memory_state, place, remember, within_room
+
+
+@layerclass
+class MultiHead(Layer):
+    """Base of MultiHeadAttention and GroupQueryAttention.
+
+    Query, key and value are projected to several heads, each head attends, y_h = softmax(query_h . key_h /
+    sqrt(features of key_h)) value_h, and the heads together are projected to the output.
+
+    Inputs are (query, value), (query, value, key), a dict with these names and "attention_mask", or one array, which
+    attends to itself; without a key the values are their own keys.
+
+    Arguments:
+        dropout: the share of the weights that is dropped in training.
+        use_bias: whether the projections add a bias.
+        sliding_window: a query attends to keys fewer than this many places away on either side; None: to all.
+        flash_attention: whether to use the fused kernel on CUDA: None: where it can be; False: never; True: an error
+            where it cannot be. It has no forward-mode and no second derivative. Elsewhere it means nothing.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint:
+            of each projection.
+        activity_regularizer: a loss on the output of each projection, divided by the batch size.
+        use_gate: whether the heads' outputs are multiplied by sigmoid of a projection of the query.
+        seed: a number folded into the layer's key.
+        use_causal_mask: whether a query attends to no key after its own place.
+        return_attention_scores: whether to return (y, weights), the weights as they are before dropout.
+        rotary_wavelength: turns the projected queries and keys by their places, as RotaryEmbedding does with this
+            max_wavelength (10000 is usual); None: nothing is turned.
+        cache: for generation: keep keys and values of up to this many steps from run to run, so that each run is given
+            new steps alone; None: each run starts anew. It needs use_causal_mask. With more steps than that the output
+            is NaN. See `fnlayers.cached`.
+        keras_masks: whether to mask to the letter as Keras does: with 3 axes, no dropout and no weights returned a
+            query that may attend to nothing gets the mean of all values, not 0; and the weights' own mask, of the
+            weights' axes, comes out beside them. `load_keras` sets it.
+
+    Weights: query, key, gate (with use_gate), value, attention_output: each with kernel and bias.
+    State: with cache: cached_key and cached_value (batch, cache, heads, features), cached_mask (batch, cache): which of
+        them may be attended to, place (): the number of steps seen.
+    Random: in training, unless dropout is 0.
+    Mask: used: masked values, and those whose keys are masked, are left out, and a masked query attends to nothing; the
+        query's is passed on. "attention_mask" among the inputs says for each query and key whether they may meet: True,
+        or any number but 0.
+    """
+
+    use_causal_mask: bool = field(default=False, kw_only=True)
+    return_attention_scores: bool = field(default=False, kw_only=True)
+    rotary_wavelength: float | None = field(default=None, kw_only=True)
+    cache: int | None = field(default=None, kw_only=True)
+    keras_masks: bool = field(default=False, kw_only=True)
+
+    least_rank: ClassVar[int] = 3
+    most_rank: ClassVar[int] = 16
+
+    def heads(self) -> tuple[int, int, int, int]:
+        """The numbers of heads of the query and of the key, the features of a key's head and of a value's."""
+        raise ConfigError(f"{type(self).__name__} defines no heads()")
+
+    def output(self, features: int) -> tuple[int, ...]:
+        """The sizes of one output, for that many features of a query."""
+        raise ConfigError(f"{type(self).__name__} defines no output()")
+
+    def axes(self, rank: int) -> tuple[int, ...]:
+        """The axes to attend over."""
+        raise ConfigError(f"{type(self).__name__} defines no axes()")
+
+    def check_shape(self, shape: Shape) -> None:
+        """Inputs that fit."""
+        given = check_inputs(self, shape, ("query", "value", "key", "attention_mask"))
+        rank = len(given["query"])
+        axes = self.axes(rank)
+        if any(len(given[name]) != rank for name in ("value", "key") if name in given):
+            raise ShapeError(f"{self!r}: query, value and key differ in their number of axes: {shape}")
+        if (self.use_causal_mask or self.sliding_window or self.rotary_wavelength) and len(axes) > 1:  # type: ignore[attr-defined]
+            raise ShapeError(f"{self!r}: over the axes {axes} there is no order; name one in attention_axes")
+        for axis in set(range(1, rank - 1)) - set(axes):
+            if not fit(given["query"][axis], given["value"][axis]):
+                raise ShapeError(f"{self!r}: query and value differ on axis {axis}, and may only on {axes}: {shape}")
+        if "attention_mask" in given:
+            self._check_mask(given, axes)
+        if self.cache is not None:
+            self._check_cached(given)
+
+    def _check_mask(self, given: Mapping[str, tuple[int | None, ...]], axes: tuple[int, ...]) -> None:
+        """Raise ShapeError unless attention_mask has the axes of the weights, or lacks some before the queries'."""
+        query, mask = given["query"], given["attention_mask"]
+        pairs = [*(query[axis] for axis in axes), *(given["value"][axis] for axis in axes)]
+        front = [*(n for axis, n in enumerate(query[:-1]) if axis not in axes), self.heads()[0]]
+        before = len(mask) - len(pairs)
+        wanted = [*front[:before], *pairs]
+        if not 0 <= before <= len(front) or not all(map(fit, mask, wanted)):
+            sizes = ", ".join(map(str, [query[0], *pairs]))
+            raise ShapeError(f"{self!r}: attention_mask has the shape {mask}, want ({sizes}), or 1 for some of these")
+
+    def _check_cached(self, given: Mapping[str, tuple[int | None, ...]]) -> None:
+        """Raise ShapeError unless the inputs are new steps, as many queries as keys, and fit into the cache."""
+        query, value = given["query"], given["value"]
+        if len(query) != 3 or "attention_mask" in given or not same(query[1], value[1]):
+            raise ShapeError(
+                f"{self!r}: with a cache the inputs are new steps (batch, steps, features), as many queries as values, "
+                f"and masks come as mask=; got {given}"
+            )
+        check_room(self, query[1])
+
+    def weights(self, shape: Shape) -> dict:
+        """A kernel and a bias for each projection, heads on an axis of their own; and the cache."""
+        given = by_name(shape, shapes=True)
+        query, value = given["query"], given["value"]
+        heads, groups, of_key, of_value = self.heads()
+        features = known(query, -1, "features")
+        declared = {
+            "query": self._projection((features,), (heads, of_key), ("heads", None)),
+            "key": self._projection((known(given.get("key", value), -1),), (groups, of_key), ("heads", None)),
+            "gate": self._projection((features,), (heads, of_value), ("heads", None)),
+            "value": self._projection((known(value, -1),), (groups, of_value), ("heads", None)),
+        }
+        if not self.use_gate:  # type: ignore[attr-defined]
+            del declared["gate"]
+        sizes = self.output(features)
+        named = ("out", *(None for _ in sizes[1:]))
+        declared["attention_output"] = self._projection((heads, of_value), sizes, named, ("heads", None))
+        return declared | memory_state(self, query[0], (groups, of_key), (groups, of_value))
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Project, attend, project."""
+        given = by_name(x)
+        real = real_steps(self, given, ctx.mask)
+        kept = all_of(real.get("value"), real.pop("key", None))
+        query, value = cleared(self, given["query"], real.get("query")), cleared(self, given["value"], kept)
+        made = self._projected(params, query, cleared(self, given["key"], kept) if "key" in given else value, value)
+        axes = self.axes(query.ndim)
+        heads = {name: to_steps(made[name], axes, 2) for name in ("query", "key", "value")}
+        start, state = place(self, ctx), {}
+        if self.rotary_wavelength is not None:
+            turned = functools.partial(ops.rotate, start=start, wavelength=self.rotary_wavelength, step_axis=-3)
+            heads |= {name: turned(heads[name]) for name in ("query", "key")}
+        if self.cache is not None:
+            state = remember(self, ctx, heads["key"], heads["value"], kept)
+            heads["key"], heads["value"], kept = (state[f"cached_{what}"] for what in ("key", "value", "mask"))
+        mask = self._mask(given.get("attention_mask"), real.get("query"), kept, query, value)
+        y, weights = self._attend(heads, mask, start, query.ndim, ctx)
+        y = from_steps(within_room(self, y, state.get("place")), axes, query.shape)
+        y = y * made["gate"] if "gate" in made else y
+        made["attention_output"] = self._project(params, "attention_output", y, 2)
+        rule = self.activity_regularizer
+        losses = () if rule is None else tuple(activity_loss(rule, a) for a in made.values())
+        if weights is not None:
+            weights, mask = self._returned(weights, mask, query, value)
+        out = result(made["attention_output"], weights, ctx)._replace(state=state, losses=losses)
+        if weights is None or mask is None:
+            return out
+        return out._replace(mask=((out.mask or (None,))[0], mask))
+
+    def _projected(self, params: Any, query: Any, key: Any, value: Any) -> dict[str, Any]:
+        """Each projection of the inputs by its name, in order; the gate as factors."""
+        made = {"query": self._project(params, "query", query), "key": self._project(params, "key", key)}
+        if self.use_gate:  # type: ignore[attr-defined]
+            made["gate"] = jax.nn.sigmoid(self._project(params, "gate", query))
+        return made | {"value": self._project(params, "value", value)}
+
+    def _attend(self, heads: Mapping[str, Any], mask: Any, start: Any, rank: int, ctx: Context) -> tuple[Any, Any]:
+        """What each head of the queries gathers, and the weights where they are returned."""
+        layer: Any = self
+        one_path = layer.dropout == 0 and rank == 3 and not self.return_attention_scores
+        attend = functools.partial(
+            ops.attention,
+            mask=mask,
+            causal=self.use_causal_mask,
+            window=layer.sliding_window,
+            start=start,
+            scale=1 / math.sqrt(self.heads()[2]),
+            drop=dropping(self, ctx),
+            empty="mean" if self.keras_masks and one_path else "zeros",
+            fused=layer.flash_attention,
+            return_weights=self.return_attention_scores,
+        )
+        return configured(self, attend, heads["query"], heads["key"], heads["value"])
+
+    def _returned(self, weights: Any, mask: Any, query: Any, value: Any) -> tuple[Any, Any]:
+        """The weights with each attended axis by itself, and with keras_masks their mask."""
+        sizes = [a.shape[axis] for a in (query, value) for axis in self.axes(query.ndim)]
+        shown = weights.reshape(*weights.shape[:-2], *sizes)
+        if not self.keras_masks:
+            return shown, None
+        window = self.sliding_window  # type: ignore[attr-defined]
+        mask = all_of(mask, ops.nearby(weights.shape[-2], weights.shape[-1], self.use_causal_mask, window))
+        if mask is not None:
+            last = sizes if len(sizes) > 2 else mask.shape[-2:]
+            mask = mask.reshape(*(1,) * (weights.ndim - mask.ndim), *mask.shape[:-2], *last)
+        return shown, mask
+
+    def _projection(
+        self, inputs: tuple[int, ...], outputs: tuple[int, ...], named: tuple, into: tuple = ("in",)
+    ) -> dict[str, Param]:
+        kernel = option_param(self, "kernel", (*inputs, *outputs), (*into, *named))
+        if not self.use_bias:  # type: ignore[attr-defined]
+            return {"kernel": kernel}
+        return {"kernel": kernel, "bias": option_param(self, "bias", outputs, named, decay=False)}
+
+    def _project(self, params: Any, name: str, x: Any, inner: int = 1) -> Any:
+        """The last `inner` axes contracted with the first ones of a kernel."""
+        kernel = params[name]["kernel"].astype(x.dtype)
+        contracted, made = "xy"[:inner], "abcdefghijklmn"[: kernel.ndim - inner]
+        y = ops.einsum(f"...{contracted},{contracted}{made}->...{made}", x, kernel)
+        return y + params[name]["bias"].astype(y.dtype) if self.use_bias else y  # type: ignore[attr-defined]
+
+    def _mask(self, given: Any, queries: Any, keys: Any, query: Any, value: Any) -> Any:
+        """(batch, ..., heads or 1, queries, keys): which pairs may meet; None: all."""
+        axes = self.axes(query.ndim)
+        if given is not None:
+            n, sizes = len(axes), [a.shape[axis] for a in (query, value) for axis in axes]
+            given = (given != 0).reshape(
+                *given.shape[: -2 * n], *(1,) * (query.ndim + n - given.ndim), *given.shape[-2 * n :]
+            )
+            if n > 1:
+                given = jnp.broadcast_to(given, (*given.shape[: -2 * n], *sizes))
+                given = given.reshape(*given.shape[: -2 * n], math.prod(sizes[:n]), math.prod(sizes[n:]))
+        rows = None if queries is None else to_steps(queries, axes)[..., None, :, None]
+        columns = None if keys is None else to_steps(keys, axes)[..., None, None, :]
+        return all_of(given, rows, columns)
+
+
+def check_heads(layer: Any) -> None:
+    """Raise ConfigError for options of `MultiHead` that are wrong, or do not go together."""
+    check_common(layer)
+    if layer.sliding_window is not None:
+        check_count(layer, "sliding_window")
+    check_cache(layer)
+    if layer.rotary_wavelength is not None:
+        check_positive(layer, "rotary_wavelength")
+    if layer.rotary_wavelength is not None and layer.heads()[2] % 2:
+        raise ConfigError(f"{layer!r}: rotary_wavelength turns pairs of features; make those of a head an even number")
+    if layer.cache is not None and not layer.use_causal_mask:
+        raise ConfigError(f"{layer!r}: cache needs use_causal_mask=True, since later steps are not there yet")
+    if layer.cache is not None and (layer.return_attention_scores or layer.keras_masks or layer.flash_attention):
+        raise ConfigError(f"{layer!r}: cache has no return_attention_scores, keras_masks or flash_attention=True")
+    if layer.flash_attention and (layer.dropout > 0 or layer.return_attention_scores):
+        other = "dropout" if layer.dropout > 0 else "return_attention_scores"
+        raise ConfigError(
+            f"{layer!r}: flash_attention=True has no {other}: the kernel never holds the scores; use None or False"
+        )
