@@ -100,7 +100,11 @@ def test_a_small_gpt_writes_the_same_with_a_cache(run, tmp_path):
     options = "--steps 16 --width 32 --depth 2 --epochs 2 --max-loss 2.5".split()
     shown = run("tiny_gpt", *options, "--text", tmp_path / "text.txt", "--out", tmp_path / "out")
     assert "the same: True" in shown and "before training" in shown and "after training" in shown
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"characters.txt", "history.png", "model.safetensors"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "characters.txt",
+        "history.png",
+        "model.safetensors",
+    }
 
 
 def test_a_text_without_a_label_is_named(run, tmp_path):
