@@ -22,14 +22,15 @@ from fnlayers.layers.bases import option_param, seeded
 class Cell(Layer):
     """Base of recurrent cells. A cell of your own defines `start`, `step`, and usually `weights` and `project`.
 
-    `RNN` projects the whole sequence, then scans `step` over it. A cell by itself takes one step: from its start, or
-    from a carry that is given after x, and then the new carry comes out after y.
+    `RNN` scans `step` over what `project` makes of the sequence, before the scan or in each step. A cell by itself
+    takes one step: from its start, or from a carry that is given after x, and then the new carry comes out after y.
 
     Shapes: (batch, features) -> (batch, units), or (x, *carry) -> (y, *carry).
     Mask: refused; the layer that scans the cell uses it.
     """
 
     casts_inputs: ClassVar[str] = "all"
+    projects_before: ClassVar[bool | None] = None  # whether all steps are projected at once; None: by platform
 
     dropout = 0.0  # fields in the cells that have them
     recurrent_dropout = 0.0

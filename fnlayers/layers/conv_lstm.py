@@ -89,6 +89,8 @@ class ConvLSTMCell(Cell):
     recurrent_dropout: float = 0.0
     seed: int | None = None
 
+    projects_before: ClassVar[bool | None] = True
+
     def check(self) -> None:
         """Options that no input could make sense of."""
         check_choice(self, "rank", (1, 2, 3))

@@ -85,7 +85,7 @@ class Recurrent(Layer):
         return {"cell": (self.make_cell(), (sequence[0], *sequence[2:]))}
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Project all steps at once, then scan."""
+        """Scan the cell."""
         cell = self.make_cell()
         x, given = split_states(x)
         mask = step_mask(self, x, ctx.mask)
@@ -97,13 +97,15 @@ class Recurrent(Layer):
         carry, last, ys = ops.scan_time(
             lambda carry, projected: cell.step(params, carry, projected),
             carry,
-            cell.enter(params, jnp.moveaxis(x, 1, 0)),
+            jnp.moveaxis(x, 1, 0),
             mask=None if mask is None else mask.T,
             reverse=self.go_backwards,
             unroll=max(1, x.shape[1] if self.unroll is True else int(self.unroll)),
             zero_output=self.zero_output_for_mask and not as_unrolled,
             return_all=self.return_sequences,
             output=None if as_unrolled or cell.output(carry) is None else cell.output,
+            project=partial(cell.enter, params),
+            before=cell.projects_before,
         )
         kept = jax.tree.leaves(carry) if self.stateful else []
         state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}

@@ -2,7 +2,9 @@
 
 import itertools
 
+import chex
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -100,6 +102,49 @@ def test_the_program_does_not_grow_with_length(masked):
         return str(program(jnp.tile(xs, (times, 1, 1)))).count(" = ")
 
     assert equations(1) == equations(20)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_where_x_is_projected_changes_nothing(cell, masked, x64):
+    random, gates = np.random.RandomState(0), {"lstm": 4, "gru": 3}[cell]
+    x, kernel, inner = (jnp.asarray(random.normal(size=s)) for s in ((5, 3, 2), (2, 2 * gates), (2, 2 * gates)))
+    mask = jnp.asarray(random.rand(5, 3) > 0.4) if masked else None
+    zeros = jnp.zeros((3, 2))
+
+    def run(before, x, kernel, inner):
+        def lstm(carry, projected):
+            return ops.lstm_step(carry, projected, inner, jnp.tanh, jax.nn.sigmoid)
+
+        def gru(carry, projected):
+            return ops.gru_step(carry, projected, inner, None, jnp.tanh, jax.nn.sigmoid, True)
+
+        step, start = (lstm, (zeros, zeros)) if cell == "lstm" else (gru, zeros)
+        return ops.scan_time(step, start, x, mask=mask, project=lambda x: ops.dot(x, kernel), before=before)
+
+    def all_of(before):
+        y, back = jax.vjp(lambda *a: run(before, *a), x, kernel, inner)
+        return (
+            y,
+            back(jax.tree.map(jnp.cos, y)),
+            jax.jvp(lambda *a: run(before, *a), (x, kernel, inner), (x, kernel, inner)),
+        )
+
+    for before in (False, None):
+        chex.assert_trees_all_close(jax.jit(all_of, static_argnums=0)(before), all_of(True), rtol=1e-12, atol=1e-12)
+
+
+def test_a_program_for_a_gpu_projects_before_the_scan():
+    x, kernel = jnp.ones((5, 3, 2)), jnp.ones((2, 4))
+
+    def run(x, kernel):
+        return ops.scan_time(lambda c, p: (c + p, c), jnp.zeros((3, 4)), x, project=lambda x: ops.dot(x, kernel))[0]
+
+    def product(platform):
+        text = jax.export.export(jax.jit(run), platforms=[platform])(x, kernel).mlir_module()
+        return next(line for line in text.splitlines() if "dot_general" in line)
+
+    assert "5x3x2" in product("cuda") and "5x3x2" not in product("cpu")
 
 
 def test_outputs_that_nobody_wants_are_not_held():
