@@ -159,7 +159,8 @@ class Layer:
             x: an array, or a tuple or dict of them, like the shape given to `init`.
             state: what `init_state` made or an earlier run returned.
             rng: a random key, where a layer draws in training.
-            mask: which steps are real: a boolean array whose axes are x's first ones, usually (batch, time).
+            mask: which steps are real: a boolean array whose axes are x's first ones, usually (batch, time). NaN and
+                infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
         if any(isinstance(leaf, Symbol) for leaf in nest_leaves(x)):
@@ -168,6 +169,7 @@ class Layer:
             )
         if mask is not None:
             mask = _checked_mask(self, mask, x)
+            x = map_nest(_cleaned, mask, x)
         return self._run(params, x, Context({} if state is None else state, rng, mask, train))
 
     def specs(self, shape: Shape) -> Tree:
@@ -329,6 +331,13 @@ def _checked_mask(layer: Layer, mask: Mask, x: Any) -> Mask:
             f"{type(mask).__name__} for {_described(x)}"
         ) from error
     return mask
+
+
+def _cleaned(mask: Any, x: Any) -> Any:
+    """X with 0 for NaN and infinity in masked cells, at the entry, so that no sum holds them, forward or backward."""
+    if mask is None or not jnp.issubdtype(x.dtype, jnp.inexact):
+        return x
+    return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)) | jnp.isfinite(x), x, 0)
 
 
 def _locate(error: Exception, layer: Layer, params: Any, x: Any, ctx: Context) -> None:

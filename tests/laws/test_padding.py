@@ -1,4 +1,6 @@
-"""A padded, masked batch gives a recurrent layer what its sequences give one by one, forward and backward."""
+"""A padded, masked batch gives what its sequences give one by one, forward and backward, whatever the padding holds."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +8,10 @@ import numpy as np
 import pytest
 
 import fnlayers as fl
-from cases import CASES
+from cases import CASES, Case
+from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.layers.recurrent_base import Recurrent
-from passes import as_numpy, quickly
+from passes import as_numpy, merge, quickly, split
 
 RECURRENT = [case for case in CASES if isinstance(case.layer, (Recurrent, fl.Bidirectional))]
 
@@ -71,7 +74,7 @@ class Padded:
 
 
 @pytest.mark.parametrize("variant", RECURRENT, ids=str)
-def test_padding_changes_nothing(variant):
+def test_padding_changes_nothing_in_a_recurrence(variant):
     padded = Padded(variant)
     if padded.one.zero_output_for_mask and not padded.one.return_sequences and not padded.one.go_backwards:
         return  # it asks for the output of the last step, which is padding
@@ -82,9 +85,140 @@ def test_padding_changes_nothing(variant):
 
 
 @pytest.mark.parametrize("variant", RECURRENT, ids=str)
-def test_junk_in_padded_steps_reaches_no_output_and_no_gradient(variant):
+def test_junk_in_padded_steps_reaches_nothing_in_a_recurrence(variant):
     padded = Padded(variant)
     real, found = padded.mask.reshape(padded.mask.shape + (1,) * (padded.x.ndim - 2)), padded.found(padded.padded)
     clean, *soiled = (found(padded.params, jnp.where(real, padded.x, junk)) for junk in (0, jnp.nan, jnp.inf))
     for got in soiled:
         jax.tree.map(np.testing.assert_array_equal, jax.tree.map(as_numpy, got), jax.tree.map(as_numpy, clean))
+
+
+MASKED = [case for case in CASES if case.masks is not None and case not in RECURRENT]
+# What a masked step is to these is not padding at the end of a sequence.
+NO_SEQUENCE = {
+    "CopyMask(": "one array gets another's mask",
+    "DropMask(": "padding counts as data from there on",
+    "BatchNormalization(axis=1)": "each step has weights of its own",
+    "LayerNormalization() (2, 5)": "it normalizes over the steps",
+    "UnitNormalization() (2, 4)": "it normalizes over the steps",
+    "GroupNormalization(": "Keras's statistics are those of all steps",
+    "Concatenate(axis=1)": "steps come after another sequence's padding",
+    "Dot(": "each step meets each, and the mask ends",
+    "return_attention_scores": "the weights have a row and a column for padding too",
+    "cache=": "a cache is of one batch size",
+    "Softmax(axis=(1, 2))": "a mask of cells, not of steps",
+}
+SEQUENCES = [case for case in MASKED if not any(part in str(case) for part in NO_SEQUENCE)]
+
+
+def branches():
+    """A graph whose branches meet again."""
+    x = fl.Input((None, 4))
+    return fl.functional(x, fl.Add()(fl.Dense(4)(x), fl.LSTM(4, return_sequences=True)(x)))
+
+
+BEFORE = [
+    fl.Dense(4, "tanh"),
+    fl.BatchNormalization(),
+    fl.LayerNormalization(),
+    fl.TimeDistributed(fl.Dense(4)),
+    fl.GRU(4, return_sequences=True),
+    fl.Bidirectional(fl.LSTM(2, return_sequences=True)),
+    fl.TransformerEncoder(3, 2),
+    fl.Repeat(fl.SimpleRNN(4, return_sequences=True), 2),
+    branches(),
+]
+AFTER = [
+    fl.LSTM(3),
+    fl.Bidirectional(fl.SimpleRNN(2)),
+    fl.RNN([fl.GRUCell(2), fl.LSTMCell(3)], return_sequences=True),
+    fl.GlobalAveragePooling1D(),
+    fl.MultiHeadAttention(2, 2, use_causal_mask=True),
+    fl.Sequential([fl.Dropout(0.5), fl.Attention()]),
+]
+PAIRS = [
+    Case(
+        fl.Sequential([a, b]),
+        (2, 4, 4),
+        mask=[[1, 1, 1, 1], [1, 0, 0, 0]],
+        name=f"{type(a).__name__}, {type(b).__name__}",
+    )
+    for a in BEFORE
+    for b in AFTER
+]
+
+
+def real_part(out):
+    """A number that the output's real cells move, all of them."""
+
+    def term(mask, y):
+        if mask is None:
+            return sum(jnp.sum(jnp.sin(leaf.astype("float32"))) for leaf in jax.tree.leaves(y))
+        return jnp.sum(jnp.where(over(mask, y), jnp.sin(y.astype("float32")), 0))
+
+    return term(None, out.y) if out.mask is None else sum(jax.tree.leaves(map_nest(term, out.mask, out.y)))
+
+
+def over(mask, x):
+    return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+
+
+def gradients(case):
+    """(inputs, masks) -> `real_part`, and its gradients for params and floating inputs."""
+
+    def objective(params, floats, rest, masks):
+        return real_part(case.layer.run(params, merge(floats, rest), state=case.state, mask=masks))
+
+    compiled = quickly(jax.value_and_grad(objective, (0, 1)))
+    return lambda x, masks: compiled(case.params, *split(x), masks)
+
+
+@pytest.mark.parametrize("variant", SEQUENCES + PAIRS, ids=str)
+def test_padding_changes_nothing(variant):
+    x = variant.inputs()
+    steps = {m.shape[1] for m in nest_leaves(variant.masks) if m is not None}  # what has so many, is a sequence
+
+    def lengths(a):
+        return [a.shape[1]] + [1] * (len(a) - 1)
+
+    def mask(a):
+        return np.arange(a.shape[1]) < np.array(lengths(a))[:, None] if a.shape[1] in steps else None
+
+    def cut(row):
+        return map_nest(lambda a: a[row : row + 1, : lengths(a)[row]] if a.shape[1] in steps else a[row : row + 1], x)
+
+    found = gradients(variant)
+    value, (for_params, for_x) = found(x, map_nest(mask, x))
+    rows = [found(cut(row), None) for row in range(2)]
+    close = functools.partial(np.testing.assert_allclose, **variant.tolerance)
+    close(as_numpy(value), sum(as_numpy(row) for row, _ in rows))
+    for got, *parts in zip(jax.tree.leaves(for_params), *(jax.tree.leaves(g[0]) for _, g in rows), strict=True):
+        close(as_numpy(got), sum(map(as_numpy, parts)))
+    for row, (_, (_, wanted)) in enumerate(rows):
+        for got, part in zip(jax.tree.leaves(for_x), jax.tree.leaves(wanted), strict=True):
+            close(as_numpy(got)[row, : part.shape[1]], as_numpy(part)[0])
+
+
+@pytest.mark.parametrize("variant", MASKED + PAIRS, ids=str)
+def test_junk_in_masked_cells_reaches_no_output_and_no_gradient(variant):
+    """Where a layer counts masked cells as data, as Keras does, junk counts as 0."""
+
+    def filled(junk):
+        def fill(mask, a):
+            plain = mask is None or not np.issubdtype(a.dtype, np.floating)
+            return a if plain else np.where(over(mask, a), a, np.asarray(junk, a.dtype))
+
+        return map_nest(fill, variant.masks, variant.inputs())
+
+    compiled = gradients(variant)
+
+    def found(junk):
+        value, (for_params, for_x) = compiled(filled(junk), variant.masks)
+        at_real = map_nest(lambda mask, g: g if mask is None else jnp.where(over(mask, g), g, 0), variant.masks, for_x)
+        return jax.tree.map(as_numpy, (value, for_params, at_real))
+
+    if not jax.tree.leaves(split(variant.inputs())[0]):
+        return  # integers are never junk
+    clean = found(0)
+    for junk in (np.nan, np.inf):
+        jax.tree.map(np.testing.assert_array_equal, found(junk), clean)
