@@ -1,6 +1,7 @@
-"""What a person looks at: `summary` of a model, `history` of a training."""
+"""What a person looks at: `summary` and `graph` of a model, `history` of a training."""
 
+from fnlayers.show.graph import Graph, graph
 from fnlayers.show.history import history
 from fnlayers.show.summary import Summary, summary
 
-__all__ = ["Summary", "history", "summary"]
+__all__ = ["Graph", "Summary", "graph", "history", "summary"]
