@@ -161,6 +161,7 @@ def summary(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int 
 
     Example:
         >>> from fnlayers.layers.dense import Dense
+        >>> from fnlayers.models.sequential import Sequential
         >>> print(summary(Sequential([Dense(3, "relu"), Dense(1)]), (None, 4)))
         Sequential, input float32(None, 4)
         +---------+-------+--------------+---------+--------+-----------+
