@@ -75,8 +75,8 @@ def activations(which: Activation | Sequence[Activation] = None, *, limit: float
 
 
 def _figure(curves: Sequence[Curve]) -> Any:
-    columns = min(len(curves), _COLUMNS)
-    rows = -(-len(curves) // columns)
+    rows = -(-len(curves) // _COLUMNS)
+    columns = -(-len(curves) // rows)
     alone = len(curves) == 1
     width, height = (6.4, 4.4) if alone else (2.9 * columns, 2.4 * rows + 0.5)
     figure = new_figure("show.activations", width, height)
