@@ -268,9 +268,9 @@ class _Grid:
             columns[-1].append(r)
             height += heights[r] + channels[r]
             passing = self._passing(r)
-            few = 0 < len(passing) <= (1 if height < rest / left else ABREAST)
+            few = 0 < len(passing) <= (1 if height < 1.1 * rest / left else ABREAST)
             turns = any(v in turning for pair in passing for v in pair)
-            if left > 1 and height > 0.9 * rest / left and few and not turns:
+            if left > 1 and height > 0.97 * rest / left and few and not turns:
                 columns.append([])
                 height, rest, left = 0.0, rest - height, left - 1
         return columns
