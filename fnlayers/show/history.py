@@ -1,16 +1,15 @@
 """Curves of a training history."""
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fnlayers.core.errors import ConfigError, MissingError
+from fnlayers.core.errors import ConfigError
+from fnlayers.show.figure import BLUE, VERMILION, finished, new_figure, plain
 
-# Blue and vermilion of Okabe and Ito's palette, which the color-blind tell apart; the line styles do in print.
 _STYLES: dict[str, dict[str, Any]] = {
-    "train": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-    "validation": {"color": "#D55E00", "linestyle": "--", "marker": "s"},
+    "train": {"color": BLUE, "linestyle": "-", "marker": "o"},
+    "validation": {"color": VERMILION, "linestyle": "--", "marker": "s"},
 }
 _NOT_METRICS = ("seconds",)
 
@@ -35,15 +34,11 @@ def history(history: Mapping[str, Sequence[float]], path: str | os.PathLike | No
         ['train', 'validation']
     """
     curves = _curves(history)
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError as error:
-        raise MissingError("show.history draws with matplotlib; install it: pip install 'fnlayers[plot]'") from error
     columns = min(len(curves), 3)
     rows = -(-len(curves) // columns)
-    figure: Any = Figure(figsize=(4.8 * columns, 3.6 * rows), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    figure = new_figure("show.history", 4.8 * columns, 3.6 * rows)
+    from matplotlib.ticker import MaxNLocator
+
     for place, (name, parts) in enumerate(curves.items()):
         axes = figure.add_subplot(rows, columns, place + 1)
         for part, values in parts.items():
@@ -52,14 +47,9 @@ def history(history: Mapping[str, Sequence[float]], path: str | os.PathLike | No
             axes.plot(range(1, len(values) + 1), values, label=part, linewidth=1.8, markersize=4, **style)
         axes.set(title=name, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain(axes)
         axes.legend(framealpha=0.85, edgecolor="none", handlelength=3)
-    if path is not None:
-        figure.savefig(path, dpi=150)
-    # a notebook draws figures by itself only after pyplot was imported, and this is how it draws any object
-    figure._repr_png_ = lambda: _png(figure)
-    return figure
+    return finished(figure, path)
 
 
 def _curves(history: Mapping[str, Sequence[float]]) -> dict[str, dict[str, list[float]]]:
@@ -75,9 +65,3 @@ def _curves(history: Mapping[str, Sequence[float]]) -> dict[str, dict[str, list[
         raise ConfigError(f"show.history: there is nothing to draw in {dict(history)!r}; train for an epoch first")
     ordered = sorted(found, key=lambda name: name != "loss")
     return {name: {part: found[name][part] for part in _STYLES if part in found[name]} for name in ordered}
-
-
-def _png(figure: Any) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100)
-    return file.getvalue()

@@ -6,18 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from fnlayers.core.errors import MissingError, within
+from fnlayers.core.errors import within
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape
-from fnlayers.core.naming import named
-from fnlayers.core.shapes import ArrayType, canonical, shape_of, with_dtype
+from fnlayers.core.shapes import shape_of
 from fnlayers.core.spec import Param, State, is_spec, spec_items
-from fnlayers.models.functional import Functional, Node, Ref
 from fnlayers.models.repeat import Repeat
-from fnlayers.models.sequential import Sequential
+from fnlayers.show.inside import calls, counts, inner_layers, input_types, opened
 
 COLUMNS = ("path", "layer", "output shape", "dtype", "params", "state", "trainable", "shared", "rules")
 _NUMBERS = ("params", "state")
@@ -164,6 +161,7 @@ def summary(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int 
 
     Example:
         >>> from fnlayers.layers.dense import Dense
+        >>> from fnlayers.models.sequential import Sequential
         >>> print(summary(Sequential([Dense(3, "relu"), Dense(1)]), (None, 4)))
         Sequential, input float32(None, 4)
         +---------+-------+--------------+---------+--------+-----------+
@@ -174,17 +172,12 @@ def summary(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int 
         +---------+-------+--------------+---------+--------+-----------+
         params: 19 (trainable: 19, frozen: 0)   state: 0   memory: 76 B
     """
-    if shape is None:
-        if not isinstance(model, Functional):
-            raise MissingError(f"summary: {type(model).__name__} does not know its input; give its shape, as to init")
-        shape = model.in_shape
-    dtypes = model.in_dtype if dtype is None else freeze(map_nest(lambda d: jnp.dtype(d).name, dtype))
-    given = with_dtype(canonical(shape), dtypes)
-    specs = model.specs(canonical(shape))
+    given = input_types(model, shape, dtype, "summary")
+    specs = model.specs(shape_of(given))
     rows = tuple(_rows(model, given, specs, (), math.inf if depth is None else depth))
     if not rows or any(map(is_spec, specs.values())):
         rows = (_row(model, given, specs, (), 1), *rows)
-    params, state, trainable = _counts(specs)
+    params, state, trainable = counts(specs)
     size = sum(_bytes(spec) for _, spec in spec_items(specs))
     title = f"{model.name or type(model).__name__}, input {_shown(given)}"
     return Summary(title, rows, params, trainable, params - trainable, state, size)
@@ -208,15 +201,15 @@ def _rows(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], depth: fl
     """The rows of the layers inside `layer`, which is given arrays of those types."""
     if depth <= 0:
         return
-    for name, (child, types, calls) in _inside(layer, given).items():
+    for name, (child, types, count) in _inside(layer, given).items():
         with within(name):
             declared = specs.get(name, {}) if isinstance(specs, Mapping) else {}
-            yield _row(child, types, declared, (*path, name), calls)
+            yield _row(child, types, declared, (*path, name), count)
             yield from _rows(child, types, declared, (*path, name), depth - 1)
 
 
 def _row(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], calls: int) -> Row:
-    params, state, trainable = _counts(specs)
+    params, state, trainable = counts(specs)
     output = layer.out_type(shape_of(given), freeze(map_nest(lambda t: t.dtype, given)))
     kind = f"{type(layer).__name__} x {layer.n}" if isinstance(layer, Repeat) else type(layer).__name__
     return Row("/".join(path), kind, output, params, state, trainable, calls, _rules(layer, specs))
@@ -224,60 +217,14 @@ def _row(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], calls: int
 
 def _inside(layer: Layer, given: Any) -> dict[str, tuple[Layer, Any, int]]:
     """The layers inside a layer: name -> (layer, the types of its first input, how often it is called)."""
-    if isinstance(layer, Sequential):
-        return _inside_sequential(layer, given)
-    if isinstance(layer, Functional):
-        return _inside_functional(layer, given)
-    if isinstance(layer, Repeat):
-        return {"layer": (layer.layer, given, 1)}
-    found = {}
-    for name, (child, shape) in layer.children(shape_of(given)).items():
-        found[name] = (child, with_dtype(canonical(shape), _inner_dtype(layer, child, given)), 1)
-    return found
-
-
-def _inside_sequential(layer: Sequential, types: Any) -> dict[str, tuple[Layer, Any, int]]:
+    graph = opened(layer, given)
+    if graph is None:
+        return {name: (child, types, 1) for name, (child, types) in inner_layers(layer, given).items()}
     found: dict[str, tuple[Layer, Any, int]] = {}
-    for name, child in named(layer.layers):
-        _, first, calls = found.get(name, (child, types, 0))
-        found[name] = (child, first, calls + 1)
-        with within(name):
-            types = _out(child, types)
+    for call in calls(graph, given):
+        child, first, count = found.get(call.node.layer, (call.layer, call.given, 0))
+        found[call.node.layer] = (child, first, count + 1)
     return found
-
-
-def _inside_functional(layer: Functional, given: Any) -> dict[str, tuple[Layer, Any, int]]:
-    layers, found = dict(layer.layers), {}
-    types = {node: [t] for node, t in layer._bind(given, lambda t: isinstance(t, ArrayType), "input").items()}
-    for position, node in enumerate(layer.nodes):
-        if isinstance(node, Node):
-            ref_types = freeze(
-                map_nest(lambda ref: types[ref.node][ref.index], node.inputs, is_leaf=lambda r: isinstance(r, Ref))
-            )
-            child, first, calls = found.get(node.layer, (layers[node.layer], ref_types, 0))
-            found[node.layer] = (child, first, calls + 1)
-            with within(node.layer):
-                types[position] = jax.tree.leaves(_out(child, ref_types))
-    return found
-
-
-def _out(layer: Layer, types: Any) -> Any:
-    return layer.out_type(shape_of(types), freeze(map_nest(lambda t: t.dtype, types)))
-
-
-def _inner_dtype(layer: Layer, child: Layer, given: Any) -> Any:
-    """In which dtype a layer inside sees its input: as it came, if floating and passed on as it is, else its own."""
-    came = {t.dtype for t in nest_leaves(given)}
-    if layer.casts_inputs != "none" or len(came) != 1 or not isinstance(child.in_dtype, str):
-        return child.in_dtype
-    return came.pop()
-
-
-def _counts(specs: Any) -> tuple[int, int, int]:
-    """(params, state, trainable params) of a spec tree."""
-    found = [(math.prod(spec.full_shape), spec) for _, spec in spec_items(specs)]
-    params = sum(n for n, spec in found if isinstance(spec, Param))
-    return params, sum(n for n, _ in found) - params, sum(n for n, s in found if isinstance(s, Param) and s.trainable)
 
 
 def _bytes(spec: Param | State) -> int:

@@ -1,0 +1,150 @@
+"""Activations as curves: values, slopes, where they are flat, what they approach; all measured from the functions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnlayers.functions.activations import ACTIVATIONS, Activation, activation, threshold
+
+FLAT = 0.05  # a slope below this lets little of a gradient through
+SAMPLES = 480  # that are drawn; even, so that none falls on a kink at 0
+FINE = 41  # times as many are measured, so that edges and the steepest slope are found
+
+# Those that need more than one number: what is drawn of them, in words and as a function of one.
+_ALONE: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "glu": ("glu([1, x])", lambda x: ACTIVATIONS["glu"](jnp.stack([jnp.ones_like(x), x]))[0]),
+    "softmax": ("softmax([x, 0])[0]", lambda x: ACTIVATIONS["softmax"](jnp.stack([x, 0 * x]))[0]),
+    "log_softmax": ("log_softmax([x, 0])[0]", lambda x: ACTIVATIONS["log_softmax"](jnp.stack([x, 0 * x]))[0]),
+    "sparsemax": ("sparsemax([x, 0])[0]", lambda x: ACTIVATIONS["sparsemax"](jnp.stack([x, 0 * x]))[0]),
+    "legacy_sparsemax": (
+        "legacy_sparsemax([x, 0])[0]",
+        lambda x: ACTIVATIONS["legacy_sparsemax"](jnp.stack([x, 0 * x]))[0],
+    ),
+    "threshold": ("threshold(x, 1, 0)", lambda x: threshold(x, 1.0, 0.0)),
+}
+
+
+@dataclass(frozen=True)
+class Asymptote:
+    """The line `slope * x + height` that a curve approaches on one side: -1 is the left, 1 the right."""
+
+    side: int
+    slope: float
+    height: float
+
+    def __str__(self) -> str:
+        height = f"{abs(self.height):g}"
+        if not self.slope:
+            return f"y = {self.height:g}"
+        line = "y = " + ("x" if self.slope == 1 else f"{self.slope:g}x")
+        return line if not self.height else f"{line} {'-' if self.height < 0 else '+'} {height}"
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """An activation over a range of x.
+
+    Arguments:
+        name: its name, and those that mean the same.
+        told: what is drawn, where the function takes more than one number.
+        formula: what its docstring says first.
+        edge: x goes from -edge to edge.
+        x, y, slope: what to draw, with NaN where there is a jump.
+        steepest: the largest slope, up or down.
+        flat: the ranges (from, to) of x in which the slope is less than 0.05 either way.
+        asymptotes: the lines that it approaches far out.
+    """
+
+    name: str
+    told: str
+    formula: str
+    edge: float
+    x: np.ndarray
+    y: np.ndarray
+    slope: np.ndarray
+    steepest: float
+    flat: tuple[tuple[float, float], ...]
+    asymptotes: tuple[Asymptote, ...]
+
+    @property
+    def view(self) -> tuple[float, float]:
+        """From where to where to draw it upward: all of it, unless it grows out of sight."""
+        both = np.concatenate([self.y, self.slope])
+        low, high = max(np.nanmin(both), -4.0), min(np.nanmax(both), 7.0)
+        margin = 0.06 * (high - low)
+        return float(low - margin), float(high + margin)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What there is to know of it, in sentences."""
+        edge, parts = self.edge, []
+        for start, end in self.flat:
+            if start <= -edge:
+                parts.append("everywhere" if end >= edge else f"for x < {_told(end)}")
+            else:
+                parts.append(f"for x > {_told(start)}" if end >= edge else f"from {_told(start)} to {_told(end)}")
+        lines = [f"{line} on the {'left' if line.side < 0 else 'right'}" for line in self.asymptotes]
+        told = [
+            f"flat {' and '.join(parts)}" if parts else "nowhere flat",
+            f"goes to {', '.join(lines)}" if lines else "",
+            f"slope at most {self.steepest:.2f}" if self.steepest < 10 else "slope without bound",
+        ]
+        return tuple(filter(None, told))
+
+
+def curve(which: Activation, limit: float) -> Curve:
+    """The curve of an activation, given as a layer's argument is, for x from -limit to limit."""
+    function = activation(which)
+    names = [name for name, other in ACTIVATIONS.items() if other is function]
+    name = ", ".join(names) or getattr(function, "__name__", "activation")
+    told, alone = _ALONE.get(names[0] if names else "", ("", function))
+    x = np.linspace(-limit, limit, SAMPLES * FINE, dtype="float32")
+    y = np.asarray(jax.vmap(alone)(x), "float64")
+    slope = np.asarray(jax.vmap(jax.grad(lambda x: jnp.sum(alone(x))))(x), "float64")
+    drawn = slice(FINE // 2, None, FINE)
+    flat, far = _flat(x, slope), tuple(_asymptotes(alone))
+    lines = (x[drawn], _broken(y[drawn]), _broken(slope[drawn]))
+    return Curve(name, told, _formula(function), limit, *lines, float(np.abs(slope).max()), flat, far)
+
+
+def _told(x: float) -> str:
+    return f"{round(x, 1) + 0.0:g}"
+
+
+def _formula(function: Callable) -> str:
+    """The first paragraph of its docstring."""
+    return " ".join((function.__doc__ or "").split("\n\n")[0].split()).replace("`", "")
+
+
+def _broken(y: np.ndarray) -> np.ndarray:
+    """The same with NaN at jumps, so that no line is drawn across."""
+    steps = np.abs(np.diff(y))
+    around = np.maximum(np.roll(steps, 1), np.roll(steps, -1))
+    jumps = np.flatnonzero(steps > 5 * around + 0.05)
+    made = y.copy()
+    made[jumps] = np.nan
+    return made
+
+
+def _flat(x: np.ndarray, slope: np.ndarray) -> tuple[tuple[float, float], ...]:
+    edges = np.flatnonzero(np.diff(np.abs(slope) < FLAT, prepend=False, append=False))
+    return tuple((float(x[a]), float(x[b - 1])) for a, b in edges.reshape(-1, 2))
+
+
+def _asymptotes(function: Callable) -> list[Asymptote]:
+    """The lines through two points far out, where a third lies on them too."""
+    found = []
+    for side in (-1, 1):
+        far = side * np.array([1e4, 2e4, 4e4], "float32")
+        y = np.asarray(jax.vmap(function)(far), "float64")
+        if not np.isfinite(y).all():
+            continue
+        slope = (y[1] - y[0]) / (far[1] - far[0])
+        height = y[0] - slope * far[0]
+        if abs(slope * far[2] + height - y[2]) < 0.01:
+            found.append(Asymptote(side, round(float(slope), 3) + 0.0, round(float(height), 2) + 0.0))
+    return found

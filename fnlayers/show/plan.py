@@ -1,0 +1,171 @@
+"""What a picture of a model shows, as plain data: boxes, and arrows between them."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, NamedTuple
+
+import jax
+
+from fnlayers.core.frozen import map_nest, nest_leaves
+from fnlayers.core.layer import Layer
+from fnlayers.core.names import number
+from fnlayers.core.shapes import ArrayType
+from fnlayers.layers.wrappers import TimeDistributed
+from fnlayers.models.functional import Functional, InputNode, Ref
+from fnlayers.models.repeat import Repeat
+from fnlayers.show.inside import calls, chain, counts, inner_layers, is_ref, opened
+
+
+@dataclass(frozen=True)
+class Box:
+    """A layer of a model, an input or an output.
+
+    Arguments:
+        kind: "layer", "input" or "output".
+        path: the names from the model to it, as in params: "encoder/dense".
+        title: the name of its class, or of the input or output.
+        brief: the arguments that it cannot do without, and its activation: "32, 3, relu".
+        told: the layer as one would write it.
+        params, trainable: how many numbers it holds, and how many of them training moves.
+        calls: how often it is called.
+        inside: the boxes and arrows in it, for a model inside the model.
+    """
+
+    kind: str
+    path: str
+    title: str
+    brief: str = ""
+    told: str = ""
+    params: int = 0
+    trainable: int = 0
+    calls: int = 1
+    inside: "Plan | None" = None
+
+    @property
+    def facts(self) -> str:
+        """The name, the params, and what is out of the ordinary: "dense, 15 params, frozen, 2 calls"."""
+        frozen = "frozen" if self.params and not self.trainable else "partly frozen"
+        told = [
+            self.path.rpartition("/")[2],
+            f"{self.params:,} params" if self.params else "",
+            frozen if self.params > self.trainable else "",
+            f"{self.calls} calls" if self.calls > 1 else "",
+        ]
+        return ", ".join(filter(None, told))
+
+
+class Arrow(NamedTuple):
+    """An array on its way: the places of two boxes in the plan, which of the source's outputs and of the target's
+    inputs it is, and its type as text.
+    """
+
+    source: int
+    target: int
+    output: int
+    input: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a model consists of. Inputs stand first, outputs last."""
+
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+
+
+def plan_of(model: Layer, given: Any, specs: Any, depth: float) -> Plan:
+    """The plan of a model for an input of those ArrayTypes; a layer that holds no others is a plan of one box."""
+    inside = _inside(model, given, specs, "", depth)
+    if inside is None:
+        name = model.name or model.base_name
+        return _plan(chain([(name, model)], given), given, {name: specs}, "", 0)
+    return inside
+
+
+def _inside(layer: Layer, given: Any, specs: Any, path: str, depth: float) -> Plan | None:
+    """What to draw inside a layer's box, where that is known: a container's calls, the layer that a wrapper runs."""
+    if depth <= 0:
+        return None
+    graph = opened(layer, given)
+    if graph is None and isinstance(layer, (Repeat, TimeDistributed)):
+        child, given = inner_layers(layer, given)["layer"]
+        graph = chain([("layer", child)], given)
+    return None if graph is None else _plan(graph, given, specs, path, depth - 1)
+
+
+def _plan(graph: Functional, given: Any, specs: Any, path: str, depth: float) -> Plan:
+    """The inputs, each layer once, the outputs; and an arrow for each array that a call is given."""
+    boxes, arrows = [], []
+    place: dict[int, int] = {}  # the box of each node
+    types: dict[int, list[ArrayType]] = {}
+    turn: dict[int, str] = {}  # of each node: which call of a shared layer it is
+    order = iter(range(len(nest_leaves(given))))
+    leaves = graph._bind(map_nest(lambda _: next(order), given), lambda i: isinstance(i, int), "input")
+    entries = {i: node.name for i, node in enumerate(graph.nodes) if isinstance(node, InputNode)}
+    for node in sorted(leaves, key=lambda node: leaves[node]):
+        name = entries[node]
+        place[node], types[node] = len(boxes), [nest_leaves(given)[leaves[node]]]
+        boxes.append(Box("input", path + name, name))
+
+    def join(ref: Ref, target: int, i: int, to: str = "") -> None:
+        label = _type(types[ref.node][ref.index])
+        label = " ".join(filter(None, [turn.get(ref.node, "") and f"{turn[ref.node]}:", label, to and f"to {to}"]))
+        arrows.append(Arrow(place[ref.node], target, ref.index, i, label))
+
+    steps = list(calls(graph, given))
+    often = Counter(call.node.layer for call in steps)
+    seen: Counter = Counter()
+    where: dict[str, int] = {}
+    for call in steps:
+        name = call.node.layer
+        if name not in where:
+            where[name] = len(boxes)
+            boxes.append(_box(call.layer, call.given, _share(specs, name), path + name, often[name], depth))
+        seen[name] += 1
+        place[call.position], types[call.position] = where[name], jax.tree.leaves(call.made)
+        if often[name] > 1:
+            turn[call.position] = f"call {seen[name]}"
+        for i, ref in enumerate(nest_leaves(call.node.inputs, is_ref)):
+            join(ref, where[name], i, turn.get(call.position, ""))
+    # in jax.tree's order, which is that in which a model around this one counts them
+    outputs = jax.tree_util.tree_leaves_with_path(map_nest(lambda r: r, graph.outputs, is_leaf=is_ref), is_leaf=is_ref)
+    for keys, ref in outputs:
+        name = next((str(k.key) for k in reversed(keys) if isinstance(k, jax.tree_util.DictKey)), "output")
+        name = number(name, [box.title for box in boxes if box.kind == "output"])
+        join(ref, len(boxes), 0)
+        boxes.append(Box("output", path + name, name))
+    return Plan(tuple(boxes), tuple(arrows))
+
+
+def _box(layer: Layer, given: Any, specs: Any, path: str, often: int, depth: float) -> Box:
+    kind = type(layer).__name__
+    inside = _inside(layer, given, specs, f"{path}/", depth)
+    params, _, trainable = counts(specs)
+    brief = f"x {layer.n}" if isinstance(layer, Repeat) else "" if inside else _brief(layer)
+    told = kind if inside else repr(layer)
+    return Box("layer", path, kind, brief, told, params, trainable, often, inside)
+
+
+def _brief(layer: Layer) -> str:
+    """The values that have no default, and the activation, where they are short."""
+    shown = []
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if field.name == "activation" and value is not None:
+            shown.append(value if isinstance(value, str) else getattr(value, "__name__", ""))
+        elif field.default is MISSING and isinstance(value, (int, float, str, tuple)):
+            shown.append(str(value))
+        elif field.default is MISSING and isinstance(value, Layer):
+            shown.append(type(value).__name__)
+    text = ", ".join(filter(None, shown))
+    return text if len(text) <= 24 else text[:23] + "…"
+
+
+def _share(specs: Any, name: str) -> Any:
+    return specs.get(name, {}) if isinstance(specs, Mapping) else {}
+
+
+def _type(type_: ArrayType) -> str:
+    return str(type_.shape) if type_.dtype == "float32" else str(type_)

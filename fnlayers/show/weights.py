@@ -1,0 +1,65 @@
+"""Histograms of a model's weights."""
+
+import os
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from fnlayers.core.errors import ConfigError
+from fnlayers.show.figure import BLUE, VERMILION, finished, new_figure, plain
+from fnlayers.trees import paths
+
+_COLUMNS = 4
+
+
+def weights(params: Any, path: str | os.PathLike | None = None, *, bins: int = 40) -> Any:
+    """Draw how the numbers of each array are spread, with their mean and standard deviation.
+
+    Works for gradients, updates or state as well: for any tree of arrays. NaN and infinity are counted, not drawn.
+
+    Arguments:
+        params: a tree of arrays, as init draws it.
+        path: where to save the figure too, as PNG, or as SVG or PDF by the name's ending.
+        bins: how many bars a histogram has.
+
+    Returns:
+        A matplotlib.figure.Figure. A notebook shows it; nothing global is touched.
+
+    Raises:
+        MissingError: where matplotlib is not installed.
+        ConfigError: where there is nothing to draw.
+
+    Example:
+        >>> figure = weights({"dense": {"kernel": jnp.ones((3, 2)), "bias": jnp.zeros(2)}})
+        >>> [axes.get_title() for axes in figure.axes]
+        ['dense/bias', 'dense/kernel']
+    """
+    arrays = {name: np.asarray(jnp.asarray(a, "float32")) for name, a in paths(params).items() if jnp.size(a)}
+    if not arrays:
+        raise ConfigError("show.weights: there is no array in the tree; pass what model.init returned")
+    columns = min(len(arrays), _COLUMNS)
+    rows = -(-len(arrays) // columns)
+    figure = new_figure("show.weights", 3.3 * columns, 2.3 * rows)
+    for place, (name, values) in enumerate(arrays.items()):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        finite = values[np.isfinite(values)]
+        axes.hist(finite, bins=bins, color=BLUE)
+        if finite.size:
+            axes.axvline(finite.mean(), color=VERMILION, linestyle="--", linewidth=1.4)
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel(_told(values, finite), fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.ticklabel_format(axis="x", useOffset=False)
+        plain(axes)
+    return finished(figure, path)
+
+
+def _told(values: np.ndarray, finite: np.ndarray) -> str:
+    """The shape, the mean and standard deviation, and what could not be drawn."""
+    told = [str(values.shape)]
+    if finite.size:
+        told.append(f"mean {finite.mean():.2g}, deviation {finite.std():.2g}")
+    if finite.size < values.size:
+        told.append(f"{values.size - finite.size:,} not finite")
+    return "\n".join(told)

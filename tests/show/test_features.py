@@ -1,0 +1,111 @@
+"""Feature maps and histograms of weights."""
+
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnlayers as fl
+from fnlayers.show import features, weights
+from fnlayers.show.features import outputs
+
+KEY = jax.random.key(0)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def convnet() -> fl.Sequential:
+    stem = fl.Sequential([fl.Conv2D(3, 3, activation="relu"), fl.BatchNormalization()], name="stem")
+    return fl.Sequential([stem, fl.MaxPooling2D(2), fl.Flatten(), fl.Dropout(0.5), fl.Dense(4)])
+
+
+def images() -> Any:
+    return jax.random.normal(KEY, (2, 8, 8, 1))
+
+
+def test_outputs_are_those_of_the_layers_run_one_by_one() -> None:
+    model, x = convnet(), images()
+    params, state = model.init(KEY, x.shape), model.init_state(x.shape)
+    found = outputs(model, params, x, state)
+    assert list(found) == [
+        "stem/conv2d", "stem/batch_normalization", "max_pooling2d", "flatten", "dropout", "dense",
+    ]  # fmt: skip
+    np.testing.assert_array_equal(found["dense"], model.apply(params, x, state=state))
+    np.testing.assert_array_equal(
+        found["stem/conv2d"], fl.Conv2D(3, 3, activation="relu").apply(params["stem"]["conv2d"], x)
+    )
+    np.testing.assert_array_equal(found["flatten"].reshape(found["max_pooling2d"].shape), found["max_pooling2d"])
+
+
+def test_a_shared_model_shows_each_call() -> None:
+    a, b = fl.Input((4,), name="a"), fl.Input((4,), name="b")
+    encoder = fl.Sequential([fl.Dense(3), fl.BatchNormalization()], name="encoder")
+    model = fl.functional({"a": a, "b": b}, {"y": fl.Add()(encoder(a), encoder(b)), "z": a})
+    params, state = model.init(KEY, model.in_shape), model.init_state(model.in_shape)
+    x = {"a": jnp.ones((2, 4)), "b": jnp.zeros((2, 4))}
+    found = outputs(model, params, x, state)
+    last = "encoder/batch_normalization"
+    assert list(found) == ["encoder/dense", last, "encoder/dense (call 2)", f"{last} (call 2)", "add"]
+    np.testing.assert_array_equal(found["add"], found[last] + found[f"{last} (call 2)"])
+
+
+def test_masks_and_several_outputs_go_along() -> None:
+    inner = fl.Sequential([fl.LSTM(3, return_sequences=True, return_state=True), fl.Lambda(lambda x: x[0])])
+    model = fl.Sequential([fl.Embedding(9, 4, mask_zero=True), fl.LSTM(5, return_sequences=True), inner])
+    x = jnp.array([[1, 2, 0, 0], [3, 4, 5, 6]])
+    params = model.init(KEY, x.shape)
+    found = outputs(model, params, x)
+    assert list(found) == [
+        "embedding", "lstm", *(f"sequential/lstm [{i}]" for i in range(3)), "sequential/lambda",
+    ]  # fmt: skip
+    np.testing.assert_allclose(found["sequential/lambda"], model.apply(params, x), rtol=1e-6)
+
+
+def test_the_figure_has_a_row_for_each_layer(tmp_path: Any) -> None:
+    model, x = convnet(), images()
+    params, state = model.init(KEY, x.shape), model.init_state(x.shape)
+    figure = features(model, params, x, tmp_path / "a.png", state=state, example=1, channels=2)
+    labels = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+    assert labels[0] == "stem/conv2d\n(6, 6, 3)" and labels[-1] == "dense\n(4,)" and len(labels) == 6
+    assert len(figure.axes) == 3 * 2 + 3
+    assert (tmp_path / "a.png").read_bytes().startswith(PNG) and figure._repr_png_().startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    "layer, shape", [(fl.Conv3D(2, 2), (1, 4, 4, 4, 1)), (fl.Conv1D(2, 2), (1, 5, 1)), (fl.Dense(3000), (1, 2))]
+)
+def test_any_rank(layer: fl.Layer, shape: Any) -> None:
+    model = fl.Sequential([layer])
+    assert features(model, model.init(KEY, shape), jnp.ones(shape))._repr_png_().startswith(PNG)
+
+
+def test_a_layer_without_layers() -> None:
+    layer = fl.Dense(2)
+    with pytest.raises(fl.ConfigError, match="show.features: Dense holds no layers"):
+        features(layer, layer.init(KEY, (1, 2)), jnp.ones((1, 2)))
+
+
+def test_histograms(tmp_path: Any) -> None:
+    tree = {"a": {"kernel": jnp.array([1.0, 3.0, jnp.nan])}, "b": jnp.zeros((2, 2), "bfloat16"), "none": jnp.zeros(0)}
+    figure = weights(tree, tmp_path / "w.svg", bins=5)
+    assert [axes.get_title() for axes in figure.axes] == ["a/kernel", "b"]
+    assert figure.axes[0].get_xlabel() == "(3,)\nmean 2, deviation 1\n1 not finite"
+    assert len(figure.axes[0].patches) == 5
+    assert (tmp_path / "w.svg").stat().st_size > 1000
+
+
+def test_an_array_with_nothing_finite() -> None:
+    assert weights({"a": jnp.full(3, jnp.nan)}).axes[0].get_xlabel() == "(3,)\n3 not finite"
+
+
+def test_no_weights() -> None:
+    with pytest.raises(fl.ConfigError, match="no array in the tree"):
+        weights({})
+
+
+def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(fl.MissingError, match=r"show.weights draws .* pip install 'fnlayers\[plot\]'"):
+        weights({"a": jnp.ones(2)})

@@ -1,0 +1,240 @@
+"""Pictures of models: what they say, that nothing overlaps, and that they can be read at every size."""
+
+import itertools
+import re
+import time
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+import fnlayers as fl
+from fnlayers.show import graph
+from fnlayers.show.layout import Link, layout
+from fnlayers.show.svg import areas
+
+
+def small() -> fl.Sequential:
+    return fl.Sequential([fl.Conv2D(4, 3, activation="relu"), fl.Flatten(), fl.Dense(2, trainable=False)])
+
+
+def residual(blocks: int = 50) -> fl.Functional:
+    x = a = fl.Input((8, 8, 4))
+    for _ in range(blocks):
+        x = fl.Add()(x, fl.ReLU()(fl.Conv2D(4, 3, padding="same")(x)))
+    return fl.functional(a, fl.Dense(10)(fl.GlobalAveragePooling2D()(x)))
+
+
+def branches() -> fl.Functional:
+    x = a = fl.Input((8, 8, 4))
+    for _ in range(2):
+        parts = [x, fl.Conv2D(4, 1)(x), fl.Conv2D(4, 3, padding="same")(fl.Conv2D(2, 1)(x))]
+        parts.append(fl.Conv2D(4, 1)(fl.ReLU()(fl.MaxPooling2D(3, 1, padding="same")(x))))
+        x = fl.Concatenate()(*parts)
+    return fl.functional(a, x)
+
+
+def unet() -> fl.Functional:
+    x = a = fl.Input((16, 16, 1))
+    skips = []
+    for n in (2, 4, 8):
+        x = fl.Conv2D(n, 3, padding="same")(x)
+        skips.append(x)
+        x = fl.MaxPooling2D(2)(x)
+    for skip, n in zip(skips[::-1], (8, 4, 2), strict=True):
+        x = fl.Concatenate()(skip, fl.Conv2DTranspose(n, 2, 2)(x))
+    return fl.functional(a, x)
+
+
+def siamese() -> fl.Functional:
+    a, b = fl.Input((4,), name="a"), fl.Input((4,), name="b")
+    encoder = fl.Sequential([fl.Dense(3), fl.BatchNormalization()], name="encoder")
+    return fl.functional({"a": a, "b": b}, {"y": fl.Add()(encoder(a), encoder(b)), "z": a})
+
+
+def circles() -> fl.Sequential:
+    """A layer that is called on its own output, at once and later."""
+    shared = fl.Dense(4, "relu")
+    return fl.Sequential([fl.Dense(4), shared, fl.Dropout(0.1), shared, shared, fl.Dense(2)])
+
+
+def nested() -> fl.Functional:
+    p, q = fl.Input((8,), name="p"), fl.Input((8,), name="q")
+    pair = fl.functional({"second": q, "first": p}, {"sum": fl.Add()(p, q), "product": fl.Multiply()(p, q)})
+    a, b = fl.Input((8,)), fl.Input((8,))
+    made: Any = pair({"first": a, "second": fl.Dense(8)(b)})
+    deep = fl.Sequential([fl.Dense(8), fl.Sequential([fl.Dense(8), fl.Sequential([fl.Dense(8), fl.ReLU()])])])
+    return fl.functional((a, b), fl.Concatenate()(deep(made["sum"]), made["product"], a))
+
+
+def text() -> fl.Sequential:
+    block = fl.Sequential([fl.LayerNormalization(), fl.Dense(8, "gelu")])
+    return fl.Sequential(
+        [fl.Embedding(9, 8), fl.Repeat(block, 6), fl.TimeDistributed(fl.Dense(3)), fl.Bidirectional(fl.LSTM(2))]
+    )
+
+
+def twice() -> fl.Functional:
+    x = fl.Input((3,))
+    return fl.functional(x, fl.Add()(x, x))
+
+
+MODELS: dict[str, tuple[fl.Layer, Any]] = {
+    "small": (small(), (None, 6, 6, 1)),
+    "residual": (residual(), None),
+    "branches": (branches(), None),
+    "unet": (unet(), None),
+    "siamese": (siamese(), None),
+    "circles": (circles(), (None, 4)),
+    "nested": (nested(), None),
+    "text": (text(), (None, None)),
+    "twice": (twice(), None),
+    "dense": (fl.Dense(3), (None, 4)),
+    "nothing": (fl.Sequential([]), (None, 4)),
+    "deep": (fl.Sequential([fl.Dense(4) for _ in range(150)]), (None, 4)),
+    "states": (fl.Sequential([fl.LSTM(3, return_state=True), fl.Lambda(lambda x: x[0])]), (None, 5, 2)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_boxes_overlap(name: str) -> None:
+    found = areas(graph(*MODELS[name]).plan)
+    for (a, *one), (b, *other) in itertools.combinations(found, 2):
+        left, top, right, bottom = one
+        if b.startswith(f"{a}/"):
+            assert left <= other[0] and top <= other[1] and other[2] <= right and other[3] <= bottom, f"{b} leaves {a}"
+        else:
+            apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+            assert apart, f"{a} and {b}"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_svg_is_well_formed_and_all_of_it_is_inside(name: str) -> None:
+    picture = graph(*MODELS[name])
+    root = ElementTree.fromstring(picture.svg)
+    width, height = map(float, root.attrib["viewBox"].split()[2:])
+    assert picture.svg == picture._repr_svg_()
+    for path in root.iter("{http://www.w3.org/2000/svg}path"):
+        numbers = [float(n) for n in re.findall(r"-?\d+\.\d", path.attrib["d"])]
+        assert all(0 <= x <= width for x in numbers[::2]) and all(0 <= y <= height for y in numbers[1::2])
+    assert "prefers-color-scheme: dark" in picture.svg
+
+
+def test_a_chain_says_what_its_layers_are() -> None:
+    plan = graph(small(), (None, 6, 6, 1)).plan
+    assert [(box.kind, box.title, box.brief, box.facts) for box in plan.boxes] == [
+        ("input", "input", "", "input"),
+        ("layer", "Conv2D", "4, 3, relu", "conv2d, 40 params"),
+        ("layer", "Flatten", "", "flatten"),
+        ("layer", "Dense", "2", "dense, 130 params, frozen"),
+        ("output", "output", "", "output"),
+    ]
+    shapes = ["(None, 6, 6, 1)", "(None, 4, 4, 4)", "(None, 64)", "(None, 2)"]
+    assert [(arrow.source, arrow.target, arrow.label) for arrow in plan.arrows] == [
+        (n, n + 1, shape) for n, shape in enumerate(shapes)
+    ]
+
+
+def test_a_shared_layer_is_drawn_once_and_its_calls_are_told_apart() -> None:
+    plan = graph(siamese()).plan
+    assert [box.path for box in plan.boxes] == ["a", "b", "encoder", "add", "y", "z"]
+    assert plan.boxes[2].facts == "encoder, 21 params, 2 calls"
+    assert {(plan.boxes[a.source].path, plan.boxes[a.target].path, a.label) for a in plan.arrows} == {
+        ("a", "encoder", "(None, 4) to call 1"),
+        ("b", "encoder", "(None, 4) to call 2"),
+        ("encoder", "add", "call 1: (None, 3)"),
+        ("encoder", "add", "call 2: (None, 3)"),
+        ("add", "y", "(None, 3)"),
+        ("a", "z", "(None, 4)"),
+    }
+
+
+def test_arrows_find_the_inputs_and_outputs_of_a_model_inside() -> None:
+    """Inputs are bound by name, outputs counted as jax.tree does."""
+    plan = graph(nested()).plan
+    place = next(i for i, box in enumerate(plan.boxes) if box.title == "Functional")
+    inside: Any = plan.boxes[place].inside
+    assert [box.title for box in inside.boxes if box.kind != "layer"] == ["p", "q", "product", "sum"]
+    sources = {a.input: plan.boxes[a.source].title for a in plan.arrows if a.target == place}
+    assert sources == {0: "input_layer", 1: "Dense"}
+    targets = {a.output: plan.boxes[a.target].title for a in plan.arrows if a.source == place}
+    assert targets == {0: "Concatenate", 1: "Sequential"}
+
+
+def test_other_dtypes_are_told() -> None:
+    labels = [arrow.label for arrow in graph(text(), (None, None)).plan.arrows]
+    assert labels[:2] == ["int32(None, None)", "(None, None, 8)"]
+
+
+def test_levels() -> None:
+    assert all(box.inside is None for box in graph(nested(), depth=0).plan.boxes)
+    assert "(None, 8)" in graph(nested(), depth=0).svg
+    assert repr(graph(nested(), depth=1)) == "<Graph of Functional, 8 layers>"
+    assert repr(graph(nested())) == "<Graph of Functional, 12 layers>"
+
+
+def test_mermaid_of_a_model_with_models_inside() -> None:
+    text = graph(siamese()).mermaid
+    assert text.startswith('flowchart TD\n  n0(["a"])\n')
+    assert '  subgraph n2["Sequential: encoder, 21 params, 2 calls"]\n    n2_0(("input"))\n' in text
+    assert '  n0 -- "(None, 4) to call 1" --> n2_0\n' in text
+    assert '  n2_3 -- "call 1: (None, 3)" --> n3\n' in text
+    assert text.count("subgraph") == text.count("\n  end")
+
+
+def test_names_cannot_break_out() -> None:
+    layer = fl.Dense(2, name='<script>"&')
+    picture = graph(fl.Sequential([layer]), (None, 2))
+    ElementTree.fromstring(picture.svg)
+    assert "<script>" not in picture.svg and '"&' not in picture.mermaid.replace("&,", "")
+    assert "#lt;script#gt;#quot;&, 6 params" in picture.mermaid
+
+
+def test_files(tmp_path: Any) -> None:
+    picture = graph(small(), (None, 6, 6, 1))
+    for name, start in {"a.svg": "<svg ", "a.mmd": "flowchart TD", "a.md": "```mermaid\nflowchart TD"}.items():
+        picture.save(tmp_path / name)
+        assert (tmp_path / name).read_text(encoding="utf8").startswith(start)
+    with pytest.raises(fl.ConfigError, match=r"writes .svg, .mmd, .md; 'a.png' is none"):
+        picture.save(tmp_path / "a.png")
+
+
+def test_a_model_that_does_not_know_its_input() -> None:
+    with pytest.raises(fl.MissingError, match="show.graph: Sequential does not know its input"):
+        graph(small())
+
+
+def test_tall_pictures_are_broken_into_columns() -> None:
+    root = ElementTree.fromstring(graph(*MODELS["deep"]).svg)
+    width, height = map(float, root.attrib["viewBox"].split()[2:])
+    assert 0.5 < width / height < 2
+
+
+def test_a_large_model_is_drawn_at_once() -> None:
+    picture = graph(residual(50))
+    start = time.perf_counter()
+    assert picture.svg
+    assert time.perf_counter() - start < 5
+
+
+def test_arrows_go_round_the_boxes() -> None:
+    """A long arrow passes beside the boxes of the ranks between."""
+    chain = [Link(n, n + 1) for n in range(4)]
+    made = layout([(80.0, 30.0)] * 5, [*chain, Link(0, 4), Link(1, 3)])
+    for link, way in zip([*chain, Link(0, 4), Link(1, 3)], made.ways, strict=True):
+        for i, (x, y) in enumerate(made.places):
+            if i in (link.source, link.target):
+                continue
+            for (x0, y0), (x1, y1) in itertools.pairwise(way):
+                beside = max(x0, x1) < x - 40 or min(x0, x1) > x + 40
+                above = max(y0, y1) < y - 14.9 or min(y0, y1) > y + 14.9
+                assert beside or above
+    middles = [x for x, _ in made.places]
+    assert max(middles) - min(middles) < 1, "a chain stands in line"
+
+
+def test_nothing_crosses_that_need_not() -> None:
+    """Three chains side by side, told in an order that would tangle them."""
+    links = [Link(0, 5), Link(1, 4), Link(2, 3), Link(5, 7), Link(4, 6), Link(3, 8)]
+    made = layout([(60.0, 20.0)] * 9, links)
+    assert all(len({x for x, _ in way}) == 1 for way in made.ways)
