@@ -7,12 +7,23 @@ sees no later one.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.layout import channel_axis, check_choice, check_space
+from fnlayers.ops.conv_forms import (
+    Transposed,
+    Window,
+    has_phases,
+    on_cpu,
+    phases,
+    plain,
+    plain_transpose,
+    rule_for,
+)
+from fnlayers.ops.layout import channel_axis, check_choice, check_space, space_axes
 
 
 def conv(
@@ -29,15 +40,15 @@ def conv(
     Shapes: kernel (*window, in / groups, out), y (batch, *new_space, out). With `groups` the channels in and out are
     cut into that many runs, each of which sees only its own.
     """
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=strides,
-        padding=_padding(x, kernel, strides, padding, dilation),
-        rhs_dilation=dilation,
-        dimension_numbers=_dimension_numbers(x.ndim - 2, data_format, "IO"),
-        feature_group_count=groups,
-    )
+    w = Window(strides, _padding(x, kernel, strides, padding, dilation, data_format), dilation, groups)
+    axis = channel_axis(data_format)
+    if rule_for(x.shape[axis], kernel, w) is None:
+        return plain(x, kernel, w, data_format)
+
+    def fast(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.moveaxis(on_cpu(jnp.moveaxis(x, axis, -1), kernel, w), -1, axis)
+
+    return lax.platform_dependent(x, kernel, cpu=fast, default=lambda x, kernel: plain(x, kernel, w, data_format))
 
 
 def depthwise_conv(
@@ -92,22 +103,25 @@ def conv_transpose(
     "valid": (size - 1) stride + max(w, stride), or (size - 1) stride + w + output_padding;
     "same": size * stride, or (size - 1) stride + w % 2 + output_padding.
     """
-    rank = x.ndim - 2
+    rank = _rank(x)
     check_choice("padding", padding, ("valid", "same"))
     check_space("strides", strides, rank)
     check_space("dilation", dilation, rank)
     extra = (None,) * rank if output_padding is None else output_padding
     check_space("output_padding", extra, rank)
-    spans = _spans(kernel, dilation)
-    return lax.conv_general_dilated(
-        x,
-        jnp.flip(kernel, tuple(range(rank))),
-        window_strides=(1,) * rank,
-        padding=[_transpose_padding(*axis, padding) for axis in zip(spans, strides, extra, strict=True)],
-        lhs_dilation=strides,
-        rhs_dilation=dilation,
-        dimension_numbers=_dimension_numbers(rank, data_format, "OI"),
-    )
+    pads = tuple(_transpose_padding(*a, padding) for a in zip(_spans(kernel, dilation), strides, extra, strict=True))
+    t = Transposed(strides, pads, dilation)
+    axis = channel_axis(data_format)
+
+    def reference(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return plain_transpose(x, kernel, t, data_format)
+
+    def fast(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.moveaxis(phases(jnp.moveaxis(x, axis, -1), kernel, t), -1, axis)
+
+    if not has_phases([x.shape[a] for a in space_axes(x.ndim, data_format)], kernel, t):
+        return reference(x, kernel)
+    return lax.platform_dependent(x, kernel, cpu=fast, default=reference)
 
 
 def conv_output_size(size: int, window: int, stride: int, padding: str, dilation: int) -> int:
@@ -117,31 +131,37 @@ def conv_output_size(size: int, window: int, stride: int, padding: str, dilation
     return max(math.ceil((size - span + 1) / stride), 0)
 
 
+def _rank(x: jax.Array) -> int:
+    """The number of axes of space."""
+    if not 3 <= x.ndim <= 5:
+        raise ValueError(f"a convolution has 1 to 3 axes of space, not {x.ndim - 2}; x is (batch, *space, channels)")
+    return x.ndim - 2
+
+
 def _spans(kernel: jax.Array, dilation: tuple[int, ...]) -> tuple[int, ...]:
     """How many cells a dilated window covers, for each axis of space."""
     return tuple((n - 1) * d + 1 for n, d in zip(kernel.shape[:-2], dilation, strict=True))
 
 
-def _dimension_numbers(rank: int, data_format: str, kernel: str) -> tuple[str, str, str]:
-    """The letters of x, kernel and y for lax: N batch, C channels, I and O the kernel's channels in and out."""
-    if not 1 <= rank <= 3:
-        raise ValueError(f"a convolution has 1 to 3 axes of space, not {rank}; x is (batch, *space, channels)")
-    space = "DHW"[-rank:]
-    x = f"N{space}C" if channel_axis(data_format) == -1 else f"NC{space}"
-    return x, space + kernel, x
-
-
 def _padding(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: str, dilation: tuple[int, ...]
-) -> str | list[tuple[int, int]]:
-    """The padding in lax's words."""
-    rank = x.ndim - 2
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, ...],
+    padding: str,
+    dilation: tuple[int, ...],
+    data_format: str,
+) -> Any:
+    """The zeros before and after each axis of space; lax's word for them, where sizes are not known."""
+    rank = _rank(x)
     check_choice("padding", padding, ("valid", "same", "causal") if rank == 1 else ("valid", "same"))
     check_space("strides", strides, rank)
     check_space("dilation", dilation, rank)
     if padding == "causal":
-        return [(span - 1, 0) for span in _spans(kernel, dilation)]
-    return padding.upper()
+        return tuple((span - 1, 0) for span in _spans(kernel, dilation))
+    space = [x.shape[axis] for axis in space_axes(x.ndim, data_format)]
+    if not all(isinstance(size, int) for size in space):
+        return padding.upper()
+    return tuple(lax.padtype_to_pads(space, _spans(kernel, dilation), strides, padding.upper()))
 
 
 def _transpose_padding(span: int, stride: int, extra: int | None, padding: str) -> tuple[int, int]:

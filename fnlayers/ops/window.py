@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fnlayers.ops import window_forms
 from fnlayers.ops.layout import (
     channel_axis,
     check_choice,
@@ -22,6 +23,7 @@ from fnlayers.ops.layout import (
     space_axes,
     sum_dtype,
 )
+from fnlayers.ops.window_forms import Pool
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
@@ -30,20 +32,16 @@ def max_pool(
     x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str = "channels_last"
 ) -> jax.Array:
     """The largest value in each window; padded cells never win. Padding is "valid" or "same"."""
-    pads = _pool_pads(x, window, strides, padding, data_format)
-    sizes, steps = over_space(window, 1, data_format), over_space(strides, 1, data_format)
-    return lax.reduce_window(x, lowest(x.dtype), lax.max, sizes, steps, pads)
+    return window_forms.maximum(x, _pool(x, window, strides, padding, data_format))
 
 
 def average_pool(
     x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str = "channels_last"
 ) -> jax.Array:
     """The mean of each window; under "same" only the cells that lie inside x count."""
-    pads = _pool_pads(x, window, strides, padding, data_format)
-    sizes, steps = over_space(window, 1, data_format), over_space(strides, 1, data_format)
-    dtype = sum_dtype(x)
-    total = lax.reduce_window(x.astype(dtype), dtype.type(0), lax.add, sizes, steps, pads)
-    counts = math.prod(window) if padding == "valid" else _cell_counts(x, total, sizes, steps, pads, dtype)
+    pool, dtype = _pool(x, window, strides, padding, data_format), sum_dtype(x)
+    total = window_forms.total(x.astype(dtype), pool)
+    counts = math.prod(window) if padding == "valid" else _cell_counts(x, total, pool, dtype)
     return (total / counts).astype(mean_dtype(x))
 
 
@@ -125,23 +123,21 @@ def upsample(
     return y.astype(mean_dtype(x))
 
 
-def _pool_pads(
-    x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str
-) -> list[tuple[int, int]]:
-    """How many cells pad each axis of x, before and after."""
+def _pool(x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str) -> Pool:
+    """The windows over all axes of x."""
     check_choice("padding", padding, ("valid", "same"))
     check_space("window", window, x.ndim - 2)
     check_space("strides", strides, x.ndim - 2)
     sizes, steps = over_space(window, 1, data_format), over_space(strides, 1, data_format)
-    return lax.padtype_to_pads(x.shape, sizes, steps, padding.upper())
+    return Pool(sizes, steps, tuple(lax.padtype_to_pads(x.shape, sizes, steps, padding.upper())))
 
 
-def _cell_counts(x, y, sizes, steps, pads, dtype) -> jax.Array:
+def _cell_counts(x: jax.Array, y: jax.Array, pool: Pool, dtype: jnp.dtype) -> jax.Array:
     """How many cells of x each window covers: the product over the axes of a count along each, broadcastable to y."""
     counts = jnp.ones((1,) * x.ndim, dtype)
-    for axis in (axis for axis, size in enumerate(sizes) if size > 1):
-        start = jnp.arange(y.shape[axis]) * steps[axis] - pads[axis][0]
-        inside = jnp.minimum(start + sizes[axis], x.shape[axis]) - jnp.maximum(start, 0)
+    for axis in (axis for axis, size in enumerate(pool.sizes) if size > 1):
+        start = jnp.arange(y.shape[axis]) * pool.steps[axis] - pool.pads[axis][0]
+        inside = jnp.minimum(start + pool.sizes[axis], x.shape[axis]) - jnp.maximum(start, 0)
         counts = counts * inside.astype(dtype).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
     return counts
 

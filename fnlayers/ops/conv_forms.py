@@ -1,0 +1,287 @@
+"""Convolutions in several formulations, which give the same numbers, and the table that says where each is taken.
+
+`plain` is the reference. The others are for XLA's CPU compiler, which makes little of grouped and three-dimensional
+convolutions, and of the gradients of kernels; elsewhere, and in programs exported to there, the plain call stands. Each
+has the gradients of all orders, forward and reverse, that the plain call has: where the gradient wants a formulation of
+its own, a `custom_jvp` states the tangent, whose transpose it is.
+
+Shapes: x (batch, *space, channels), kernel (*window, channels / groups, out), y (batch, *new_space, out).
+"""
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fnlayers.ops.dense import dot
+from fnlayers.ops.layout import channel_axis, sum_dtype
+
+
+class Window(NamedTuple):
+    """How a kernel goes over x: numbers for each axis of space."""
+
+    strides: tuple[int, ...]
+    padding: Any  # (before, after) in cells for each; or lax's word for them, where sizes are not known
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+    def sizes(self, x: jax.Array, window: tuple[int, ...]) -> tuple[int, ...]:
+        """The cells of y along each axis of space, for x that is padded."""
+        spans = ((k - 1) * d + 1 for k, d in zip(window, self.dilation, strict=True))
+        return tuple((n - span) // s + 1 for n, span, s in zip(x.shape[1:-1], spans, self.strides, strict=True))
+
+
+def plain(x: jax.Array, kernel: jax.Array, w: Window, data_format: str = "channels_last") -> jax.Array:
+    """The reference: one call."""
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=w.strides,
+        padding=w.padding,
+        rhs_dilation=w.dilation,
+        dimension_numbers=dimension_numbers(x.ndim - 2, data_format, "IO"),
+        feature_group_count=w.groups,
+    )
+
+
+def pointwise(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """A window of one cell: a matrix product over all cells at once."""
+    x = x[(slice(None), *(slice(None, None, step) for step in w.strides))]
+    y = dot(x.reshape(-1, x.shape[-1]), kernel.reshape(kernel.shape[-2:]))
+    return y.reshape(*x.shape[:-1], y.shape[-1])
+
+
+def depthwise(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """Each channel by itself: the sum over the window's cells of a shifted x times a vector."""
+    times, dtype = kernel.shape[-1] // x.shape[-1], x.dtype
+    x = padded(jnp.repeat(x, times, axis=-1) if times > 1 else x, w).astype(sum_dtype(x))
+    return _shifted_sum(x, kernel[..., 0, :].astype(x.dtype), w).astype(dtype)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _shifted_sum(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """For x that is padded, and a kernel (*window, channels)."""
+    return _sum(cells * kernel[q] for q, cells in shifts(x, kernel.shape[:-1], w))
+
+
+@_shifted_sum.defjvp
+def _(w: Window, primals: tuple, tangents: tuple) -> tuple:
+    (x, kernel), (dx, dkernel) = primals, tangents
+    return _shifted_sum(x, kernel, w), _shifted_sum(dx, kernel, w) + _shifted_sum_by_rows(x, dkernel, w)
+
+
+def _shifted_sum_by_rows(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """The same, a row of the last axis of space after the other.
+
+    Its transpose sums the kernel's gradient in an array of one row's size, which stays in the cache; a sum over whole
+    arrays takes ten times as long.
+    """
+    *outer, width = w.sizes(x, kernel.shape[:-1])
+    (*spans, _), (*steps, step) = [(k - 1) * d + 1 for k, d in zip(kernel.shape, w.dilation, strict=False)], w.strides
+    channels, places = kernel.shape[-1], list(itertools.product(*map(range, kernel.shape[:-1])))
+    vectors = [jnp.broadcast_to(kernel[q], (width, channels)) for q in places]
+
+    @jax.checkpoint  # or each row would be kept for the way back
+    def row(x: jax.Array, vectors: list, at: jax.Array) -> jax.Array:
+        example, *place = jnp.unravel_index(at, (x.shape[0], *outer))
+        start = (example, *(p * s for p, s in zip(place, steps, strict=True)), 0, 0)
+        rows = lax.dynamic_slice(x, start, (1, *spans, *x.shape[-2:]))
+        cells = shifts(rows, kernel.shape[:-1], w._replace(strides=(*(1 for _ in steps), step)))
+        return _sum(c.reshape(width, channels) * v for (_, c), v in zip(cells, vectors, strict=True))
+
+    _, y = lax.scan(lambda _, at: (None, row(x, vectors, at)), None, jnp.arange(x.shape[0] * math.prod(outer)))
+    return y.reshape(x.shape[0], *outer, width, channels)
+
+
+def grouped(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """Groups apart: at most MOST_PARTS convolutions, each of one group or of several along a diagonal of blocks."""
+    parts = max(n for n in range(1, MOST_PARTS + 1) if w.groups % n == 0)
+    blocks = w.groups // parts
+    one = w._replace(groups=1)
+    kernels = jnp.split(kernel, parts, axis=-1)
+    ys = [
+        on_cpu(part, _diagonal(own, blocks), one)
+        for part, own in zip(jnp.split(x, parts, axis=-1), kernels, strict=True)
+    ]
+    return jnp.concatenate(ys, axis=-1)
+
+
+def _diagonal(kernel: jax.Array, blocks: int) -> jax.Array:
+    """A kernel of as many groups as one without groups: zeros between the groups."""
+    if blocks == 1:
+        return kernel
+    *window, inner, outer = kernel.shape
+    split = kernel.reshape(*window, 1, inner, blocks, outer // blocks)
+    full = split * jnp.eye(blocks, dtype=kernel.dtype)[:, None, :, None]
+    return full.reshape(*window, blocks * inner, outer)
+
+
+def planes(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """Three axes of space as two: each plane of y from as many planes of x side by side as the window is deep."""
+    (stride, *strides), (pads, *padding), (dilation, *dilations), _ = w
+    depth, *window, channels, out = kernel.shape
+    x = jnp.pad(x, [(0, 0), pads, *[(0, 0)] * 3])
+    cells = x.shape[1] - (depth - 1) * dilation - 1
+    count = cells // stride + 1
+    stacked = jnp.concatenate(
+        [lax.slice_in_dim(x, q * dilation, q * dilation + (count - 1) * stride + 1, stride, 1) for q in range(depth)],
+        -1,
+    )
+    flat = stacked.reshape(-1, *stacked.shape[2:])
+    kernel = jnp.moveaxis(kernel, 0, -3).reshape(*window, depth * channels, out)
+    y = on_cpu(flat, kernel, Window(tuple(strides), tuple(padding), tuple(dilations)))
+    return y.reshape(-1, count, *y.shape[1:])
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def columns(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """The plain call; the gradient of the kernel as one matrix product with all cells of a window side by side."""
+    return plain(x, kernel, w)
+
+
+@columns.defjvp
+def _(w: Window, primals: tuple, tangents: tuple) -> tuple:
+    (x, kernel), (dx, dkernel) = primals, tangents
+    return columns(x, kernel, w), columns(dx, kernel, w) + _from_columns(x, dkernel, w)
+
+
+@functools.partial(jax.checkpoint, static_argnums=(2,))  # the columns are made again on the way back, not kept
+def _from_columns(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    cells = jnp.concatenate([cells for _, cells in shifts(padded(x, w), kernel.shape[:-2], w)], axis=-1)
+    y = dot(cells.reshape(-1, cells.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
+    return y.reshape(*cells.shape[:-1], y.shape[-1])
+
+
+class Transposed(NamedTuple):
+    """How a transposed convolution goes: strides, and the padding of x stretched by them, for each axis of space."""
+
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+
+
+def plain_transpose(x: jax.Array, kernel: jax.Array, t: Transposed, data_format: str = "channels_last") -> jax.Array:
+    """The reference of the transposed convolution, kernel (*window, out, in): zeros between the cells of x."""
+    rank = x.ndim - 2
+    return lax.conv_general_dilated(
+        x,
+        jnp.flip(kernel, tuple(range(rank))),
+        window_strides=(1,) * rank,
+        padding=t.padding,
+        lhs_dilation=t.strides,
+        rhs_dilation=t.dilation,
+        dimension_numbers=dimension_numbers(rank, data_format, "OI"),
+    )
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def phases(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array:
+    """The plain call; the gradient of the kernel by as many convolutions of x as there are cells in a stride."""
+    return plain_transpose(x, kernel, t)
+
+
+@phases.defjvp
+def _(t: Transposed, primals: tuple, tangents: tuple) -> tuple:
+    (x, kernel), (dx, dkernel) = primals, tangents
+    return phases(x, kernel, t), phases(dx, kernel, t) + _by_phases(x, dkernel, t)
+
+
+def _by_phases(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array:
+    """The cells of y that are r after a whole stride meet only each stride-th cell of the kernel, and all of x."""
+    rank, window = x.ndim - 2, kernel.shape[:-2]
+    kernel = jnp.flip(kernel, tuple(range(rank)))
+    sizes = [
+        (n - 1) * s + 1 + before + after - k + 1
+        for n, s, (before, after), k in zip(x.shape[1:-1], t.strides, t.padding, window, strict=True)
+    ]
+    counts = [-(-size // s) for size, s in zip(sizes, t.strides, strict=True)]
+    ys = []
+    for phase in itertools.product(*map(range, t.strides)):
+        part, pads = kernel, []
+        for axis, (r, s, (before, _)) in enumerate(zip(phase, t.strides, t.padding, strict=True)):
+            first = (before - r) % s  # the cell of the kernel that meets a cell of x and not a zero between two
+            part = lax.slice_in_dim(part, min(first, window[axis]), window[axis], s, axis)
+            start = (r + first - before) // s
+            pads.append((-start, start + counts[axis] + part.shape[axis] - 1 - x.shape[axis + 1]))
+        if 0 in part.shape:
+            ys.append(jnp.zeros((x.shape[0], *counts, kernel.shape[-2]), x.dtype))
+            continue
+        numbers = dimension_numbers(rank, "channels_last", "OI")
+        ys.append(lax.conv_general_dilated(x, part, (1,) * rank, pads, dimension_numbers=numbers))
+    y = jnp.stack(ys).reshape(*t.strides, x.shape[0], *counts, kernel.shape[-2])
+    places = [place for axis in range(rank) for place in (rank + 1 + axis, axis)]  # each count before its phase
+    y = y.transpose(rank, *places, y.ndim - 1)
+    y = y.reshape(x.shape[0], *(n * s for n, s in zip(counts, t.strides, strict=True)), y.shape[-1])
+    return y[(slice(None), *map(slice, sizes))]
+
+
+def padded(x: jax.Array, w: Window) -> jax.Array:
+    """X with zeros around it."""
+    return jnp.pad(x, [(0, 0), *w.padding, (0, 0)]) if any(map(any, w.padding)) else x
+
+
+def shifts(x: jax.Array, window: tuple[int, ...], w: Window) -> Iterator[tuple[tuple[int, ...], jax.Array]]:
+    """For each cell q of the window: q, and what it meets in x, which is padded; of y's size."""
+    sizes = w.sizes(x, window)
+    for q in itertools.product(*map(range, window)):
+        cells = x
+        for axis, (n, size, stride, dilation) in enumerate(zip(q, sizes, w.strides, w.dilation, strict=True), 1):
+            start = n * dilation
+            cells = lax.slice_in_dim(cells, start, start + (size - 1) * stride + 1, stride, axis)
+        yield q, cells
+
+
+def _sum(terms: Iterable[jax.Array]) -> jax.Array:
+    return functools.reduce(operator.add, terms)
+
+
+def dimension_numbers(rank: int, data_format: str, kernel: str) -> tuple[str, str, str]:
+    """The letters of x, kernel and y for lax: N batch, C channels, I and O the kernel's channels in and out."""
+    space = "DHW"[-rank:]
+    x = f"N{space}C" if channel_axis(data_format) == -1 else f"NC{space}"
+    return x, space + kernel, x
+
+
+class Rule(NamedTuple):
+    """A formulation, and for which (channels, window cells, kernel's axes, window) it is taken."""
+
+    form: Callable[[jax.Array, jax.Array, Window], jax.Array]
+    holds: Callable[[int, int, int, Window], bool]
+
+
+# On CPUs the first rule that holds is taken; where none does, the plain call.
+CPU = (
+    Rule(pointwise, lambda channels, cells, ndim, w: cells == w.groups == 1 and not any(map(any, w.padding))),
+    Rule(depthwise, lambda channels, cells, ndim, w: 1 < channels == w.groups and cells <= MOST_CELLS),
+    Rule(grouped, lambda channels, cells, ndim, w: w.groups > 1),
+    Rule(planes, lambda channels, cells, ndim, w: ndim == 5),
+    Rule(columns, lambda channels, cells, ndim, w: channels <= 4 and cells <= MOST_CELLS),
+)
+MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
+MOST_CELLS = 64  # of a window that is gone through one by one
+
+
+def has_phases(space: Sequence[int], kernel: jax.Array, t: Transposed) -> bool:
+    """Whether `phases` is taken on CPUs, for x of these axes of space."""
+    known = all(isinstance(n, int) and n for n in (*space, *kernel.shape))
+    return known and 1 < math.prod(t.strides) <= MOST_CELLS and max(t.dilation) == 1
+
+
+def rule_for(channels: int, kernel: jax.Array, w: Window) -> Rule | None:
+    """The first rule that holds, None for the plain call."""
+    if 0 in kernel.shape or isinstance(w.padding, str):
+        return None
+    cells = math.prod(kernel.shape[:-2])
+    return next((rule for rule in CPU if rule.holds(channels, cells, kernel.ndim, w)), None)
+
+
+def on_cpu(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """The convolution in the formulation for CPUs."""
+    rule = rule_for(x.shape[-1], kernel, w)
+    return plain(x, kernel, w) if rule is None else rule.form(x, kernel, w)
