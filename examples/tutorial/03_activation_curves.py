@@ -36,10 +36,12 @@ print(f"  activations.leaky_relu     {fl.activations.leaky_relu(jnp.array(-1.0))
 print(f"  the layer LeakyReLU        {fl.LeakyReLU().apply({}, jnp.array([-1.0]))[0]:.2f}  (Keras's layer)")
 
 logits = jnp.array([2.0, 1.0, -1.0])
+as_classes = [round(n, 2) for n in fl.activations.softmax(logits).tolist()]
+as_labels = [round(n, 2) for n in fl.activations.sigmoid(logits).tolist()]
 print(f"""
 which for which task, on the logits {logits.tolist()}
   hidden layers           relu, gelu, silu   a slope near 1 over half of the line
-  one class of several    softmax            {[round(n, 2) for n in fl.activations.softmax(logits).tolist()]}, sum 1
-  several labels, or one  sigmoid            {[round(n, 2) for n in fl.activations.sigmoid(logits).tolist()]}, each by itself
+  one class of several    softmax            {as_classes}, sum 1
+  several labels, or one  sigmoid            {as_labels}, each by itself
   a number                linear             {logits.tolist()}
   recurrent layers        sigmoid, tanh      gates from 0 to 1, and a state that cannot grow with time""")

@@ -31,7 +31,8 @@ for row in y[0, ..., 0].astype(int).tolist():
 print("\nsize of the output from 5 rows, kernel 3")
 print("  strides   valid: (n - 1) strides + max(k, strides)   same: n strides")
 for strides in (1, 2, 4):
-    valid, same = (fl.Conv2DTranspose(1, 3, strides, padding).out_shape((1, 5, 5, 1))[1] for padding in ("valid", "same"))
+    layers = [fl.Conv2DTranspose(1, 3, strides, padding) for padding in ("valid", "same")]
+    valid, same = (layer.out_shape((1, 5, 5, 1))[1] for layer in layers)
     assert (valid, same) == (4 * strides + max(3, strides), 5 * strides)
     print(f"  {strides:>7} {valid:>8} {same:>39}")
 
@@ -39,7 +40,5 @@ for strides in (1, 2, 4):
 print("\nshrunk by Conv2D(1, 3, strides=2, padding='same'), and grown again with output_padding")
 for rows in (9, 10):
     small = fl.Conv2D(1, 3, strides=2, padding="same").out_shape((1, rows, rows, 1))
-    grown = [
-        fl.Conv2DTranspose(1, 3, strides=2, padding="same", output_padding=p).out_shape(small)[1] for p in (0, 1)
-    ]
+    grown = [fl.Conv2DTranspose(1, 3, strides=2, padding="same", output_padding=p).out_shape(small)[1] for p in (0, 1)]
     print(f"  {rows} -> {small[1]} -> {grown[0]} (0) or {grown[1]} (1)")

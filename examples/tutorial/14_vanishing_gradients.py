@@ -21,7 +21,7 @@ def felt(layer, change=lambda params: params):
 
 
 def remembering(params):
-    """An LSTM's params with gates that keep 0.993 of the memory at each step, and write 0.007: sigmoid(5), sigmoid(-5)."""
+    """An LSTM's params with gates that keep sigmoid(5) = 0.993 of the memory at each step, and write sigmoid(-5)."""
     bias = params["cell"]["bias"].at[:32].set(-5.0).at[32:64].set(5.0)  # the gates: input, forget, candidate, output
     return {"cell": params["cell"] | {"bias": bias}}
 

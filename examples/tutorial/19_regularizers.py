@@ -13,7 +13,8 @@ L1, L2, L1L2 = fl.regularizers.L1, fl.regularizers.L2, fl.regularizers.L1L2
 w = jnp.array([[1.0, -2.0], [0.5, 0.0]])
 print(f"w = {w.tolist()}: sum |w| = {jnp.abs(w).sum()}, sum w^2 = {(w**2).sum()}")
 for rule in (L1(0.01), L2(0.01), L1L2(1e-5, 1e-4)):
-    print(f"  {rule!r:<25} {rule(w):.6f}, slope at 1: {jax.grad(rule)(w)[0, 0]:.6f}, at 0.5: {jax.grad(rule)(w)[1, 0]:.6f}")
+    slopes = jax.grad(rule)(w)
+    print(f"  {rule!r:<25} {rule(w):.6f}, slope at 1: {slopes[0, 0]:.6f}, at 0.5: {slopes[1, 0]:.6f}")
 
 layer = fl.Dense(2, kernel_regularizer=L1(0.01), bias_regularizer=L2(0.01), activity_regularizer=L2(0.01))
 params, x = {"kernel": w, "bias": jnp.array([3.0, 0.0])}, jnp.ones((8, 2))

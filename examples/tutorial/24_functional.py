@@ -28,7 +28,7 @@ print(f"the same answers: {apart:.0e} apart")
 # every Symbol can be an output: another graph over the same layers, and the same params
 both = fl.functional(image, {"hidden": hidden, "logits": logits})
 y = both.apply(params, x)
-print(f"\ntwo outputs: {({name: array.shape for name, array in y.items()})}")
+print("\ntwo outputs:", {name: array.shape for name, array in y.items()})
 middle = fl.functional(image, hidden)
 part = middle.apply(params, x)
 print(f"cut in the middle: {part.shape}, the same: {jnp.array_equal(part, y['hidden'])}")
