@@ -29,13 +29,13 @@ for layer, shape in (
     (fl.Conv2D(32, (3, 5), strides=(2, 1)), (None, 28, 28, 3)),
     (fl.Conv3D(8, 3), (None, 16, 64, 64, 1)),
 ):
-    kernel = layer.init(jax.random.key(0), shape)["kernel"].shape
+    kernel = layer.specs(shape)["kernel"].shape  # as declared; no array is made
     print(f"  {layer!r:<54} {shape} -> {layer.out_shape(shape)}\n    kernel {kernel}")
 
 print("\ngroups: each sees its own share of the channels")
 for groups in (1, 2, 4):
     layer = fl.Conv2D(8, 3, groups=groups, use_bias=False)
-    print(f"  groups={groups}: kernel {layer.init(jax.random.key(0), (None, 9, 9, 4))['kernel'].shape}")
+    print(f"  groups={groups}: kernel {layer.specs((None, 9, 9, 4))['kernel'].shape}")
 
 x = jax.random.normal(jax.random.key(1), (2, 7, 9, 3))
 last, first = fl.Conv2D(4, 3), fl.Conv2D(4, 3, data_format="channels_first")
