@@ -42,7 +42,7 @@ class Activation(Layer):
 
 @layerclass
 class ReLU(Layer):
-    """y = max_value where x >= max_value, x where x >= threshold, negative_slope (x - threshold) below.
+    """y = max_value where x >= max_value, x where x > threshold, negative_slope (x - threshold) elsewhere.
 
     Arguments:
         max_value: where the output saturates; None: nowhere.
