@@ -13,7 +13,7 @@ from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
-from fnlayers.layers.bases import configured
+from fnlayers.layers.bases import check_choice, configured
 from fnlayers.layers.cell_base import Cell, as_carry, first_shape, split_states, states_of
 
 
@@ -29,11 +29,13 @@ class Recurrent(Layer):
             by state, out by state. `init_state(shape)`, with the batch size in the shape, starts anew.
         unroll: True to unroll the whole loop, or how many steps to compile into one turn of it.
         zero_output_for_mask: whether the output of a masked step is 0.
+        time_major: whether the first axis of x, of its mask and of sequences returned is time, the second the batch.
         keras_masks: whether to mask to the letter as Keras does, where an unrolled loop knows no zero_output_for_mask
             and gives 0 before the first real step, whatever the first carry is. Set by `load_keras`.
 
     Shapes: (batch, time, features) -> (batch, units), or (batch, time, units) with return_sequences; with return_state
-        (y, *carry). The input may be (x, *carry), to start from that carry: in a graph, layer(x, *carry).
+        (y, *carry). With time_major (time, batch, features) -> (batch, units) or (time, batch, units). The input may be
+        (x, *carry), to start from that carry: in a graph, layer(x, *carry).
     Weights: `cell`: those of the cell.
     State: none; with stateful `carry_0`, `carry_1`, ...: the arrays of the carry.
     Random: in training, where the cell has dropout.
@@ -41,6 +43,7 @@ class Recurrent(Layer):
         first real step, that of the first carry. Passed on with return_sequences, else ended.
     """
 
+    time_major: bool = field(default=False, kw_only=True)
     keras_masks: bool = field(default=False, kw_only=True)
 
     casts_inputs: ClassVar[str] = "all"
@@ -53,6 +56,12 @@ class Recurrent(Layer):
     def check(self) -> None:
         """A cell that can be made, and loop options."""
         self.make_cell()
+        check_choice(self, "time_major", (False, True))
+        if self.time_major and self.return_sequences and getattr(self, "activity_regularizer", None) is not None:
+            raise ConfigError(
+                f"{type(self).__name__}: activity losses are divided by the size of the first axis, here that of time; "
+                "leave activity_regularizer out, or time_major"
+            )
         if not isinstance(self.unroll, int) or self.unroll < 0:
             raise ConfigError(
                 f"{type(self).__name__}: unroll={self.unroll!r} is wrong; give a bool or a number of steps"
@@ -63,14 +72,14 @@ class Recurrent(Layer):
         sequence = first_shape(shape)
         if len(sequence) < 3:
             raise ShapeError(f"{self!r} takes sequences (batch, time, features), got the shape {sequence}")
-        self.make_cell().check_shape((sequence[0], *sequence[2:]))
+        self.make_cell().check_shape(self.step_shape(sequence))
 
     def weights(self, shape: Shape) -> dict:
         """The carry, where it stays from run to run."""
         if not self.stateful:
             return {}
         sequence, cell = first_shape(shape), self.make_cell()
-        step = (sequence[0], *sequence[2:])
+        step = self.step_shape(sequence)
         if None in step:
             raise ShapeError(
                 f"{self!r} keeps its carry from run to run, so its size must be known, got {sequence}; write "
@@ -81,8 +90,11 @@ class Recurrent(Layer):
 
     def children(self, shape: Shape) -> dict:
         """The cell sees one step."""
-        sequence = first_shape(shape)
-        return {"cell": (self.make_cell(), (sequence[0], *sequence[2:]))}
+        return {"cell": (self.make_cell(), self.step_shape(first_shape(shape)))}
+
+    def step_shape(self, sequence: Shape) -> Shape:
+        """The shape of one step of a sequence of that shape: (batch, ...)."""
+        return (sequence[1 if self.time_major else 0], *sequence[2:])
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Scan the cell."""
@@ -91,16 +103,17 @@ class Recurrent(Layer):
         mask = step_mask(self, x, ctx.mask)
         if mask is not None:  # whatever stands in masked steps, inf and NaN too, is in no output and no gradient
             x = jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
-        params = cell.prepare(params.get("cell", {}), (x.shape[0], *x.shape[2:]), ctx.at("cell"))
+        params = cell.prepare(params.get("cell", {}), self.step_shape(x.shape), ctx.at("cell"))
         carry = self._first_carry(cell, x, given, ctx)
+        xs = x if self.time_major else jnp.moveaxis(x, 1, 0)
         as_unrolled = self.keras_masks and bool(self.unroll)
         carry, last, ys = ops.scan_time(
             lambda carry, projected: cell.step(params, carry, projected),
             carry,
-            jnp.moveaxis(x, 1, 0),
-            mask=None if mask is None else mask.T,
+            xs,
+            mask=mask if mask is None or self.time_major else mask.T,
             reverse=self.go_backwards,
-            unroll=max(1, x.shape[1] if self.unroll is True else int(self.unroll)),
+            unroll=max(1, xs.shape[0] if self.unroll is True else int(self.unroll)),
             zero_output=self.zero_output_for_mask and not as_unrolled,
             return_all=self.return_sequences,
             output=None if as_unrolled or cell.output(carry) is None else cell.output,
@@ -109,7 +122,7 @@ class Recurrent(Layer):
         )
         kept = jax.tree.leaves(carry) if self.stateful else []
         state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}
-        y = self._typed(last if ys is None else jnp.moveaxis(ys, 0, 1))
+        y = self._typed(last if ys is None else ys if self.time_major else jnp.moveaxis(ys, 0, 1))
         mask = mask if self.return_sequences else None
         if not self.return_state:
             return Out(y, state, mask)
@@ -118,11 +131,11 @@ class Recurrent(Layer):
 
     def carry_count(self, x: Any) -> int:
         """How many arrays the carry holds, for sequences like x."""
-        return len(jax.tree.leaves(jax.eval_shape(lambda: self.make_cell().begin((x.shape[0], *x.shape[2:])))))
+        return len(jax.tree.leaves(jax.eval_shape(lambda: self.make_cell().begin(self.step_shape(x.shape)))))
 
     def _first_carry(self, cell: Cell, x: Any, given: list, ctx: Context) -> Any:
         """What is given after x, else what is kept, else the cell's start."""
-        start = cell.begin((x.shape[0], *x.shape[2:]))
+        start = cell.begin(self.step_shape(x.shape))
         if self.stateful:
             kept = [ctx.read(self, f"carry_{i}") for i in range(len(jax.tree.leaves(start)))]
             return as_carry(self, given or kept, start)
@@ -159,10 +172,11 @@ class Start:
 
 
 def step_mask(layer: Layer, x: Any, mask: Mask) -> Mask:
-    """The mask of x, (batch, time): the first, where initial states with masks of their own come after x."""
+    """The mask of x, of its first two axes: the first mask, where initial states that have masks come after x."""
     mask = mask[0] if isinstance(mask, (tuple, list)) else mask
     if mask is not None and tuple(mask.shape) != tuple(x.shape[:2]):
-        raise ShapeError(f"{layer!r} takes a mask (batch, time), here {x.shape[:2]}, got one of shape {mask.shape}")
+        order = "(time, batch)" if getattr(getattr(layer, "layer", layer), "time_major", False) else "(batch, time)"
+        raise ShapeError(f"{layer!r} takes a mask {order}, here {x.shape[:2]}, got one of shape {mask.shape}")
     return None if mask is None else mask.astype(bool)
 
 

@@ -117,7 +117,7 @@ class Bidirectional(Layer):
                 f"Bidirectional: both layers have go_backwards={forward.go_backwards}; let backward_layer alone run "
                 "backwards"
             )
-        for name in ("stateful", "return_sequences", "return_state"):
+        for name in ("stateful", "return_sequences", "return_state", "time_major"):
             if getattr(forward, name) != getattr(backward, name):
                 raise ConfigError(f"Bidirectional: {name} differs between layer and backward_layer; give both the same")
 
@@ -158,7 +158,7 @@ class Bidirectional(Layer):
         dtype = policy(self.dtype).compute
         y, back = cast(y, dtype), cast(back, dtype)
         if self.directions()[1].return_sequences:
-            back = jnp.flip(back, 1)
+            back = jnp.flip(back, 0 if self.directions()[1].time_major else 1)
         if self.merge_mode is None:
             return y, back
         try:

@@ -13,7 +13,11 @@ from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.layers.recurrent_base import Recurrent
 from passes import as_numpy, merge, quickly, split
 
-RECURRENT = [case for case in CASES if isinstance(case.layer, (Recurrent, fl.Bidirectional))]
+RECURRENT = [
+    case
+    for case in CASES
+    if isinstance(case.layer, (Recurrent, fl.Bidirectional)) and not getattr(case.layer, "time_major", False)
+]
 
 
 class Padded:

@@ -284,3 +284,45 @@ def test_cells_of_ones_own_stack_and_run_in_both_directions():
         "forward_layer/cell/average/scale",
         "forward_layer/cell/gru_cell/kernel",
     ]
+
+
+TIME_MAJOR = [
+    fl.LSTM(3, return_sequences=True, return_state=True, time_major=True),
+    fl.GRU(3, go_backwards=True, time_major=True),
+    fl.SimpleRNN(3, stateful=True, return_sequences=True, unroll=True, time_major=True),
+    fl.ConvLSTM1D(2, 2, return_sequences=True, zero_output_for_mask=True, time_major=True),
+    fl.Bidirectional(fl.LSTM(2, return_sequences=True, time_major=True)),
+    fl.Bidirectional(fl.GRU(2, return_state=True, time_major=True), merge_mode="sum"),
+]
+
+
+@pytest.mark.parametrize("layer", TIME_MAJOR, ids=str)
+@pytest.mark.parametrize("masked", [False, True])
+def test_time_may_come_first(layer, masked):
+    wrapped = isinstance(layer, fl.Bidirectional)
+    inner = replace(layer.layer if wrapped else layer, time_major=False)
+    plain = replace(layer, layer=inner) if wrapped else inner
+    x = jnp.asarray(np.random.RandomState(0).normal(size=(2, 5, 4, 2)[: 4 if "Conv" in str(layer) else 3]), "float32")
+    swapped = jnp.swapaxes(x, 0, 1)
+    params, mask = plain.init(jax.random.key(0), x.shape), jnp.arange(5) < jnp.array([[5], [2]]) if masked else None
+    assert jax.tree.map(jnp.shape, layer.init(jax.random.key(0), swapped.shape)) == jax.tree.map(jnp.shape, params)
+    want = plain.run(params, x, state=plain.init_state(x.shape), mask=mask)
+    got = layer.run(params, swapped, state=layer.init_state(swapped.shape), mask=None if mask is None else mask.T)
+
+    def back(y):  # a sequence has time first, all else the batch
+        return jnp.swapaxes(y, 0, 1) if y.shape[0] == 5 else y
+
+    for a, b in zip(
+        jax.tree.leaves((got.y, got.mask, got.state)), jax.tree.leaves((want.y, want.mask, want.state)), strict=True
+    ):
+        np.testing.assert_allclose(back(a), b, rtol=1e-5, atol=1e-6)
+
+
+def test_time_major_errors():
+    with pytest.raises(fl.ConfigError, match="time_major differs between layer and backward_layer"):
+        fl.Bidirectional(fl.LSTM(2, time_major=True), backward_layer=fl.LSTM(2, go_backwards=True))
+    with pytest.raises(fl.ConfigError, match="LSTM: activity losses are divided by the size of the first axis"):
+        fl.LSTM(2, activity_regularizer="l2", return_sequences=True, time_major=True)
+    layer = fl.LSTM(2, time_major=True)
+    with pytest.raises(fl.ShapeError, match=r"takes a mask \(time, batch\), here \(5, 2\), got one of shape \(5,\)"):
+        layer.apply(layer.init(jax.random.key(0), (5, 2, 3)), jnp.ones((5, 2, 3)), mask=jnp.ones(5, bool))
