@@ -11,6 +11,7 @@ from jax import lax
 from fnlayers.ops import window_forms as forms
 from fnlayers.ops.layout import lowest
 from fnlayers.ops.window_forms import Pool
+from ops_cases import quick_jit
 
 NONE = (0, 0)
 POOLS = [
@@ -46,7 +47,7 @@ def test_a_formulation_is_reduce_window(shape, pool, form, reference, ties, x64)
         def gradient(x):
             return jax.vjp(f, x)[1](cotangent * f(x))[0]
 
-        return jax.jit(lambda x: (f(x), gradient(x), jax.jvp(gradient, (x,), (dx,)), jax.vmap(f)(jnp.stack([x, dx]))))(
+        return quick_jit(lambda x: (f(x), gradient(x), jax.jvp(gradient, (x,), (dx,)), jax.vmap(f)(jnp.stack([x, dx]))))(
             x
         )
 
