@@ -47,9 +47,9 @@ def test_a_formulation_is_reduce_window(shape, pool, form, reference, ties, x64)
         def gradient(x):
             return jax.vjp(f, x)[1](cotangent * f(x))[0]
 
-        return quick_jit(lambda x: (f(x), gradient(x), jax.jvp(gradient, (x,), (dx,)), jax.vmap(f)(jnp.stack([x, dx]))))(
-            x
-        )
+        return quick_jit(
+            lambda x: (f(x), gradient(x), jax.jvp(gradient, (x,), (dx,)), jax.vmap(f)(jnp.stack([x, dx])))
+        )(x)
 
     got, want = all_of(form), all_of(functools.partial(reference))
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
