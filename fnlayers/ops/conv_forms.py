@@ -22,6 +22,9 @@ from jax import lax
 from fnlayers.ops.dense import dot
 from fnlayers.ops.layout import channel_axis, sum_dtype
 
+# jax 0.6 cannot transpose a scan whose body is made again on the way back. There the gradient is right, but slow.
+TRANSPOSES_ROWS = jax.__version_info__ >= (0, 10)
+
 
 class Window(NamedTuple):
     """How a kernel goes over x: numbers for each axis of space."""
@@ -73,7 +76,8 @@ def _shifted_sum(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 @_shifted_sum.defjvp
 def _(w: Window, primals: tuple, tangents: tuple) -> tuple:
     (x, kernel), (dx, dkernel) = primals, tangents
-    return _shifted_sum(x, kernel, w), _shifted_sum(dx, kernel, w) + _shifted_sum_by_rows(x, dkernel, w)
+    by_rows = _shifted_sum_by_rows if TRANSPOSES_ROWS else _shifted_sum
+    return _shifted_sum(x, kernel, w), _shifted_sum(dx, kernel, w) + by_rows(x, dkernel, w)
 
 
 def _shifted_sum_by_rows(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:

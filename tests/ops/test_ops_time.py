@@ -140,11 +140,12 @@ def test_a_program_for_a_gpu_projects_before_the_scan():
     def run(x, kernel):
         return ops.scan_time(lambda c, p: (c + p, c), jnp.zeros((3, 4)), x, project=lambda x: ops.dot(x, kernel))[0]
 
-    def product(platform):
+    def products(platform):
         text = jax.export.export(jax.jit(run), platforms=[platform])(x, kernel).mlir_module()
-        return next(line for line in text.splitlines() if "dot_general" in line)
+        return [line for line in text.splitlines() if "dot_general" in line]
 
-    assert "5x3x2" in product("cuda") and "5x3x2" not in product("cpu")
+    assert any("(tensor<5x3x2xf32>" in line for line in products("cuda"))
+    assert any("(tensor<3x2xf32>" in line for line in products("cpu"))
 
 
 def test_outputs_that_nobody_wants_are_not_held():
