@@ -12,7 +12,6 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param
 from fnlayers.layers.attention_base import (
-    all_of,
     by_name,
     check_common,
     check_inputs,
@@ -79,7 +78,7 @@ class SingleHead(Layer):
             query[..., None, :],
             key[..., None, :],
             value[..., None, :],
-            mask=all_of(rows, columns),
+            mask=ops.all_of(rows, columns),
             causal=self.use_causal_mask,
             drop=dropping(self, ctx),
             empty="shifted" if self.keras_masks else "zeros",

@@ -91,12 +91,6 @@ def dropping(layer: Any, ctx: Context) -> Any:
     return functools.partial(ops.dropout, seeded(layer, ctx), rate=layer.dropout)
 
 
-def all_of(*masks: Any) -> Any:
-    """Where every mask is True; None where there is none."""
-    there = [mask for mask in masks if mask is not None]
-    return functools.reduce(jnp.logical_and, there) if there else None
-
-
 def result(y: Any, weights: Any, ctx: Context) -> Out:
     """The output with the query's mask, or it and the weights, which have none."""
     real = by_name(ctx.mask).get("query")

@@ -16,7 +16,6 @@ from fnlayers.core.layer import Layer, Shape, activity_loss, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param
 from fnlayers.layers.attention_base import (
-    all_of,
     by_name,
     check_common,
     check_inputs,
@@ -156,7 +155,7 @@ class MultiHead(Layer):
         """Project, attend, project."""
         given = by_name(x)
         real = real_steps(self, given, ctx.mask)
-        kept = all_of(real.get("value"), real.pop("key", None))
+        kept = ops.all_of(real.get("value"), real.pop("key", None))
         query, value = cleared(self, given["query"], real.get("query")), cleared(self, given["value"], kept)
         made = self._projected(params, query, cleared(self, given["key"], kept) if "key" in given else value, value)
         axes = self.axes(query.ndim)
@@ -214,7 +213,7 @@ class MultiHead(Layer):
         if not self.keras_masks:
             return shown, None
         window = self.sliding_window  # type: ignore[attr-defined]
-        mask = all_of(mask, ops.nearby(weights.shape[-2], weights.shape[-1], self.use_causal_mask, window))
+        mask = ops.all_of(mask, ops.nearby(weights.shape[-2], weights.shape[-1], self.use_causal_mask, window))
         if mask is not None:
             last = sizes if len(sizes) > 2 else mask.shape[-2:]
             mask = mask.reshape(*(1,) * (weights.ndim - mask.ndim), *mask.shape[:-2], *last)
@@ -248,7 +247,7 @@ class MultiHead(Layer):
                 given = given.reshape(*given.shape[: -2 * n], math.prod(sizes[:n]), math.prod(sizes[n:]))
         rows = None if queries is None else to_steps(queries, axes)[..., None, :, None]
         columns = None if keys is None else to_steps(keys, axes)[..., None, None, :]
-        return all_of(given, rows, columns)
+        return ops.all_of(given, rows, columns)
 
 
 def check_heads(layer: Any) -> None:

@@ -3,7 +3,7 @@
 Users write `ops.conv(...)`. Each file holds one family, and each operation is one public function.
 """
 
-from fnlayers.ops.attention import additive_score, attention, nearby
+from fnlayers.ops.attention import additive_score, all_of, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum
 from fnlayers.ops.moments import (
@@ -36,6 +36,7 @@ __all__ = [
     "adaptive_max_pool",
     "add_bias",
     "additive_score",
+    "all_of",
     "alpha_dropout",
     "attention",
     "average_pool",

@@ -80,7 +80,7 @@ def attention(
         lacking = [name for name, holds in FUSED.items() if not holds(query, key, value)]
     if fused and lacking:
         raise ValueError(f"the fused kernel wants {'; '.join(lacking)}; with fused=None the reference runs instead")
-    mask = _all_of(mask, nearby(queries, keys, causal, window, start))
+    mask = all_of(mask, nearby(queries, keys, causal, window, start))
     if fused is not False and not lacking and _cudnn_is_here():
         kernel = functools.partial(_fused, causal=causal, window=window, scale=scale, implementation="cudnn")
         # by platform, so that a program exported from here to another one holds the reference
@@ -108,7 +108,7 @@ def nearby(queries: int, keys: int, causal: bool, window: int | None, start: jax
     row = start + lax.broadcasted_iota("int32", (queries, keys), 0)
     column = lax.broadcasted_iota("int32", (queries, keys), 1)
     near = None if window is None else abs(row - column) < window
-    return _all_of(column <= row if causal else None, near)
+    return all_of(column <= row if causal else None, near)
 
 
 def _reference(
@@ -170,7 +170,7 @@ def _fused(
     return y.reshape(query.shape)
 
 
-def _all_of(*masks: jax.Array | None) -> jax.Array | None:
+def all_of(*masks: jax.Array | None) -> jax.Array | None:
     """Where every mask is True; None where there is none."""
     return functools.reduce(lambda a, b: b if a is None else a if b is None else a & b, masks)
 

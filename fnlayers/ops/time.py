@@ -49,13 +49,16 @@ def scan_time(
         reverse=reverse, unroll=unroll, zero_output=zero_output, return_all=return_all, output=output
     )
 
+    if project is None:
+        return _scan(step, carry, xs, mask, **options)
+
     def inside(carry: Tree, xs: Tree, mask: jax.Array | None) -> tuple[Tree, Tree, Tree | None]:
-        return _scan(lambda carry, x: step(carry, project(x) if project else x), carry, xs, mask, **options)
+        return _scan(lambda carry, x: step(carry, project(x)), carry, xs, mask, **options)
 
     def outside(carry: Tree, xs: Tree, mask: jax.Array | None) -> tuple[Tree, Tree, Tree | None]:
-        return _scan(step, carry, project(xs) if project else xs, mask, **options)
+        return _scan(step, carry, project(xs), mask, **options)
 
-    if project is None or before is not None:
+    if before is not None:
         return (outside if before else inside)(carry, xs, mask)
     return lax.platform_dependent(carry, xs, mask, default=outside, **dict.fromkeys(PROJECTS_INSIDE, inside))
 

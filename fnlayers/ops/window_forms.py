@@ -9,7 +9,7 @@ Sizes, steps and pads are given for all axes of x, those of batch and channels a
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -31,24 +31,19 @@ class Pool(NamedTuple):
 
 def maximum(x: jax.Array, pool: Pool) -> jax.Array:
     """The largest cell of each window; its gradient goes to the first cell that is as large."""
-
-    def reference(x: jax.Array) -> jax.Array:
-        return lax.reduce_window(x, lowest(x.dtype), lax.max, pool.sizes, pool.steps, pool.pads)
-
-    if not is_small(x, pool):
-        return reference(x)
-    return lax.platform_dependent(x, cpu=lambda x: maximum_by_cells(x, pool), default=reference)
+    return _by_platform(x, pool, maximum_by_cells, lambda x: lax.reduce_window(x, lowest(x.dtype), lax.max, *pool))
 
 
 def total(x: jax.Array, pool: Pool) -> jax.Array:
     """The sum of each window."""
+    return _by_platform(x, pool, total_by_cells, lambda x: lax.reduce_window(x, x.dtype.type(0), lax.add, *pool))
 
-    def reference(x: jax.Array) -> jax.Array:
-        return lax.reduce_window(x, x.dtype.type(0), lax.add, pool.sizes, pool.steps, pool.pads)
 
+def _by_platform(x: jax.Array, pool: Pool, by_cells: Callable, reference: Callable) -> jax.Array:
+    """Small windows cell by cell on CPUs, all else by the reference."""
     if not is_small(x, pool):
         return reference(x)
-    return lax.platform_dependent(x, cpu=lambda x: total_by_cells(x, pool), default=reference)
+    return lax.platform_dependent(x, cpu=lambda x: by_cells(x, pool), default=reference)
 
 
 def is_small(x: jax.Array, pool: Pool) -> bool:
