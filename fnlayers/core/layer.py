@@ -18,6 +18,7 @@ from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of, with_d
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize, only, spec_items
 from fnlayers.core.symbol import Symbol, call_symbolically
 from fnlayers.core.trace import trace
+from fnlayers.functions.draws import HostKey
 from fnlayers.functions.regularizers import regularizer
 
 Shape = Any  # (None, 28, 28, 1), or a tuple or dict of shapes
@@ -134,7 +135,7 @@ class Layer:
 
     def init_state(self, shape: Shape) -> dict:
         """The starting state, {} for nearly every layer."""
-        return initialize(self._declared(canonical(shape)), jax.random.key(0), State)
+        return initialize(self._declared(canonical(shape)), HostKey(0, 0), State)
 
     def apply(
         self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False

@@ -6,7 +6,7 @@ import re
 from collections.abc import Container
 from typing import Any
 
-import jax
+from fnlayers.functions.draws import fold_in
 
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])")
 
@@ -44,5 +44,5 @@ def fold(rng: Any, *path: str | int) -> Any:
     So a layer's numbers depend on its path alone, and adding another layer moves nobody else's.
     """
     for part in path:
-        rng = jax.random.fold_in(rng, _hash(part))
+        rng = fold_in(rng, _hash(part))
     return rng

@@ -5,16 +5,19 @@ penalty, the projection, freezing, decay masks, sharding, the order in files and
 from that declaration, and from nothing else.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.names import fold
 from fnlayers.functions.constraints import Constraint, constraint
+from fnlayers.functions.draws import HostKey, draw, host_key
 from fnlayers.functions.initializers import Initializer, initializer
 from fnlayers.functions.regularizers import Regularizer, regularizer
 
@@ -59,7 +62,7 @@ class Param:
         return replace(self, stack=(n, *self.stack))
 
     def init(self, key: Any) -> jax.Array:
-        """Draw the array; each slice of a stack from a key of its own."""
+        """Draw the array; each slice of a stack from a key of its own. With a HostKey it may be NumPy's."""
         return _draw(self, key)
 
     def penalty(self, value: jax.Array) -> jax.Array:
@@ -111,7 +114,7 @@ class Drawn:
 
     def init(self, key: Any) -> Any:
         """The subtree."""
-        return self.draw(key)
+        return self.draw(key.key() if isinstance(key, HostKey) else key)
 
     def expand(self) -> Any:
         """The same subtree with a Param for each array, found without drawing."""
@@ -128,10 +131,14 @@ def _per_slice(function: Callable, axes: int) -> Callable:
     return function
 
 
-def _draw(spec: Param | State, key: Any) -> jax.Array:
+def _draw(spec: Param | State, key: Any) -> Any:
+    """The array of a spec: NumPy's, where the initializer draws on the host."""
     make, dtype = initializer(spec.initializer), jnp.dtype(spec.dtype or "float32")
     if not spec.stack:
-        return make(key, spec.shape, dtype)
+        return draw(make, key, spec.shape, dtype)
+    if isinstance(key, HostKey):
+        slices = [draw(make, key.fold_in(i), spec.shape, dtype) for i in range(math.prod(spec.stack))]
+        return np.reshape(slices, spec.full_shape)
     keys = jax.random.split(key, spec.stack)
     return _per_slice(lambda k: make(k, spec.shape, dtype), len(spec.stack))(keys)
 
@@ -155,10 +162,19 @@ def expand(tree: Tree) -> Tree:
 
 def initialize(tree: Tree, rng: Any, kind: type | tuple[type, ...]) -> Tree:
     """The arrays of that kind in a declared tree, each from a key folded from its path; no empty branches."""
+    made = _initialize(tree, host_key(rng), kind)
+    leaves, structure = jax.tree.flatten(made)
+    on_host = [i for i, leaf in enumerate(leaves) if isinstance(leaf, (np.ndarray, np.generic))]
+    for i, leaf in zip(on_host, jax.device_put([leaves[i] for i in on_host]), strict=True):
+        leaves[i] = leaf
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _initialize(tree: Tree, rng: Any, kind: type | tuple[type, ...]) -> Tree:
     made = {}
     for name, sub in tree.items():
         if isinstance(sub, Mapping):
-            if branch := initialize(sub, fold(rng, name), kind):
+            if branch := _initialize(sub, fold(rng, name), kind):
                 made[name] = branch
         elif isinstance(sub, kind):
             made[name] = sub.init(fold(rng, name))

@@ -18,10 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnlayers.functions import draws
 from fnlayers.functions.options import Options, is_axes, is_number, optionclass, resolve
 from fnlayers.functions.windows import WINDOWS, stft_kernel, window
 
-Key = jax.Array | None
+Key = draws.Key
 Shape = tuple[int, ...]
 Axes = Sequence[int] | None
 Initializer = str | Callable[..., jax.Array]
@@ -59,7 +60,9 @@ def fans(shape: Sequence[int], input_axes: Axes = None, output_axes: Axes = None
 
 
 class _Initializer(Options):
-    """Base of all initializers; a subclass writes `_values`."""
+    """Base of all initializers; a subclass writes `_values`. All of them take both kinds of keys."""
+
+    takes_host_key: ClassVar = True
 
     def __call__(self, key: Key, shape: Sequence[int], dtype: Any = "float32") -> jax.Array:
         """The first values of a weight: an array of that shape and dtype. Only random ones look at the key."""
@@ -86,10 +89,10 @@ class _Random(_Initializer):
                 f"{self} draws floats, and the weight is {dtype}; choose zeros, ones, constant or a float dtype"
             )
         if self.seed is not None:
-            key = jax.random.fold_in(key, self.seed & 0xFFFFFFFF)  # fold_in takes 32 bits
-        return self._sample(key, shape, _wide(dtype)).astype(dtype)
+            key = draws.fold_in(key, self.seed & 0xFFFFFFFF)  # fold_in takes 32 bits
+        return self._sample(key, shape, _wide(dtype)).astype(dtype, copy=False)
 
-    def _sample(self, key: jax.Array, shape: Shape, dtype: np.dtype) -> jax.Array:
+    def _sample(self, key: Key, shape: Shape, dtype: np.dtype) -> Any:
         raise NotImplementedError
 
 
@@ -98,7 +101,7 @@ class Zeros(_Initializer):
     """0 everywhere."""
 
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
-        return jnp.zeros(shape, dtype)
+        return draws.full(key, shape, 0, dtype)
 
 
 @optionclass
@@ -106,7 +109,7 @@ class Ones(_Initializer):
     """1 everywhere."""
 
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
-        return jnp.ones(shape, dtype)
+        return draws.full(key, shape, 1, dtype)
 
 
 @optionclass
@@ -171,8 +174,8 @@ class RandomNormal(_Normal):
         seed: an integer folded into the key, or None.
     """
 
-    def _sample(self, key: jax.Array, shape: Shape, dtype: np.dtype) -> jax.Array:
-        return self.mean + self.stddev * jax.random.normal(key, shape, dtype)
+    def _sample(self, key: Key, shape: Shape, dtype: np.dtype) -> Any:
+        return self.mean + self.stddev * draws.normal(key, shape, dtype)
 
 
 @optionclass
@@ -186,8 +189,8 @@ class TruncatedNormal(_Normal):
         seed: an integer folded into the key, or None.
     """
 
-    def _sample(self, key: jax.Array, shape: Shape, dtype: np.dtype) -> jax.Array:
-        return self.mean + self.stddev * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
+    def _sample(self, key: Key, shape: Shape, dtype: np.dtype) -> Any:
+        return self.mean + self.stddev * draws.truncated_normal(key, shape, dtype)
 
 
 @optionclass
@@ -208,8 +211,8 @@ class RandomUniform(_Random):
         self._check(is_number(self.minval), "minval", "a finite number")
         self._check(is_number(self.maxval, least=self.minval), "maxval", f"a number, minval={self.minval} or more")
 
-    def _sample(self, key: jax.Array, shape: Shape, dtype: np.dtype) -> jax.Array:
-        return jax.random.uniform(key, shape, dtype, self.minval, self.maxval)
+    def _sample(self, key: Key, shape: Shape, dtype: np.dtype) -> Any:
+        return draws.uniform(key, shape, dtype, self.minval, self.maxval)
 
 
 class _ByFans(_Random):
@@ -227,17 +230,17 @@ class _ByFans(_Random):
     def _law(self) -> tuple[float, str, str]:
         raise NotImplementedError
 
-    def _sample(self, key: jax.Array, shape: Shape, dtype: np.dtype) -> jax.Array:
+    def _sample(self, key: Key, shape: Shape, dtype: np.dtype) -> Any:
         scale, mode, distribution = self._law()
         fan_in, fan_out = fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
         stddev = math.sqrt(scale / max(1.0, fan))
         if distribution == "uniform":
             limit = math.sqrt(3) * stddev
-            return jax.random.uniform(key, shape, dtype, -limit, limit)
+            return draws.uniform(key, shape, dtype, -limit, limit)
         if distribution == "untruncated_normal":
-            return stddev * jax.random.normal(key, shape, dtype)
-        return stddev / TRUNCATED_STDDEV * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
+            return stddev * draws.normal(key, shape, dtype)
+        return stddev / TRUNCATED_STDDEV * draws.truncated_normal(key, shape, dtype)
 
 
 @optionclass
@@ -371,14 +374,16 @@ class Orthogonal(_Random):
         super().__post_init__()
         self._check(is_number(self.gain), "gain", "a finite number")
 
-    def _sample(self, key: jax.Array, shape: Shape, dtype: np.dtype) -> jax.Array:
+    def _sample(self, key: Key, shape: Shape, dtype: np.dtype) -> Any:
         if len(shape) < 2:
             raise ValueError(f"Orthogonal fills weights of rank 2 or more, and this one has shape {shape}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         if rows * columns == 0:
             return jnp.zeros(shape, dtype)
-        q, r = jnp.linalg.qr(jax.random.normal(key, (max(rows, columns), min(rows, columns)), dtype))
-        q = q * jnp.sign(jnp.diagonal(r))  # QR alone favors some rotations; with these signs all are equally likely
+        values = draws.normal(key, (max(rows, columns), min(rows, columns)), dtype)
+        xp: Any = np if isinstance(values, np.ndarray) else jnp
+        q, r = xp.linalg.qr(values)
+        q = q * xp.sign(xp.diagonal(r))  # QR alone favors some rotations; with these signs all are equally likely
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnlayers import ops
 from fnlayers.core.context import Context, Out, has_mask
@@ -14,6 +15,7 @@ from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.spec import Param
+from fnlayers.functions import draws
 from fnlayers.functions.initializers import Initializer, initializer
 from fnlayers.layers.bases import option_param, seeded
 
@@ -122,11 +124,15 @@ class UnitForget:
     others: Initializer
     units: int
 
-    def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    takes_host_key: ClassVar = True
+
+    def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         """Put the three parts together."""
-        make, before = initializer(self.others), jax.random.fold_in(key, 1)
-        parts = (make(before, (self.units,), dtype), jnp.ones(self.units, dtype), make(key, (2 * self.units,), dtype))
-        return jnp.concatenate(parts)
+        make = initializer(self.others)
+        before = draws.draw(make, draws.fold_in(key, 1), (self.units,), dtype)
+        ones = draws.full(key, (self.units,), 1, dtype)
+        after = draws.draw(make, key, (2 * self.units,), dtype)
+        return (np if isinstance(key, draws.HostKey) else jnp).concatenate((before, ones, after))
 
 
 def dropped(params: Any, name: str, x: Any) -> Any:
