@@ -29,6 +29,7 @@ FORMS = [
     (forms.columns, X1, (3, 4, 2), Window((2,), ((1, 1),), (1,))),
     (forms.columns, (2, 6, 5, 1), (3, 3, 1, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (forms.columns, (2, 6, 5, 2), (2, 3, 2, 4), Window((2, 1), ((0, 0), (2, 2)), (1, 2))),
+    (forms.columns, (6, 6, 5, 3), (3, 3, 3, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),  # in six parts
     (forms.on_cpu, X2, (2, 2, 4, 3), Window((1, 1), ((0, 0), (0, 0)), (1, 1))),
 ]
 STRETCHED = [
@@ -47,8 +48,9 @@ def name(case):
 
 
 @pytest.mark.parametrize("given", CASES, ids=map(name, CASES))
-def test_a_formulation_is_the_plain_call(given, x64):
+def test_a_formulation_is_the_plain_call(given, x64, monkeypatch):
     form, plain, *shapes, window = given
+    monkeypatch.setattr(forms, "CELLS_AT_ONCE", 1000)  # so that some are cut into parts, and some are not
     random = np.random.RandomState(0)
     x, kernel, dx, dkernel = (jnp.asarray(random.normal(size=shape)) for shape in (*shapes, *shapes))
     y_shape = jax.eval_shape(lambda x, kernel: plain(x, kernel, window), x, kernel).shape
@@ -87,17 +89,18 @@ def test_half_types_stay(dtype):
 
 
 def test_the_table_says_which_is_taken():
-    def taken(channels, kernel, w):
-        rule = forms.rule_for(channels, jax.ShapeDtypeStruct(kernel, "float32"), w)
+    def taken(x, kernel, w):
+        rule = forms.rule_for(x, jax.ShapeDtypeStruct(kernel, "float32"), w)
         return rule and rule.form.__name__
 
-    two = Window((1, 1), ((0, 0), (0, 0)), (1, 1))
-    assert taken(8, (1, 1, 8, 3), two) == "pointwise"
-    assert taken(8, (3, 3, 1, 16), two._replace(groups=8)) == "depthwise"
-    assert taken(8, (3, 3, 4, 16), two._replace(groups=2)) == "grouped"
-    assert taken(3, (3, 3, 3, 16), two) == "columns"
-    assert taken(8, (3, 3, 8, 16), two) is None
-    assert taken(8, (3, 3, 3, 8, 16), Window((1,) * 3, ((0, 0),) * 3, (1,) * 3)) == "planes"
-    assert taken(3, (3, 3, 3, 16), two._replace(padding="SAME")) is None  # sizes are not known
+    x, two = (8, 30, 30, 8), Window((1, 1), ((0, 0), (0, 0)), (1, 1))
+    assert taken(x, (1, 1, 8, 3), two) == "pointwise"
+    assert taken(x, (3, 3, 1, 16), two._replace(groups=8)) == "depthwise"
+    assert taken(x, (3, 3, 4, 16), two._replace(groups=2)) == "grouped"
+    assert taken(x, (3, 3, 8, 32), two) == "columns"
+    assert taken(x, (3, 3, 8, 16), two) is None  # copies would take longer than products
+    assert taken((1, 30, 30, 8), (3, 3, 8, 32), two) is None  # a short sum
+    assert taken((2, 9, 9, 9, 8), (3, 3, 3, 8, 16), Window((1,) * 3, ((0, 0),) * 3, (1,) * 3)) == "planes"
+    assert taken(x, (3, 3, 8, 32), two._replace(padding="SAME")) is None  # sizes are not known
     assert forms.has_phases((4, 4), jnp.ones((3, 3, 2, 2)), Transposed((2, 2), ((1, 1), (1, 1)), (1, 1)))
     assert not forms.has_phases((4, 4), jnp.ones((3, 3, 2, 2)), Transposed((1, 1), ((1, 1), (1, 1)), (1, 1)))
