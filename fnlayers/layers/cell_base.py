@@ -52,7 +52,20 @@ class Cell(Layer):
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
         """(new carry, output) from the carry and one step's projection."""
+        return self.gates(carry, self.feed(params, carry, projected))
+
+    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
+        """All that the weights do in a step, linear in the carry, over any leading axes. See `gates`."""
         raise ConfigError(f"{type(self).__name__} defines no step(params, carry, projected); write one step in time")
+
+    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
+        """(new carry, output) from the carry and what `feed` made; the two, in place of `step`, are faster in training."""
+        raise ConfigError(f"{type(self).__name__} defines feed(), and no gates(carry, fed) to go with it")
+
+    @property
+    def has_gates(self) -> bool:
+        """Whether `feed` and `gates` stand in place of `step`."""
+        return type(self).step is Cell.step
 
     def output(self, carry: Any) -> Any:
         """The output that came with a carry, which masked steps repeat before the first real one; None: zeros."""

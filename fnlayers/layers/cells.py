@@ -36,7 +36,7 @@ class GatedCell(Cell):
         seed: a number folded into the layer's key.
     """
 
-    gates: ClassVar[int] = 1
+    gate_count: ClassVar[int] = 1
     recurrent_activation = None  # a field in the cells that have gates
 
     def check(self) -> None:
@@ -54,7 +54,7 @@ class GatedCell(Cell):
         """The gates beside each other in each weight."""
         layer: Any = self
         features = known(first_shape(shape), -1, "features")
-        return recurrent_weights(self, (), features, layer.units, self.gates)
+        return recurrent_weights(self, (), features, layer.units, self.gate_count)
 
 
 @layerclass
@@ -93,10 +93,14 @@ class SimpleRNNCell(GatedCell):
         """Of x: x @ kernel + bias."""
         return add_bias(self, params, ops.dot(xs, params["kernel"]))
 
-    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
+    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
+        """What was projected + h @ recurrent_kernel."""
+        return projected + ops.dot(dropped(params, "recurrent_mask", carry), params["recurrent_kernel"])
+
+    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
         """The new state is the output too."""
-        h = dropped(params, "recurrent_mask", carry)
-        return ops.simple_rnn_step(h, projected, params["recurrent_kernel"], partial(activate, self.activation))
+        h = activate(self.activation, fed)
+        return h, h
 
     def output(self, carry: Any) -> Any:
         """The state."""
@@ -139,7 +143,7 @@ class GRUCell(GatedCell):
     reset_after: bool = True
     seed: int | None = None
 
-    gates: ClassVar[int] = 3
+    gate_count: ClassVar[int] = 3
 
     def start(self, shape: Shape, dtype: Any) -> Any:
         """Zeros."""
@@ -152,12 +156,35 @@ class GRUCell(GatedCell):
             return y
         return y + (params["bias"][0] if self.reset_after else params["bias"])
 
+    @property
+    def has_gates(self) -> bool:
+        """With reset_after; else a product stands between the gates."""
+        return self.reset_after and type(self).step is GRUCell.step
+
+    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
+        """The sums that enter z and r, and both parts of the candidate, of x and of h."""
+        inner = ops.dot(dropped(params, "recurrent_mask", carry), params["recurrent_kernel"])
+        if self.use_bias:
+            inner = inner + params["bias"][1]
+        two = 2 * self.units
+        return projected[..., :two] + inner[..., :two], projected[..., two:], inner[..., two:]
+
+    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
+        """The reset gate on the part of h."""
+        sums, x_h, u_h = fed
+        return self._gates(carry, sums, lambda r: x_h + r * u_h)
+
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """The gates, from what was projected and h @ recurrent_kernel."""
+        """As fed; or with reset_after=False, the reset gate on h, before the product."""
+        if self.reset_after:
+            return self.gates(carry, self.feed(params, carry, projected))
+        h, kernel, two = dropped(params, "recurrent_mask", carry), params["recurrent_kernel"], 2 * self.units
+        sums = projected[..., :two] + ops.dot(h, kernel[:, :two])
+        return self._gates(carry, sums, lambda r: projected[..., two:] + ops.dot(r * h, kernel[:, two:]))
+
+    def _gates(self, h: Any, sums: Any, candidate: Any) -> tuple[Any, Any]:
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
-        bias = params["bias"][1] if self.use_bias and self.reset_after else None
-        seen = dropped(params, "recurrent_mask", carry)
-        return ops.gru_step(carry, projected, params["recurrent_kernel"], bias, act, gate, self.reset_after, seen)
+        return ops.gru_gates(h, sums, candidate, act, gate)
 
     def output(self, carry: Any) -> Any:
         """The state."""
@@ -199,7 +226,7 @@ class LSTMCell(GatedCell):
     recurrent_dropout: float = 0.0
     seed: int | None = None
 
-    gates: ClassVar[int] = 4
+    gate_count: ClassVar[int] = 4
 
     def start(self, shape: Shape, dtype: Any) -> Any:
         """Zeros."""
@@ -209,12 +236,14 @@ class LSTMCell(GatedCell):
         """Of x: x @ kernel + bias."""
         return add_bias(self, params, ops.dot(xs, params["kernel"]))
 
-    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """The gates, from what was projected and h @ recurrent_kernel."""
+    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
+        """What was projected + h @ recurrent_kernel; h meets the kernel and nothing else."""
+        return projected + ops.dot(dropped(params, "recurrent_mask", carry[0]), params["recurrent_kernel"])
+
+    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
+        """The four gates."""
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
-        h, c = carry
-        h = dropped(params, "recurrent_mask", h)  # here h meets the kernel and nothing else
-        return ops.lstm_step((h, c), projected, params["recurrent_kernel"], act, gate)
+        return ops.lstm_gates(carry[1], fed, act, gate)
 
     def output(self, carry: Any) -> Any:
         """Of (h, c): h."""

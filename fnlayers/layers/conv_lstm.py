@@ -123,21 +123,27 @@ class ConvLSTMCell(Cell):
         return jnp.zeros(full, dtype), jnp.zeros(full, dtype)
 
     def project(self, params: Any, xs: Any) -> Any:
-        """Of x: x * kernel + bias, for all steps as one batch."""
-        steps = xs.shape[: -self.rank - 1]
+        """Of x: x * kernel + bias."""
         _, strides, dilation = self._options()
-        x = xs.reshape(math.prod(steps), *xs.shape[-self.rank - 1 :])
-        y = ops.conv(x, params["kernel"], strides, self.padding, dilation, data_format=self._format)
-        y = add_bias(self, params, y, self._format)
-        return y.reshape(*steps, *y.shape[1:])
+        y = self._conv(xs, params["kernel"], strides, self.padding, dilation)
+        return add_bias(self, params, y, self._format)
 
-    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """The gates, from what was projected and h * recurrent_kernel."""
-        h, c = carry
-        ones, h = (1,) * self.rank, dropped(params, "recurrent_mask", h)
-        inner = ops.conv(h, params["recurrent_kernel"], ones, "same", ones, data_format=self._format)
+    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
+        """What was projected + h * recurrent_kernel."""
+        ones, h = (1,) * self.rank, dropped(params, "recurrent_mask", carry[0])
+        return projected + self._conv(h, params["recurrent_kernel"], ones, "same", ones)
+
+    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
+        """The four gates."""
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
-        return ops.lstm_gates(c, projected + inner, act, gate, channel_axis(self))
+        return ops.lstm_gates(carry[1], fed, act, gate, channel_axis(self))
+
+    def _conv(self, xs: Any, kernel: Any, strides: Any, padding: str, dilation: Any) -> Any:
+        """The convolution over all leading axes as one batch."""
+        steps = xs.shape[: -self.rank - 1]
+        x = xs.reshape(math.prod(steps), *xs.shape[-self.rank - 1 :])
+        y = ops.conv(x, kernel, strides, padding, dilation, data_format=self._format)
+        return y.reshape(*steps, *y.shape[1:])
 
     def output(self, carry: Any) -> Any:
         """Of (h, c): h."""

@@ -230,8 +230,7 @@ class MultiHead(Layer):
     def _project(self, params: Any, name: str, x: Any, inner: int = 1) -> Any:
         """The last `inner` axes contracted with the first ones of a kernel."""
         kernel = params[name]["kernel"].astype(x.dtype)
-        contracted, made = "xy"[:inner], "abcdefghijklmn"[: kernel.ndim - inner]
-        y = ops.einsum(f"...{contracted},{contracted}{made}->...{made}", x, kernel)
+        y = ops.dot(x, kernel, inner)
         return y + params[name]["bias"].astype(y.dtype) if self.use_bias else y  # type: ignore[attr-defined]
 
     def _mask(self, given: Any, queries: Any, keys: Any, query: Any, value: Any) -> Any:

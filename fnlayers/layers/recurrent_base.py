@@ -107,19 +107,21 @@ class Recurrent(Layer):
         carry = self._first_carry(cell, x, given, ctx)
         xs = x if self.time_major else jnp.moveaxis(x, 1, 0)
         as_unrolled = self.keras_masks and bool(self.unroll)
-        carry, last, ys = ops.scan_time(
-            lambda carry, projected: cell.step(params, carry, projected),
-            carry,
-            xs,
+        options: dict[str, Any] = dict(
             mask=mask if mask is None or self.time_major else mask.T,
             reverse=self.go_backwards,
             unroll=max(1, xs.shape[0] if self.unroll is True else int(self.unroll)),
             zero_output=self.zero_output_for_mask and not as_unrolled,
             return_all=self.return_sequences,
-            output=None if as_unrolled or cell.output(carry) is None else cell.output,
-            project=partial(cell.enter, params),
             before=cell.projects_before,
         )
+        output = None if as_unrolled or cell.output(carry) is None else cell.output
+        if cell.has_gates and output is not None:
+            inner = dict(project=cell.enter, output=output)
+            carry, last, ys = ops.scan_gates(cell.feed, cell.gates, params, carry, xs, **inner, **options)
+        else:
+            step, project = partial(cell.step, params), partial(cell.enter, params)
+            carry, last, ys = ops.scan_time(step, carry, xs, project=project, output=output, **options)
         kept = jax.tree.leaves(carry) if self.stateful else []
         state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}
         y = self._typed(last if ys is None else ys if self.time_major else jnp.moveaxis(ys, 0, 1))

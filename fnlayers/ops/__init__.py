@@ -17,8 +17,8 @@ from fnlayers.ops.moments import (
 )
 from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from fnlayers.ops.position import rotate, waves
-from fnlayers.ops.recurrent import gru_step, lstm_gates, lstm_step, simple_rnn_step
-from fnlayers.ops.time import scan_time
+from fnlayers.ops.recurrent import gru_gates, lstm_gates
+from fnlayers.ops.time import scan_gates, scan_time
 from fnlayers.ops.window import (
     adaptive_average_pool,
     adaptive_max_pool,
@@ -53,10 +53,9 @@ __all__ = [
     "global_average_pool",
     "global_max_pool",
     "group_normalize",
-    "gru_step",
+    "gru_gates",
     "l2_normalize",
     "lstm_gates",
-    "lstm_step",
     "mask_count",
     "max_pool",
     "moments",
@@ -64,9 +63,9 @@ __all__ = [
     "normalize",
     "rms_normalize",
     "rotate",
+    "scan_gates",
     "scan_time",
     "separable_conv",
-    "simple_rnn_step",
     "spectral_norm",
     "upsample",
     "waves",

@@ -65,7 +65,7 @@ def _run(step: Any, carry: Any, projected: Any, mask: Any, **options: Any) -> An
 
 def lstm(x: Any, kernel: Any, recurrent: Any, bias: Any, mask: Any = None, **options: Any) -> Any:
     def step(carry: Any, p: Any) -> Any:
-        return ops.lstm_step(carry, p, recurrent, jnp.tanh, jax.nn.sigmoid)
+        return ops.lstm_gates(carry[1], p + ops.dot(carry[0], recurrent), jnp.tanh, jax.nn.sigmoid)
 
     zeros = jnp.zeros((x.shape[0], recurrent.shape[0]), x.dtype)
     return _run(step, (zeros, zeros), ops.add_bias(ops.dot(x, kernel), bias), mask, **options)
@@ -76,7 +76,13 @@ def gru(x: Any, kernel: Any, recurrent: Any, bias: Any, mask: Any = None, **opti
     inner, outer = bias if reset_after else (bias, None)
 
     def step(carry: Any, p: Any) -> Any:
-        return ops.gru_step(carry, p, recurrent, outer, jnp.tanh, jax.nn.sigmoid, reset_after)
+        two = 2 * recurrent.shape[0]
+        u = ops.dot(carry, recurrent) + (outer if reset_after else 0)
+
+        def candidate(r: Any) -> Any:
+            return p[:, two:] + (r * u[:, two:] if reset_after else ops.dot(r * carry, recurrent[:, two:]))
+
+        return ops.gru_gates(carry, p[:, :two] + u[:, :two], candidate, jnp.tanh, jax.nn.sigmoid)
 
     zeros = jnp.zeros((x.shape[0], recurrent.shape[0]), x.dtype)
     return _run(step, zeros, ops.add_bias(ops.dot(x, kernel), inner), mask, **options)
@@ -84,7 +90,8 @@ def gru(x: Any, kernel: Any, recurrent: Any, bias: Any, mask: Any = None, **opti
 
 def simple_rnn(x: Any, kernel: Any, recurrent: Any, bias: Any, mask: Any = None, **options: Any) -> Any:
     def step(carry: Any, p: Any) -> Any:
-        return ops.simple_rnn_step(carry, p, recurrent, jnp.tanh)
+        h = jnp.tanh(p + ops.dot(carry, recurrent))
+        return h, h
 
     zeros = jnp.zeros((x.shape[0], recurrent.shape[0]), x.dtype)
     return _run(step, zeros, ops.add_bias(ops.dot(x, kernel), bias), mask, **options)

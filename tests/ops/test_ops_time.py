@@ -114,10 +114,12 @@ def test_where_x_is_projected_changes_nothing(cell, masked, x64):
 
     def run(before, x, kernel, inner):
         def lstm(carry, projected):
-            return ops.lstm_step(carry, projected, inner, jnp.tanh, jax.nn.sigmoid)
+            return ops.lstm_gates(carry[1], projected + ops.dot(carry[0], inner), jnp.tanh, jax.nn.sigmoid)
 
         def gru(carry, projected):
-            return ops.gru_step(carry, projected, inner, None, jnp.tanh, jax.nn.sigmoid, True)
+            u = ops.dot(carry, inner)
+            sums, act = projected[:, :4] + u[:, :4], jnp.tanh
+            return ops.gru_gates(carry, sums, lambda r: projected[:, 4:] + r * u[:, 4:], act, jax.nn.sigmoid)
 
         step, start = (lstm, (zeros, zeros)) if cell == "lstm" else (gru, zeros)
         return ops.scan_time(step, start, x, mask=mask, project=lambda x: ops.dot(x, kernel), before=before)
@@ -197,12 +199,6 @@ def test_what_makes_no_sense_is_an_error(call, message):
         call(*data())
 
 
-def test_gru_refuses_a_recurrent_bias_that_would_not_be_used():
-    h = jnp.ones((1, 1))
-    with pytest.raises(ValueError, match="recurrent_bias=None"):
-        ops.gru_step(h, jnp.ones((1, 3)), jnp.ones((1, 3)), jnp.ones(3), jnp.tanh, jnp.tanh, False)
-
-
 def test_lstm_by_hand():
     units, (h, c) = 2, (np.array([[0.1, -0.2]]), np.array([[0.3, 0.4]]))
     random = np.random.RandomState(3)
@@ -214,7 +210,61 @@ def test_lstm_by_hand():
 
     c_new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
     h_new = sigmoid(o) * np.tanh(c_new)
-    arrays = [jnp.asarray(a, "float32") for a in (h, c, projected, kernel)]
-    (h_, c_), y = ops.lstm_step((arrays[0], arrays[1]), arrays[2], arrays[3], jnp.tanh, jax.nn.sigmoid)
+    arrays = [jnp.asarray(a, "float32") for a in (c, projected + h @ kernel)]
+    (h_, c_), y = ops.lstm_gates(*arrays, jnp.tanh, jax.nn.sigmoid)
     for a, b in ((h_, h_new), (c_, c_new), (y, h_new)):
         np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+OPTIONS = [{}, {"reverse": True}, {"zero_output": True}, {"return_all": False}, {"before": True}, {"unroll": 2}]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("length", [1, 5])
+def test_gates_are_scanned_as_steps_are(options, masked, length, x64):
+    random = np.random.RandomState(0)
+    x, kernel, inner = (jnp.asarray(random.normal(size=s)) for s in ((length, 3, 2), (2, 8), (2, 8)))
+    start = jnp.asarray(random.normal(size=(3, 2))), jnp.asarray(random.normal(size=(3, 2)))
+    mask = jnp.asarray(random.rand(length, 3) > 0.4) if masked else None
+    options = options | {"mask": mask, "output": lambda carry: carry[0]}
+
+    def feed(params, carry, projected):
+        return projected + ops.dot(carry[0], params[1])
+
+    def gates(carry, fed):
+        return ops.lstm_gates(carry[1], fed, jnp.tanh, jax.nn.sigmoid)
+
+    def project(params, x):
+        return ops.dot(x, params[0])
+
+    def by_gates(params, start, x):
+        return ops.scan_gates(feed, gates, params, start, x, project=project, **options)
+
+    def by_steps(params, start, x):
+        def step(carry, projected):
+            return gates(carry, feed(params, carry, projected))
+
+        return ops.scan_time(step, start, x, project=lambda x: project(params, x), **options)
+
+    def all_of(run):
+        given = ((kernel, inner), start, x)
+        turned = jax.tree.map(jnp.cos, given)
+
+        def loss(*given):
+            return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(run(*given)))
+
+        gradients = jax.grad(loss, argnums=(0, 1, 2))
+        batched = jax.vmap(run, in_axes=((None, 0), None, None))((kernel, jnp.stack([inner, -inner])), start, x)
+        return (
+            jax.jvp(run, given, turned),
+            jax.jvp(gradients, given, turned),
+            batched,
+            jax.checkpoint(run)(*given),
+            jax.grad(jax.checkpoint(loss))(*given),
+        )
+
+    for a, b in zip(
+        *(jax.tree.leaves(jax.jit(all_of, static_argnums=0)(run)) for run in (by_gates, by_steps)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
