@@ -169,6 +169,7 @@ def test_other_dtypes_are_told() -> None:
 def test_levels() -> None:
     assert all(box.inside is None for box in graph(nested(), depth=0).plan.boxes)
     assert "(None, 8)" in graph(nested(), depth=0).svg
+    assert [box.brief for box in graph(nested(), depth=0).plan.boxes][2:5] == ["8", "2 layers", "2 layers"]
     assert repr(graph(nested(), depth=1)) == "<Graph of Functional, 8 layers>"
     assert repr(graph(nested())) == "<Graph of Functional, 12 layers>"
 
