@@ -51,6 +51,7 @@ def weights(params: Any, path: str | os.PathLike | None = None, *, bins: int = 4
         axes.set_xlabel(_told(values, finite), fontsize=8)
         axes.tick_params(labelsize=7)
         axes.ticklabel_format(axis="x", useOffset=False)
+        axes.xaxis.get_major_locator().set_params(nbins=5)
         plain(axes)
     return finished(figure, path)
 
