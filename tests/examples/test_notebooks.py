@@ -96,6 +96,7 @@ def test_the_first_cell_holds_jax_where_it_is(tmp_path, monkeypatch, capsys):
     assert re.search(r"jax \S+ on \d+ (CPU|GPU|TPU): .*\nmatmul precision: ", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_quickstart(executed):
     shown = executed("quickstart")
     assert " on " in shown.text("setup") and "matmul precision" in shown.text("setup")
@@ -114,6 +115,7 @@ def test_quickstart(executed):
     assert shown.pictures() == {"data", "history", "wrong", "functional", "grad", "doubt"}
 
 
+@pytest.mark.slow
 def test_layers_and_activations(executed):
     shown = executed("layers_and_activations")
     assert "the same numbers: True" in shown.text("as-argument")
