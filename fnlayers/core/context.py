@@ -71,7 +71,8 @@ class Context:
         """The layer's state array of that name, or the error that says what to write."""
         if name not in self.state:
             raise MissingError(
-                f"{layer!r} keeps state ({name}); make it with state = model.init_state(shape), and pass state=state"
+                f"{layer!r} keeps state ({name}); make it with state = model.init_state(shape), or take fit's "
+                "result.state, and pass state=state"
             )
         return self.state[name]
 

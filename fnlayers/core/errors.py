@@ -13,6 +13,11 @@ class LayerError(ValueError):
         message = super().__str__()
         return f"{'/'.join(self.path)}: {message}" if self.path else message
 
+    def of(self, layer: object) -> None:
+        """Put the layer before the message, where that does not name it: what checks a shape knows no layer."""
+        if not self.path and type(layer).__name__ not in str(self):
+            self.args = (f"{layer!r}: {self}",)
+
 
 class ShapeError(LayerError):
     """A shape that a layer cannot take: wrong rank, an unknown axis where a size is needed, sizes that do not fit."""

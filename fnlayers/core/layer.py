@@ -224,8 +224,12 @@ class Layer:
 
     def _declared(self, shape: Shape) -> dict:
         """Own and children's declarations in one tree, with dtype and trainable filled in."""
-        self.check_shape(shape)
-        tree = declare(self.weights(shape), dtypes.policy(self.dtype).variable.name, self.trainable)
+        try:
+            self.check_shape(shape)
+            tree = declare(self.weights(shape), dtypes.policy(self.dtype).variable.name, self.trainable)
+        except LayerError as error:
+            error.of(self)
+            raise
         for name, (child, child_shape) in self.children(shape).items():
             if name in tree:
                 raise ConfigError(f"{type(self).__name__} has both a weight and a child named {name!r}")
@@ -353,6 +357,7 @@ def _locate(error: Exception, layer: Layer, params: Any, x: Any, ctx: Context) -
             raise better from error
         error.add_note(f"in layer {'/'.join(names) or type(layer).__name__}: {layer!r}, given {_described(x)}")
     else:
+        error.of(layer)
         error.path = names
     error._located = True  # type: ignore[attr-defined]
 

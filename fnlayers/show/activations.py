@@ -10,11 +10,11 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.functions.activations import ACTIVATIONS, Activation
-from fnlayers.show.curves import FLAT, Curve, curve
+from fnlayers.show.curves import FLAT, Curve, curves
 from fnlayers.show.figure import BLUE, GRAY, VERMILION, finished, new_figure, plain
 from fnlayers.show.page import gallery_page
 
-_COLUMNS = 5
+_COLUMNS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def activations(which: Activation | Sequence[Activation] = None, *, limit: float
         chosen = list(which)
     if not chosen:
         raise ConfigError("show.activations: there is nothing to draw in an empty list; None is for all")
-    return Gallery(tuple(curve(name, limit) for name in chosen))
+    return Gallery(curves(chosen, limit))
 
 
 def _figure(curves: Sequence[Curve]) -> Any:

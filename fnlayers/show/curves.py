@@ -1,6 +1,6 @@
 """Activations as curves: values, slopes, where they are flat, what they approach; all measured from the functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from fnlayers.functions.activations import ACTIVATIONS, Activation, activation, 
 FLAT = 0.05  # a slope below this lets little of a gradient through
 SAMPLES = 480  # that are drawn; even, so that none falls on a kink at 0
 FINE = 41  # times as many are measured, so that edges and the steepest slope are found
+FAR = np.array([-1e4, -2e4, -4e4, 1e4, 2e4, 4e4], "float32")  # where a curve has come close to what it approaches
 
 # Those that need more than one number: what is drawn of them, in words and as a function of one.
 _ALONE: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -73,7 +74,8 @@ class Curve:
     @property
     def view(self) -> tuple[float, float]:
         """From where to where to draw it upward: all of it, unless it grows out of sight."""
-        both = np.concatenate([self.y, self.slope])
+        levels = [line.height for line in self.asymptotes if not line.slope]
+        both = np.concatenate([self.y, self.slope, levels])
         low, high = max(np.nanmin(both), -4.0), min(np.nanmax(both), 7.0)
         margin = 0.06 * (high - low)
         return float(low - margin), float(high + margin)
@@ -96,19 +98,33 @@ class Curve:
         return tuple(filter(None, told))
 
 
-def curve(which: Activation, limit: float) -> Curve:
-    """The curve of an activation, given as a layer's argument is, for x from -limit to limit."""
-    function = activation(which)
-    names = [name for name, other in ACTIVATIONS.items() if other is function]
-    name = ", ".join(names) or getattr(function, "__name__", "activation")
-    told, alone = _ALONE.get(names[0] if names else "", ("", function))
+def curves(which: Sequence[Activation], limit: float) -> tuple[Curve, ...]:
+    """The curves of activations, each given as a layer's argument is, for x from -limit to limit."""
+    functions = [activation(one) for one in which]
+    names = [[name for name, other in ACTIVATIONS.items() if other is function] for function in functions]
+    alone = [_ALONE.get(known[0] if known else "", ("", f)) for known, f in zip(names, functions, strict=True)]
     x = np.linspace(-limit, limit, SAMPLES * FINE, dtype="float32")
-    y = np.asarray(jax.vmap(alone)(x), "float64")
-    slope = np.asarray(jax.vmap(jax.grad(lambda x: jnp.sum(alone(x))))(x), "float64")
+
+    def measured(x: Any, far: Any) -> list[tuple[Any, Any, Any]]:
+        parts = [(jax.vmap(f), jax.vmap(jax.grad(lambda x, f=f: jnp.sum(f(x))))) for _, f in alone]
+        return [(values(x), slopes(x), values(far)) for values, slopes in parts]
+
+    # one program for all: compiled one by one, they take seconds
+    found = [[np.asarray(a, "float64") for a in parts] for parts in jax.jit(measured)(x, FAR)]
+    return tuple(
+        _curve(", ".join(known) or getattr(function, "__name__", "activation"), told, _formula(function), x, *parts)
+        for known, function, (told, _), parts in zip(names, functions, alone, found, strict=True)
+    )
+
+
+def _curve(
+    name: str, told: str, formula: str, x: np.ndarray, y: np.ndarray, slope: np.ndarray, far: np.ndarray
+) -> Curve:
     drawn = slice(FINE // 2, None, FINE)
-    flat, far = _flat(x, slope), tuple(_asymptotes(alone))
     lines = (x[drawn], _broken(y[drawn]), _broken(slope[drawn]))
-    return Curve(name, told, _formula(function), limit, *lines, float(np.abs(slope).max()), flat, far)
+    asymptotes = tuple(_asymptotes(far))
+    steepest = max(float(np.abs(slope).max()), *(abs(line.slope) for line in asymptotes), 0.0)
+    return Curve(name, told, formula, float(x[-1]), *lines, steepest, _flat(x, slope), asymptotes)
 
 
 def _told(x: float) -> str:
@@ -135,16 +151,12 @@ def _flat(x: np.ndarray, slope: np.ndarray) -> tuple[tuple[float, float], ...]:
     return tuple((float(x[a]), float(x[b - 1])) for a, b in edges.reshape(-1, 2))
 
 
-def _asymptotes(function: Callable) -> list[Asymptote]:
-    """The lines through two points far out, where a third lies on them too."""
-    found = []
-    for side in (-1, 1):
-        far = side * np.array([1e4, 2e4, 4e4], "float32")
-        y = np.asarray(jax.vmap(function)(far), "float64")
-        if not np.isfinite(y).all():
+def _asymptotes(y: np.ndarray) -> Iterator[Asymptote]:
+    """The lines through two points far out, where a third lies on them too; from the values at FAR."""
+    for side, far, values in zip((-1, 1), FAR.reshape(2, 3), y.reshape(2, 3), strict=True):
+        if not np.isfinite(values).all():
             continue
-        slope = (y[1] - y[0]) / (far[1] - far[0])
-        height = y[0] - slope * far[0]
-        if abs(slope * far[2] + height - y[2]) < 0.01:
-            found.append(Asymptote(side, round(float(slope), 3) + 0.0, round(float(height), 2) + 0.0))
-    return found
+        slope = (values[1] - values[0]) / (far[1] - far[0])
+        height = values[0] - slope * far[0]
+        if abs(slope * far[2] + height - values[2]) < 0.01:
+            yield Asymptote(side, round(float(slope), 3) + 0.0, round(float(height), 2) + 0.0)

@@ -20,19 +20,23 @@ CHANNEL = 26.0  # between ranks; arrows change their place across in there, and 
 LANE = 9.0  # between arrows that run side by side from one column to the next, and round a turn
 COLUMN = 900.0  # no picture lower than this is broken into columns
 WIDE = 1.4  # how wide a broken picture is to be for its height
-ABREAST = 3  # how many arrows may pass from one column to the next
+ENTRY = 14.0  # between arrows that end at one box
+ABREAST = 6  # how many arrows may pass from one column to the next
 SWEEPS = 12  # each way
 
 Point = tuple[float, float]
 
 
 class Link(NamedTuple):
-    """An arrow, with how far from the middles of its two boxes it begins and ends."""
+    """An arrow, with how far from the middles of its two boxes it begins and ends.
+
+    None: beside the others that end there, in the order in which they are told.
+    """
 
     source: int
     target: int
     leaves: float = 0.0
-    enters: float = 0.0
+    enters: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,14 @@ class _Grid:
         for vertex, rank in enumerate(self.rank):
             self.ranks[rank].append(vertex)
         self.passages = [self._passages(i, link) for i, link in enumerate(links)]
+        self.enters = self._entries(links)
         # per vertex: (neighbor, how far to the right of it this one would stand, weight) in the rank above and below
         count = len(self.sizes)
         self.above: list[list[tuple[int, float, float]]] = [[] for _ in range(count)]
         self.below: list[list[tuple[int, float, float]]] = [[] for _ in range(count)]
         self.beside: dict[int, int] = {}
+        # per rank: the parts of arrows from there to the next rank, and how far from the middles they begin and end
+        self.parts: list[list[tuple[int, float, int, float]]] = [[] for _ in self.ranks]
         for i, link in enumerate(links):
             self._connect(i, link)
         self.x = [0.0] * count
@@ -89,18 +96,34 @@ class _Grid:
             self.ranks[rank].append(made[-1])
         return made
 
+    def _entries(self, links: Sequence[Link]) -> list[float]:
+        """How far from the middle of its target each arrow ends: where several end, side by side in their order.
+
+        The only one that comes from the rank above ends in the middle, so that chains stay straight.
+        """
+        entries = [link.enters or 0.0 for link in links]
+        for target in {link.target for link in links}:
+            ending = [i for i, link in enumerate(links) if link.target == target and link.enters is None]
+            near = [n for n, i in enumerate(ending) if not self.passages[i]]
+            middle = float(near[0]) if len(near) == 1 else (len(ending) - 1) / 2
+            farthest = max(middle, len(ending) - 1 - middle)
+            step = min(ENTRY, 0.8 * self.sizes[target][0] / 2 / farthest) if farthest else 0.0
+            for n, i in enumerate(ending):
+                entries[i] = (n - middle) * step
+        return entries
+
     def _connect(self, i: int, link: Link) -> None:
         chain = self.passages[i]
         if i in self.back:
             self.beside |= {chain[0]: link.source, chain[-1]: link.target}
-            pairs = [(b, a, 0.0) for a, b in zip(chain, chain[1:], strict=False)]
+            pairs = [(b, a, 0.0, 0.0) for a, b in zip(chain, chain[1:], strict=False)]
         else:
             full = [link.source, *chain, link.target]
-            shifts = [0.0] * (len(full) - 1)
-            shifts[0] += link.leaves
-            shifts[-1] -= link.enters
-            pairs = list(zip(full, full[1:], shifts, strict=False))
-        for upper, lower, shift in pairs:
+            leaves, enters = [link.leaves, *[0.0] * len(chain)], [*[0.0] * len(chain), self.enters[i]]
+            pairs = list(zip(full, full[1:], leaves, enters, strict=False))
+        for upper, lower, leaving, entering in pairs:
+            self.parts[self.rank[upper]].append((upper, leaving, lower, entering))
+            shift = leaving - entering
             weight = 1.0 + 3.0 * ((upper in chain) + (lower in chain))  # long arrows are to be straight
             self.below[upper].append((lower, -shift, weight))
             self.above[lower].append((upper, shift, weight))
@@ -130,13 +153,12 @@ class _Grid:
     def _crossings(self) -> int:
         place = {vertex: i for rank in self.ranks for i, vertex in enumerate(rank)}
         total = 0
-        for rank in self.ranks:
+        for parts in self.parts:
+            ends = sorted(((place[upper], leaves), (place[lower], enters)) for upper, leaves, lower, enters in parts)
             seen: list[tuple[int, float]] = []
-            for vertex in rank:
-                ends = sorted((place[lower], -shift) for lower, shift, _ in self.below[vertex])
-                total += sum(len(seen) - bisect_right(seen, end) for end in ends)
-                for end in ends:
-                    insort(seen, end)
+            for _, end in ends:
+                total += len(seen) - bisect_right(seen, end)
+                insort(seen, end)
         return total
 
     def spread(self) -> None:
@@ -279,7 +301,7 @@ class _Grid:
         """Down from the source's lower edge, through the passages, to the target's upper edge."""
         link, back = self.links[i], i in self.back
         turn = LANE * (1 + sorted(self.back).index(i) % 3 * 0.6) if back else 0.0  # so that turns can be told apart
-        first, final = places[link.source][0] + link.leaves, places[link.target][0] + link.enters
+        first, final = places[link.source][0] + link.leaves, places[link.target][0] + self.enters[i]
         start = places[link.source][1] + self.sizes[link.source][1] / 2
         end = places[link.target][1] - self.sizes[link.target][1] / 2
         points = [(first, start), (first, bands[self.rank[link.source]][1])]

@@ -14,6 +14,7 @@ from fnlayers.core.shapes import ArrayType
 from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Ref
 from fnlayers.models.repeat import Repeat
+from fnlayers.models.sequential import Sequential
 from fnlayers.show.inside import calls, chain, counts, inner_layers, is_ref, opened
 
 
@@ -149,7 +150,9 @@ def _box(layer: Layer, given: Any, specs: Any, path: str, often: int, depth: flo
 
 
 def _brief(layer: Layer) -> str:
-    """The values that have no default, and the activation, where they are short."""
+    """The values that have no default, and the activation, where they are short; of a closed container its size."""
+    if isinstance(layer, (Sequential, Functional)):
+        return f"{len(layer.layers)} layers"
     shown = []
     for field in fields(layer):
         value = getattr(layer, field.name)

@@ -3,7 +3,7 @@
 import html
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ class Row:
         trainable: how many of its params are.
         calls: how often the container calls it; its weights are counted once.
         rules: the regularizers and constraints of its own weights.
+        inside: whether a row above it counts its numbers too; the table has them in parentheses then.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Row:
     trainable: int
     calls: int
     rules: str
+    inside: bool = False
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ class Row:
         trained = "-" if not self.params else "yes" if self.trainable == self.params else "partly"
         trained = "no" if self.params and not self.trainable else trained
         indent = "  " * self.path.count("/")
-        numbers = (f"{n:,}" if n else "0" for n in (self.params, self.state))
+        numbers = (f"({n:,})" if n and self.inside else f"{n:,}" for n in (self.params, self.state))
         calls = f"{self.calls} calls" if self.calls > 1 else ""
         return indent + (self.path or "."), self.layer, shapes, dtypes, *numbers, trained, calls, self.rules
 
@@ -90,7 +92,9 @@ class Summary:
         from rich.console import Console
 
         # a width of our own, so that a log, a pipe and any terminal get the same table
-        console = Console(width=1000, color_system=None, force_terminal=False, legacy_windows=False)
+        console = Console(
+            width=1000, color_system=None, force_terminal=False, force_jupyter=False, legacy_windows=False
+        )
         with console.capture() as capture:
             console.print(self._table(box.ASCII2))
         lines = (line.rstrip() for line in capture.get().splitlines())
@@ -147,8 +151,9 @@ class Summary:
 def summary(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int | None = None) -> Summary:
     """The table of a model's layers: output shapes and dtypes, params, state, what is frozen, shared, regularized.
 
-    Nothing is computed: the layers are traced. A layer inside another has a line of its own, indented; a layer that
-    is called several times has one line, and its weights count once.
+    Nothing is computed: the layers are traced. A layer inside another has a line of its own, indented, and its numbers
+    in parentheses, since the other counts them too. A layer that is called several times has one line, and its weights
+    count once.
 
     Arguments:
         model: any layer.
@@ -176,7 +181,7 @@ def summary(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int 
     specs = model.specs(shape_of(given))
     rows = tuple(_rows(model, given, specs, (), math.inf if depth is None else depth))
     if not rows or any(map(is_spec, specs.values())):
-        rows = (_row(model, given, specs, (), 1), *rows)
+        rows = (_row(model, given, specs, (), 1), *(replace(row, inside=True) for row in rows))
     params, state, trainable = counts(specs)
     size = sum(_bytes(spec) for _, spec in spec_items(specs))
     title = f"{model.name or type(model).__name__}, input {_shown(given)}"
@@ -212,7 +217,7 @@ def _row(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], calls: int
     params, state, trainable = counts(specs)
     output = layer.out_type(shape_of(given), freeze(map_nest(lambda t: t.dtype, given)))
     kind = f"{type(layer).__name__} x {layer.n}" if isinstance(layer, Repeat) else type(layer).__name__
-    return Row("/".join(path), kind, output, params, state, trainable, calls, _rules(layer, specs))
+    return Row("/".join(path), kind, output, params, state, trainable, calls, _rules(layer, specs), len(path) > 1)
 
 
 def _inside(layer: Layer, given: Any) -> dict[str, tuple[Layer, Any, int]]:

@@ -144,17 +144,16 @@ def _outlets(i: int, box: Box, arrows: tuple[Arrow, ...], inner: _Sheet | None, 
 
 
 def _links(plan: Plan, inner: dict[int, _Sheet], outlets: list[dict]) -> list[Link]:
-    """The arrows with the places where they leave and enter."""
-    parallel = Counter((a.source, a.output, a.label, a.target) for a in plan.arrows)
-    seen: Counter = Counter()
-    links = []
-    for a in plan.arrows:
-        key = (a.source, a.output, a.label, a.target)
-        aside = (seen[key] - (parallel[key] - 1) / 2) * 16
-        seen[key] += 1
-        enters = inner[a.target].port("input", a.input) if a.target in inner else aside
-        links.append(Link(a.source, a.target, outlets[a.source].get((a.output, a.label), 0.0), enters))
-    return links
+    """The arrows with the places where they leave, and where they enter a model that is open."""
+    return [
+        Link(
+            a.source,
+            a.target,
+            outlets[a.source].get((a.output, a.label), 0.0),
+            inner[a.target].port("input", a.input) if a.target in inner else None,
+        )
+        for a in plan.arrows
+    ]
 
 
 def _drawn(sheet: _Sheet, x: float, y: float, nested: bool) -> Iterator[str]:

@@ -47,12 +47,19 @@ def weights(params: Any, path: str | os.PathLike | None = None, *, bins: int = 4
         axes.hist(finite, bins=bins, color=BLUE)
         if finite.size:
             axes.axvline(finite.mean(), color=VERMILION, linestyle="--", linewidth=1.4)
-        axes.set_title(name, fontsize=9)
+        axes.set_title(_title(name), fontsize=9)
         axes.set_xlabel(_told(values, finite), fontsize=8)
         axes.tick_params(labelsize=7)
         axes.ticklabel_format(axis="x", useOffset=False)
+        axes.xaxis.get_major_locator().set_params(nbins=5)
         plain(axes)
     return finished(figure, path)
+
+
+def _title(name: str) -> str:
+    """The name in one line, or in two where it would run into the next one's."""
+    container, _, last = name.rpartition("/")
+    return name if len(name) <= 40 else f"{container}/\n{last}"
 
 
 def _told(values: np.ndarray, finite: np.ndarray) -> str:

@@ -43,7 +43,11 @@ OPTIONS = [
 INPUTS = [
     (fl.Conv2D(8, 3), (2, 8, 8), r"takes 4 axes \(batch, height, width, channels\), got the shape \(2, 8, 8\)"),
     (fl.Conv2D(8, 3, data_format="channels_first"), (2, 8, 8), r"4 axes \(batch, channels, height, width\)"),
-    (fl.Conv2D(8, 3), (2, 8, 8, None), r"axis -1 \(channels\) of \(2, 8, 8, None\) must be known"),
+    (
+        fl.Conv2D(8, 3),
+        (2, 8, 8, None),
+        r"Conv2D\(filters=8, kernel_size=3\): axis -1 \(channels\) of \(2, 8, 8, None\) must be known",
+    ),
     (fl.Conv2D(9, 1, groups=3), (2, 8, 8, 4), "groups=3 does not divide the 4 input channels; choose groups from 1"),
     (fl.Conv2D(8, 1, groups=8), (2, 8, 8, 4), "choose groups from 1, 2, 4"),
     (fl.Conv2D(8, 3), (2, 2, 8, 1), "a window of 3 does not fit the input's 2, .*padding='same'"),
@@ -58,7 +62,7 @@ INPUTS = [
     (fl.LayerNormalization(axis=(1, 4)), (2, 3, 4), "names axis 4, but its input has the axes 0 to 2"),
     (fl.LayerNormalization(), (2, None), "must be known; write its size in the shape given to init or Input"),
     (fl.Dropout(0.5, noise_shape=(None, 1)), (2, 3, 4), "noise_shape has 2 axes, its input 3"),
-    (fl.Flatten(), (2, None, 3), "axis 1 of .* must be known"),
+    (fl.Flatten(), (2, None, 3), r"^Flatten\(\): axis 1 of \(2, None, 3\) must be known; write its size"),
     (fl.Reshape((5,)), (2, 4), r"an input of \(2, 4\) has 4 numbers for each example, which do not fit"),
     (fl.Reshape((3, -1)), (2, 4), "has 4 numbers for each example"),
     (fl.PReLU(shared_axes=[5]), (2, 4), "names axis 5"),

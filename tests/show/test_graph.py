@@ -169,6 +169,7 @@ def test_other_dtypes_are_told() -> None:
 def test_levels() -> None:
     assert all(box.inside is None for box in graph(nested(), depth=0).plan.boxes)
     assert "(None, 8)" in graph(nested(), depth=0).svg
+    assert [box.brief for box in graph(nested(), depth=0).plan.boxes][2:5] == ["8", "2 layers", "2 layers"]
     assert repr(graph(nested(), depth=1)) == "<Graph of Functional, 8 layers>"
     assert repr(graph(nested())) == "<Graph of Functional, 12 layers>"
 
@@ -238,3 +239,14 @@ def test_nothing_crosses_that_need_not() -> None:
     links = [Link(0, 5), Link(1, 4), Link(2, 3), Link(5, 7), Link(4, 6), Link(3, 8)]
     made = layout([(60.0, 20.0)] * 9, links)
     assert all(len({x for x, _ in way}) == 1 for way in made.ways)
+
+
+def test_arrows_that_merge_end_side_by_side_in_their_order() -> None:
+    """The first argument on the left: the way round it is taken on that side, and nothing crosses."""
+    for first in (True, False):
+        skip, chain = Link(0, 3), Link(2, 3)
+        made = layout([(80.0, 30.0)] * 4, [Link(0, 1), Link(1, 2), *((skip, chain) if first else (chain, skip))])
+        ends = [way[-1][0] for way in made.ways[2:]]
+        assert ends[1] - ends[0] == 14 and made.places[3][0] in ends
+        around = [x for x, _ in made.ways[2 if first else 3]]
+        assert (min(around) < made.places[1][0] - 40) == first and (max(around) > made.places[1][0] + 40) != first

@@ -123,6 +123,13 @@ def test_a_shared_layer_has_one_line() -> None:
     assert [row.calls for row in summary(fl.Sequential([layer, fl.ReLU(), layer]), (None, 4)).rows] == [2, 1]
 
 
+def test_numbers_that_a_row_above_counts_too_are_in_parentheses() -> None:
+    shown = table(str(summary(fl.Sequential([fl.LSTM(3), fl.Dense(2)]), (None, 5, 4))))
+    assert [row[4] for row in shown] == ["params", "96", "(96)", "8"]
+    own = [row.cells[4] for row in summary(Residual(fl.Dense(4)), (None, 4)).rows]
+    assert own == ["24", "(20)"]
+
+
 def test_levels() -> None:
     model = fl.Sequential([fl.Sequential([fl.Sequential([fl.Dense(2)], name="c")], name="b")], name="a")
     paths = ["b", "b/c", "b/c/dense"]
@@ -177,6 +184,17 @@ def test_html_is_escaped() -> None:
     assert "&lt;script&gt;" in text
     assert text.count("<tr>") == 3
     assert "[bold]" in str(shown)
+
+
+def test_a_notebook_is_shown_nothing_but_the_html(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There rich would display something by itself whenever a text is made."""
+    import rich.console
+    import rich.jupyter
+
+    displayed = []
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
+    monkeypatch.setattr(rich.jupyter, "display", lambda *shown: displayed.append(shown))
+    assert table(str(summary(fl.Dense(3), (None, 4))))[1][1] == "Dense" and not displayed
 
 
 def test_rich_draws_it_in_color() -> None:

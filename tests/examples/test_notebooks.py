@@ -1,0 +1,138 @@
+"""The notebooks, executed from the first cell to the last: what they print and draw is checked; git holds no outputs."""
+
+import json
+import os
+import pathlib
+import re
+from importlib import metadata, util
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+from nbclient import NotebookClient
+
+FOLDER = pathlib.Path(__file__).parents[2] / "notebooks"
+BOOKS = sorted(FOLDER.glob("*.ipynb"))
+SECONDS = 90  # that each may take on two cores; held as processor time, which a busy machine does not stretch
+
+
+class Shown:
+    """What an executed notebook shows, by the id of the cell."""
+
+    def __init__(self, book):
+        self.outputs = {cell.id: cell.outputs for cell in book.cells if cell.cell_type == "code"}
+
+    def text(self, cell):
+        return "".join(out.text for out in self.outputs[cell] if out.output_type == "stream")
+
+    def numbers(self, cell):
+        return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?(?:e[-+]\d+)?", self.text(cell).replace(",", ""))]
+
+    def kinds(self, cell):
+        return [kind for out in self.outputs[cell] for kind in out.get("data", {})]
+
+    def pictures(self):
+        return {cell for cell in self.outputs for kind in self.kinds(cell) if kind in ("image/png", "image/svg+xml")}
+
+
+@pytest.fixture
+def executed(tmp_path):
+    def execute(name):
+        book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+        before = sum(os.times()[2:4])
+        NotebookClient(book, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        assert sum(os.times()[2:4]) - before < 2 * SECONDS
+        told = [out.text for cell in book.cells for out in cell.get("outputs", []) if out.get("name") == "stderr"]
+        assert not told, "a reader would see warnings"
+        return Shown(book)
+
+    return execute
+
+
+def code(path):
+    book = nbformat.read(path, as_version=4)
+    return [cell for cell in book.cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_git_holds_no_outputs(path):
+    text = path.read_text(encoding="utf8")
+    book = json.loads(text)
+    nbformat.validate(book)
+    assert text == json.dumps(book, indent=1, ensure_ascii=False) + "\n"
+    assert set(book["metadata"]) <= {"colab", "kernelspec", "language_info"}
+    assert all(not cell["metadata"] for cell in book["cells"])
+    assert all(not cell.outputs and cell.execution_count is None for cell in code(path))
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_each_opens_in_colab_and_has_short_cells(path):
+    first = nbformat.read(path, as_version=4).cells[0].source
+    address = f"https://colab.research.google.com/github/fnlayers/fnlayers/blob/main/notebooks/{path.name}"
+    assert f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})" in first
+    assert all(cell.source.count("\n") <= 40 for cell in code(path))
+    links = re.findall(r"\]\(([^)#]+)\)", " ".join(c.source for c in nbformat.read(path, 4).cells))
+    if (FOLDER.parent / "README.md").exists():  # beside a wheel there are no documents
+        assert not [link for link in links if not link.startswith("http") and not (FOLDER / link).exists()]
+
+
+def test_the_first_cell_holds_jax_where_it_is(tmp_path, monkeypatch, capsys):
+    """It is the same in both; where fnlayers is not there, pip is held to the jax that is."""
+    source, other = (code(path)[0].source for path in BOOKS)
+    assert source == other
+    magics = []
+
+    class Shell:
+        def run_line_magic(self, *magic):
+            magics.append(magic)
+
+    found = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name, *rest: None if name == "fnlayers" else found(name, *rest))
+    monkeypatch.chdir(tmp_path)
+    exec(TransformerManager().transform_cell(source), {"get_ipython": Shell})
+    assert magics == [("pip", 'install -q --constraint pins.txt "fnlayers[notebooks]"')]
+    pins = (tmp_path / "pins.txt").read_text().splitlines()
+    assert {f"{name}=={metadata.version(name)}" for name in ("jax", "jaxlib")} <= set(pins)
+    assert re.search(r"jax \S+ on \d+ (CPU|GPU|TPU): .*\nmatmul precision: ", capsys.readouterr().out)
+
+
+@pytest.mark.slow
+def test_quickstart(executed):
+    shown = executed("quickstart")
+    assert " on " in shown.text("setup") and "matmul precision" in shown.text("setup")
+    assert "is True" in shown.text("pair") and "by hand, from the same arrays: the same" in shown.text("apply")
+    assert "text/html" in shown.kinds("model") and len(shown.outputs["model"]) == 1
+    assert "keeps state (moving_mean)" in shown.text("forgotten")
+    assert shown.numbers("train")[-1] > 0.96
+    assert shown.numbers("wrong")[0] < 15
+    assert shown.text("save").count("True") == 2
+    right, guessing = shown.numbers("reuse")
+    assert right > 0.93 > 0.6 > guessing and "the eyes are as they were: True" in shown.text("reuse")
+    *each, together = shown.numbers("ensemble-train")
+    assert len(each) == 8 and together > 0.95 and together > sum(each) / 8 - 0.005
+    eager, compiled = shown.numbers("jit")[1:3]
+    assert compiled < eager
+    assert shown.pictures() == {"data", "history", "wrong", "functional", "grad", "doubt"}
+
+
+@pytest.mark.slow
+def test_layers_and_activations(executed):
+    shown = executed("layers_and_activations")
+    assert "the same numbers: True" in shown.text("as-argument")
+    assert shown.numbers("options")[-3:] == [-0.3, -0.2, -0.01]
+    assert shown.numbers("softmax")[3] == 1.0 and "loss of the sigmoid: inf" in shown.text("softmax")
+    reached = dict(re.findall(r"^(\w+), .* gets (\S+) of", shown.text("deep"), re.MULTILINE))
+    assert float(reached["sigmoid"]) < 1e-15 and all(float(reached[name]) > 0.1 for name in ("tanh", "relu", "selu"))
+    for padding, sizes in {"valid": [8, 4, 6], "same": [10, 5, 10], "causal": [10, 5, 10]}.items():
+        assert re.search(rf"^{padding} +{' +'.join(map(str, sizes))}$", shown.text("sizes"), re.MULTILINE)
+    assert shown.numbers("train")[-1] > 0.85
+    masked, plain = re.findall(r"is (\S+) from", shown.text("masking"))
+    assert float(masked) < 1e-6 and float(plain) > 1e-3
+    memory = dict(re.findall(r"^(.*?) +100 steps ago: (\S+)$", shown.text("memory"), re.MULTILINE))
+    assert float(memory["LSTM with gates that keep 0.993"]) > 0.3 > 1e-3 > float(memory["LSTM"]) > float(memory["GRU"])
+    assert "Dot(axes=1)    [7.]" in shown.text("merging")
+    chance, apart, true = shown.numbers("graph-train")[-3:]
+    assert chance > 0.9 and abs(apart - true) < 0.4
+    assert shown.text("own-pair").endswith("True\n") and shown.text("own-file").count("True") == 2
+    drawn = "gallery options deep initializers variance edges pooling features memory batch-norm penalties graph"
+    assert shown.pictures() == set(drawn.split())
