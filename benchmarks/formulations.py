@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+import figures
 import fnlayers as fl
 import machine
 from fnlayers import ops
@@ -354,8 +355,8 @@ def raced(functions: dict[str, Callable], arrays: Sequence[Any], seconds: float)
     differing = different({name: run() for name, run in runs.items()})
     if differing:
         return {"verdict": "DIFFERS", "note": differing}
-    figures = ratios(paced(runs, seconds))
-    return ratios(paced(runs, 3 * seconds, rounds=15)) if figures["verdict"] else figures
+    found = ratios(paced(runs, seconds))
+    return ratios(paced(runs, 3 * seconds, rounds=15)) if found["verdict"] else found
 
 
 def ratios(times: dict[str, list[float]]) -> dict[str, Any]:
@@ -394,16 +395,19 @@ def main() -> None:
     parser.add_argument("--json", help="also write the figures to this file, as they come")
     args = parser.parse_args()
     rules = {name: RULES[name] for name in args.rule or RULES}
-    start, rows = time.perf_counter(), []
+    start, rows, others = time.perf_counter(), [], machine.Others()
     for name, point, contest in contests(rules, *((1, 3) if args.quick else (args.far, None)), args.more):
         if args.seconds and time.perf_counter() - start > args.seconds:
             print(f"stopped after {args.seconds:.0f} s")
             break
-        for which, figures in measured(contest, args.pace).items():
-            rows.append({"rule": name, **point, "pass": which, **figures})
+        passes, share = measured(contest, args.pace), others.share()
+        for which, found in passes.items():
+            rows.append({"rule": name, **point, "pass": which, **found, "cores of others": share})
             show(rows[-1], point)
-        machine.write(args.json, rows=rows)
+        figures.write(args.json, rows=rows)
     count = Counter(row["verdict"] for row in rows)
+    if rows:
+        print(f"other processes used {statistics.mean(row['cores of others'] for row in rows):.1f} cores meanwhile")
     print(
         f"{len(rows)} figures: {count['WRONG']} WRONG (slower than the plain call), {count['DIFFERS']} DIFFERS, "
         f"{count['MISSED']} MISSED (a faster one is there)"

@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 
 import machine
+from figures import write as write_figures
 from flops import flops
 from networks import FULL, TINY, Network, ours
 from networks.jitted import Training
@@ -266,19 +267,19 @@ def main() -> None:
     if not args.tiny and jax.default_backend() != "gpu":
         sys.exit(f"jax finds no GPU here, only {jax.default_backend()}; --tiny shows that the program works")
 
-    missing = {name: package for name, package in {"linen": "flax"}.items() if not machine.version(package)}
-    if args.torch_python == sys.executable and not machine.version("torch"):
-        missing["torch"] = "torch"
-    names = [name for name in args.contenders if name not in missing]
+    installed: Any = machine.facts()["versions"]
+    absent = ["linen"] * ("flax" not in installed)
+    absent += ["torch"] * (args.torch_python == sys.executable and "torch" not in installed)
+    names = [name for name in args.contenders if name not in absent]
     torch = Torch(args.torch_python) if "torch" in names else None
     timer = stop_after(args.seconds, torch)
     try:
-        figures = measured(args, names, torch, sorted(set(args.contenders) & set(missing)))
+        rows = measured(args, names, torch, absent)
     finally:
         timer.cancel()
         if torch:
             torch.close()
-    print(f"{len(figures)} contests in {args.json or 'no file'}")
+    print(f"{len(rows)} contests in {args.json or 'no file'}")
 
 
 def measured(args: argparse.Namespace, names: list[str], torch: Torch | None, absent: list[str]) -> list[dict]:
@@ -290,7 +291,7 @@ def measured(args: argparse.Namespace, names: list[str], torch: Torch | None, ab
 
     def write(row: dict[str, Any]) -> None:
         kept = [*rows, rated(row, ceiling)]
-        machine.write(args.json, card=card(), ceilings=ceiling, rows=kept, not_installed=absent)
+        write_figures(args.json, card=card(), ceilings=ceiling, rows=kept, not_installed=absent)
 
     for network, dtype in [(network, dtype) for network in scale.networks for dtype in args.dtypes]:
         if args.networks and network.name not in args.networks:
