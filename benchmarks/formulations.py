@@ -240,7 +240,7 @@ RULES = {
     "depthwise": Rule(
         bound(depthwise, conv_forms.depthwise),
         {**IMAGE, "window": (3, 5, 7), "multiplier": (1, 2), **STRIDE, "dilation": (1, 2)},
-        1e8,
+        3e7,
     ),
     "grouped": Rule(
         bound(conv, conv_forms.grouped),
