@@ -1,23 +1,43 @@
-"""What the library costs above plain JAX: import, eager apply, a jitted training step.
+"""What the library costs above plain JAX: import, init, eager apply, a training step traced, compiled and run.
 
-    python benchmarks/overhead.py [--json FILE]
+    python benchmarks/overhead.py [--only NAME ...] [--json FILE]
 
-Each figure compares two contenders in one run, interleaved; the third column is what the project promises.
+Each ratio or difference compares two contenders in one run, interleaved; the third column is what the project promises.
+Init is timed in fresh processes, where nothing is compiled yet.
 """
 
 import argparse
-import json
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 import fnlayers as fl
+import machine
+from figures import write
+from networks import FULL, Network, ours
 from timing import difference, interleaved, ratio
+
+RESNET = FULL[0]._replace(shape=(8, 64, 64, 3))  # images so small that it is compiled for the layers' sake
+FRESH_INIT = """
+import time, jax, fnlayers as fl
+from networks import FULL, ours
+key, models = jax.random.key(0), {
+    "dense": lambda: (fl.Sequential([fl.Dense(256) for _ in range(20)]), (None, 256)),
+    "resnet": lambda: (ours.model_of(FULL[0], "float32"), FULL[0].shape),
+}
+model, shape = models[NAME]()
+start = time.perf_counter()
+jax.block_until_ready(model.init(key, shape))
+print(time.perf_counter() - start)
+"""
 
 
 def import_ratio() -> float:
@@ -42,13 +62,30 @@ def eager_microseconds() -> float:
     return 1e6 * difference(interleaved(contenders, rounds=31, calls=200), "fnlayers", "plain")
 
 
-def step_ratio(layers: int = 20, width: int = 256, batch: int = 64) -> float:
-    """A jitted training step of a deep MLP, by the library and written by hand."""
+def init_milliseconds(name: str, rounds: int = 5) -> float:
+    """The first init of a model, in processes of their own; the key is there before."""
+    command = [sys.executable, "-c", FRESH_INIT.replace("NAME", repr(name))]
+    folder = Path(__file__).parent
+    runs = [subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder) for _ in range(rounds)]
+    return 1e3 * statistics.median(float(run.stdout) for run in runs)
+
+
+class Steps(NamedTuple):
+    """A jitted training step of a deep MLP, by the library and written by hand, with what each starts from."""
+
+    ours: Any
+    plain: Any
+    state: fl.TrainState
+    plain_state: tuple
+    batch: tuple
+
+
+def steps(layers: int = 20, width: int = 256, batch: int = 64, guard: bool = True) -> Steps:
+    """Both, not yet traced; `guard` is that of `fl.make_step`."""
     model = fl.Sequential([*(fl.Dense(width, "relu") for _ in range(layers - 1)), fl.Dense(10)])
     x, y = jax.random.normal(jax.random.key(1), (batch, width)), jnp.arange(batch) % 10
     optimizer = optax.adam(1e-3)
-    step = fl.make_step(model, optax.softmax_cross_entropy_with_integer_labels, optimizer)
-    ours = fl.TrainState.create(model, (None, width), optimizer, jax.random.key(0))
+    state = fl.TrainState.create(model, (None, width), optimizer, jax.random.key(0))
 
     def forward(params: Any, x: jax.Array) -> jax.Array:
         *hidden, last = params
@@ -56,7 +93,7 @@ def step_ratio(layers: int = 20, width: int = 256, batch: int = 64) -> float:
             x = jax.nn.relu(x @ kernel + bias)
         return x @ last[0] + last[1]
 
-    def plain_step(params: Any, state: Any, x: jax.Array, y: jax.Array) -> tuple:
+    def plain(params: Any, state: Any, x: jax.Array, y: jax.Array) -> tuple:
         def loss(params: Any) -> jax.Array:
             return optax.softmax_cross_entropy_with_integer_labels(forward(params, x), y).mean()
 
@@ -64,39 +101,109 @@ def step_ratio(layers: int = 20, width: int = 256, batch: int = 64) -> float:
         updates, state = optimizer.update(gradients, state, params)
         return optax.apply_updates(params, updates), state, value
 
-    plain_step = jax.jit(plain_step, donate_argnums=(0, 1))
-    plain = [
-        (ours.params[name]["kernel"] + 0, ours.params[name]["bias"] + 0) for name in dict(model.children((None, width)))
+    params = [
+        (state.params[name]["kernel"] + 0, state.params[name]["bias"] + 0)
+        for name in dict(model.children((None, width)))
     ]
-    held = {"fnlayers": (ours,), "plain": (plain, optimizer.init(plain))}
+    made = fl.make_step(model, optax.softmax_cross_entropy_with_integer_labels, optimizer, guard=guard)
+    return Steps(made, jax.jit(plain, donate_argnums=(0, 1)), state, (params, optimizer.init(params)), (x, y))
+
+
+def step_ratio() -> float:
+    """The time of a step."""
+    made = steps()
+    held: dict[str, Any] = {"fnlayers": made.state, "plain": made.plain_state}
 
     def run_ours() -> object:
-        state, logs = step(held["fnlayers"][0], (x, y))
-        held["fnlayers"] = (state,)
+        held["fnlayers"], logs = made.ours(held["fnlayers"], made.batch)
         return jax.block_until_ready(logs)
 
     def run_plain() -> object:
-        params, state, value = plain_step(*held["plain"], x, y)
-        held["plain"] = (params, state)
+        *state, value = made.plain(*held["plain"], *made.batch)
+        held["plain"] = state
         return jax.block_until_ready(value)
 
     return ratio(interleaved({"fnlayers": run_ours, "plain": run_plain}, rounds=31, calls=20), "fnlayers", "plain")
 
 
+def compile_ratios(layers: int = 20, rounds: int = 7, guard: bool = True) -> dict[str, float]:
+    """The time to trace a step, and to compile it, both from nothing in each round; and that of both together.
+
+    The step written by hand has no guard, which is a branch with the optimizer's update in it.
+    """
+    times: dict[str, list[float]] = {"trace": [], "compile": [], "both": []}
+    for _ in range(rounds + 1):
+        made = steps(layers, guard=guard)
+        own = build_seconds(made.ours, made.state, made.batch)
+        plain = build_seconds(made.plain, *made.plain_state, *made.batch)
+        times["trace"].append(own[0] / plain[0])
+        times["compile"].append(own[1] / plain[1])
+        times["both"].append(sum(own) / sum(plain))
+    return {name: statistics.median(found[1:]) for name, found in times.items()}  # the first round also warms jax up
+
+
+def build_seconds(step: Any, *args: Any) -> tuple[float, float]:
+    """(tracing and lowering, compiling)."""
+    start = time.perf_counter()
+    lowered = step.lower(*args)
+    traced = time.perf_counter()
+    lowered.compile()
+    return traced - start, time.perf_counter() - traced
+
+
+def resnet_ratio(network: Network = RESNET, rounds: int = 3) -> float | None:
+    """The time to trace and compile ResNet-50's training step over Flax linen's; None where Flax is not installed."""
+    installed: Any = machine.facts()["versions"]
+    if "flax" not in installed:
+        return None
+    from networks import linen
+
+    times: dict[str, list[float]] = {"fnlayers": [], "linen": []}
+    for _ in range(rounds):
+        for name, library in (("fnlayers", ours), ("linen", linen)):
+            seconds = library.prepare(network, "float32").compile_seconds
+            times[name].append(seconds or float("nan"))
+    return ratio(times, "fnlayers", "linen")
+
+
+class Figure(NamedTuple):
+    """What is measured, how, and what is promised of it."""
+
+    text: str
+    measure: Callable[[], Any]
+    promise: str
+
+
+FIGURES = {
+    "import": Figure("import fnlayers / import jax, optax", import_ratio, "at most 1.1"),
+    "init": Figure("first init of 20 x Dense(256) (ms)", lambda: init_milliseconds("dense"), "at most 60"),
+    "init resnet": Figure("first init of ResNet-50 (ms)", lambda: init_milliseconds("resnet"), "at most 1000"),
+    "eager": Figure("eager Dense.apply above x @ w + b (us)", eager_microseconds, "at most 30"),
+    "step": Figure("jitted step of 20 layers / by hand", step_ratio, "at most 1.03"),
+    "compile": Figure("building that step / by hand", compile_ratios, "both at most 1.1"),
+    "compile unguarded": Figure("building it, guard=False / by hand", lambda: compile_ratios(guard=False), "reported"),
+    "compile resnet": Figure("building ResNet-50's step / Flax linen's", resnet_ratio, "at most 1.3"),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="these figures alone")
     parser.add_argument("--json", help="also write the figures to this file")
     args = parser.parse_args()
-    rows = [
-        ("import fnlayers / import jax, optax", import_ratio(), "at most 1.1"),
-        ("eager Dense.apply above x @ w + b (us)", eager_microseconds(), "at most 30"),
-        ("jitted step of 20 layers / by hand", step_ratio(), "at most 1.03"),
-    ]
-    for name, figure, promise in rows:
-        print(f"{name:42} {figure:8.3f}   {promise}")
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump({name: figure for name, figure, _ in rows}, file, indent=1)
+    found = {}
+    for name in args.only:
+        text, measure, promise = FIGURES[name]
+        found[text] = measure()
+        print(f"{text:42} {shown(found[text])}   {promise}", flush=True)
+        write(args.json, figures=found)
+
+
+def shown(figure: Any) -> str:
+    """A figure, or several by name."""
+    if isinstance(figure, dict):
+        return "  ".join(f"{name} {value:.3f}" for name, value in figure.items())
+    return "not measured" if figure is None else f"{figure:8.3f}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,430 @@
+"""Where do the rules in `fnlayers.ops` choose wrongly? Each formulation against its alternatives over a grid of shapes.
+
+    python benchmarks/formulations.py [--rule NAME] [--quick] [--seconds N] [--json FILE]
+
+At each shape the public operation ("ours": what the rules choose on this platform), the plain call of lax ("plain") and
+the formulations by name take turns, forward and forward with gradients. A line tells each one's time over the plain
+call's. WRONG marks a shape where ours is more than 10 % slower than the plain call, and MISSED one where a formulation
+beside it is more than 10 % faster; both are measured a second time before they are said. DIFFERS marks results that are
+not the plain call's. The last line counts them; the exit status is 1 where any is WRONG or DIFFERS.
+
+The grid starts at a typical shape of each rule and goes on to those that differ from it along one axis, then along two
+(--far 3 goes on), the rules in turns, so a run that is cut short has seen the shapes that matter most. Shapes that take
+long by an estimate of their work are left out.
+"""
+
+import argparse
+import itertools
+import math
+import random
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+import figures
+import fnlayers as fl
+import machine
+from fnlayers import ops
+from fnlayers.ops import conv_forms, window_forms
+from fnlayers.ops.conv_forms import Window
+from fnlayers.ops.window_forms import Pool
+from timing import paced, ratio
+
+SLOWER = 1.1  # the ratio from which a choice counts as wrong, or as missed
+MOST_CELLS = 2e7  # of any array: more takes seconds to fill and to sum
+
+
+class Contest(NamedTuple):
+    """One operation at one shape: functions of the same arrays, "ours" and "plain" among them; multiply-adds."""
+
+    arrays: list[jax.ShapeDtypeStruct]
+    functions: dict[str, Callable]
+    work: float
+
+
+class Rule(NamedTuple):
+    """What makes a contest from one value of each axis (None: no such shape), and the axes, typical values first."""
+
+    contest: Callable[..., Contest | None]
+    axes: dict[str, Sequence]
+    most_work: float = 1e9  # where the plain call is very slow, less is enough to see it
+
+
+# Contests
+
+
+def conv(
+    *forms: Callable,
+    batch: int,
+    size: int,
+    channels: int,
+    out: int,
+    window: int,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    rank: int = 2,
+    dtype: str = "float32",
+) -> Contest | None:
+    """A convolution with padding "same", and the formulations of `conv_forms` that it may have."""
+    if channels % groups or out % groups:
+        return None
+    x = jax.ShapeDtypeStruct((batch, *(size,) * rank, channels), dtype)
+    kernel = jax.ShapeDtypeStruct((*(window,) * rank, channels // groups, out), dtype)
+    strides, dilations = (stride,) * rank, (dilation,) * rank
+    span = (window - 1) * dilation + 1
+    pads = tuple(lax.padtype_to_pads((size,) * rank, (span,) * rank, strides, "SAME"))
+    w = Window(strides, pads, dilations, groups)
+    functions: dict[str, Callable] = {
+        "ours": lambda x, kernel: ops.conv(x, kernel, strides, "same", dilations, groups),
+        "plain": lambda x, kernel: conv_forms.plain(x, kernel, w),
+    }
+    functions |= {form.__name__: lambda x, kernel, form=form: form(x, kernel, w) for form in forms}
+    return Contest([x, kernel], functions, batch * (-(-size // stride)) ** rank * kernel.size)
+
+
+def depthwise(*forms: Callable, channels: int, multiplier: int = 1, **rest: Any) -> Contest | None:
+    """A convolution of each channel by itself."""
+    return conv(*forms, channels=channels, out=channels * multiplier, groups=channels, **rest)
+
+
+def transposed(
+    *, batch: int, size: int, channels: int, out: int, window: int, stride: int, rank: int = 2, dtype: str = "float32"
+) -> Contest:
+    """A transposed convolution with padding "same"; lax has a call of its own for it."""
+    x = jax.ShapeDtypeStruct((batch, *(size,) * rank, channels), dtype)
+    kernel = jax.ShapeDtypeStruct((*(window,) * rank, out, channels), dtype)
+    strides = (stride,) * rank
+    numbers = conv_forms.dimension_numbers(rank, "channels_last", "IO")
+    functions = {
+        "ours": lambda x, kernel: ops.conv_transpose(x, kernel, strides, "same", None, (1,) * rank),
+        "plain": lambda x, kernel: lax.conv_transpose(
+            x, kernel, strides, "SAME", dimension_numbers=numbers, transpose_kernel=True
+        ),
+    }
+    return Contest([x, kernel], functions, batch * size**rank * kernel.size)
+
+
+def pooling(
+    public: Callable,
+    form: Callable,
+    start: float,
+    fold: Callable,
+    *,
+    batch: int,
+    size: int,
+    channels: int,
+    window: int,
+    stride: int,
+    padding: str = "valid",
+    rank: int = 2,
+    dtype: str = "float32",
+) -> Contest | None:
+    """A pooling, and its formulation cell by cell."""
+    if window > size:
+        return None
+    x = jax.ShapeDtypeStruct((batch, *(size,) * rank, channels), dtype)
+    sizes, steps = (1, *(window,) * rank, 1), (1, *(stride,) * rank, 1)
+    pool = Pool(sizes, steps, tuple(lax.padtype_to_pads(x.shape, sizes, steps, padding.upper())))
+    functions = {
+        "ours": lambda x: public(x, pool),
+        "plain": lambda x: lax.reduce_window(x, start, fold, *pool),
+        form.__name__: lambda x: form(x, pool),
+    }
+    return Contest([x], functions, x.size / stride**rank * window**rank)
+
+
+def recurrent(
+    kind: str, *, batch: int, steps: int, features: int, units: int, reverse: bool = False, dtype: str = "float32"
+) -> Contest:
+    """A recurrent layer over time; as the plain call its step scanned over what was projected before."""
+    gates = {"simple_rnn": 1, "gru": 3, "lstm": 4}[kind]
+    shapes = [(batch, steps, features), (features, gates * units), (units, gates * units)]
+    shapes.append((2, gates * units) if kind == "gru" else (gates * units,))
+    layer = {"simple_rnn": fl.SimpleRNN, "gru": fl.GRU, "lstm": fl.LSTM}[kind](
+        units, return_sequences=True, go_backwards=reverse, dtype=dtype
+    )
+
+    def scanned(before: bool) -> Callable:
+        def run(x: jax.Array, kernel: jax.Array, inner: jax.Array, bias: jax.Array) -> jax.Array:
+            own = bias[0] if kind == "gru" else bias
+
+            def step(carry: Any, projected: jax.Array) -> tuple[Any, jax.Array]:
+                if kind == "simple_rnn":
+                    return ops.simple_rnn_step(carry, projected, inner, jnp.tanh)
+                if kind == "gru":
+                    return ops.gru_step(carry, projected, inner, bias[1], jnp.tanh, jax.nn.sigmoid, True)
+                return ops.lstm_step(carry, projected, inner, jnp.tanh, jax.nn.sigmoid)
+
+            zeros = jnp.zeros((batch, units), dtype)
+            carry = (zeros, zeros) if kind == "lstm" else zeros
+            xs = jnp.moveaxis(x, 1, 0)
+            options: dict[str, Any] = {"project": lambda x: ops.dot(x, kernel) + own, "before": before}
+            return jnp.moveaxis(ops.scan_time(step, carry, xs, reverse=reverse, **options)[2], 0, 1)
+
+        return run
+
+    def ours(x: jax.Array, kernel: jax.Array, inner: jax.Array, bias: jax.Array) -> jax.Array:
+        return layer.apply({"cell": {"kernel": kernel, "recurrent_kernel": inner, "bias": bias}}, x)
+
+    functions = {"ours": ours, "plain": scanned(before=True), "projected inside": scanned(before=False)}
+    work = batch * steps * gates * units * (features + units)
+    return Contest([jax.ShapeDtypeStruct(shape, dtype) for shape in shapes], functions, work)
+
+
+def attention(
+    *, batch: int, steps: int, heads: int, groups: int, size: int, causal: bool, dtype: str = "float32"
+) -> Contest | None:
+    """Attention of a sequence to itself, against the one that jax.nn has."""
+    if heads % groups:
+        return None
+    query = jax.ShapeDtypeStruct((batch, steps, heads, size), dtype)
+    key = jax.ShapeDtypeStruct((batch, steps, heads // groups, size), dtype)
+    scale = size**-0.5
+    functions = {
+        "ours": lambda q, k, v: ops.attention(q, k, v, causal=causal, scale=scale)[0],
+        "plain": lambda q, k, v: jax.nn.dot_product_attention(q, k, v, scale=scale, is_causal=causal),
+    }
+    return Contest([query, key, key], functions, 2 * query.size * steps)
+
+
+def moments(*, batch: int, size: int, channels: int, rank: int = 2, dtype: str = "float32") -> Contest:
+    """Mean and variance of each channel."""
+    axes = tuple(range(rank + 1))
+    functions = {
+        "ours": lambda x: ops.moments(x, axes),
+        "plain": lambda x: (jnp.mean(x, axes, "float32"), jnp.var(x, axes, "float32")),
+    }
+    x = jax.ShapeDtypeStruct((batch, *(size,) * rank, channels), dtype)
+    return Contest([x], functions, 2 * x.size)
+
+
+def embedding(*, batch: int, steps: int, tokens: int, size: int, dtype: str = "float32") -> Contest:
+    """Rows of a table."""
+    layer = fl.Embedding(tokens, size, dtype=dtype)
+    functions = {
+        "ours": lambda table, ids: layer.apply({"embeddings": table}, ids),
+        "plain": lambda table, ids: table[ids],
+    }
+    table, ids = jax.ShapeDtypeStruct((tokens, size), dtype), jax.ShapeDtypeStruct((batch, steps), "int32")
+    return Contest([table, ids], functions, batch * steps * size)
+
+
+def bound(contest: Callable, *given: Any, **fixed: Any) -> Callable[..., Contest | None]:
+    """A contest with what does not vary."""
+    return lambda **point: contest(*given, **fixed, **point)
+
+
+# The table, by rule of `ops`. The values of an axis stand in the order in which they matter: --quick takes three.
+
+BATCH, DTYPE = {"batch": (16, 1, 64)}, {"dtype": ("float32", "bfloat16")}
+IMAGE = {**BATCH, "size": (28, 7, 112, 14, 56), "channels": (64, 3, 256, 1, 16, 512, 8, 32, 128), **DTYPE}
+VOLUME = {"batch": (4, 1, 16), "size": (12, 7, 16, 28), "channels": (16, 3, 64, 1, 8, 32), **DTYPE}
+LINE = {**BATCH, "size": (128, 32, 1000), "channels": (64, 4, 256, 1, 16), **DTYPE}
+OUT, STRIDE = {"out": (64, 16, 256)}, {"stride": (1, 2)}
+TIME = {"batch": (64, 1, 8), "steps": (50, 10, 200), "features": (64, 1, 256, 16), "units": (128, 16, 512, 32), **DTYPE}
+WINDOWS = {"window": (2, 3, 5), "stride": (2, 1, 3), "padding": ("valid", "same")}
+MAXIMUM = (window_forms.maximum, window_forms.maximum_by_cells, -np.inf, lax.max)
+TOTAL = (window_forms.total, window_forms.total_by_cells, 0.0, lax.add)
+
+RULES = {
+    "pointwise": Rule(bound(conv, conv_forms.pointwise, window=1), {**IMAGE, **OUT, **STRIDE}),
+    "depthwise": Rule(
+        bound(depthwise, conv_forms.depthwise),
+        {**IMAGE, "window": (3, 5, 7), "multiplier": (1, 2), **STRIDE, "dilation": (1, 2)},
+        3e7,
+    ),
+    "grouped": Rule(
+        bound(conv, conv_forms.grouped),
+        {**IMAGE, "out": (64, 128), "groups": (4, 2, 8, 32), "window": (3, 1, 5), **STRIDE},
+        1e8,
+    ),
+    "planes": Rule(bound(conv, conv_forms.planes, rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2, 5), **STRIDE}),
+    "columns": Rule(bound(conv, conv_forms.columns), {**IMAGE, **OUT, "window": (3, 2, 5, 7), **STRIDE}),
+    "phases": Rule(transposed, {**IMAGE, **OUT, "window": (4, 2, 3, 5), "stride": (2, 3)}, 1e8),
+    "max": Rule(bound(pooling, *MAXIMUM), {**IMAGE, **WINDOWS}),
+    "sum": Rule(bound(pooling, *TOTAL), {**IMAGE, **WINDOWS}),
+    "lstm": Rule(bound(recurrent, "lstm"), TIME),
+    "gru": Rule(bound(recurrent, "gru"), TIME),
+    "simple_rnn": Rule(bound(recurrent, "simple_rnn"), TIME),
+    "attention": Rule(
+        attention,
+        {**BATCH, "steps": (128, 16, 512), "heads": (4, 1, 8), "groups": (1, 4), "size": (64, 16, 128)}
+        | {"causal": (False, True), **DTYPE},
+    ),
+    "moments": Rule(moments, IMAGE),
+    "embedding": Rule(
+        embedding, {"batch": (64, 1), "steps": (100, 1), "tokens": (10_000, 100), "size": (128, 16, 512), **DTYPE}
+    ),
+    "line": Rule(bound(conv, conv_forms.columns, rank=1), {**LINE, **OUT, "window": (3, 1, 7), **STRIDE}),
+    "line depthwise": Rule(bound(depthwise, conv_forms.depthwise, rank=1), {**LINE, "window": (3, 7), **STRIDE}, 1e8),
+    "line phases": Rule(bound(transposed, rank=1), {**LINE, **OUT, "window": (4, 3), "stride": (2, 4)}, 1e8),
+    "volume max": Rule(bound(pooling, *MAXIMUM, rank=3), {**VOLUME, **WINDOWS}),
+    "volume phases": Rule(
+        bound(transposed, rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2), "stride": (2,)}, 1e8
+    ),
+}
+
+
+# The grid
+
+
+def grid(rule: Rule, far: int, values: int | None = None, more: int = 0) -> Iterator[dict[str, Any]]:
+    """The points that differ from the typical one along `far` axes at most, the nearest first; then `more` of all.
+
+    Of each axis its first `values` count (None: all).
+    """
+    points = itertools.product(*(range(len(axis[:values])) for axis in rule.axes.values()))
+    near, rest = [], []
+    for point in points:
+        (near if _distance(point) <= far else rest).append(point)
+    near.sort(key=_distance)
+    for point in near + random.Random(0).sample(rest, min(more, len(rest))):
+        yield {name: axis[i] for (name, axis), i in zip(rule.axes.items(), point, strict=True)}
+
+
+def _distance(point: tuple[int, ...]) -> int:
+    """Along how many axes a point differs from the typical one."""
+    return sum(map(bool, point))
+
+
+def contests(rules: Mapping[str, Rule], *which: Any) -> Iterator[tuple[str, dict[str, Any], Contest]]:
+    """(rule, point, contest) of all shapes of the grids that are not too large, the rules in turns."""
+    grids = [[(name, point) for point in grid(rule, *which)] for name, rule in rules.items()]
+    for name, point in filter(None, itertools.chain(*itertools.zip_longest(*grids))):
+        contest = rules[name].contest(**point)
+        if contest and contest.work <= rules[name].most_work and max(a.size for a in contest.arrays) <= MOST_CELLS:
+            yield name, point, contest
+
+
+# Measuring
+
+
+def with_gradients(function: Callable, floating: Sequence[int]) -> Callable:
+    """(cotangent, *arrays) -> y and the gradients of the floating arrays."""
+
+    def run(cotangent: Any, *arrays: jax.Array) -> Any:
+        def at(*values: jax.Array) -> Any:
+            given = list(arrays)
+            for place, value in zip(floating, values, strict=True):
+                given[place] = value
+            return function(*given)
+
+        y, back = jax.vjp(at, *(arrays[place] for place in floating))
+        return y, back(cotangent)
+
+    return run
+
+
+def drawn(spec: jax.ShapeDtypeStruct, numbers: np.random.Generator, weights: bool = False) -> jax.Array:
+    """Normal numbers, or small integers; as weights, numbers so small that no recurrent layer overflows."""
+    if jnp.issubdtype(spec.dtype, jnp.integer):
+        return jnp.asarray(numbers.integers(0, 100, spec.shape), spec.dtype)
+    scale = math.prod(spec.shape[:-1]) ** -0.5 if weights and len(spec.shape) > 1 else 1.0
+    return jnp.asarray(scale * numbers.standard_normal(spec.shape, "float32"), spec.dtype)
+
+
+def measured(contest: Contest, seconds: float) -> dict[str, dict[str, Any]]:
+    """For each pass the milliseconds of the plain call, and each function's time over it."""
+    numbers = np.random.default_rng(0)
+    arrays = [drawn(spec, numbers, weights=bool(place)) for place, spec in enumerate(contest.arrays)]
+    floating = [i for i, a in enumerate(arrays) if jnp.issubdtype(a.dtype, jnp.floating)]
+    y = jax.eval_shape(contest.functions["plain"], *arrays)
+    cotangent = jax.tree.map(lambda spec: drawn(spec, numbers), y)
+    trained = {name: with_gradients(function, floating) for name, function in contest.functions.items()}
+    return {
+        "forward": raced(contest.functions, arrays, seconds),
+        "train": raced(trained, [cotangent, *arrays], seconds),
+    }
+
+
+def raced(functions: dict[str, Callable], arrays: Sequence[Any], seconds: float) -> dict[str, Any]:
+    """One pass: compile all, compare their results, and time them; a second time where ours is not the best."""
+    runs = {}
+    for name, function in functions.items():
+        compiled = jax.jit(function).lower(*arrays).compile()
+        runs[name] = lambda compiled=compiled: jax.block_until_ready(compiled(*arrays))
+    differing = different({name: run() for name, run in runs.items()})
+    if differing:
+        return {"verdict": "DIFFERS", "note": differing}
+    found = ratios(paced(runs, seconds))
+    return ratios(paced(runs, 3 * seconds, rounds=15)) if found["verdict"] else found
+
+
+def ratios(times: dict[str, list[float]]) -> dict[str, Any]:
+    """Each contender's time over the plain call's, and what that says."""
+    found = {name: ratio(times, name, "plain") for name in times if name != "plain"}
+    return {"plain_ms": 1e3 * statistics.median(times["plain"]), "ratios": found, "verdict": verdict(found)}
+
+
+def verdict(found: dict[str, float]) -> str:
+    """WRONG, MISSED or nothing."""
+    if found["ours"] > SLOWER:
+        return "WRONG"
+    return "MISSED" if found["ours"] > SLOWER * min(found.values()) else ""
+
+
+def different(results: dict[str, Any]) -> str:
+    """Which results differ from the plain call's by more than rounding, "" where none does."""
+    plain = jax.tree.leaves(results["plain"])
+    for name, result in results.items():
+        for got, want in zip(jax.tree.leaves(result), plain, strict=True):
+            limit, want = 0.1 if want.dtype == jnp.bfloat16 else 1e-3, np.asarray(want, "float32")
+            off, largest = np.max(np.abs(np.asarray(got, "float32") - want)), np.max(np.abs(want))
+            if not off <= limit * max(largest, 1e-6):
+                return f"{name} is off by {off:.3g}, where the largest number is {largest:.3g}"
+    return ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rule", action="append", choices=RULES, help="this rule alone; may be given again")
+    parser.add_argument("--quick", action="store_true", help="a small grid: --far 1, three values of each axis")
+    parser.add_argument("--far", type=int, default=2, help="along how many axes shapes differ from the typical one")
+    parser.add_argument("--more", type=int, default=0, help="how many shapes of each rule to draw from all the others")
+    parser.add_argument("--seconds", type=float, help="stop after so many")
+    parser.add_argument("--pace", type=float, default=0.2, help="seconds of timing for each shape and pass")
+    parser.add_argument("--json", help="also write the figures to this file, as they come")
+    args = parser.parse_args()
+    rules = {name: RULES[name] for name in args.rule or RULES}
+    start, rows, others = time.perf_counter(), [], machine.Others()
+    for name, point, contest in contests(rules, *((1, 3) if args.quick else (args.far, None)), args.more):
+        if args.seconds and time.perf_counter() - start > args.seconds:
+            print(f"stopped after {args.seconds:.0f} s")
+            break
+        passes, share = measured(contest, args.pace), others.share()
+        for which, found in passes.items():
+            rows.append({"rule": name, **point, "pass": which, **found, "cores of others": share})
+            show(rows[-1], point)
+        figures.write(args.json, rows=rows)
+    count = Counter(row["verdict"] for row in rows)
+    if rows:
+        print(f"other processes used {statistics.mean(row['cores of others'] for row in rows):.1f} cores meanwhile")
+    print(
+        f"{len(rows)} figures: {count['WRONG']} WRONG (slower than the plain call), {count['DIFFERS']} DIFFERS, "
+        f"{count['MISSED']} MISSED (a faster one is there)"
+    )
+    sys.exit(1 if count["WRONG"] + count["DIFFERS"] else 0)
+
+
+def show(row: dict[str, Any], point: dict[str, Any]) -> None:
+    """Print one line."""
+    shape = " ".join(f"{name}={value}" for name, value in point.items())
+    found = row.get("note")
+    if not found:
+        found = f"{row['plain_ms']:8.2f} ms  " + "  ".join(
+            f"{name} {value:.2f}" for name, value in row["ratios"].items()
+        )
+    print(f"{row['rule']:14} {shape:84} {row['pass']:8} {found}  {row['verdict']}".rstrip(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

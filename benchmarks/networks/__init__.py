@@ -1,0 +1,44 @@
+"""Networks of real size, written in each library as its users write them: here their sizes, in the modules the layers.
+
+Each module has one function for each network, which takes the shape and the options below and a dtype: "float32", or
+"bfloat16" for params in float32 and maths in bfloat16. All train alike: the mean square of the output is the loss, and
+stochastic gradient descent with momentum the optimizer.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Network(NamedTuple):
+    """One network at one size.
+
+    Arguments:
+        name: that of the function that builds it.
+        shape: its input's, the batch axis included.
+        options: what else the function takes.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    options: dict[str, Any]
+
+    def of_batch(self, share: float) -> "Network":
+        """The same for a share of the batch."""
+        return self._replace(shape=(max(1, int(self.shape[0] * share)), *self.shape[1:]))
+
+
+RATE = 1e-4  # of learning
+
+FULL = (
+    Network("resnet", (128, 224, 224, 3), {"filters": 64, "depths": (3, 4, 6, 3), "classes": 1000}),
+    Network("mobilenet", (128, 56, 56, 64), {"blocks": 4, "expansion": 4}),
+    Network("transformer", (16, 1024, 1024), {"blocks": 4, "heads": 16}),
+    Network("lstm", (128, 256, 512), {"units": 512}),
+    Network("unet", (32, 128, 128, 3), {"filters": 32, "levels": 3, "classes": 2}),
+)
+TINY = (
+    Network("resnet", (2, 32, 32, 3), {"filters": 4, "depths": (1, 2), "classes": 5}),
+    Network("mobilenet", (2, 6, 6, 4), {"blocks": 1, "expansion": 2}),
+    Network("transformer", (2, 8, 16), {"blocks": 1, "heads": 2}),
+    Network("lstm", (2, 4, 3), {"units": 4}),
+    Network("unet", (1, 4, 4, 3), {"filters": 2, "levels": 1, "classes": 2}),
+)
