@@ -1,19 +1,18 @@
 """How fast fnlayers is beside Keras on JAX, Flax (linen and nnx), Equinox, Haiku and PyTorch.
 
-    python benchmarks/peers.py [--workloads lstm,gru] [--sizes medium] [--json FILE]
+    python benchmarks/peers.py [--workloads NAME ...] [--sizes NAME ...] [--malloc keep] [--json FILE]
 
 Each contender builds the same models (`workloads.py`), in a process of its own, and they take turns, round by round, so
 that a drifting machine slows all of them alike. A figure is the median over the rounds of a contender's time divided by
 ours in the same round: how many times faster fnlayers is. All train alike: mean squared error, gradients, one update by
 Adam; in JAX jitted, the train state donated; in PyTorch eager, with its fused Adam, in both memory layouts. Models are
 compared by parameter count and output shape before they run. Nothing else may run on the machine: what other processes
-use is watched, and rounds that they disturbed are marked.
+use is watched, and figures that they disturbed are marked. `report.py` makes tables for people from the JSON.
 """
 
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,10 +24,12 @@ from typing import Any
 import machine
 import report
 from contenders import CONTENDERS
+from figures import write
 from workloads import SIZES, WORKLOADS
 
 WORKER = Path(__file__).with_name("worker.py")
 PASSES = ("forward", "train")
+PEERS = [name for name in CONTENDERS if name != "plain"]
 ROUND = 0.25  # seconds that a round should take, where one call takes less
 MOST_CALLS = 500  # in a round
 
@@ -101,9 +102,9 @@ class Worker:
         raise Failed(f"broke down: {next((x for x in reversed(lines) if 'Error' in x), 'no reason given')}")
 
 
-def measure(workload: str, size: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measure(workload: str, size: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Each pass of a workload at a size, by all contenders: a row of the JSON."""
-    workers = {name: Worker(name, workload, size, options.malloc) for name in options.contenders}
+    workers = {name: Worker(name, workload, size, args.malloc) for name in args.contenders}
     left_out: dict[str, str] = {}
     others = machine.Others()
 
@@ -120,13 +121,13 @@ def measure(workload: str, size: str, options: argparse.Namespace) -> Iterator[d
 
     try:
         count = each(list(workers), Worker.ready)
-        for which in options.passes:
+        for which in args.passes:
             each(list(workers), lambda worker, which=which: worker.warm(which))
             own = [worker.pid for worker in workers.values()]
             others.share(own)
             taken = [
                 each(rotated(list(workers), turn), lambda worker, which=which: worker.round(which))
-                for turn in range(options.rounds)
+                for turn in range(args.rounds)
             ]
             yield {
                 "workload": workload,
@@ -160,51 +161,27 @@ def check_idle(busy: bool) -> None:
         sys.exit(f"more than {machine.QUIET:g} cores are in use: wait, or measure with --busy and trust no figure")
 
 
-def listed(choices: Sequence[str]) -> Callable[[str], list[str]]:
-    """A parser of names with commas between them."""
-
-    def parse(text: str) -> list[str]:
-        unknown = set(names := text.split(",")) - set(choices)
-        if unknown:
-            raise argparse.ArgumentTypeError(f"no {', '.join(sorted(unknown))}; choose from {', '.join(choices)}")
-        return names
-
-    return parse
-
-
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-    def option(name: str, choices: Sequence[str], default: Sequence[str]) -> None:
-        help = f"default: {','.join(default)}; of {', '.join(choices)}"
-        parser.add_argument(f"--{name}", type=listed(choices), default=list(default), metavar="NAME,...", help=help)
-
-    option("workloads", list(WORKLOADS), list(WORKLOADS))
-    option("sizes", SIZES, SIZES[1:])
-    option("contenders", list(CONTENDERS), [name for name in CONTENDERS if name != "plain"])
-    option("passes", PASSES, PASSES)
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="these alone")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES[1:], help="default: all but tiny")
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=PEERS, help="default: all but plain")
+    parser.add_argument("--passes", nargs="+", choices=PASSES, default=PASSES, help="default: both")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--malloc", choices=MALLOC, default="default", help="keep: freed memory stays in the process")
-    parser.add_argument("--json", type=Path, help="also write all rounds to this file, after each workload")
     parser.add_argument("--busy", action="store_true", help="measure although other processes compute")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = parsed(arguments)
-    check_idle(options.busy)
-    command = "python benchmarks/peers.py " + shlex.join(sys.argv[1:] if arguments is None else arguments)
-    settings = {"contenders": options.contenders, "rounds": options.rounds, "malloc": options.malloc}
-    run = {"machine": machine.facts(), "command": command.strip(), **settings, "rows": []}
-    print("milliseconds a call, and how many times faster fnlayers is; *: disturbed by other processes\n")
-    print(report.text_row(report.heads(options.contenders)))
-    for size in options.sizes:
-        for workload in options.workloads:
-            for row in measure(workload, size, options):
+    parser.add_argument("--json", help="also write the figures to this file, after each workload")
+    args = parser.parse_args()
+    check_idle(args.busy)
+    run = {"contenders": args.contenders, "rounds": args.rounds, "malloc": args.malloc, "rows": []}
+    print("milliseconds a call, and how many times faster fnlayers is; *: disturbed by other processes")
+    for size in args.sizes:
+        print(f"\n{size}\n{report.text_row(report.heads(args.contenders))}")
+        for workload in args.workloads:
+            for row in measure(workload, size, args):
                 run["rows"].append(row)
-                print(report.text_row(report.cells(row, options.contenders, options.malloc)), flush=True)
-            if options.json:
-                options.json.write_text(json.dumps(run, indent=1))
+                print(report.text_row(report.cells(row, args.contenders, args.malloc)), flush=True)
+            write(args.json, **run)
     for title, found in (("without a figure", report.left_out(run)), ("targets missed", report.missed(run))):
         print(f"\n{title}:", *(found or ["none"]), sep="\n  ")
 

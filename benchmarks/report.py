@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from contenders import CONTENDERS
 from machine import QUIET
 from targets import target
+from timing import ratio
 
 OURS = "fnlayers"
 
@@ -46,12 +47,7 @@ def versus(row: Mapping[str, Any], malloc: str) -> dict[str, Versus]:
         "torch": [name for name in seconds if not CONTENDERS[name].uses_jax],
     }
     fastest = {kind: min(names, key=lambda name: median(seconds[name])) for kind, names in rivals.items() if names}
-    return {kind: Versus(name, times_faster(seconds, name), getattr(promised, kind)) for kind, name in fastest.items()}
-
-
-def times_faster(seconds: Mapping[str, Sequence[float]], rival: str) -> float:
-    """The median over the rounds of the rival's time divided by ours in the same round."""
-    return median([theirs / ours for theirs, ours in zip(seconds[rival], seconds[OURS], strict=True)])
+    return {kind: Versus(name, ratio(seconds, name, OURS), getattr(promised, kind)) for kind, name in fastest.items()}
 
 
 def heads(names: Sequence[str]) -> list[str]:
@@ -61,11 +57,11 @@ def heads(names: Sequence[str]) -> list[str]:
 
 def cells(row: Mapping[str, Any], names: Sequence[str], malloc: str) -> list[str]:
     """A row of the table. "*": other processes were busy meanwhile; "-": the contender has no figure."""
-    mark = "" if row["others"] <= QUIET else " *"
+    mark = " *" if row["others"] > QUIET else ""
     seconds, compared = row["seconds"], versus(row, malloc)
     times = [milliseconds(seconds[name]) if name in seconds else "-" for name in names]
     ratios = [str(compared.get(kind, "-")) for kind in ("peer", "torch")]
-    return [f"{row['workload']} {row['size']}", row["pass"] + mark, *times, *ratios]
+    return [f"{row['workload']} {'x'.join(map(str, row['shape']))}", row["pass"] + mark, *times, *ratios]
 
 
 def milliseconds(seconds: Sequence[float]) -> str:
@@ -77,7 +73,7 @@ def milliseconds(seconds: Sequence[float]) -> str:
 def text_row(values: Sequence[str]) -> str:
     """One line of a table of fixed columns."""
     name, which, *times, peer, torch = values
-    return f"{name:21} {which:9} {' '.join(f'{time:>10}' for time in times)}   {peer:36} {torch}"
+    return f"{name:25} {which:9} {' '.join(f'{time:>10}' for time in times)}   {peer:36} {torch}"
 
 
 def missed(run: Mapping[str, Any]) -> list[str]:
@@ -109,11 +105,11 @@ def markdown(run: Mapping[str, Any]) -> Iterator[str]:
     yield f"```bash\n{run['command']}\n```"
     yield ""
     yield f"Milliseconds a call, medians of {run['rounds']} interleaved rounds; malloc: {run['malloc']}."
-    yield ""
-    yield f"| {' | '.join(heads(names))} |"
-    yield f"|{'---|' * len(heads(names))}"
-    for row in rows:
-        yield f"| {' | '.join(cells(row, names, run['malloc']))} |"
+    for size in dict.fromkeys(row["size"] for row in rows):
+        yield f"\n{size.capitalize()}:\n"
+        yield f"| {' | '.join(heads(names))} |"
+        yield f"|{'---|' * len(heads(names))}"
+        yield from (f"| {' | '.join(cells(row, names, run['malloc']))} |" for row in rows if row["size"] == size)
     if any(row["others"] > QUIET for row in rows):
         yield f"\n\\* Other processes used more than {QUIET:g} cores meanwhile."
     if left_out(run):

@@ -11,8 +11,7 @@ from workloads import Workload
 
 
 def prepare(workload: Workload, channels_first: bool) -> Passes:
-    start = fl.Input(workload.shape[1:])
-    model = fl.functional(start, chained(workload.chain, start))
+    model = built(workload)
     x, target = given(workload)
     optimizer = optax.adam(LEARNING_RATE)
     params, state = model.init(jax.random.key(0), x.shape), model.init_state(x.shape)
@@ -29,6 +28,11 @@ def prepare(workload: Workload, channels_first: bool) -> Passes:
     return Passes(
         lambda: jax.block_until_ready(forward(params, state, x)), train, size(params), model.out_shape(x.shape)
     )
+
+
+def built(workload: Workload) -> fl.Functional:
+    start = fl.Input(workload.shape[1:])
+    return fl.functional(start, chained(workload.chain, start))
 
 
 def chained(chain: tuple[kinds.Kind, ...], x: fl.Symbol) -> fl.Symbol:
