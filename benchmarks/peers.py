@@ -8,6 +8,8 @@ ours in the same round: how many times faster fnlayers is. All train alike: mean
 Adam; in JAX jitted, the train state donated; in PyTorch eager, with its fused Adam, in both memory layouts. Models are
 compared by parameter count and output shape before they run. Nothing else may run on the machine: what other processes
 use is watched, and figures that they disturbed are marked. `report.py` makes tables for people from the JSON.
+
+The peers come by `pip install keras flax equinox dm-haiku torch`; one that is not installed is left out, and named.
 """
 
 import argparse
