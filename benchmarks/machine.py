@@ -43,7 +43,7 @@ class Others:
         """
         busy, now, spent = _busy(), time.perf_counter(), {pid: _spent(pid) for pid in (os.getpid(), *own)}
         used = sum(seconds - self._own.get(pid, 0.0) for pid, seconds in spent.items())
-        share = max(0.0, busy - self._busy - used) / (now - self._time)
+        share = max((busy - self._busy - used) / (now - self._time), 0.0)  # in this order nan stays nan
         self._own, self._busy, self._time = spent, busy, now
         return share
 

@@ -1,0 +1,76 @@
+"""The comparison with other libraries measures the same model everywhere, and tells what it found."""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+import fnlayers as fl
+import kinds
+import peers
+import report
+from contenders import GATE_BIASES, ours
+from targets import TARGETS
+from workloads import WORKLOADS
+
+
+@pytest.mark.parametrize("size", ("tiny", "small", "medium", "large"))
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_descriptions_say_what_is_built(name, size):
+    workload = WORKLOADS[name].at(size)
+    model = ours.built(workload)
+    assert model.out_shape(workload.shape) == workload.out_shape
+    drawn = jax.eval_shape(lambda: model.init(jax.random.key(0), workload.shape))
+    assert fl.count(drawn) == kinds.count(workload.chain, workload.shape, GATE_BIASES)
+
+
+def test_targets_are_those_of_workloads():
+    assert {name for name, _ in TARGETS} == WORKLOADS.keys()
+
+
+@pytest.mark.slow
+def test_a_run(monkeypatch, tmp_path, capsys):
+    file = str(tmp_path / "found.json")
+    options = "--sizes tiny --workloads resnet gru --contenders fnlayers plain --rounds 1 --malloc keep --busy".split()
+    monkeypatch.setattr(sys, "argv", ["benchmarks/peers.py", *options, "--json", file])
+    monkeypatch.setattr(peers, "ROUND", 0.001)
+    peers.main()
+    told = capsys.readouterr().out
+    assert "resnet 2x4x4x4" in told and "(plain, " in told and "plain: not written by hand (gru)" in told
+
+    run = json.loads(Path(file).read_text())
+    assert run["command"].startswith("python benchmarks/peers.py --sizes tiny") and run["machine"]["versions"]["jax"]
+    assert [(row["workload"], row["pass"]) for row in run["rows"]] == [
+        (workload, which) for workload in ("resnet", "gru") for which in ("forward", "train")
+    ]
+    for row in run["rows"]:
+        assert row["seconds"].keys() == row["count"].keys() and len(set(row["count"].values())) == 1
+
+    monkeypatch.setattr(sys, "argv", ["report.py", file])
+    report.main()
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(table) == 6 and len({line.count("|") for line in table}) == 1
+
+
+def test_a_contender_that_breaks_down_says_why():
+    worker = peers.Worker("plain", "nonesuch", "tiny", "default")
+    with pytest.raises(peers.Failed, match="broke down: KeyError: 'nonesuch'"):
+        worker.ready()
+    worker.stop()
+
+
+def test_speeds_are_compared_with_the_fastest():
+    seconds = {
+        "fnlayers": [1.0, 2.0, 3.0],
+        "linen": [3.0, 6.0, 9.0],
+        "haiku": [2.0, 4.0, 6.0],
+        "torch": [0.5, 1.0, 1.5],
+    }
+    found = report.versus({"workload": "cnn", "pass": "train", "seconds": seconds}, "default")
+    assert str(found["peer"]) == "2.00 (haiku, MISSES 3.5)" and str(found["torch"]) == "0.50 (torch, MISSES 1)"
+    found = report.versus({"workload": "cnn", "pass": "forward", "seconds": seconds}, "default")
+    assert str(found["peer"]) == "2.00 (haiku, meets 1)" and str(found["torch"]) == "0.50 (torch)"
+    del seconds["fnlayers"]
+    assert report.versus({"workload": "cnn", "pass": "train", "seconds": seconds}, "default") == {}
