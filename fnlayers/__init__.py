@@ -25,6 +25,7 @@ from fnlayers.core import (
     layerclass,
 )
 from fnlayers.functions import activations, constraints, initializers, regularizers
+from fnlayers.host import tune_host
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
@@ -356,6 +357,7 @@ __all__ = [
     "stax_pair",
     "subtract",
     "summary",
+    "tune_host",
     "trainable_mask",
     "weight_paths",
 ]

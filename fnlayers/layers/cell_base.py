@@ -59,7 +59,7 @@ class Cell(Layer):
         raise ConfigError(f"{type(self).__name__} defines no step(params, carry, projected); write one step in time")
 
     def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
-        """(new carry, output) from the carry and what `feed` made; the two, in place of `step`, are faster in training."""
+        """(new carry, output) from the carry and what `feed` made. The two are faster in training than `step`."""
         raise ConfigError(f"{type(self).__name__} defines feed(), and no gates(carry, fed) to go with it")
 
     @property

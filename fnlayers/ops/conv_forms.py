@@ -8,6 +8,7 @@ its own, a `custom_jvp` states the tangent, whose transpose it is.
 Shapes: x (batch, *space, channels), kernel (*window, channels / groups, out), y (batch, *new_space, out).
 """
 
+import contextvars
 import functools
 import itertools
 import math
@@ -70,7 +71,18 @@ def depthwise(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _shifted_sum(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     """For x that is padded, and a kernel (*window, channels)."""
-    return _sum(cells * kernel[q] for q, cells in shifts(x, kernel.shape[:-1], w))
+
+    def some(x: jax.Array) -> jax.Array:
+        return _sum(cells * kernel[q] for q, cells in shifts(x, kernel.shape[:-1], w))
+
+    # Some examples at a time, in a loop: XLA would make x anew for each cell of the window, and give the sum away to a
+    # library, together with a product or a mean that takes it, which is ten times as slow.
+    size = math.prod(w.sizes(x.shape[1:-1], kernel.shape[:-1])) * kernel.shape[-1]
+    part = _divisor(x.shape[0], min(CELLS_AT_ONCE // size, x.shape[0] // 2)) if isinstance(x.shape[0], int) else 1
+    if part == x.shape[0]:
+        return some(x)
+    y = lax.map(some, x.reshape(-1, part, *x.shape[1:]))
+    return y.reshape(x.shape[0], *y.shape[2:])
 
 
 @_shifted_sum.defjvp
@@ -272,6 +284,22 @@ def dimension_numbers(rank: int, data_format: str, kernel: str) -> tuple[str, st
     return x, space + kernel, x
 
 
+# Whether XLA's own convolutions are taken in the program that is being traced, or in all: see `fnlayers.host`.
+own_convolutions = contextvars.ContextVar("own_convolutions", default=False)
+_everywhere = False
+
+
+def takes_own_convolutions() -> None:
+    """Say that from now on each program in this process has XLA's own convolutions."""
+    global _everywhere
+    _everywhere = True
+
+
+def _slow() -> bool:
+    """Whether convolutions are those of the library that is slow at gradients of kernels."""
+    return TRANSPOSES_ROWS and not (_everywhere or own_convolutions.get())
+
+
 class Case(NamedTuple):
     """What the rules look at."""
 
@@ -296,14 +324,11 @@ CPU = (
     Rule(depthwise, lambda case: 1 < case.channels == case.w.groups and case.cells <= MOST_CELLS),
     Rule(grouped, lambda case: case.w.groups > 1),
     Rule(planes, lambda case: case.rank == 3),
-    Rule(
-        columns,
-        lambda case: case.cells <= MOST_CELLS and case.out >= 32 and case.places >= MANY_PLACES and TRANSPOSES_ROWS,
-    ),
+    Rule(columns, lambda case: case.cells <= MOST_CELLS and case.out >= 32 and case.places >= MANY_PLACES and _slow()),
 )
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
 MANY_PLACES = 1 << 12  # over which the plain call sums the gradient of a kernel slowly
-CELLS_AT_ONCE = 1 << 21  # of columns that are made at a time: 8 MB in float32
+CELLS_AT_ONCE = 1 << 21  # of columns, or of a sum, that are made at a time: 8 MB in float32
 MOST_CELLS = 64  # of a window that is gone through one by one
 
 

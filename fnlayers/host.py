@@ -1,0 +1,125 @@
+"""What makes XLA's programs for CPUs faster beside the formulations in `ops`: options of compiler and allocator.
+
+XLA hands convolutions on CPUs to a library, YNNPACK, that takes up to four times as long for them as XLA's own code
+does. `compile_step` turns that off for what this library compiles itself; `tune_host` for the whole process.
+"""
+
+import ctypes
+import functools
+import mmap
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jaxlib
+
+from fnlayers.ops.conv_forms import Window, own_convolutions, plain, takes_own_convolutions
+
+OPTION = "xla_cpu_experimental_ynn_fusion_type"
+KEPT = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"  # the default, but for convolutions
+FLAG = f"--{OPTION}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
+
+# malloc.h: mallopt's parameters, and the values with which freed memory stays in the process
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
+KEEP = ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 1 << 28))
+
+
+def compile_step(function: Callable, **options: Any) -> Callable:
+    """`jax.jit(function, **options)`, on CPUs with the compiler's options that make convolutions fast.
+
+    Within another jit, whose options count there, it is the plain jit.
+    """
+    plain = jax.jit(function, **options)
+    if jax.default_backend() != "cpu" or not _accepts_options():
+        return plain
+
+    @functools.wraps(function)
+    def traced(*args: Any) -> Any:
+        token = own_convolutions.set(True)
+        try:
+            return function(*args)
+        finally:
+            own_convolutions.reset(token)
+
+    fast = jax.jit(traced, compiler_options={OPTION: KEPT}, **options)
+
+    @functools.wraps(function)
+    def step(*args: Any) -> Any:
+        try:
+            return fast(*args)
+        except ValueError as error:
+            if "top-level" not in str(error):
+                raise
+        return plain(*args)
+
+    step.lower = fast.lower  # type: ignore[attr-defined]
+    return step
+
+
+@functools.cache
+def _accepts_options() -> bool:
+    """Whether this XLA knows the option: asked by compiling next to nothing."""
+    try:
+        jax.jit(lambda x: x, compiler_options={OPTION: KEPT}).lower(0.0).compile()
+    except (RuntimeError, TypeError):
+        return False
+    return True
+
+
+def tune_host() -> tuple[str, ...]:
+    """Set this process up for fast training on a CPU; call it before the first computation. Says what it did.
+
+    On Linux with glibc freed memory stays in the process. Otherwise each step hands its large arrays back to the kernel
+    and gets them again as empty pages, which costs a tenth to a half of a step. So the process keeps the most memory
+    that it ever held. Where no computation has run yet, XLA's own convolutions take the place of YNNPACK's in every
+    program, whoever compiles it. Elsewhere it does nothing, and says so.
+
+    >>> tune_host()  # doctest: +SKIP
+    ('freed memory stays in the process', "convolutions are XLA's own")
+    """
+    return (_keep_memory(), _own_convolutions())
+
+
+def _keep_memory() -> str:
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return "memory as it was: freed memory is kept with glibc on Linux"
+    mallopt = ctypes.CDLL(None).mallopt
+    if not all(mallopt(parameter, value) for parameter, value in KEEP):
+        return "memory as it was: mallopt refused"
+    return "freed memory stays in the process"
+
+
+def _own_convolutions() -> str:
+    flags = os.environ.get("XLA_FLAGS", "")
+    if OPTION not in flags:
+        if not _knows_flag():  # XLA ends the process at a flag that it does not know
+            return "convolutions as they were: this jaxlib knows no other"
+        os.environ["XLA_FLAGS"] = f"{flags} {FLAG}".strip()
+    if jax.default_backend() != "cpu":
+        return "convolutions as they were: the default device is no CPU"
+    if not _is_own():
+        return "convolutions as they were: call tune_host() before the first computation"
+    takes_own_convolutions()
+    return "convolutions are XLA's own"
+
+
+def _knows_flag() -> bool:
+    """Whether jaxlib's library holds the option's name, and the words of the help for its minus sign."""
+    words = (OPTION.encode(), b"INDIVIDUAL_CONVOLUTION", b"'+' or '-' prefix")
+    return any(_holds(path, words) for path in Path(jaxlib.__file__).parent.glob("*.so"))
+
+
+def _holds(path: Path, words: tuple[bytes, ...]) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return all(text.find(word) >= 0 for word in words)
+
+
+def _is_own() -> bool:
+    """Whether a convolution compiled now is XLA's own."""
+    x, kernel = jax.ShapeDtypeStruct((8, 16, 16, 64), "float32"), jax.ShapeDtypeStruct((3, 3, 64, 64), "float32")
+    program = jax.jit(lambda x, kernel: plain(x, kernel, Window((1, 1), "SAME", (1, 1)))).lower(x, kernel).compile()
+    return "ynn" not in str(program.as_text())
