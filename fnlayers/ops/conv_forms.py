@@ -70,26 +70,26 @@ def depthwise(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _shifted_sum(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
-    """For x that is padded, and a kernel (*window, channels)."""
+    """For x that is padded, and a kernel (*window, channels): some examples at a time, in a loop.
 
-    def some(x: jax.Array) -> jax.Array:
-        return _sum(cells * kernel[q] for q, cells in shifts(x, kernel.shape[:-1], w))
-
-    # Some examples at a time, in a loop: XLA would make x anew for each cell of the window, and give the sum away to a
-    # library, together with a product or a mean that takes it, which is ten times as slow.
+    Else XLA would make x anew for each cell of the window, and give the sum away to a library together with a product
+    or a mean that takes it, which is ten times as slow.
+    """
     size = math.prod(w.sizes(x.shape[1:-1], kernel.shape[:-1])) * kernel.shape[-1]
     part = _divisor(x.shape[0], min(CELLS_AT_ONCE // size, x.shape[0] // 2)) if isinstance(x.shape[0], int) else 1
-    if part == x.shape[0]:
-        return some(x)
-    y = lax.map(some, x.reshape(-1, part, *x.shape[1:]))
+    y = lax.map(lambda x: _sum_of_shifts(x, kernel, w), x.reshape(-1, part, *x.shape[1:]))
     return y.reshape(x.shape[0], *y.shape[2:])
 
 
 @_shifted_sum.defjvp
 def _(w: Window, primals: tuple, tangents: tuple) -> tuple:
     (x, kernel), (dx, dkernel) = primals, tangents
-    by_rows = _shifted_sum_by_rows if TRANSPOSES_ROWS else _shifted_sum
-    return _shifted_sum(x, kernel, w), _shifted_sum(dx, kernel, w) + by_rows(x, dkernel, w)
+    by_rows = _shifted_sum_by_rows if TRANSPOSES_ROWS else _sum_of_shifts
+    return _shifted_sum(x, kernel, w), _sum_of_shifts(dx, kernel, w) + by_rows(x, dkernel, w)
+
+
+def _sum_of_shifts(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    return _sum(cells * kernel[q] for q, cells in shifts(x, kernel.shape[:-1], w))
 
 
 def _shifted_sum_by_rows(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
