@@ -156,35 +156,20 @@ class GRUCell(GatedCell):
             return y
         return y + (params["bias"][0] if self.reset_after else params["bias"])
 
-    @property
-    def has_gates(self) -> bool:
-        """With reset_after; else a product stands between the gates."""
-        return self.reset_after and type(self).step is GRUCell.step
-
-    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
-        """The sums that enter z and r, and both parts of the candidate, of x and of h."""
-        inner = ops.dot(dropped(params, "recurrent_mask", carry), params["recurrent_kernel"])
-        if self.use_bias:
-            inner = inner + params["bias"][1]
-        two = 2 * self.units
-        return projected[..., :two] + inner[..., :two], projected[..., two:], inner[..., two:]
-
-    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
-        """The reset gate on the part of h."""
-        sums, x_h, u_h = fed
-        return self._gates(carry, sums, lambda r: x_h + r * u_h)
-
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """As fed; or with reset_after=False, the reset gate on h, before the product."""
-        if self.reset_after:
-            return self.gates(carry, self.feed(params, carry, projected))
+        """The gates, from what was projected and h @ recurrent_kernel."""
         h, kernel, two = dropped(params, "recurrent_mask", carry), params["recurrent_kernel"], 2 * self.units
-        sums = projected[..., :two] + ops.dot(h, kernel[:, :two])
-        return self._gates(carry, sums, lambda r: projected[..., two:] + ops.dot(r * h, kernel[:, two:]))
-
-    def _gates(self, h: Any, sums: Any, candidate: Any) -> tuple[Any, Any]:
+        x_z, x_r, x_h = jnp.split(projected, 3, axis=-1)
+        candidate: Any
+        if self.reset_after:
+            inner = ops.dot(h, kernel)
+            u_z, u_r, u_h = jnp.split(inner + params["bias"][1] if self.use_bias else inner, 3, axis=-1)
+            candidate = lambda r: x_h + r * u_h  # noqa: E731
+        else:
+            u_z, u_r = jnp.split(ops.dot(h, kernel[:, :two]), 2, axis=-1)
+            candidate = lambda r: x_h + ops.dot(r * h, kernel[:, two:])  # noqa: E731
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
-        return ops.gru_gates(h, sums, candidate, act, gate)
+        return ops.gru_gates(carry, x_z + u_z, x_r + u_r, candidate, act, gate)
 
     def output(self, carry: Any) -> Any:
         """The state."""

@@ -12,7 +12,12 @@ Activation = Callable[[jax.Array], jax.Array]
 
 
 def gru_gates(
-    h: jax.Array, gates: jax.Array, candidate: Activation, activation: Activation, recurrent_activation: Activation
+    h: jax.Array,
+    z: jax.Array,
+    r: jax.Array,
+    candidate: Activation,
+    activation: Activation,
+    recurrent_activation: Activation,
 ) -> tuple[jax.Array, jax.Array]:
     """(h', h'), with h' = z h + (1 - z) activation(candidate(r)), from h and the sums that enter the gates z and r.
 
@@ -20,8 +25,8 @@ def gru_gates(
 
     Reference: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014.
     """
-    z, r = jnp.split(recurrent_activation(gates), 2, axis=-1)
-    h = z * h + (1 - z) * activation(candidate(r))
+    z = recurrent_activation(z)
+    h = z * h + (1 - z) * activation(candidate(recurrent_activation(r)))
     return h, h
 
 

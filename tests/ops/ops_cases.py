@@ -82,7 +82,8 @@ def gru(x: Any, kernel: Any, recurrent: Any, bias: Any, mask: Any = None, **opti
         def candidate(r: Any) -> Any:
             return p[:, two:] + (r * u[:, two:] if reset_after else ops.dot(r * carry, recurrent[:, two:]))
 
-        return ops.gru_gates(carry, p[:, :two] + u[:, :two], candidate, jnp.tanh, jax.nn.sigmoid)
+        z, r = jnp.split(p[:, :two] + u[:, :two], 2, -1)
+        return ops.gru_gates(carry, z, r, candidate, jnp.tanh, jax.nn.sigmoid)
 
     zeros = jnp.zeros((x.shape[0], recurrent.shape[0]), x.dtype)
     return _run(step, zeros, ops.add_bias(ops.dot(x, kernel), inner), mask, **options)

@@ -118,8 +118,8 @@ def test_where_x_is_projected_changes_nothing(cell, masked, x64):
 
         def gru(carry, projected):
             u = ops.dot(carry, inner)
-            sums, act = projected[:, :4] + u[:, :4], jnp.tanh
-            return ops.gru_gates(carry, sums, lambda r: projected[:, 4:] + r * u[:, 4:], act, jax.nn.sigmoid)
+            z, r = jnp.split(projected[:, :4] + u[:, :4], 2, -1)
+            return ops.gru_gates(carry, z, r, lambda r: projected[:, 4:] + r * u[:, 4:], jnp.tanh, jax.nn.sigmoid)
 
         step, start = (lstm, (zeros, zeros)) if cell == "lstm" else (gru, zeros)
         return ops.scan_time(step, start, x, mask=mask, project=lambda x: ops.dot(x, kernel), before=before)
