@@ -14,6 +14,7 @@ long by an estimate of their work are left out.
 """
 
 import argparse
+import functools
 import itertools
 import math
 import random
@@ -153,22 +154,15 @@ def recurrent(
         units, return_sequences=True, go_backwards=reverse, dtype=dtype
     )
 
+    cell = layer.make_cell()
+
     def scanned(before: bool) -> Callable:
         def run(x: jax.Array, kernel: jax.Array, inner: jax.Array, bias: jax.Array) -> jax.Array:
-            own = bias[0] if kind == "gru" else bias
-
-            def step(carry: Any, projected: jax.Array) -> tuple[Any, jax.Array]:
-                if kind == "simple_rnn":
-                    return ops.simple_rnn_step(carry, projected, inner, jnp.tanh)
-                if kind == "gru":
-                    return ops.gru_step(carry, projected, inner, bias[1], jnp.tanh, jax.nn.sigmoid, True)
-                return ops.lstm_step(carry, projected, inner, jnp.tanh, jax.nn.sigmoid)
-
-            zeros = jnp.zeros((batch, units), dtype)
-            carry = (zeros, zeros) if kind == "lstm" else zeros
-            xs = jnp.moveaxis(x, 1, 0)
-            options: dict[str, Any] = {"project": lambda x: ops.dot(x, kernel) + own, "before": before}
-            return jnp.moveaxis(ops.scan_time(step, carry, xs, reverse=reverse, **options)[2], 0, 1)
+            params = {"kernel": kernel, "recurrent_kernel": inner, "bias": bias}
+            step, project = functools.partial(cell.step, params), functools.partial(cell.enter, params)
+            options: dict[str, Any] = {"project": project, "before": before, "reverse": reverse}
+            _, _, ys = ops.scan_time(step, cell.begin((batch, features)), jnp.moveaxis(x, 1, 0), **options)
+            return jnp.moveaxis(ys, 0, 1)
 
         return run
 

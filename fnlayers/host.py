@@ -17,11 +17,10 @@ from typing import Any
 import jax
 import jaxlib
 
-from fnlayers.ops.conv_forms import Window, own_convolutions, plain, takes_own_convolutions
+from fnlayers.ops.conv_forms import OWN_FLAG, Window, own_convolutions, plain
 
-OPTION = "xla_cpu_experimental_ynn_fusion_type"
+OPTION, _ = OWN_FLAG.removeprefix("--").split("=")
 KEPT = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"  # the default, but for convolutions
-FLAG = f"--{OPTION}=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
 
 # malloc.h: mallopt's parameters, and the values with which freed memory stays in the process
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
@@ -33,9 +32,9 @@ def compile_step(function: Callable, **options: Any) -> Callable:
 
     Within another jit, whose options count there, it is the plain jit.
     """
-    plain = jax.jit(function, **options)
+    without = jax.jit(function, **options)
     if jax.default_backend() != "cpu" or not _accepts_options():
-        return plain
+        return without
 
     @functools.wraps(function)
     def traced(*args: Any) -> Any:
@@ -54,7 +53,7 @@ def compile_step(function: Callable, **options: Any) -> Callable:
         except ValueError as error:
             if "top-level" not in str(error):
                 raise
-        return plain(*args)
+        return without(*args)
 
     step.lower = fast.lower  # type: ignore[attr-defined]
     return step
@@ -95,16 +94,14 @@ def _keep_memory() -> str:
 
 def _own_convolutions() -> str:
     flags = os.environ.get("XLA_FLAGS", "")
+    if not _knows_flag():  # XLA ends the process at a flag that it does not know
+        return "convolutions as they were: this jaxlib knows no other"
     if OPTION not in flags:
-        if not _knows_flag():  # XLA ends the process at a flag that it does not know
-            return "convolutions as they were: this jaxlib knows no other"
-        os.environ["XLA_FLAGS"] = f"{flags} {FLAG}".strip()
-    if jax.default_backend() != "cpu":
-        return "convolutions as they were: the default device is no CPU"
-    if not _is_own():
-        return "convolutions as they were: call tune_host() before the first computation"
-    takes_own_convolutions()
-    return "convolutions are XLA's own"
+        os.environ["XLA_FLAGS"] = f"{flags} {OWN_FLAG}".strip()
+    if jax.default_backend() == "cpu" and _is_own():
+        return "convolutions are XLA's own"
+    os.environ["XLA_FLAGS"] = flags  # as it was: the formulations in ops ask it which convolutions there are
+    return "convolutions as they were: call tune_host() before the first computation, on a CPU"
 
 
 def _knows_flag() -> bool:

@@ -17,7 +17,7 @@ import fnlayers as fl
 PACKAGE = pathlib.Path(fl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
-    "version": 0, "functions": 0, "ops": 0, "core": 1, "layers": 2, "models": 2, "trees": 2,
+    "version": 0, "functions": 0, "ops": 0, "core": 1, "host": 1, "layers": 2, "models": 2, "trees": 2,
     "catalog": 3, "training": 3, "saving": 3, "show": 3, "__init__": 5,
 }  # fmt: skip
 # What siblings inside a package may import of each other.

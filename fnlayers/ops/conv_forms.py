@@ -13,6 +13,7 @@ import functools
 import itertools
 import math
 import operator
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -284,20 +285,14 @@ def dimension_numbers(rank: int, data_format: str, kernel: str) -> tuple[str, st
     return x, space + kernel, x
 
 
-# Whether XLA's own convolutions are taken in the program that is being traced, or in all: see `fnlayers.host`.
+# XLA hands convolutions on CPUs to a library that is slow at gradients of kernels, unless it is told not to: in the
+# program that is being traced, or in all of the process (see `fnlayers.host`).
 own_convolutions = contextvars.ContextVar("own_convolutions", default=False)
-_everywhere = False
-
-
-def takes_own_convolutions() -> None:
-    """Say that from now on each program in this process has XLA's own convolutions."""
-    global _everywhere
-    _everywhere = True
+OWN_FLAG = "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
 
 
 def _slow() -> bool:
-    """Whether convolutions are those of the library that is slow at gradients of kernels."""
-    return TRANSPOSES_ROWS and not (_everywhere or own_convolutions.get())
+    return TRANSPOSES_ROWS and not own_convolutions.get() and OWN_FLAG not in os.environ.get("XLA_FLAGS", "")
 
 
 class Case(NamedTuple):

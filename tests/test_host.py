@@ -1,0 +1,96 @@
+"""Options of the compiler and of the allocator: the same numbers, and no harm where there is nothing to set."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import fnlayers as fl
+from fnlayers import host
+from fnlayers.ops import conv_forms
+
+MODEL = fl.Sequential([fl.Conv2D(32, 3, activation="relu"), fl.GlobalAveragePooling2D(), fl.Dense(2)])
+BATCH = jnp.linspace(-1, 1, 4 * 36 * 36 * 3).reshape(4, 36, 36, 3), jnp.arange(4) % 2
+
+
+def trained(step):
+    state = fl.TrainState.create(MODEL, (None, 36, 36, 3), optax.sgd(0.1), jax.random.key(0))
+    for _ in range(2):
+        state, logs = step(state, BATCH)
+    return [*jax.tree.leaves(state.params), logs["loss"]]
+
+
+def make():
+    return fl.make_step(MODEL, optax.softmax_cross_entropy_with_integer_labels, optax.sgd(0.1))
+
+
+def test_a_step_is_the_same_with_and_without_the_options(monkeypatch):
+    with_options = trained(make())
+    monkeypatch.setattr(host, "_accepts_options", lambda: False)
+    for a, b in zip(with_options, trained(make()), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_runs_within_jit_and_scan():
+    step = make()
+    alone = trained(step)
+    state = fl.TrainState.create(MODEL, (None, 36, 36, 3), optax.sgd(0.1), jax.random.key(0))
+    batches = jax.tree.map(lambda a: jnp.stack([a, a]), BATCH)
+    scanned, logs = jax.jit(lambda state: jax.lax.scan(step, state, batches))(state)
+    for a, b in zip(alone, [*jax.tree.leaves(scanned.params), logs["loss"][-1]], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_an_error_of_the_function_is_its_own():
+    def fails(x):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        host.compile_step(fails)(1.0)
+    assert not conv_forms.own_convolutions.get()
+
+
+@pytest.mark.skipif(not host._accepts_options(), reason="this XLA does not know the option")
+def test_what_the_library_compiles_has_its_own_convolutions():
+    seen = []
+
+    def function(x):
+        seen.append(conv_forms.own_convolutions.get())
+        return fl.Conv2D(32, 3).apply(params, x)
+
+    params = fl.Conv2D(32, 3).init(jax.random.key(0), BATCH[0].shape)
+    assert "ynn" not in host.compile_step(function).lower(BATCH[0]).compile().as_text()
+    jax.jit(function).lower(BATCH[0])
+    assert seen == [True, False]
+
+
+def said(code: str) -> str:
+    program = f"import jax, fnlayers as fl\n{code}\nprint(*fl.tune_host(), sep='; ')"
+    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+
+
+@pytest.mark.slow
+def test_tune_host_says_what_it_did():
+    out = said("")
+    assert out.startswith("freed memory stays" if sys.platform == "linux" else "memory as it was")
+    own = "convolutions are XLA's own"
+    assert (own if host._knows_flag() else "convolutions as they were") in out
+    assert own in said("fl.tune_host()") if host._knows_flag() else True
+    late = said("jax.numpy.ones(3) + 1")
+    assert own not in late or not host._accepts_options()
+
+
+def test_elsewhere_it_does_nothing(monkeypatch):
+    monkeypatch.setattr(host.sys, "platform", "darwin")
+    monkeypatch.setattr(host, "_knows_flag", lambda: False)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert all("as" in word and "were" in word or "was" in word for word in fl.tune_host())
+    assert "XLA_FLAGS" not in os.environ
