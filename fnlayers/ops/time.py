@@ -80,8 +80,8 @@ def scan_gates(
     """`scan_time` of (carry, x) -> gates(carry, feed(params, carry, project(params, x))), faster to differentiate.
 
     Params are read by `project` and `feed` alone, and both take any leading axes. So on the way back the gradient of
-    what is fed is found step by step, and that of the params from it for all steps in one product: 1.2 to 1.4 times as
-    fast. `feed` must be linear in the carry, but for a constant, and `output` a part of the carry.
+    what is fed is found step by step, and that of the params from it for all steps in one product: a training step of
+    an LSTM takes 0.9 of the time. `feed` must be linear in the carry, but for a constant, and `output` a part of it.
     """
 
     def run(params: Tree, carry: Tree, xs: Tree, mask: jax.Array | None, options: _Options, saves: bool) -> tuple:
