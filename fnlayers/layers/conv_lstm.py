@@ -17,7 +17,6 @@ from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.bases import (
     FORMATS,
     activate,
-    add_bias,
     channel_axis,
     check_activation,
     check_choice,
@@ -125,8 +124,7 @@ class ConvLSTMCell(Cell):
     def project(self, params: Any, xs: Any) -> Any:
         """Of x: x * kernel + bias."""
         _, strides, dilation = self._options()
-        y = self._conv(xs, params["kernel"], strides, self.padding, dilation)
-        return add_bias(self, params, y, self._format)
+        return self._conv(xs, params["kernel"], strides, self.padding, dilation, params.get("bias"))
 
     def feed(self, params: Any, carry: Any, projected: Any) -> Any:
         """What was projected + h * recurrent_kernel."""
@@ -138,11 +136,12 @@ class ConvLSTMCell(Cell):
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
         return ops.lstm_gates(carry[1], fed, act, gate, channel_axis(self))
 
-    def _conv(self, xs: Any, kernel: Any, strides: Any, padding: str, dilation: Any) -> Any:
-        """The convolution over all leading axes as one batch."""
+    def _conv(self, xs: Any, kernel: Any, strides: Any, padding: str, dilation: Any, bias: Any = None) -> Any:
+        """The convolution, and the bias where there is one, with all leading axes as one batch."""
         steps = xs.shape[: -self.rank - 1]
         x = xs.reshape(math.prod(steps), *xs.shape[-self.rank - 1 :])
         y = ops.conv(x, kernel, strides, padding, dilation, data_format=self._format)
+        y = y if bias is None else ops.add_bias(y, bias, self._format)
         return y.reshape(*steps, *y.shape[1:])
 
     def output(self, carry: Any) -> Any:
