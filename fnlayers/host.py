@@ -55,7 +55,8 @@ def compile_step(function: Callable, **options: Any) -> Callable:
                 raise
         return without(*args)
 
-    step.lower = fast.lower  # type: ignore[attr-defined]
+    for name in ("lower", "trace", "_cache_size"):  # of what jax.jit returns
+        setattr(step, name, getattr(fast, name))
     return step
 
 

@@ -163,11 +163,23 @@ def expand(tree: Tree) -> Tree:
 def initialize(tree: Tree, rng: Any, kind: type | tuple[type, ...]) -> Tree:
     """The arrays of that kind in a declared tree, each from a key folded from its path; no empty branches."""
     made = _initialize(tree, host_key(rng), kind)
-    leaves, structure = jax.tree.flatten(made)
-    on_host = [i for i, leaf in enumerate(leaves) if isinstance(leaf, (np.ndarray, np.generic))]
-    for i, leaf in zip(on_host, jax.device_put([leaves[i] for i in on_host]), strict=True):
-        leaves[i] = leaf
-    return jax.tree.unflatten(structure, leaves)
+    return _placed(made, iter(jax.device_put(list(_on_host(made)))))
+
+
+def _on_host(tree: Tree) -> Iterator[Any]:
+    """NumPy's arrays in a tree of dicts."""
+    if isinstance(tree, dict):
+        for sub in tree.values():
+            yield from _on_host(sub)
+    elif isinstance(tree, (np.ndarray, np.generic)):
+        yield tree
+
+
+def _placed(tree: Tree, arrays: Iterator[jax.Array]) -> Tree:
+    """The tree with those arrays in their places; the names stay in their order, which jax.tree would sort."""
+    if isinstance(tree, dict):
+        return {name: _placed(sub, arrays) for name, sub in tree.items()}
+    return next(arrays) if isinstance(tree, (np.ndarray, np.generic)) else tree
 
 
 def _initialize(tree: Tree, rng: Any, kind: type | tuple[type, ...]) -> Tree:

@@ -74,13 +74,12 @@ def maximum_by_cells(x: jax.Array, pool: Pool) -> jax.Array:
 @maximum_by_cells.defjvp
 def _(pool: Pool, primals: tuple, tangents: tuple) -> tuple:
     (x,), (dx,) = primals, tangents
-    y = maximum_by_cells(x, pool)
-    before, dy = jnp.zeros(y.shape, bool), jnp.zeros(y.shape, dx.dtype)
-    for cell, dcell in zip(_cells(x, pool, lowest(x.dtype)), _cells(dx, pool, 0), strict=True):
-        equal = cell == y
-        dy = dy + jnp.where(equal & ~before, dcell, 0)
-        before |= equal
-    return y, dy
+    (largest, dy), *others = zip(_cells(x, pool, lowest(x.dtype)), _cells(dx, pool, 0), strict=True)
+    # Cells are compared with each other, not with y: XLA may compute x twice, and round it in two ways.
+    for cell, dcell in others:
+        larger = cell > largest
+        largest, dy = jnp.where(larger, cell, largest), jnp.where(larger, dcell, dy)
+    return maximum_by_cells(x, pool), dy
 
 
 def total_by_cells(x: jax.Array, pool: Pool) -> jax.Array:
