@@ -6,30 +6,17 @@ import jax.numpy as jnp
 
 import kinds
 from contenders import Passes
-from contenders.jitted import given, passes
+from contenders.jitted import chained, given, passes
 from workloads import Workload
 
 GATE_BIASES = {"LSTM": 4, "GRU": 3, "ConvLSTM": 8}
 
 
 def prepare(workload: Workload, channels_first: bool) -> Passes:
-    model = hk.without_apply_rng(hk.transform_with_state(lambda x, train: chained(workload.chain, x, train)))
+    model = hk.without_apply_rng(hk.transform_with_state(lambda x, train: chained(workload.chain, x, train, called)))
     x, _ = given(workload)
     params, state = jax.jit(model.init, static_argnums=2)(jax.random.key(0), x, True)
     return passes(workload, model.apply, params, state)
-
-
-def chained(chain: tuple[kinds.Kind, ...], x: jax.Array, train: bool) -> jax.Array:
-    """The chain's output, inside of a transformed function."""
-    for kind in chain:
-        match kind:
-            case kinds.Residual(body):
-                x = x + chained(body, x, train)
-            case kinds.Skip(body):
-                x = jnp.concatenate((x, chained(body, x, train)), axis=-1)
-            case _:
-                x = called(kind, x, train)
-    return x
 
 
 def called(kind: kinds.Kind, x: jax.Array, train: bool) -> jax.Array:

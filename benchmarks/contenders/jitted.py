@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+import kinds
 from contenders import LEARNING_RATE, Passes, channels_last, drawn
 from workloads import Workload
 
@@ -40,6 +41,19 @@ def passes(workload: Workload, apply: Callable, params: Any, state: Any, channel
         return jax.block_until_ready(loss)
 
     return Passes(lambda: jax.block_until_ready(forward(params, state, x)), train, size(params), out_shape)
+
+
+def chained(chain: tuple[kinds.Kind, ...], x: jax.Array, train: bool, called: Callable) -> jax.Array:
+    """The chain's output, where layers are made as they are called: called(kind, x, train) -> y."""
+    for kind in chain:
+        match kind:
+            case kinds.Residual(body):
+                x = x + chained(body, x, train, called)
+            case kinds.Skip(body):
+                x = jnp.concatenate((x, chained(body, x, train, called)), axis=-1)
+            case _:
+                x = called(kind, x, train)
+    return x
 
 
 def given(workload: Workload, channels_first: bool = False) -> tuple[jax.Array, jax.Array]:

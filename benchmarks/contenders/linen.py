@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 import kinds
 from contenders import Passes
-from contenders.jitted import given, passes
+from contenders.jitted import chained, given, passes
 from workloads import Workload
 
 GATE_BIASES = {"LSTM": 4, "GRU": 4, "ConvLSTM": 8}
@@ -32,20 +32,7 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        return chained(self.chain, x, train)
-
-
-def chained(chain: tuple[kinds.Kind, ...], x: jax.Array, train: bool) -> jax.Array:
-    """The chain's output, inside of a compact module."""
-    for kind in chain:
-        match kind:
-            case kinds.Residual(body):
-                x = x + chained(body, x, train)
-            case kinds.Skip(body):
-                x = jnp.concatenate((x, chained(body, x, train)), axis=-1)
-            case _:
-                x = called(kind, x, train)
-    return x
+        return chained(self.chain, x, train, called)
 
 
 def called(kind: kinds.Kind, x: jax.Array, train: bool) -> jax.Array:

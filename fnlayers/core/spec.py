@@ -17,7 +17,7 @@ import numpy as np
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.names import fold
 from fnlayers.functions.constraints import Constraint, constraint
-from fnlayers.functions.draws import HostKey, draw, host_key
+from fnlayers.functions.draws import HostKey, draw, host_key, jax_key
 from fnlayers.functions.initializers import Initializer, initializer
 from fnlayers.functions.regularizers import Regularizer, regularizer
 
@@ -114,7 +114,7 @@ class Drawn:
 
     def init(self, key: Any) -> Any:
         """The subtree."""
-        return self.draw(key.key() if isinstance(key, HostKey) else key)
+        return self.draw(jax_key(key))
 
     def expand(self) -> Any:
         """The same subtree with a Param for each array, found without drawing."""

@@ -68,11 +68,14 @@ def host_key(key: Any) -> Any:
     return key if isinstance(words, Tracer) else HostKey(*map(int, np.asarray(words)))
 
 
+def jax_key(key: Key) -> jax.Array:
+    """The key as jax knows it, for what draws with jax."""
+    return key.key() if isinstance(key, HostKey) else key
+
+
 def draw(make: Callable[..., Any], key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """What an initializer makes: one that knows nothing of a HostKey (`takes_host_key`) is given jax's."""
-    if isinstance(key, HostKey) and not getattr(make, "takes_host_key", False):
-        key = key.key()
-    return make(key, shape, dtype)
+    return make(key if getattr(make, "takes_host_key", False) else jax_key(key), shape, dtype)
 
 
 def fold_in(key: Key, data: int) -> Any:
@@ -88,28 +91,21 @@ def full(key: Key, shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Any:
 def uniform(key: Key, shape: tuple[int, ...], dtype: np.dtype, low: float, high: float) -> Any:
     """As `jax.random.uniform`: spread evenly over [low, high)."""
     if not _on_host(key, dtype):
-        return jax.random.uniform(_as_key(key), shape, dtype, low, high)
-    low32, width = np.float32(low), np.float32(high) - np.float32(low)
-
-    def spread(unit: np.ndarray) -> None:
-        np.multiply(unit, width, out=unit)
-        np.add(unit, low32, out=unit)
-        np.maximum(unit, low32, out=unit)
-
-    return _fill(key, shape, spread)
+        return jax.random.uniform(jax_key(key), shape, dtype, low, high)
+    return _fill(key, shape, np.float32(low), np.float32(high))
 
 
 def normal(key: Key, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """As `jax.random.normal`: mean 0, deviation 1."""
     if not _on_host(key, dtype):
-        return jax.random.normal(_as_key(key), shape, dtype)
+        return jax.random.normal(jax_key(key), shape, dtype)
     return _normal(key, shape, np.nextafter(np.float32(-1), np.float32(0)), np.float32(1))
 
 
 def truncated_normal(key: Key, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """As `jax.random.truncated_normal` from -2 to 2."""
     if not _on_host(key, dtype):
-        return jax.random.truncated_normal(_as_key(key), -2.0, 2.0, shape, dtype)
+        return jax.random.truncated_normal(jax_key(key), -2.0, 2.0, shape, dtype)
     bound = np.float32(math.erf(math.sqrt(2)))
     least = np.nextafter(np.float32(-2), np.float32(0))
     return np.clip(_normal(key, shape, -bound, bound), least, -least)
@@ -119,26 +115,24 @@ def _on_host(key: Key, dtype: np.dtype) -> bool:
     return isinstance(key, HostKey) and dtype == np.float32
 
 
-def _as_key(key: Key) -> jax.Array:
-    return key.key() if isinstance(key, HostKey) else key
-
-
 def _normal(key: HostKey, shape: tuple[int, ...], low: np.float32, high: np.float32) -> np.ndarray:
     """The inverse of the normal distribution, at uniform numbers."""
-    width = high - low
 
-    def bend(unit: np.ndarray) -> None:
-        np.multiply(unit, width, out=unit)
-        np.add(unit, low, out=unit)
-        np.maximum(unit, low, out=unit)
-        np.multiply(_erf_inv(unit), np.float32(math.sqrt(2)), out=unit)
+    def bend(block: np.ndarray) -> None:
+        np.multiply(_erf_inv(block), np.float32(math.sqrt(2)), out=block)
 
-    return _fill(key, shape, bend)
+    return _fill(key, shape, low, high, bend)
 
 
-def _fill(key: HostKey, shape: tuple[int, ...], transform: Callable[[np.ndarray], None]) -> np.ndarray:
-    """An array of uniform numbers from 0 to 1, a block after the other transformed in its place."""
-    values = np.empty(math.prod(shape), np.float32)
+def _fill(
+    key: HostKey,
+    shape: tuple[int, ...],
+    low: np.float32,
+    high: np.float32,
+    transform: Callable[[np.ndarray], None] = lambda block: None,
+) -> np.ndarray:
+    """An array of uniform numbers over [low, high), a block after the other transformed in its place."""
+    values, width = np.empty(math.prod(shape), np.float32), high - low
 
     def fill(start: int, stop: int) -> None:
         for at in range(start, stop, BLOCK):
@@ -148,6 +142,9 @@ def _fill(key: HostKey, shape: tuple[int, ...], transform: Callable[[np.ndarray]
             np.right_shift(bits, np.uint32(9), out=bits)  # the 23 bits of a number from 1 to 2
             np.bitwise_or(bits, np.uint32(0x3F800000), out=bits)
             np.subtract(bits.view(np.float32), np.float32(1), out=block)
+            np.multiply(block, width, out=block)
+            np.add(block, low, out=block)
+            np.maximum(block, low, out=block)
             transform(block)
 
     if values.size <= SHARE:

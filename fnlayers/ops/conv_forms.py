@@ -76,8 +76,8 @@ def _shifted_sum(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     Else XLA would make x anew for each cell of the window, and give the sum away to a library together with a product
     or a mean that takes it, which is ten times as slow.
     """
-    size = math.prod(w.sizes(x.shape[1:-1], kernel.shape[:-1])) * kernel.shape[-1]
-    part = _divisor(x.shape[0], min(CELLS_AT_ONCE // size, x.shape[0] // 2)) if isinstance(x.shape[0], int) else 1
+    cells = math.prod(w.sizes(x.shape[1:-1], kernel.shape[:-1])) * kernel.shape[-1]
+    part = _at_once(x.shape[0], cells, parts=2)
     y = lax.map(lambda x: _sum_of_shifts(x, kernel, w), x.reshape(-1, part, *x.shape[1:]))
     return y.reshape(x.shape[0], *y.shape[2:])
 
@@ -182,7 +182,7 @@ def _by_columns(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
         cells = jnp.concatenate([cells for _, cells in shifts(x, window, w)], axis=-1)
         return dot(cells.reshape(-1, turned.shape[-1]), turned.T).reshape(-1, *sizes, out)
 
-    part = _divisor(x.shape[0], CELLS_AT_ONCE // (math.prod(sizes) * math.prod(window) * channels))
+    part = _at_once(x.shape[0], math.prod(sizes) * math.prod(window) * channels)
     if part == x.shape[0]:
         return some(x, turned)
     parts = x.reshape(-1, part, *x.shape[1:])
@@ -190,9 +190,12 @@ def _by_columns(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     return y.reshape(-1, *sizes, out)
 
 
-def _divisor(n: int, most: int) -> int:
-    """The largest divisor of n that is at most `most`; 1 where n is not known."""
-    return max((d for d in range(1, min(n, most) + 1) if n % d == 0), default=1) if isinstance(n, int) else 1
+def _at_once(examples: int, cells: int, parts: int = 1) -> int:
+    """How many examples, of so many cells each, are worked on at a time: in equal parts, as many or more."""
+    if not isinstance(examples, int):  # not known
+        return 1
+    most = min(CELLS_AT_ONCE // max(cells, 1), examples // parts)
+    return max((n for n in range(1, most + 1) if examples % n == 0), default=1)
 
 
 class Transposed(NamedTuple):
