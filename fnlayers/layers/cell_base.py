@@ -97,8 +97,12 @@ class Cell(Layer):
 
     def enter(self, params: Any, xs: Any) -> Any:
         """The projection of xs, after dropout."""
+        return self.project(params, self.taken(params, xs))
+
+    def taken(self, params: Any, xs: Any) -> Any:
+        """Xs in the dtype that the cell computes in, after dropout."""
         _, xs = self._cast({}, xs)
-        return self.project(params, dropped(params, "input_mask", xs))
+        return dropped(params, "input_mask", xs)
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One step."""

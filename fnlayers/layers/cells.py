@@ -15,7 +15,7 @@ from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import activate, add_bias, check_activation, check_count, check_rank, check_share
+from fnlayers.layers.bases import activate, check_activation, check_count, check_rank, check_share
 from fnlayers.layers.cell_base import Cell, dropped, first_shape, recurrent_weights
 
 
@@ -56,6 +56,39 @@ class GatedCell(Cell):
         features = known(first_shape(shape), -1, "features")
         return recurrent_weights(self, (), features, layer.units, self.gate_count)
 
+    def dense(self, params: Any) -> ops.DenseWeights:
+        """The weights, for `ops.scan_dense`."""
+        return ops.DenseWeights(params["kernel"], params["recurrent_kernel"], *self.biases(params))
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether a step is gates(carry, join(x @ kernel + bias, h @ recurrent_kernel + bias)) and nothing else."""
+        return type(self).step is GatedCell.step and type(self).project is GatedCell.project
+
+    def biases(self, params: Any) -> tuple[Any, Any]:
+        """What is added to x @ kernel and to h @ recurrent_kernel; None for nothing."""
+        return params.get("bias"), None
+
+    def project(self, params: Any, xs: Any) -> Any:
+        """Of x: x @ kernel + bias."""
+        bias, _ = self.biases(params)
+        y = ops.dot(xs, params["kernel"])
+        return y if bias is None else y + bias
+
+    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
+        """The gates, from what was projected and h @ recurrent_kernel; h meets the kernel and nothing else."""
+        (_, bias), h = self.biases(params), dropped(params, "recurrent_mask", self.output(carry))
+        of_h = ops.dot(h, params["recurrent_kernel"])
+        return self.gates(carry, self.join(projected, of_h if bias is None else of_h + bias))
+
+    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
+        """What the gates take, of what x and h bring; along that axis the gates stand beside each other."""
+        return of_x + of_h
+
+    def gates(self, carry: Any, fed: Any, axis: int = -1) -> tuple[Any, Any]:
+        """(new carry, h) from the carry and what was joined."""
+        raise NotImplementedError
+
 
 @layerclass
 class SimpleRNNCell(GatedCell):
@@ -89,15 +122,7 @@ class SimpleRNNCell(GatedCell):
         """Zeros."""
         return jnp.zeros((shape[0], self.units), dtype)
 
-    def project(self, params: Any, xs: Any) -> Any:
-        """Of x: x @ kernel + bias."""
-        return add_bias(self, params, ops.dot(xs, params["kernel"]))
-
-    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
-        """What was projected + h @ recurrent_kernel."""
-        return projected + ops.dot(dropped(params, "recurrent_mask", carry), params["recurrent_kernel"])
-
-    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
+    def gates(self, carry: Any, fed: Any, axis: int = -1) -> tuple[Any, Any]:
         """The new state is the output too."""
         h = activate(self.activation, fed)
         return h, h
@@ -149,27 +174,40 @@ class GRUCell(GatedCell):
         """Zeros."""
         return jnp.zeros((shape[0], self.units), dtype)
 
-    def project(self, params: Any, xs: Any) -> Any:
-        """Of x: x @ kernel + bias."""
-        y = ops.dot(xs, params["kernel"])
-        if not self.use_bias:
-            return y
-        return y + (params["bias"][0] if self.reset_after else params["bias"])
+    @property
+    def is_dense(self) -> bool:
+        """With reset_after."""
+        own = type(self).step is GRUCell.step and type(self).project is GatedCell.project
+        return self.reset_after and own
+
+    def biases(self, params: Any) -> tuple[Any, Any]:
+        """With reset_after one of each."""
+        if self.use_bias and self.reset_after:
+            return params["bias"][0], params["bias"][1]
+        return params.get("bias"), None
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """The gates, from what was projected and h @ recurrent_kernel."""
-        h, kernel, two = dropped(params, "recurrent_mask", carry), params["recurrent_kernel"], 2 * self.units
-        x_z, x_r, x_h = jnp.split(projected, 3, axis=-1)
-        candidate: Any
+        """The gates, from what was projected and h @ recurrent_kernel; without reset_after, r h meets a part of it."""
         if self.reset_after:
-            inner = ops.dot(h, kernel)
-            u_z, u_r, u_h = jnp.split(inner + params["bias"][1] if self.use_bias else inner, 3, axis=-1)
-            candidate = lambda r: x_h + r * u_h  # noqa: E731
-        else:
-            u_z, u_r = jnp.split(ops.dot(h, kernel[:, :two]), 2, axis=-1)
-            candidate = lambda r: x_h + ops.dot(r * h, kernel[:, two:])  # noqa: E731
+            return super().step(params, carry, projected)
+        h, kernel, two = dropped(params, "recurrent_mask", carry), params["recurrent_kernel"], 2 * self.units
+        u_z, u_r = jnp.split(ops.dot(h, kernel[:, :two]), 2, axis=-1)
+        x_z, x_r, x_h = jnp.split(projected, 3, axis=-1)
+        return self._gates(carry, x_z + u_z, x_r + u_r, lambda r: x_h + ops.dot(r * h, kernel[:, two:]))
+
+    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
+        """The sums for z and r, and for the candidate both parts beside each other, of which r resets the second."""
+        (x_z, x_r, x_h), (u_z, u_r, u_h) = jnp.split(of_x, 3, axis), jnp.split(of_h, 3, axis)
+        return jnp.concatenate((x_z + u_z, x_r + u_r, x_h, u_h), axis)
+
+    def gates(self, carry: Any, fed: Any, axis: int = -1) -> tuple[Any, Any]:
+        """Z, r and the candidate."""
+        z, r, x_h, u_h = jnp.split(fed, 4, axis)
+        return self._gates(carry, z, r, lambda r: x_h + r * u_h)
+
+    def _gates(self, carry: Any, z: Any, r: Any, candidate: Any) -> tuple[Any, Any]:
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
-        return ops.gru_gates(carry, x_z + u_z, x_r + u_r, candidate, act, gate)
+        return ops.gru_gates(carry, z, r, candidate, act, gate)
 
     def output(self, carry: Any) -> Any:
         """The state."""
@@ -217,18 +255,10 @@ class LSTMCell(GatedCell):
         """Zeros."""
         return jnp.zeros((shape[0], self.units), dtype), jnp.zeros((shape[0], self.units), dtype)
 
-    def project(self, params: Any, xs: Any) -> Any:
-        """Of x: x @ kernel + bias."""
-        return add_bias(self, params, ops.dot(xs, params["kernel"]))
-
-    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
-        """What was projected + h @ recurrent_kernel; h meets the kernel and nothing else."""
-        return projected + ops.dot(dropped(params, "recurrent_mask", carry[0]), params["recurrent_kernel"])
-
-    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
+    def gates(self, carry: Any, fed: Any, axis: int = -1) -> tuple[Any, Any]:
         """The four gates."""
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
-        return ops.lstm_gates(carry[1], fed, act, gate)
+        return ops.lstm_gates(carry[1], fed, act, gate, axis)
 
     def output(self, carry: Any) -> Any:
         """Of (h, c): h."""

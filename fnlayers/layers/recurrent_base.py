@@ -15,6 +15,7 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
 from fnlayers.layers.bases import check_choice, configured
 from fnlayers.layers.cell_base import Cell, as_carry, first_shape, split_states, states_of
+from fnlayers.layers.cells import GatedCell
 
 
 @layerclass
@@ -113,15 +114,19 @@ class Recurrent(Layer):
             unroll=max(1, xs.shape[0] if self.unroll is True else int(self.unroll)),
             zero_output=self.zero_output_for_mask and not as_unrolled,
             return_all=self.return_sequences,
-            before=cell.projects_before,
         )
         output = None if as_unrolled or cell.output(carry) is None else cell.output
-        if cell.has_gates and output is not None:
-            inner = dict(project=cell.enter, output=output)
+        if isinstance(cell, GatedCell) and cell.is_dense and output is not None:
+            xs, weights = cell.taken(params, xs), cell.dense(params)
+            inner = dict(held=params.get("recurrent_mask"))
+            carry, last, ys = ops.scan_dense(cell.join, cell.gates, weights, carry, xs, **inner, **options)
+        elif cell.has_gates and output is not None:
+            inner = dict(project=cell.enter, output=output, before=cell.projects_before)
             carry, last, ys = ops.scan_gates(cell.feed, cell.gates, params, carry, xs, **inner, **options)
         else:
             step, project = partial(cell.step, params), partial(cell.enter, params)
-            carry, last, ys = ops.scan_time(step, carry, xs, project=project, output=output, **options)
+            inner = dict(project=project, output=output, before=cell.projects_before)
+            carry, last, ys = ops.scan_time(step, carry, xs, **inner, **options)
         kept = jax.tree.leaves(carry) if self.stateful else []
         state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}
         y = self._typed(last if ys is None else ys if self.time_major else jnp.moveaxis(ys, 0, 1))

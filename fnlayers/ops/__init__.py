@@ -6,6 +6,7 @@ Users write `ops.conv(...)`. Each file holds one family, and each operation is o
 from fnlayers.ops.attention import additive_score, all_of, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum
+from fnlayers.ops.dense_scan import DenseWeights, scan_dense
 from fnlayers.ops.moments import (
     group_normalize,
     l2_normalize,
@@ -32,6 +33,7 @@ from fnlayers.ops.window import (
 )
 
 __all__ = [
+    "DenseWeights",
     "adaptive_average_pool",
     "adaptive_max_pool",
     "add_bias",
@@ -63,6 +65,7 @@ __all__ = [
     "normalize",
     "rms_normalize",
     "rotate",
+    "scan_dense",
     "scan_gates",
     "scan_time",
     "separable_conv",

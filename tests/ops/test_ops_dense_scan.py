@@ -1,0 +1,141 @@
+"""The formulation of `scan_dense` for CPUs against the scan of single steps, with all derivatives."""
+
+import functools
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fnlayers import ops
+from fnlayers.ops import dense_scan
+
+UNITS, FEATURES, BATCH = 3, 2, 5
+LARGE = dense_scan.LARGE_BATCH + 16
+OPTIONS = [
+    {},
+    {"reverse": True},
+    {"zero_output": True},
+    {"return_all": False},
+    {"return_all": False, "zero_output": True, "reverse": True},
+    {"unroll": 8},
+]
+
+
+def lstm_join(of_x, of_h, axis):
+    return of_x + of_h
+
+
+def lstm_gates(carry, fed, axis):
+    return ops.lstm_gates(carry[1], fed, jnp.tanh, jax.nn.sigmoid, axis)
+
+
+def gru_join(of_x, of_h, axis):
+    (z, r, x), (uz, ur, u) = jnp.split(of_x, 3, axis), jnp.split(of_h, 3, axis)
+    return jnp.concatenate((z + uz, r + ur, x, u), axis)
+
+
+def gru_gates(carry, fed, axis):
+    z, r, x, u = jnp.split(fed, 4, axis)
+    return ops.gru_gates(carry, z, r, lambda r: x + r * u, jnp.tanh, jax.nn.sigmoid)
+
+
+def rnn_gates(carry, fed, axis):
+    return jnp.tanh(fed), jnp.tanh(fed)
+
+
+CELLS = {"lstm": (4, lstm_join, lstm_gates), "gru": (3, gru_join, gru_gates), "rnn": (1, lstm_join, rnn_gates)}
+
+
+def data(cell, length, *, bias=True):
+    random, gates = np.random.RandomState(0), CELLS[cell][0]
+    shapes = [(FEATURES, gates * UNITS), (UNITS, gates * UNITS), *[(gates * UNITS,)] * (2 if bias else 0)]
+    weights = ops.DenseWeights(*(jnp.asarray(random.normal(size=shape)) for shape in shapes))
+    carry = tuple(jnp.asarray(random.normal(size=(BATCH, UNITS))) for _ in range(2))
+    xs = jnp.asarray(random.normal(size=(length, BATCH, FEATURES)))
+    return weights, carry if cell == "lstm" else carry[0], xs, jnp.asarray(random.rand(length, BATCH) > 0.4)
+
+
+@pytest.fixture
+def for_all_sizes(monkeypatch):
+    """Lets CPUs take the formulation for the tiny arrays of the tests."""
+    for name in ("LEAST_UNITS", "LEAST_BATCH", "LARGE_BATCH"):
+        monkeypatch.setattr(dense_scan, name, 1)
+
+
+@pytest.mark.parametrize(
+    ("cell", "length", "masked", "options"),
+    [("lstm", 8, True, options) for options in OPTIONS]
+    + [("gru", 5, masked, {}) for masked in (False, True)]
+    + [("rnn", 7, False, {"reverse": True}), ("rnn", 4, True, {"zero_output": True})],
+)
+def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_sizes, monkeypatch, x64):
+    weights, carry, xs, mask = data(cell, length, bias=not masked)
+    held = jnp.asarray(np.random.RandomState(1).rand(BATCH, UNITS)) if masked else None
+    options = options | {"mask": mask if masked else None, "held": held}
+
+    def run(weights, carry, xs):
+        return ops.scan_dense(*CELLS[cell][1:], weights, carry, xs, **options)
+
+    def loss(*given):
+        return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(run(*given)))
+
+    def all_of(weights, carry, xs):
+        given, gradients = (weights, carry, xs), jax.grad(loss, argnums=(0, 1, 2))
+        turned = jax.tree.map(jnp.cos, given)
+        several = weights._replace(recurrent=jnp.stack([weights.recurrent, -weights.recurrent]))
+        axes = ops.DenseWeights(*(None if leaf is None else 0 if i == 1 else None for i, leaf in enumerate(weights)))
+        return (
+            run(*given),
+            gradients(*given),
+            jax.jvp(run, given, turned),
+            jax.jvp(gradients, given, turned),
+            jax.vmap(run, in_axes=(axes, None, None))(several, carry, xs),
+            jax.grad(jax.checkpoint(loss))(*given),
+        )
+
+    results = jax.jit(lambda *given: all_of(*given))(weights, carry, xs)
+    monkeypatch.setattr(dense_scan, "LEAST_UNITS", UNITS + 1)
+    expected = jax.jit(lambda *given: all_of(*given))(weights, carry, xs)
+    assert jax.tree.structure(results) == jax.tree.structure(expected)
+    for a, b in zip(*map(jax.tree.leaves, (results, expected)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def program(platform, cell, *, train):
+    """The text of a program for a platform, of a size for which CPUs take the formulation."""
+    gates, units = CELLS[cell][0], dense_scan.LEAST_UNITS
+    carry = jax.ShapeDtypeStruct((LARGE, units), "float32")
+    weights = ops.DenseWeights(
+        jax.ShapeDtypeStruct((FEATURES, gates * units), "float32"),
+        jax.ShapeDtypeStruct((units, gates * units), "float32"),
+    )
+    xs = jax.ShapeDtypeStruct((8, LARGE, FEATURES), "float32")
+    run = functools.partial(ops.scan_dense, *CELLS[cell][1:])
+    function = jax.grad(lambda *given: run(*given)[1].sum()) if train else run
+    given = weights, (carry, carry) if cell == "lstm" else carry, xs
+    return jax.export.export(jax.jit(function), platforms=[platform])(*given).mlir_module()
+
+
+@pytest.mark.parametrize(
+    ("cell", "train", "taken"), [("lstm", False, True), ("rnn", False, False), ("rnn", True, True)]
+)
+def test_cpus_alone_take_it(cell, train, taken):
+    turn = f"<{FEATURES}x{dense_scan.STEPS[0] * LARGE}xf32"  # x of several steps, features first
+    assert (turn in program("cpu", cell, train=train)) == taken
+    assert turn not in program("cuda", cell, train=train)
+
+
+def test_sizes_that_are_not_known_are_scanned_step_by_step():
+    weights, carry, _, _ = data("rnn", 2)
+    weights, carry = jax.tree.map(lambda a: jnp.asarray(a, "float32"), (weights, carry))
+    length, batch = jax.export.symbolic_shape("t, b")
+    shapes = [(length, batch, FEATURES), (batch, UNITS)]
+    xs, start = (jax.ShapeDtypeStruct(shape, "float32") for shape in shapes)
+
+    def run(xs, start):
+        return ops.scan_dense(*CELLS["rnn"][1:], weights, start, xs)[1]
+
+    x = jnp.ones((4, BATCH, FEATURES))
+    np.testing.assert_allclose(jax.export.export(jax.jit(run))(xs, start).call(x, carry), run(x, carry), rtol=1e-6)
