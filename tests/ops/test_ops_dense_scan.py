@@ -130,7 +130,7 @@ def test_cpus_alone_take_it(cell, train, taken):
 def test_sizes_that_are_not_known_are_scanned_step_by_step():
     weights, carry, _, _ = data("rnn", 2)
     weights, carry = jax.tree.map(lambda a: jnp.asarray(a, "float32"), (weights, carry))
-    length, batch = jax.export.symbolic_shape("t, b")
+    length, batch = jax.export.symbolic_shape("t, b", constraints=["t >= 1"])
     shapes = [(length, batch, FEATURES), (batch, UNITS)]
     xs, start = (jax.ShapeDtypeStruct(shape, "float32") for shape in shapes)
 
