@@ -57,7 +57,7 @@ def scan_dense(
     units_first = functools.partial(_units_first, join, gates, **options)
     length, batch, _ = xs.shape
     units, width = weights.recurrent.shape
-    known = isinstance(length, int) and isinstance(batch, int)
+    known = isinstance(batch, int)
     if not (known and length > 1 and units >= LEAST_UNITS and batch >= LEAST_BATCH):
         return rows_first(weights, carry, xs, mask, held)
 
