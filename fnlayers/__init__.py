@@ -25,7 +25,7 @@ from fnlayers.core import (
     layerclass,
 )
 from fnlayers.functions import activations, constraints, initializers, regularizers
-from fnlayers.host import tune_host
+from fnlayers.host import jit, tune_host
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.attention import AdditiveAttention, Attention
 from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
@@ -335,6 +335,7 @@ __all__ = [
     "functional",
     "haiku_pair",
     "initializers",
+    "jit",
     "known",
     "labels",
     "layerclass",

@@ -1,7 +1,7 @@
 """What makes XLA's programs for CPUs faster beside the formulations in `ops`: options of compiler and allocator.
 
 XLA hands convolutions on CPUs to a library, YNNPACK, that takes up to four times as long for them as XLA's own code
-does. `compile_step` turns that off for what this library compiles itself; `tune_host` for the whole process.
+does, and products as well. `jit` turns that off where it helps, `tune_host` for the convolutions of the whole process.
 """
 
 import ctypes
@@ -17,46 +17,63 @@ from typing import Any
 import jax
 import jaxlib
 
-from fnlayers.ops.conv_forms import OWN_FLAG, Window, own_convolutions, plain
+from fnlayers.ops import tracing
+from fnlayers.ops.conv_forms import Window, plain
+from fnlayers.ops.tracing import OWN_FLAG, Program
 
 OPTION, _ = OWN_FLAG.removeprefix("--").split("=")
-KEPT = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"  # the default, but for convolutions
+REDUCTIONS = "LIBRARY_FUSION_TYPE_REDUCE"  # of the library, which XLA's own are far behind
+PRODUCTS = f"LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,{REDUCTIONS}"
 
 # malloc.h: mallopt's parameters, and the values with which freed memory stays in the process
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 KEEP = ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 1 << 28))
 
 
-def compile_step(function: Callable, **options: Any) -> Callable:
-    """`jax.jit(function, **options)`, on CPUs with the compiler's options that make convolutions fast.
+def jit(function: Callable, **options: Any) -> Callable:
+    """`jax.jit(function, **options)`, on CPUs with the compiler's options that make convolutions and products fast.
 
-    Within another jit, whose options count there, it is the plain jit.
+    `make_step`, `fit`, `evaluate` and `predict` compile with it. The options are chosen at the first call. Within
+    another jit, whose options count there, and on other platforms it is `jax.jit`.
+
+    >>> import fnlayers as fl
+    >>> model = fl.Dense(2)
+    >>> jit(model.apply)({"kernel": jax.numpy.ones((3, 2)), "bias": jax.numpy.ones(2)}, jax.numpy.ones((1, 3)))
+    Array([[4., 4.]], dtype=float32)
     """
     without = jax.jit(function, **options)
     if jax.default_backend() != "cpu" or not _accepts_options():
         return without
+    program = Program()
 
     @functools.wraps(function)
-    def traced(*args: Any) -> Any:
-        token = own_convolutions.set(True)
-        try:
-            return function(*args)
-        finally:
-            own_convolutions.reset(token)
+    def traced(*args: Any, **kwargs: Any) -> Any:
+        with tracing.traced(program):
+            return function(*args, **kwargs)
 
-    fast = jax.jit(traced, compiler_options={OPTION: KEPT}, **options)
+    compiled = functools.cache(lambda kept: jax.jit(traced, compiler_options={OPTION: kept}, **options))
+    chosen: list[Callable] = []
+
+    def choose(*args: Any, **kwargs: Any) -> Callable:
+        if not chosen:
+            compiled(PRODUCTS).trace(*args, **kwargs)
+            chosen.append(compiled(REDUCTIONS if program.has_own_products else PRODUCTS))
+        return chosen[0]
 
     @functools.wraps(function)
-    def step(*args: Any) -> Any:
+    def step(*args: Any, **kwargs: Any) -> Any:
         try:
-            return fast(*args)
+            return (chosen[0] if chosen else choose(*args, **kwargs))(*args, **kwargs)
         except ValueError as error:
             if "top-level" not in str(error):
                 raise
-        return without(*args)
+        return without(*args, **kwargs)
 
-    for name in ("lower", "trace", "_cache_size"):  # of what jax.jit returns
-        setattr(step, name, getattr(fast, name))
+    def like(name: str) -> Callable:
+        return lambda *args, **kwargs: getattr(choose(*args, **kwargs), name)(*args, **kwargs)
+
+    methods = {"lower": like("lower"), "trace": like("trace")}  # of what jax.jit returns
+    vars(step).update(methods, _cache_size=lambda: chosen[0]._cache_size() if chosen else 0)
     return step
 
 
@@ -64,7 +81,7 @@ def compile_step(function: Callable, **options: Any) -> Callable:
 def _accepts_options() -> bool:
     """Whether this XLA knows the option: asked by compiling next to nothing."""
     try:
-        jax.jit(lambda x: x, compiler_options={OPTION: KEPT}).lower(0.0).compile()
+        jax.jit(lambda x: x, compiler_options={OPTION: PRODUCTS}).lower(0.0).compile()
     except (RuntimeError, TypeError):
         return False
     return True

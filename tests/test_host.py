@@ -12,7 +12,7 @@ import pytest
 
 import fnlayers as fl
 from fnlayers import host
-from fnlayers.ops import conv_forms
+from fnlayers.ops import tracing
 
 MODEL = fl.Sequential([fl.Conv2D(32, 3, activation="relu"), fl.GlobalAveragePooling2D(), fl.Dense(2)])
 BATCH = jnp.linspace(-1, 1, 4 * 36 * 36 * 3).reshape(4, 36, 36, 3), jnp.arange(4) % 2
@@ -51,8 +51,8 @@ def test_an_error_of_the_function_is_its_own():
         raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):
-        host.compile_step(fails)(1.0)
-    assert not conv_forms.own_convolutions.get()
+        fl.jit(fails)(1.0)
+    assert not tracing.own_convolutions()
 
 
 @pytest.mark.skipif(not host._accepts_options(), reason="this XLA does not know the option")
@@ -60,13 +60,34 @@ def test_what_the_library_compiles_has_its_own_convolutions():
     seen = []
 
     def function(x):
-        seen.append(conv_forms.own_convolutions.get())
+        seen.append(tracing.own_convolutions())
         return fl.Conv2D(32, 3).apply(params, x)
 
     params = fl.Conv2D(32, 3).init(jax.random.key(0), BATCH[0].shape)
-    assert "ynn" not in host.compile_step(function).lower(BATCH[0]).compile().as_text()
+    assert "ynn" not in fl.jit(function).lower(BATCH[0]).compile().as_text()
     jax.jit(function).lower(BATCH[0])
     assert seen == [True, False]
+
+
+@pytest.mark.skipif(not host._accepts_options(), reason="this XLA does not know the option")
+@pytest.mark.parametrize("rows", [tracing.MANY_ROWS, tracing.MANY_ROWS - 1])
+def test_products_of_many_rows_are_its_own(rows):
+    dense, x = fl.Dense(32), jnp.ones((rows, 32))
+    step = fl.jit(lambda x: dense.apply(dense.init(jax.random.key(0), x.shape), x))
+    assert ("ynn" in step.lower(x).compile().as_text()) == (rows < tracing.MANY_ROWS)
+
+
+@pytest.mark.skipif(not host._accepts_options(), reason="this XLA does not know the option")
+def test_a_function_is_traced_once_and_its_options_pass_through():
+    traced = []
+
+    def function(x, *, times, power):
+        traced.append(power)
+        return (times * fl.Dense(1).apply({"kernel": x, "bias": x[0]}, x)) ** power
+
+    step, x = fl.jit(function, static_argnames="power"), jnp.ones((1, 1))
+    assert step(x, times=2.0, power=2) == step(x, times=2.0, power=2) == 16 and traced == [2]
+    assert step(x, times=2.0, power=1) == 4 and step._cache_size() == 2
 
 
 def said(code: str) -> str:

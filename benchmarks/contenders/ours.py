@@ -18,7 +18,7 @@ def prepare(workload: Workload, channels_first: bool) -> Passes:
     # no peer's step looks for NaN, so ours does not either
     step = fl.make_step(model, optax.squared_error, optimizer, guard=False)
     held = fl.TrainState.create(model, x.shape, optimizer, params=params, state=state)
-    forward = jax.jit(lambda params, state, x: model.apply(params, x, state=state))
+    forward = fl.jit(lambda params, state, x: model.apply(params, x, state=state))
 
     def train() -> dict:
         nonlocal held

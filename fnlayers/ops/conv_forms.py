@@ -8,12 +8,10 @@ its own, a `custom_jvp` states the tangent, whose transpose it is.
 Shapes: x (batch, *space, channels), kernel (*window, channels / groups, out), y (batch, *new_space, out).
 """
 
-import contextvars
 import functools
 import itertools
 import math
 import operator
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -23,9 +21,11 @@ from jax import lax
 
 from fnlayers.ops.dense import dot
 from fnlayers.ops.layout import channel_axis, sum_dtype
+from fnlayers.ops.tracing import own_convolutions
 
 # jax 0.6 cannot transpose a scan whose body is made again on the way back. There the gradient is right, but slow.
 TRANSPOSES_ROWS = jax.__version_info__ >= (0, 10)
+HAS_LIBRARY = jax.__version_info__ >= (0, 10)  # whether XLA hands convolutions on CPUs to a library
 
 
 class Window(NamedTuple):
@@ -157,6 +157,31 @@ def planes(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def overhanging(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """Two axes of space, stride 1: a window that goes over one cell too many along the longer axis.
+
+    XLA gives no convolution whose y is larger than x to the library, neither alone nor with a mean that follows.
+    """
+    if x.dtype not in (jnp.float32, jnp.float64):  # of which the library takes none
+        return plain(x, kernel, w)
+    axis = 1 if x.shape[1] >= x.shape[2] else 2
+    size = w.sizes(padded_space(x.shape[1:-1], w), kernel.shape[:-2])[axis - 1]
+    pads = list(w.padding)
+    pads[axis - 1] = (pads[axis - 1][0], pads[axis - 1][1] + x.shape[axis] + 1 - size)
+    return lax.slice_in_dim(plain(x, kernel, w._replace(padding=tuple(pads))), 0, size, axis=axis)
+
+
+@overhanging.defjvp
+def _(w: Window, primals: tuple, tangents: tuple) -> tuple:
+    (x, kernel), (dx, dkernel) = primals, tangents
+    if not _slow():  # in a training step the means do not take convolutions with them
+        return jax.jvp(lambda x, kernel: plain(x, kernel, w), primals, tangents)
+    y = overhanging(x, kernel, w)
+    by_columns = _has_columns(math.prod(y.shape[:-1]), y.shape[-1], math.prod(kernel.shape[:-2]))
+    return y, plain(dx, kernel, w) + (_by_columns if by_columns else plain)(x, dkernel, w)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def columns(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     """The plain call; the gradient of the kernel by matrix products with all cells of a window side by side."""
     return plain(x, kernel, w)
@@ -266,6 +291,11 @@ def padded(x: jax.Array, w: Window) -> jax.Array:
     return jnp.pad(x, [(0, 0), *w.padding, (0, 0)]) if any(map(any, w.padding)) else x
 
 
+def padded_space(space: Sequence[int], w: Window) -> list[int]:
+    """The axes of space with the zeros around."""
+    return [n + sum(pads) for n, pads in zip(space, w.padding, strict=True)]
+
+
 def shifts(x: jax.Array, window: Sequence[int], w: Window) -> Iterator[tuple[tuple[int, ...], jax.Array]]:
     """For each cell q of the window: q, and what it meets in x, which is padded; of y's size."""
     sizes = w.sizes(x.shape[1:-1], window)
@@ -288,14 +318,14 @@ def dimension_numbers(rank: int, data_format: str, kernel: str) -> tuple[str, st
     return x, space + kernel, x
 
 
-# XLA hands convolutions on CPUs to a library that is slow at gradients of kernels, unless it is told not to: in the
-# program that is being traced, or in all of the process (see `fnlayers.host`).
-own_convolutions = contextvars.ContextVar("own_convolutions", default=False)
-OWN_FLAG = "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
-
-
 def _slow() -> bool:
-    return TRANSPOSES_ROWS and not own_convolutions.get() and OWN_FLAG not in os.environ.get("XLA_FLAGS", "")
+    """Whether convolutions go to the library that is slow at gradients of kernels."""
+    return HAS_LIBRARY and not own_convolutions()
+
+
+def _has_columns(places: int, out: int, cells: int) -> bool:
+    """Whether the library would sum the gradient of a kernel slowly."""
+    return cells <= MOST_CELLS and out >= 32 and places >= MANY_PLACES
 
 
 class Case(NamedTuple):
@@ -307,6 +337,17 @@ class Case(NamedTuple):
     cells: int  # of the window
     rank: int  # axes of space
     w: Window
+    grows: bool  # whether y is larger than x along an axis of space
+
+    @property
+    def work(self) -> int:
+        """How many multiplications it takes."""
+        return self.places * self.channels * self.out * self.cells
+
+    @property
+    def overhangs(self) -> bool:
+        """Whether the library would take it, and not if y had one cell more."""
+        return self.rank == 2 and self.w.strides == (1, 1) and not self.grows and max(self.channels, self.out) > 16
 
 
 class Rule(NamedTuple):
@@ -322,11 +363,13 @@ CPU = (
     Rule(depthwise, lambda case: 1 < case.channels == case.w.groups and case.cells <= MOST_CELLS),
     Rule(grouped, lambda case: case.w.groups > 1),
     Rule(planes, lambda case: case.rank == 3),
-    Rule(columns, lambda case: case.cells <= MOST_CELLS and case.out >= 32 and case.places >= MANY_PLACES and _slow()),
+    Rule(overhanging, lambda case: HAS_LIBRARY and case.overhangs and case.work >= MUCH_WORK),
+    Rule(columns, lambda case: _has_columns(case.places, case.out, case.cells) and _slow()),
 )
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
 MANY_PLACES = 1 << 12  # over which the plain call sums the gradient of a kernel slowly
 CELLS_AT_ONCE = 1 << 21  # of columns, or of a sum, that are made at a time: 8 MB in float32
+MUCH_WORK = 150_000_000  # multiplications, from which on the library is the slower one
 MOST_CELLS = 64  # of a window that is gone through one by one
 
 
@@ -342,9 +385,10 @@ def rule_for(shape: Sequence[int], kernel: jax.Array, w: Window) -> Rule | None:
         return None
     *window, _, out = kernel.shape
     batch, *space, channels = shape
-    sizes = w.sizes([n + sum(pads) for n, pads in zip(space, w.padding, strict=True)], window)
-    places = math.prod([batch, *sizes]) if all(isinstance(n, int) for n in (batch, *sizes)) else 0
-    case = Case(places, channels, out, math.prod(window), len(window), w)
+    sizes = w.sizes(padded_space(space, w), window)
+    known = all(isinstance(n, int) for n in (batch, *sizes))
+    places, grows = math.prod([batch, *sizes]) if known else 0, known and any(map(operator.gt, sizes, space))
+    case = Case(places, channels, out, math.prod(window), len(window), w, grows)
     return next((rule for rule in CPU if rule.holds(case)), None)
 
 

@@ -9,6 +9,7 @@ from jax import lax
 from jax.core import Tracer
 
 from fnlayers.ops.layout import channel_axis
+from fnlayers.ops.tracing import count_product
 
 
 def dot(x: jax.Array, kernel: jax.Array, axes: int = 1) -> jax.Array:
@@ -16,6 +17,8 @@ def dot(x: jax.Array, kernel: jax.Array, axes: int = 1) -> jax.Array:
 
     Shapes: x (..., in), kernel (in, out), y (..., out), where in stands for as many sizes as `axes`, and out for any.
     """
+    if isinstance(x, Tracer):
+        count_product(x, math.prod(kernel.shape[:axes]), math.prod(kernel.shape[axes:]))
     if not isinstance(x, Tracer) or x.ndim <= axes + 1 == kernel.ndim:
         return _apart(x, kernel, axes)
 

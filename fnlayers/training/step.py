@@ -10,7 +10,7 @@ import optax
 
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import shape_of, type_of
-from fnlayers.host import compile_step
+from fnlayers.host import jit
 from fnlayers.training.data import parts
 from fnlayers.training.objective import Objective, objective_of
 from fnlayers.training.state import TrainState, joined, split, typed_key
@@ -63,7 +63,7 @@ def make_step(
     objective = objective_of(loss, metrics)
     advance = advance_of(model, objective, optimizer, guard)
 
-    @functools.partial(compile_step, donate_argnums=0)
+    @functools.partial(jit, donate_argnums=0)
     def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         train_state, finite, means, _ = advance(train_state, True, *parts(batch))
         return train_state, objective.logs(means) | {"finite": finite}
@@ -181,7 +181,7 @@ def compiled_step(model: Layer, objective: Objective, optimizer: Any) -> Callabl
     """`advance_of`, compiled for the loop: the logs in one array, so that one transfer brings them all."""
     advance = advance_of(model, objective, optimizer)
 
-    @functools.partial(compile_step, donate_argnums=(0, 1))
+    @functools.partial(jit, donate_argnums=(0, 1))
     def step(train_state: TrainState, going: Any, x: Any, y: Any, weight: Any) -> tuple:
         train_state, going, means, totals = advance(train_state, going, x, y, weight)
         return train_state, going, packed(means, totals, going)
@@ -193,7 +193,7 @@ def compiled_step(model: Layer, objective: Objective, optimizer: Any) -> Callabl
 def compiled_evaluation(model: Layer, objective: Objective) -> Callable:
     """(params, state, x, y, weight) -> the columns of one batch in inference, packed."""
 
-    @compile_step
+    @jit
     def evaluation(params: Tree, state: Tree, x: Any, y: Any, weight: Any) -> jax.Array:
         out = model.run(params, x, state=state)
         extra = sum(out.losses, penalty(model, shapes(x))(params))
@@ -206,7 +206,7 @@ def compiled_evaluation(model: Layer, objective: Objective) -> Callable:
 @remembered
 def compiled_prediction(model: Layer) -> Callable:
     """(params, state, x) -> y in inference."""
-    return compile_step(lambda params, state, x: model.run(params, x, state=state).y)
+    return jit(lambda params, state, x: model.run(params, x, state=state).y)
 
 
 def packed(means: Any, totals: Any, going: Any) -> jax.Array:

@@ -26,6 +26,8 @@ FORMS = [
     (forms.planes, X3, (2, 2, 3, 2, 3), Window((1, 1, 1), ((0, 1), (0, 1), (1, 1)), (1, 1, 1))),
     (forms.planes, X3, (3, 1, 2, 2, 3), Window((2, 1, 2), ((1, 1), (0, 0), (0, 1)), (1, 1, 1))),
     (forms.planes, X3, (2, 2, 2, 2, 1), Window((1, 1, 1), ((0, 0), (0, 0), (0, 0)), (2, 1, 3))),
+    (forms.overhanging, X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (forms.overhanging, (2, 5, 6, 2), (2, 3, 2, 32), Window((1, 1), ((0, 1), (0, 0)), (2, 1))),
     (forms.columns, X1, (3, 4, 2), Window((2,), ((1, 1),), (1,))),
     (forms.columns, (2, 6, 5, 1), (3, 3, 1, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (forms.columns, (2, 6, 5, 2), (2, 3, 2, 4), Window((2, 1), ((0, 0), (2, 2)), (1, 2))),
@@ -51,6 +53,7 @@ def name(case):
 def test_a_formulation_is_the_plain_call(given, x64, monkeypatch):
     form, plain, *shapes, window = given
     monkeypatch.setattr(forms, "CELLS_AT_ONCE", 1000)  # so that some are cut into parts, and some are not
+    monkeypatch.setattr(forms, "MANY_PLACES", 1)
     random = np.random.RandomState(0)
     x, kernel, dx, dkernel = (jnp.asarray(random.normal(size=shape)) for shape in (*shapes, *shapes))
     y_shape = jax.eval_shape(lambda x, kernel: plain(x, kernel, window), x, kernel).shape
@@ -100,7 +103,21 @@ def test_the_table_says_which_is_taken():
     assert taken(x, (3, 3, 8, 32), two) == "columns"
     assert taken(x, (3, 3, 8, 16), two) is None  # copies would take longer than products
     assert taken((1, 30, 30, 8), (3, 3, 8, 32), two) is None  # a short sum
+    large = (16, 30, 30, 64)
+    assert taken(large, (3, 3, 64, 64), two) == ("overhanging" if forms.HAS_LIBRARY else None)
+    assert taken(large, (3, 3, 64, 64), two._replace(padding=((3, 3), (1, 1)))) == "columns"  # y is larger than x
+    assert taken(large, (3, 3, 64, 64), two._replace(strides=(1, 2))) == "columns"
     assert taken((2, 9, 9, 9, 8), (3, 3, 3, 8, 16), Window((1,) * 3, ((0, 0),) * 3, (1,) * 3)) == "planes"
     assert taken(x, (3, 3, 8, 32), two._replace(padding="SAME")) is None  # sizes are not known
     assert forms.has_phases((4, 4), jnp.ones((3, 3, 2, 2)), Transposed((2, 2), ((1, 1), (1, 1)), (1, 1)))
     assert not forms.has_phases((4, 4), jnp.ones((3, 3, 2, 2)), Transposed((1, 1), ((1, 1), (1, 1)), (1, 1)))
+
+
+@pytest.mark.parametrize("form", ["plain", "overhanging"])
+def test_a_mean_takes_no_convolution_that_hangs_over_into_the_library(form):
+    x, kernel = (jax.ShapeDtypeStruct(shape, "float32") for shape in ((4, 24, 24, 32), (3, 3, 32, 32)))
+    w, function = Window((1, 1), ((1, 1), (1, 1)), (1, 1)), getattr(forms, form)
+    program = jax.jit(lambda x, kernel: jnp.mean(jax.nn.relu(function(x, kernel, w)), (1, 2))).lower(x, kernel)
+    parts = program.compile().as_text().split("\n\n")
+    within = [part.split()[0] for part in parts if " convolution(" in part]
+    assert within and (all(name == "ENTRY" for name in within) or (form == "plain" and forms.HAS_LIBRARY))
