@@ -26,8 +26,9 @@ REDUCTIONS = "LIBRARY_FUSION_TYPE_REDUCE"  # of the library, which XLA's own are
 PRODUCTS = f"LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,{REDUCTIONS}"
 
 # malloc.h: mallopt's parameters, and the values with which freed memory stays in the process
-TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
-KEEP = ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 1 << 28))
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8
+# one arena, since those of other threads take what is larger than 64 MB from the kernel, whatever MMAP_MAX says
+KEEP = ((ARENA_MAX, 1), (MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 1 << 28))
 
 
 def jit(function: Callable, **options: Any) -> Callable:

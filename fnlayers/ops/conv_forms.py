@@ -71,15 +71,19 @@ def depthwise(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _shifted_sum(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
-    """For x that is padded, and a kernel (*window, channels): some examples at a time, in a loop.
-
-    Else XLA would make x anew for each cell of the window, and give the sum away to a library together with a product
-    or a mean that takes it, which is ten times as slow.
-    """
-    cells = math.prod(w.sizes(x.shape[1:-1], kernel.shape[:-1])) * kernel.shape[-1]
-    part = _at_once(x.shape[0], cells, parts=2)
-    y = lax.map(lambda x: _sum_of_shifts(x, kernel, w), x.reshape(-1, part, *x.shape[1:]))
-    return y.reshape(x.shape[0], *y.shape[2:])
+    """For x that is padded, and a kernel (*window, channels): along the last axis of space, then along the others."""
+    (*spans, last), ones = kernel.shape[:-1], (1,) * (len(w.strides) - 1)
+    along = w._replace(strides=(*ones, w.strides[-1]), dilation=(*ones, w.dilation[-1]))
+    across = w._replace(strides=(*w.strides[:-1], 1), dilation=(*w.dilation[:-1], 1))
+    sizes = w.sizes(x.shape[1:-1], kernel.shape[:-1])
+    cells = [cells for _, cells in shifts(x, (*ones, last), along)]
+    rows = {
+        q: _sum(c * v for c, v in zip(cells, kernel[q], strict=True)) for q in itertools.product(*map(range, spans))
+    }
+    y = _sum(_shifted(row, (*q, 0), sizes, across) for q, row in rows.items())
+    # A bound that holds for all keeps the sum apart from a mean or a product that takes it: XLA would give both to a
+    # library that makes an array of each term, and takes ten times as long.
+    return lax.clamp(-jnp.inf, y, jnp.inf)
 
 
 @_shifted_sum.defjvp
@@ -300,11 +304,15 @@ def shifts(x: jax.Array, window: Sequence[int], w: Window) -> Iterator[tuple[tup
     """For each cell q of the window: q, and what it meets in x, which is padded; of y's size."""
     sizes = w.sizes(x.shape[1:-1], window)
     for q in itertools.product(*map(range, window)):
-        cells = x
-        for axis, (n, size, stride, dilation) in enumerate(zip(q, sizes, w.strides, w.dilation, strict=True), 1):
-            start = n * dilation
-            cells = lax.slice_in_dim(cells, start, start + (size - 1) * stride + 1, stride, axis)
-        yield q, cells
+        yield q, _shifted(x, q, sizes, w)
+
+
+def _shifted(x: jax.Array, q: Sequence[int], sizes: Sequence[int], w: Window) -> jax.Array:
+    """What the cell q of the window meets in x."""
+    for axis, (n, size, stride, dilation) in enumerate(zip(q, sizes, w.strides, w.dilation, strict=True), 1):
+        start = n * dilation
+        x = lax.slice_in_dim(x, start, start + (size - 1) * stride + 1, stride, axis)
+    return x
 
 
 def _sum(terms: Iterable[jax.Array]) -> jax.Array:
