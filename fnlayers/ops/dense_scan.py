@@ -17,8 +17,10 @@ Join = Callable[..., jax.Array]
 Gates = Callable[..., tuple[Carry, jax.Array]]
 
 STEPS = (4, 5, 3, 6, 7, 2, 1)  # how many go into one turn of the loop on CPUs: the first that divides their number
-LEAST_UNITS, LEAST_BATCH = 128, 4  # from which on training is faster with the units before the batch
-LARGE_BATCH = 32  # from which on the forward pass is, too, of cells with several gates
+# From which on CPUs train faster with the units before the batch: LSTMs, and GRUs whose last output alone is wanted,
+# since all outputs must be turned again
+LEAST_BATCH, LEAST_FEATURES, LEAST_UNITS = 4, 32, 128
+LARGE_BATCH = 32  # from which on the forward pass is faster, too
 
 
 class DenseWeights(NamedTuple):
@@ -56,15 +58,15 @@ def scan_dense(
     options: dict[str, Any] = dict(reverse=reverse, unroll=unroll, zero_output=zero_output, return_all=return_all)
     rows_first = functools.partial(_rows_first, join, gates, **options)
     units_first = functools.partial(_units_first, join, gates, **options)
-    length, batch, _ = xs.shape
-    units, width = weights.recurrent.shape
+    (length, batch, features), (units, width) = xs.shape, weights.recurrent.shape
     known = isinstance(batch, int)
-    if not (known and length > 1 and units >= LEAST_UNITS and batch >= LEAST_BATCH):
+    large = known and batch >= LEAST_BATCH and features >= LEAST_FEATURES and units >= LEAST_UNITS
+    if not (large and length > 1 and width > (3 if return_all else 1) * units):
         return rows_first(weights, carry, xs, mask, held)
 
     @jax.custom_jvp
     def on_cpu(*arrays: Any) -> tuple[Carry, jax.Array, jax.Array | None]:
-        return (units_first if batch >= LARGE_BATCH and width > units else rows_first)(*arrays)
+        return (units_first if batch >= LARGE_BATCH else rows_first)(*arrays)
 
     on_cpu.defjvp(functools.partial(jax.jvp, units_first))
     return lax.platform_dependent(weights, carry, xs, mask, held, cpu=on_cpu, default=rows_first)
@@ -83,7 +85,9 @@ def _rows_first(
         return gates(carry, join(of_x, of_h, axis=-1), axis=-1)
 
     with tracing.traced(None):  # of a single step's product the library's code is the faster one
-        return scan_time(step, carry, xs, mask=mask, project=project, output=_h, **options)
+        # A single gate's projection is read as it lies, and need not be made in each step
+        before = True if weights.kernel.shape[-1] == weights.recurrent.shape[0] else None
+        return scan_time(step, carry, xs, mask=mask, project=project, output=_h, before=before, **options)
 
 
 def _units_first(

@@ -4,6 +4,8 @@ All sums are taken in float32 (float64 stays float64). What normalizes returns x
 dtype it summed in.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -25,14 +27,28 @@ def moments(
     """
     x = x.astype(sum_dtype(x))
     if mask is None:
-        mean = jnp.mean(x, axes, keepdims=True)
-        variance = jnp.mean(jnp.square(x - mean), axes, keepdims=True)
+        mean, variance = _all_moments(x, axes)
     else:
         kept = _from_left(mask, x)
         count = mask_count(x, axes, mask, keepdims=True) + MASK_EPSILON
         mean = jnp.sum(jnp.where(kept, x, 0), axes, keepdims=True) / count
         variance = jnp.sum(jnp.square(jnp.where(kept, x - mean, 0)), axes, keepdims=True) / count
     return (mean, variance) if keepdims else (jnp.squeeze(mean, axes), jnp.squeeze(variance, axes))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _all_moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """The moments of all cells, with the axes kept."""
+    mean = jnp.mean(x, axes, keepdims=True)
+    return mean, jnp.mean(jnp.square(x - mean), axes, keepdims=True)
+
+
+@_all_moments.defjvp
+def _(axes: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
+    """What the mean brings to the variance is 0, the sum of all x - mean: left out, it costs no sum on the way back."""
+    (x,), (dx,) = primals, tangents
+    mean, variance = _all_moments(x, axes)
+    return (mean, variance), (jnp.mean(dx, axes, keepdims=True), jnp.mean(2 * (x - mean) * dx, axes, keepdims=True))
 
 
 def mask_count(x: jax.Array, axes: tuple[int, ...], mask: jax.Array, keepdims: bool = False) -> jax.Array:

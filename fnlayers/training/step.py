@@ -134,16 +134,10 @@ def advance_of(model: Layer, objective: Objective, optimizer: Any, guard: bool =
 
 def _if(going: Any, update: Callable, before: tuple) -> tuple:
     """The update of `before` if `going`, else `before`."""
-
-    def branch(before: tuple) -> tuple:
+    if jax.default_backend() == "cpu":  # where each donated array that is selected would be copied
         return jax.lax.cond(going, update, lambda same: same, before)
-
-    def select(before: tuple) -> tuple:
-        return jax.tree.map(functools.partial(jnp.where, going), update(before), before)
-
-    # The same numbers. XLA for CPU copies each donated array that is selected; on accelerators a branch would wait
-    # for the flag on the host, while a select is fused into the update.
-    return jax.lax.platform_dependent(before, cpu=branch, default=select)
+    # A branch would wait for the flag on the host; a select is fused into the update.
+    return jax.tree.map(functools.partial(jnp.where, going), update(before), before)
 
 
 _SMALL = 1 << 14  # arrays up to this size are looked at together: a kernel each would cost more than their numbers

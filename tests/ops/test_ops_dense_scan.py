@@ -12,7 +12,6 @@ from fnlayers import ops
 from fnlayers.ops import dense_scan
 
 UNITS, FEATURES, BATCH = 3, 2, 5
-LARGE = dense_scan.LARGE_BATCH + 16
 OPTIONS = [
     {},
     {"reverse": True},
@@ -60,15 +59,14 @@ def data(cell, length, *, bias=True):
 @pytest.fixture
 def for_all_sizes(monkeypatch):
     """Lets CPUs take the formulation for the tiny arrays of the tests."""
-    for name in ("LEAST_UNITS", "LEAST_BATCH", "LARGE_BATCH"):
+    for name in ("LEAST_BATCH", "LEAST_FEATURES", "LEAST_UNITS", "LARGE_BATCH"):
         monkeypatch.setattr(dense_scan, name, 1)
 
 
 @pytest.mark.parametrize(
     ("cell", "length", "masked", "options"),
     [("lstm", 8, True, options) for options in OPTIONS]
-    + [("gru", 5, masked, {}) for masked in (False, True)]
-    + [("rnn", 7, False, {"reverse": True}), ("rnn", 4, True, {"zero_output": True})],
+    + [("gru", 5, masked, {"return_all": False}) for masked in (False, True)],
 )
 def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_sizes, monkeypatch, x64):
     weights, carry, xs, mask = data(cell, length, bias=not masked)
@@ -103,28 +101,33 @@ def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_s
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-def program(platform, cell, *, train):
-    """The text of a program for a platform, of a size for which CPUs take the formulation."""
-    gates, units = CELLS[cell][0], dense_scan.LEAST_UNITS
-    carry = jax.ShapeDtypeStruct((LARGE, units), "float32")
-    weights = ops.DenseWeights(
-        jax.ShapeDtypeStruct((FEATURES, gates * units), "float32"),
-        jax.ShapeDtypeStruct((units, gates * units), "float32"),
-    )
-    xs = jax.ShapeDtypeStruct((8, LARGE, FEATURES), "float32")
-    run = functools.partial(ops.scan_dense, *CELLS[cell][1:])
+def program(platform, cell, batch, *, train, **options):
+    """The text of a program for a platform, of the least size but for the batch."""
+    gates, features, units = CELLS[cell][0], dense_scan.LEAST_FEATURES, dense_scan.LEAST_UNITS
+    shapes = (features, gates * units), (units, gates * units), (batch, units), (10, batch, features)
+    kernel, recurrent, h, xs = (jax.ShapeDtypeStruct(shape, "float32") for shape in shapes)
+    run = functools.partial(ops.scan_dense, *CELLS[cell][1:], **options)
     function = jax.grad(lambda *given: run(*given)[1].sum()) if train else run
-    given = weights, (carry, carry) if cell == "lstm" else carry, xs
+    given = ops.DenseWeights(kernel, recurrent), (h, h) if cell == "lstm" else h, xs
     return jax.export.export(jax.jit(function), platforms=[platform])(*given).mlir_module()
 
 
 @pytest.mark.parametrize(
-    ("cell", "train", "taken"), [("lstm", False, True), ("rnn", False, False), ("rnn", True, True)]
+    ("cell", "batch", "options", "taken"),
+    [
+        ("lstm", dense_scan.LARGE_BATCH, {"train": False}, True),
+        ("lstm", dense_scan.LARGE_BATCH - 1, {"train": False}, False),
+        ("gru", dense_scan.LEAST_BATCH, {"train": True, "return_all": False}, True),
+        ("gru", dense_scan.LEAST_BATCH, {"train": True}, False),
+        ("lstm", dense_scan.LEAST_BATCH - 1, {"train": True}, False),
+        ("rnn", dense_scan.LARGE_BATCH, {"train": True, "return_all": False}, False),
+    ],
+    ids=str,
 )
-def test_cpus_alone_take_it(cell, train, taken):
-    turn = f"<{FEATURES}x{dense_scan.STEPS[0] * LARGE}xf32"  # x of several steps, features first
-    assert (turn in program("cpu", cell, train=train)) == taken
-    assert turn not in program("cuda", cell, train=train)
+def test_cpus_alone_take_it(cell, batch, options, taken):
+    turn = f"<{dense_scan.LEAST_FEATURES}x{5 * batch}xf32"  # x of five steps, features first
+    assert (turn in program("cpu", cell, batch, **options)) == taken
+    assert turn not in program("cuda", cell, batch, **options)
 
 
 def test_a_batch_that_is_not_known_is_scanned_step_by_step():
