@@ -16,6 +16,12 @@ def made(layer, x):
     return layer.init(KEY, x.shape), layer.init_state(x.shape)
 
 
+@pytest.mark.parametrize("index", [-1, 3, 2**32, 2**40 + 1])
+def test_a_64_bit_integer_without_a_row_is_nan(index, x64):
+    y = fl.Embedding(3, 2).apply({"embeddings": jnp.ones((3, 2), "float32")}, jnp.array([2, index]))
+    np.testing.assert_array_equal(jnp.isnan(y), [[False] * 2, [True] * 2])
+
+
 @pytest.mark.parametrize("index", [-1, 3, -4, 4])
 def test_an_embedding_shows_a_wrong_integer_and_learns_nothing_from_it(index):
     layer, x = fl.Embedding(3, 2), jnp.array([0, index])
