@@ -372,7 +372,7 @@ CPU = (
     Rule(grouped, lambda case: case.w.groups > 1),
     Rule(planes, lambda case: case.rank == 3),
     Rule(overhanging, lambda case: HAS_LIBRARY and case.overhangs and case.work >= MUCH_WORK),
-    Rule(columns, lambda case: _has_columns(case.places, case.out, case.cells) and _slow()),
+    Rule(columns, lambda case: case.rank == 2 and _has_columns(case.places, case.out, case.cells) and _slow()),
 )
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
 MANY_PLACES = 1 << 12  # over which the plain call sums the gradient of a kernel slowly

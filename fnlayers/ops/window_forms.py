@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.layout import lowest
+from fnlayers.ops.layout import lowest, sum_dtype
 
-MOST_CELLS = 64  # of a window that is gone through one by one
+MOST_CELLS, MOST_STRIDED = 64, 16  # of a window that is gone through one by one, by steps of 1 and by larger ones
 
 
 class Pool(NamedTuple):
@@ -60,7 +60,7 @@ def _total(x: jax.Array, pool: Pool) -> jax.Array:
 def is_small(x: jax.Array, pool: Pool) -> bool:
     """Whether there are few cells in a window, at least one window, and all sizes are known."""
     known = all(isinstance(n, int) for n, size in zip(x.shape, pool.sizes, strict=True) if size > 1)
-    return known and 1 < math.prod(pool.sizes) <= MOST_CELLS
+    return known and 1 < math.prod(pool.sizes) <= (MOST_CELLS if max(pool.steps) == 1 else MOST_STRIDED)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -74,12 +74,14 @@ def maximum_by_cells(x: jax.Array, pool: Pool) -> jax.Array:
 @maximum_by_cells.defjvp
 def _(pool: Pool, primals: tuple, tangents: tuple) -> tuple:
     (x,), (dx,) = primals, tangents
+    y, wide = maximum_by_cells(x, pool), sum_dtype(x)  # half types take four times as long to compare
+    x, dx = x.astype(wide), dx.astype(wide)
     (largest, dy), *others = zip(_cells(x, pool, lowest(x.dtype)), _cells(dx, pool, 0), strict=True)
     # Cells are compared with each other, not with y: XLA may compute x twice, and round it in two ways.
     for cell, dcell in others:
         larger = cell > largest
         largest, dy = jnp.where(larger, cell, largest), jnp.where(larger, dcell, dy)
-    return maximum_by_cells(x, pool), dy
+    return y, dy.astype(y.dtype)
 
 
 def total_by_cells(x: jax.Array, pool: Pool) -> jax.Array:
