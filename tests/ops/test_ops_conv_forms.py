@@ -36,6 +36,8 @@ FORMS = [
 ]
 STRETCHED = [
     (forms.phases, X1, (4, 3, 4), Transposed((2,), ((2, 2),), (1,))),
+    (forms.phases, X2, (4, 3, 2, 4), Transposed((2, 3), ((2, 1), (4, 0)), (1, 1))),  # all at once
+    (forms.phases, X2, (2, 2, 3, 4), Transposed((2, 1), ((1, 3), (0, 1)), (1, 1))),
     (forms.phases, X1, (2, 3, 4), Transposed((3,), ((1, 2),), (1,))),  # some phases meet no cell of the kernel
     (forms.phases, X2, (3, 5, 2, 4), Transposed((2, 3), ((1, 2), (3, 4)), (1, 1))),
     (forms.phases, X3, (2, 3, 2, 3, 2), Transposed((2, 1, 2), ((1, 1), (1, 1), (0, 1)), (1, 1, 1))),
