@@ -420,7 +420,7 @@ CPU = (
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
 MANY_PLACES = 1 << 12  # over which the plain call sums the gradient of a kernel slowly
 CELLS_AT_ONCE = 1 << 21  # of columns, or of a sum, that are made at a time: 8 MB in float32
-MUCH_WORK = 150_000_000  # multiplications, from which on the library is the slower one
+MUCH_WORK = 300_000_000  # multiplications, from which on the library is the slower one
 MOST_CELLS = 64  # of a window that is gone through one by one
 
 
