@@ -39,7 +39,7 @@ MOST_CALLS = 500  # in a round
 MALLOC = {
     "default": {},
     "keep": {
-        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_ARENA_MAX": "2",
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
         "MALLOC_TOP_PAD_": str(2**28),
