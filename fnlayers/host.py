@@ -27,8 +27,8 @@ PRODUCTS = f"LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,{REDUCTIONS}"
 
 # malloc.h: mallopt's parameters, and the values with which freed memory stays in the process
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8
-# Two arenas: those of further threads take what is larger than 64 MB from the kernel, whatever MMAP_MAX says, and with a
-# single one threads wait for each other
+# Two arenas: those of further threads take what is larger than 64 MB from the kernel, whatever MMAP_MAX says, and with
+# a single one threads wait for each other
 KEEP = ((ARENA_MAX, 2), (MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 1 << 28))
 
 
