@@ -83,7 +83,7 @@ def _shifted_sum(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     y = _sum(_shifted(row, (*q, 0), sizes, across) for q, row in rows.items())
     # A bound that holds for all keeps the sum apart from a mean or a product that takes it: XLA would give both to a
     # library that makes an array of each term, and takes ten times as long.
-    return lax.clamp(-jnp.inf, y, jnp.inf)
+    return lax.clamp(y.dtype.type(-jnp.inf), y, y.dtype.type(jnp.inf))
 
 
 @_shifted_sum.defjvp
