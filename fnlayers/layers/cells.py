@@ -82,12 +82,8 @@ class GatedCell(Cell):
         return self.gates(carry, self.join(projected, of_h if bias is None else of_h + bias))
 
     def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
-        """What the gates take, of what x and h bring; along that axis the gates stand beside each other."""
+        """What `gates` takes, of what x and h bring: gates beside each other along that axis, which it takes too."""
         return of_x + of_h
-
-    def gates(self, carry: Any, fed: Any, axis: int = -1) -> tuple[Any, Any]:
-        """(new carry, h) from the carry and what was joined."""
-        raise NotImplementedError
 
 
 @layerclass

@@ -219,11 +219,11 @@ def _by_columns(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     return y.reshape(-1, *sizes, out)
 
 
-def _at_once(examples: int, cells: int, parts: int = 1) -> int:
+def _at_once(examples: int, cells: int) -> int:
     """How many examples, of so many cells each, are worked on at a time: in equal parts, as many or more."""
     if not isinstance(examples, int):  # not known
         return 1
-    most = min(CELLS_AT_ONCE // max(cells, 1), examples // parts)
+    most = min(CELLS_AT_ONCE // max(cells, 1), examples)
     return max((n for n in range(1, most + 1) if examples % n == 0), default=1)
 
 
@@ -313,7 +313,7 @@ CPU = (
 )
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
 MANY_PLACES = 1 << 12  # over which the plain call sums the gradient of a kernel slowly
-CELLS_AT_ONCE = 1 << 21  # of columns, or of a sum, that are made at a time: 8 MB in float32
+CELLS_AT_ONCE = 1 << 21  # of columns that are made at a time: 8 MB in float32
 MUCH_WORK = 300_000_000  # multiplications, from which on the library is the slower one
 MOST_CELLS = 64  # of a window that is gone through one by one
 

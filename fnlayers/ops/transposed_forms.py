@@ -1,7 +1,7 @@
 """Transposed convolutions in two formulations, which give the same numbers, with derivatives of all orders.
 
-`plain_transpose` is the reference. `phases` is for XLA's CPU compiler, which multiplies the zeros between the cells of
-x.
+`plain_transpose` is the reference. `phases` is for XLA's CPU compiler, which multiplies the zeros that the reference
+puts between the cells of x.
 
 Shapes: x (batch, *space, in), kernel (*window, out, in), y (batch, *new_space, out).
 """
