@@ -65,6 +65,11 @@ class GatedCell(Cell):
         """Whether a step is gates(carry, join(x @ kernel + bias, h @ recurrent_kernel + bias)) and nothing else."""
         return type(self).step is GatedCell.step and type(self).project is GatedCell.project
 
+    @property
+    def is_plain_lstm(self) -> bool:
+        """Whether a step is that of `ops.scan_lstm`."""
+        return False
+
     def biases(self, params: Any) -> tuple[Any, Any]:
         """What is added to x @ kernel and to h @ recurrent_kernel; None for nothing."""
         return params.get("bias"), None
@@ -246,6 +251,12 @@ class LSTMCell(GatedCell):
     seed: int | None = None
 
     gate_count: ClassVar[int] = 4
+
+    @property
+    def is_plain_lstm(self) -> bool:
+        """With the usual activations, and nothing of a subclass."""
+        usual = (self.activation, self.recurrent_activation) == ("tanh", "sigmoid")
+        return usual and self.is_dense and type(self).gates is LSTMCell.gates and type(self).join is GatedCell.join
 
     def start(self, shape: Shape, dtype: Any) -> Any:
         """Zeros."""

@@ -118,8 +118,8 @@ class Recurrent(Layer):
         output = None if as_unrolled or cell.output(carry) is None else cell.output
         if isinstance(cell, GatedCell) and cell.is_dense and output is not None:
             xs, weights = cell.taken(params, xs), cell.dense(params)
-            inner = dict(held=params.get("recurrent_mask"))
-            carry, last, ys = ops.scan_dense(cell.join, cell.gates, weights, carry, xs, **inner, **options)
+            scan = ops.scan_lstm if cell.is_plain_lstm else partial(ops.scan_dense, cell.join, cell.gates)
+            carry, last, ys = scan(weights, carry, xs, held=params.get("recurrent_mask"), **options)
         elif cell.has_gates and output is not None:
             inner = dict(project=cell.enter, output=output, before=cell.projects_before)
             carry, last, ys = ops.scan_gates(cell.feed, cell.gates, params, carry, xs, **inner, **options)

@@ -7,6 +7,7 @@ from fnlayers.ops.attention import additive_score, all_of, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum
 from fnlayers.ops.dense_scan import DenseWeights, scan_dense
+from fnlayers.ops.lstm import scan_lstm
 from fnlayers.ops.moments import (
     group_normalize,
     l2_normalize,
@@ -67,6 +68,7 @@ __all__ = [
     "rotate",
     "scan_dense",
     "scan_gates",
+    "scan_lstm",
     "scan_time",
     "separable_conv",
     "spectral_norm",

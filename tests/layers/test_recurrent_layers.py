@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fnlayers as fl
+from fnlayers import ops
 
 KEY = jax.random.key(0)
 X = jnp.asarray(np.random.RandomState(0).randn(2, 4, 3), "float32")
@@ -91,6 +92,31 @@ def test_rnn_of_an_lstm_cell_is_lstm():
     rnn = fl.RNN(fl.LSTMCell(2), return_sequences=True, return_state=True)
     jax.tree.map(np.testing.assert_array_equal, rnn.apply(PARAMS, X), LAYER.apply(PARAMS, X))
     assert fl.weight_paths(rnn, X.shape) == fl.weight_paths(LAYER, X.shape)
+
+
+class OtherCell(fl.LSTMCell):
+    def gates(self, carry, fed, axis=-1):
+        return super().gates(carry, -fed, axis)
+
+
+@pytest.mark.parametrize(
+    ("layer", "given"),
+    [
+        (fl.LSTM(3), True),
+        (fl.RNN(fl.LSTMCell(3, use_bias=False)), True),
+        (fl.Bidirectional(fl.LSTM(3)), True),
+        (fl.LSTM(3, activation="relu"), False),
+        (fl.LSTM(3, recurrent_activation="hard_sigmoid"), False),
+        (fl.RNN(OtherCell(3)), False),
+        (fl.GRU(3), False),
+    ],
+)
+def test_an_lstm_of_the_usual_kind_may_be_computed_by_a_library(layer, given, monkeypatch):
+    called = []
+    scan = ops.scan_lstm
+    monkeypatch.setattr(ops, "scan_lstm", lambda *args, **options: called.append(1) or scan(*args, **options))
+    layer.apply(layer.init(jax.random.key(0), (2, 4, 5)), jnp.ones((2, 4, 5)))
+    assert bool(called) == given
 
 
 def test_a_cell_alone_takes_one_step():

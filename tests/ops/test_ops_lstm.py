@@ -1,0 +1,147 @@
+"""`scan_lstm` as it is where there is an NVIDIA GPU, on a machine without one.
+
+JAX's own reference of cuDNN's LSTM stands in for the kernel, with its layout of weights and its gradient.
+"""
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.experimental import rnn
+
+from fnlayers import ops
+from fnlayers.ops import lstm
+
+TIME, BATCH, FEATURES, UNITS = 4, 3, 2, 5
+KEPT = 7  # cells that the stand-in keeps for its gradient
+
+
+def stand_in(x, h, c, weights, lengths, **sizes):
+    sizes = {name: sizes[name] for name in ("input_size", "hidden_size", "num_layers", "bidirectional")}
+    split = rnn.unpack_lstm_weights(weights, **sizes)
+    return rnn.lstm_ref(x, h, c, *split, lengths, *list(sizes.values())[:3], 0.0, sizes["bidirectional"])
+
+
+def stand_in_forward(*given, **options):
+    results = stand_in(*given, **options)
+    return results, (*given, results[0], jnp.full(KEPT, 3.0))
+
+
+def stand_in_backward(*, residuals, gradients, **options):
+    *given, lengths, ys, kept = residuals
+    results, pull = jax.vjp(lambda *given: stand_in(*given, lengths, **options), *given)
+    # The kernel needs what it gave before; without it its gradients are wrong
+    right = jnp.all(kept == 3) & jnp.all(ys == results[0])
+    return (*(jnp.where(right, g, jnp.nan) for g in pull(gradients)), jnp.zeros_like(lengths))
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    monkeypatch.setattr(rnn, "lstm_fwd", stand_in_forward)
+    monkeypatch.setattr(rnn, "lstm_bwd", stand_in_backward)
+
+
+@pytest.fixture
+def has_kernel(kernel, monkeypatch):
+    monkeypatch.setattr(lstm, "has_kernel", lambda: True)
+
+
+def data(dtype="float32"):
+    random = np.random.RandomState(0)
+    shapes = (FEATURES, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,), (BATCH, UNITS), (BATCH, UNITS)
+    *weights, h, c = (jnp.asarray(random.normal(size=shape), dtype) for shape in shapes)
+    return ops.DenseWeights(*weights), (h, c), jnp.asarray(random.normal(size=(TIME, BATCH, FEATURES)), dtype)
+
+
+def scan(weights, carry, xs, **options):
+    return ops.scan_dense(lstm.join, lstm.gates, weights, carry, xs, **options)
+
+
+def check(results, expected, tolerance=1e-5):
+    assert jax.tree.structure(results) == jax.tree.structure(expected)
+    for a, b in zip(*map(jax.tree.leaves, (results, expected)), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(np.float32(a), np.float32(b), rtol=tolerance, atol=tolerance)
+
+
+def test_the_kernel_is_given_its_layout_and_what_it_kept(kernel):
+    weights, carry, xs = data()
+    given = (xs, *carry, *weights[:3])
+    *results, kept = jax.jit(lstm.cudnn_forward)(*given)
+    expected = jax.jit(lstm.scan_forward)(*given)
+    check((*results, jnp.zeros(KEPT)), expected)
+    cotangents = [jnp.cos(y) for y in results]
+    gradients = jax.jit(lstm.cudnn_backward)(*cotangents, *given, results[0], kept)
+    check(gradients, jax.jit(lstm.scan_backward)(*cotangents, *given, results[0], kept))
+
+
+@pytest.mark.parametrize("options", [{}, {"reverse": True, "return_all": False}])
+def test_all_derivatives_are_those_of_the_scan(options, has_kernel):
+    given = data()
+
+    def all_of(run):
+        def loss(*given):
+            return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(run(*given, **options)))
+
+        def all_of(*given):
+            gradients, turned = jax.grad(loss, argnums=(0, 1, 2)), jax.tree.map(jnp.cos, given)
+            y, pull = jax.vjp(lambda *given: run(*given, **options), *given)
+            return (
+                run(*given, **options),
+                gradients(*given),
+                jax.jvp(lambda *given: run(*given, **options), given, turned),
+                jax.jvp(gradients, given, turned),
+                jax.grad(lambda *given: sum(jnp.vdot(g, g) for g in jax.tree.leaves(gradients(*given))))(*given),
+                jax.vmap(gradients, in_axes=(None, None, 0))(*given[:2], jnp.stack([given[2], -given[2]])),
+                jax.vmap(pull)(jax.tree.map(lambda y: jnp.stack([y, 2 * y]), y)),
+                jax.grad(jax.checkpoint(loss))(*given),
+                jax.linear_transpose(lambda *t: jax.linearize(run, *given)[1](*t), *given)(run(*given)),
+            )
+
+        return jax.jit(all_of)(*given)
+
+    check(all_of(ops.scan_lstm), all_of(scan), 1e-4)
+
+
+def test_it_runs_without_jit_and_in_half_types(has_kernel):
+    check(ops.scan_lstm(*data()), scan(*data()))
+    check(ops.scan_lstm(*data("bfloat16")), scan(*data("bfloat16")), 0.05)
+
+
+def test_programs_for_cuda_hold_the_kernel_forward_and_back(has_kernel):
+    def loss(*given):
+        return ops.scan_lstm(*given)[1].sum()
+
+    def text(function, platform):
+        return jax.jit(function).trace(*data()).lower(lowering_platforms=(platform,)).as_text()
+
+    assert "lstm_ref" in text(ops.scan_lstm, "cuda")
+    assert "lstm_ref" not in text(ops.scan_lstm, "cpu")
+    assert "0x7FC00000" in text(jax.grad(loss), "cuda")  # NaN, which only the stand-in's gradient has
+    assert "0x7FC00000" not in text(jax.grad(loss), "cpu")
+
+
+def test_a_program_that_is_exported_holds_the_scan(has_kernel):
+    for platform in ("cuda", "cpu"):
+        text = jax.export.export(jax.jit(ops.scan_lstm), platforms=[platform])(*data()).mlir_module()
+        assert "while" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        ({}, True),
+        ({"reverse": True}, True),
+        ({"mask": jnp.ones((TIME, BATCH), bool)}, False),
+        ({"held": jnp.ones((BATCH, UNITS))}, False),
+        ({"unroll": 2}, False),
+    ],
+)
+def test_where_the_kernel_is_taken(options, taken, has_kernel):
+    assert ("lstm_forward" in str(jax.make_jaxpr(lambda *given: ops.scan_lstm(*given, **options))(*data()))) == taken
+
+
+def test_without_a_gpu_it_is_not_taken():
+    lstm.has_kernel.cache_clear()
+    assert lstm.has_kernel() == (jax.default_backend() == "gpu")
