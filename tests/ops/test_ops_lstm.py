@@ -11,7 +11,7 @@ import pytest
 from jax.experimental import rnn
 
 from fnlayers import ops
-from fnlayers.ops import lstm
+from fnlayers.ops import cudnn_lstm, lstm
 
 TIME, BATCH, FEATURES, UNITS = 4, 3, 2, 5
 KEPT = 7  # cells that the stand-in keeps for its gradient
@@ -68,12 +68,12 @@ def check(results, expected, tolerance=1e-5):
 def test_the_kernel_is_given_its_layout_and_what_it_kept(kernel):
     weights, carry, xs = data()
     given = (xs, *carry, *weights[:3])
-    *results, kept = jax.jit(lstm.cudnn_forward)(*given)
-    expected = jax.jit(lstm.scan_forward)(*given)
+    *results, kept = jax.jit(cudnn_lstm.cudnn_forward)(*given)
+    expected = jax.jit(cudnn_lstm.scan_forward)(*given)
     check((*results, jnp.zeros(KEPT)), expected)
     cotangents = [jnp.cos(y) for y in results]
-    gradients = jax.jit(lstm.cudnn_backward)(*cotangents, *given, results[0], kept)
-    check(gradients, jax.jit(lstm.scan_backward)(*cotangents, *given, results[0], kept))
+    gradients = jax.jit(cudnn_lstm.cudnn_backward)(*cotangents, *given, results[0], kept)
+    check(gradients, jax.jit(cudnn_lstm.scan_backward)(*cotangents, *given, results[0], kept))
 
 
 @pytest.mark.parametrize("options", [{}, {"reverse": True, "return_all": False}])

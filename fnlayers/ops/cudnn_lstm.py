@@ -1,0 +1,142 @@
+"""The primitives by which cuDNN's LSTM has all derivatives.
+
+jax.experimental.rnn has the kernel and its gradient, but no other derivative, and a program that holds it can be
+compiled for no other platform. Each primitive here has that kernel for CUDA and the scan for everything else: other
+platforms, exports, forward mode, derivatives of the gradient, vmap.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.core
+import jax.numpy as jnp
+from jax.experimental import rnn
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from fnlayers.ops.dense_scan import DenseWeights, scan_dense
+from fnlayers.ops.lstm import gates, join
+
+IN_FULL = ("float32", "highest")  # of jax.default_matmul_precision: others let the card use TF32, as its products do
+# The six given are x (time, batch, features), h, c (batch, units), kernel, recurrent, bias, as for `scan_dense`
+Arrays = tuple[jax.Array, ...]
+
+# By the scan
+
+
+def scan(x: jax.Array, h: jax.Array, c: jax.Array, kernel: jax.Array, recurrent: jax.Array, bias: jax.Array) -> Arrays:
+    """(all outputs, the last h, the last c)."""
+    carry, _, ys = scan_dense(join, gates, DenseWeights(kernel, recurrent, bias), (h, c), x)
+    assert ys is not None
+    return ys, *carry
+
+
+def scan_forward(*given: jax.Array) -> Arrays:
+    """As `scan`, and what the kernel would keep for its gradient: nothing, in an array of that size."""
+    kept = jax.eval_shape(cudnn_forward, *given)[-1]
+    return *scan(*given), jnp.zeros(kept.shape, kept.dtype)
+
+
+def scan_tangent(*arrays: jax.Array) -> Arrays:
+    """Of `scan`, from the tangents of the six given, and then as `scan_backward`."""
+    return jax.jvp(scan, arrays[6:12], arrays[:6])[1]
+
+
+def scan_backward(*arrays: jax.Array) -> Arrays:
+    """The gradients of the six given, from those of the three results, the six, all outputs, and what was kept."""
+    return jax.vjp(scan, *arrays[3:9])[1](arrays[:3])
+
+
+# By the kernel, which has the batch before the time, all weights in one vector, and a bias of x and of h
+
+
+def cudnn_forward(*given: jax.Array) -> Arrays:
+    """As `scan_forward`."""
+    results, (*_, kept) = rnn.lstm_fwd(*_packed(*given), **_options(*given[:2]))
+    ys, h, c = results
+    return ys.swapaxes(0, 1), h[0], c[0], kept
+
+
+def cudnn_backward(dys: jax.Array, dh: jax.Array, dc: jax.Array, *saved: jax.Array) -> Arrays:
+    """As `scan_backward`."""
+    *given, ys, kept = saved
+    residuals = (*_packed(*given), ys.swapaxes(0, 1), kept)
+    gradients = dys.swapaxes(0, 1), dh[None], dc[None]
+    found = rnn.lstm_bwd(**_options(*given[:2]), residuals=residuals, gradients=gradients)
+    dx, dh, dc, dweights = found[:4]
+    kernel, recurrent = given[3:5]
+    sizes = (kernel.size, recurrent.size, kernel.shape[-1])
+    first, second, third = (sum(sizes[: i + 1]) for i in range(3))
+    dkernel, drecurrent, dbias, _ = jnp.split(dweights, (first, second, third))
+    dmatrices = dkernel.reshape(kernel.T.shape).T, drecurrent.reshape(recurrent.T.shape).T
+    return dx.swapaxes(0, 1), dh[0], dc[0], *dmatrices, dbias
+
+
+def _packed(x: jax.Array, h: jax.Array, c: jax.Array, *weights: jax.Array) -> Any:
+    flat = [array.T.ravel() for array in weights]
+    lengths = jnp.full(x.shape[1], x.shape[0], "int32")
+    return x.swapaxes(0, 1), h[None], c[None], jnp.concatenate([*flat, jnp.zeros_like(weights[-1])]), lengths
+
+
+def _options(x: jax.Array, h: jax.Array) -> dict[str, Any]:
+    in_full = jax.config.jax_default_matmul_precision in IN_FULL  # type: ignore[attr-defined]
+    precision = jax.lax.Precision.HIGHEST if in_full else jax.lax.Precision.HIGH
+    sizes = dict(input_size=x.shape[-1], hidden_size=h.shape[-1], num_layers=1)
+    return dict(**sizes, dropout=0.0, bidirectional=False, precision=precision)
+
+
+# The primitives
+
+
+def _primitive(name: str, by_scan: Callable[..., Arrays], by_kernel: Callable[..., Arrays]) -> Primitive:
+    """A primitive that is one function for CUDA, and elsewhere another one of the same results."""
+    primitive = Primitive(f"lstm_{name}")
+    primitive.multiple_results = True
+
+    def shapes(*avals: Any, **_: Any) -> list[Any]:
+        given = (jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals)
+        return [jax.core.ShapedArray(y.shape, y.dtype) for y in jax.eval_shape(by_scan, *given)]
+
+    def for_cuda(ctx: Any, *values: Any) -> Any:
+        module = ctx.module_context
+        # What is exported must run elsewhere, and the compiler cannot share the kernel's work among devices
+        alone = getattr(module.axis_context, "num_devices", 1) == 1 and not module.lowering_parameters.for_export
+        return mlir.lower_fun(by_kernel if alone else by_scan, multiple_results=True)(ctx, *values)
+
+    def batched(arrays: Any, axes: Any) -> tuple[Any, Any]:
+        results = jax.vmap(by_scan, in_axes=tuple(axes))(*arrays)
+        return results, [0] * len(results)
+
+    primitive.def_impl(jax.jit(primitive.bind))
+    primitive.def_abstract_eval(shapes)
+    mlir.register_lowering(primitive, mlir.lower_fun(by_scan, multiple_results=True))
+    mlir.register_lowering(primitive, for_cuda, platform="cuda")
+    batching.primitive_batchers[primitive] = batched
+    ad.primitive_jvps[primitive] = lambda given, dgiven: jax.jvp(by_scan, given, _instantiated(dgiven))
+    return primitive
+
+
+def _instantiated(arrays: Any) -> Arrays:
+    return tuple(ad.instantiate_zeros(array) for array in arrays)
+
+
+forward = _primitive("forward", scan_forward, cudnn_forward)
+tangent = _primitive("tangent", scan_tangent, scan_tangent)
+backward = _primitive("backward", scan_backward, cudnn_backward)
+
+
+def _forward_jvp(given: Any, dgiven: Any) -> tuple[Any, Any]:
+    ys, h, c, kept = forward.bind(*given)
+    tangents = tangent.bind(*_instantiated(dgiven), *given, ys, kept)
+    return (ys, h, c, kept), (*tangents, jnp.zeros_like(kept))
+
+
+def _tangent_transpose(cotangents: Any, *arrays: Any) -> list[Any]:
+    gradients = backward.bind(*_instantiated(cotangents), *arrays[6:])
+    asked = [ad.is_undefined_primal(array) for array in arrays]
+    return [gradients[i] if asked[i] else None for i in range(len(arrays))]
+
+
+ad.primitive_jvps[forward] = _forward_jvp
+ad.primitive_transposes[tangent] = _tangent_transpose
