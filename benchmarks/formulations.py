@@ -1,12 +1,13 @@
 """Where do the rules in `fnlayers.ops` choose wrongly? Each formulation against its alternatives over a grid of shapes.
 
-    python benchmarks/formulations.py [--rule NAME] [--quick] [--seconds N] [--json FILE]
+    python benchmarks/formulations.py [--rule NAME] [--quick] [--jit fl] [--seconds N] [--json FILE]
 
 At each shape the public operation ("ours": what the rules choose on this platform), the plain call of lax ("plain") and
-the formulations by name take turns, forward and forward with gradients. A line tells each one's time over the plain
-call's. WRONG marks a shape where ours is more than 10 % slower than the plain call, and MISSED one where a formulation
-beside it is more than 10 % faster; both are measured a second time before they are said. DIFFERS marks results that are
-not the plain call's. The last line counts them; the exit status is 1 where any is WRONG or DIFFERS.
+the formulations by name take turns, forward and forward with gradients. All are compiled by `jax.jit`, or with --jit fl
+by `fl.jit`. A line tells each one's time over the plain call's. WRONG marks a shape where ours is more than 10 % slower
+than the plain call, and MISSED one where a formulation beside it is more than 10 % faster; both are measured a second
+time before they are said. DIFFERS marks results that are not the plain call's. The last line counts them; the exit
+status is 1 where any is WRONG or DIFFERS.
 
 The grid starts at a typical shape of each rule and goes on to those that differ from it along one axis, then along two
 (--far 3 goes on), the rules in turns, so a run that is cut short has seen the shapes that matter most. Shapes that take
@@ -34,8 +35,8 @@ import figures
 import fnlayers as fl
 import machine
 from fnlayers import ops
-from fnlayers.ops import conv_forms, window_forms
-from fnlayers.ops.conv_forms import Window
+from fnlayers.ops import conv_base, conv_forms, conv_gradients, window_forms
+from fnlayers.ops.conv_base import Window
 from fnlayers.ops.window_forms import Pool
 from timing import paced, ratio
 
@@ -86,7 +87,7 @@ def conv(
     w = Window(strides, pads, dilations, groups)
     functions: dict[str, Callable] = {
         "ours": lambda x, kernel: ops.conv(x, kernel, strides, "same", dilations, groups),
-        "plain": lambda x, kernel: conv_forms.plain(x, kernel, w),
+        "plain": lambda x, kernel: conv_base.plain(x, kernel, w),
     }
     functions |= {form.__name__: lambda x, kernel, form=form: form(x, kernel, w) for form in forms}
     return Contest([x, kernel], functions, batch * (-(-size // stride)) ** rank * kernel.size)
@@ -104,7 +105,7 @@ def transposed(
     x = jax.ShapeDtypeStruct((batch, *(size,) * rank, channels), dtype)
     kernel = jax.ShapeDtypeStruct((*(window,) * rank, out, channels), dtype)
     strides = (stride,) * rank
-    numbers = conv_forms.dimension_numbers(rank, "channels_last", "IO")
+    numbers = conv_base.dimension_numbers(rank, "channels_last", "IO")
     functions = {
         "ours": lambda x, kernel: ops.conv_transpose(x, kernel, strides, "same", None, (1,) * rank),
         "plain": lambda x, kernel: lax.conv_transpose(
@@ -227,6 +228,8 @@ OUT, STRIDE = {"out": (64, 16, 256)}, {"stride": (1, 2)}
 TIME = {"batch": (64, 1, 8), "steps": (50, 10, 200), "features": (64, 1, 256, 16), "units": (128, 16, 512, 32), **DTYPE}
 WINDOWS = {"window": (2, 3, 5), "stride": (2, 1, 3), "padding": ("valid", "same")}
 MAXIMUM = (window_forms.maximum, window_forms.maximum_by_cells, -np.inf, lax.max)
+LINE_GRADIENTS = (conv_gradients.columns, conv_gradients.bands)
+GRADIENTS = (*LINE_GRADIENTS, conv_gradients.halves)
 TOTAL = (window_forms.total, window_forms.total_by_cells, 0.0, lax.add)
 
 RULES = {
@@ -242,7 +245,7 @@ RULES = {
         1e8,
     ),
     "planes": Rule(bound(conv, conv_forms.planes, rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2, 5), **STRIDE}),
-    "columns": Rule(bound(conv, conv_forms.columns), {**IMAGE, **OUT, "window": (3, 2, 5, 7), **STRIDE}),
+    "direct": Rule(bound(conv, *GRADIENTS), {**IMAGE, **OUT, "window": (3, 2, 5, 7), **STRIDE}),
     "phases": Rule(transposed, {**IMAGE, **OUT, "window": (4, 2, 3, 5), "stride": (2, 3)}, 1e8),
     "max": Rule(bound(pooling, *MAXIMUM), {**IMAGE, **WINDOWS}),
     "sum": Rule(bound(pooling, *TOTAL), {**IMAGE, **WINDOWS}),
@@ -258,7 +261,10 @@ RULES = {
     "embedding": Rule(
         embedding, {"batch": (64, 1), "steps": (100, 1), "tokens": (10_000, 100), "size": (128, 16, 512), **DTYPE}
     ),
-    "line": Rule(bound(conv, conv_forms.columns, rank=1), {**LINE, **OUT, "window": (3, 1, 7), **STRIDE}),
+    "line": Rule(
+        bound(conv, *LINE_GRADIENTS, rank=1),
+        {**LINE, **OUT, "window": (3, 1, 7), **STRIDE},
+    ),
     "line depthwise": Rule(bound(depthwise, conv_forms.depthwise, rank=1), {**LINE, "window": (3, 7), **STRIDE}, 1e8),
     "line phases": Rule(bound(transposed, rank=1), {**LINE, **OUT, "window": (4, 3), "stride": (2, 4)}, 1e8),
     "volume max": Rule(bound(pooling, *MAXIMUM, rank=3), {**VOLUME, **WINDOWS}),
@@ -326,7 +332,10 @@ def drawn(spec: jax.ShapeDtypeStruct, numbers: np.random.Generator, weights: boo
     return jnp.asarray(scale * numbers.standard_normal(spec.shape, "float32"), spec.dtype)
 
 
-def measured(contest: Contest, seconds: float) -> dict[str, dict[str, Any]]:
+JITS = {"jax": jax.jit, "fl": fl.jit}
+
+
+def measured(contest: Contest, seconds: float, jit: Callable = jax.jit) -> dict[str, dict[str, Any]]:
     """For each pass the milliseconds of the plain call, and each function's time over it."""
     numbers = np.random.default_rng(0)
     arrays = [drawn(spec, numbers, weights=bool(place)) for place, spec in enumerate(contest.arrays)]
@@ -335,16 +344,16 @@ def measured(contest: Contest, seconds: float) -> dict[str, dict[str, Any]]:
     cotangent = jax.tree.map(lambda spec: drawn(spec, numbers), y)
     trained = {name: with_gradients(function, floating) for name, function in contest.functions.items()}
     return {
-        "forward": raced(contest.functions, arrays, seconds),
-        "train": raced(trained, [cotangent, *arrays], seconds),
+        "forward": raced(contest.functions, arrays, seconds, jit),
+        "train": raced(trained, [cotangent, *arrays], seconds, jit),
     }
 
 
-def raced(functions: dict[str, Callable], arrays: Sequence[Any], seconds: float) -> dict[str, Any]:
+def raced(functions: dict[str, Callable], arrays: Sequence[Any], seconds: float, jit: Callable) -> dict[str, Any]:
     """One pass: compile all, compare their results, and time them; a second time where ours is not the best."""
     runs = {}
     for name, function in functions.items():
-        compiled = jax.jit(function).lower(*arrays).compile()
+        compiled = jit(function).lower(*arrays).compile()
         runs[name] = lambda compiled=compiled: jax.block_until_ready(compiled(*arrays))
     differing = different({name: run() for name, run in runs.items()})
     if differing:
@@ -386,6 +395,7 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=0, help="how many shapes of each rule to draw from all the others")
     parser.add_argument("--seconds", type=float, help="stop after so many")
     parser.add_argument("--pace", type=float, default=0.2, help="seconds of timing for each shape and pass")
+    parser.add_argument("--jit", choices=JITS, default="jax", help="whose jit compiles all of them")
     parser.add_argument("--json", help="also write the figures to this file, as they come")
     args = parser.parse_args()
     rules = {name: RULES[name] for name in args.rule or RULES}
@@ -394,7 +404,7 @@ def main() -> None:
         if args.seconds and time.perf_counter() - start > args.seconds:
             print(f"stopped after {args.seconds:.0f} s")
             break
-        passes, share = measured(contest, args.pace), others.share()
+        passes, share = measured(contest, args.pace, JITS[args.jit]), others.share()
         for which, found in passes.items():
             rows.append({"rule": name, **point, "pass": which, **found, "cores of others": share})
             show(rows[-1], point)

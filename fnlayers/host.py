@@ -18,7 +18,7 @@ import jax
 import jaxlib
 
 from fnlayers.ops import tracing
-from fnlayers.ops.conv_forms import Window, plain
+from fnlayers.ops.conv_base import Window, plain
 from fnlayers.ops.tracing import OWN_FLAG, Program
 
 OPTION, _ = OWN_FLAG.removeprefix("--").split("=")

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.conv_forms import Window, on_cpu, plain, rule_for
+from fnlayers.ops.conv_base import Window, plain
+from fnlayers.ops.conv_forms import on_cpu, rule_for
 from fnlayers.ops.layout import channel_axis, check_choice, check_space, space_axes
 from fnlayers.ops.transposed_forms import Transposed, has_phases, phases, plain_transpose
 

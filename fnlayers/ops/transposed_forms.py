@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.conv_forms import MOST_CELLS, Window, dimension_numbers, plain
+from fnlayers.ops.conv_base import MOST_CELLS, Window, dimension_numbers, plain
 
 
 class Transposed(NamedTuple):

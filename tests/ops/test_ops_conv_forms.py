@@ -1,13 +1,15 @@
 """Each formulation of a convolution gives what the plain call gives, with all its derivatives."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fnlayers.ops import conv_forms as forms
-from fnlayers.ops import transposed_forms
-from fnlayers.ops.conv_forms import Window
+from fnlayers.ops import conv_gradients as gradients
+from fnlayers.ops import tracing, transposed_forms
+from fnlayers.ops.conv_base import Window, plain
 from fnlayers.ops.transposed_forms import Transposed
 from ops_cases import quick_jit
 
@@ -30,10 +32,20 @@ FORMS = [
     (forms.planes, X3, (2, 2, 2, 2, 1), Window((1, 1, 1), ((0, 0), (0, 0), (0, 0)), (2, 1, 3))),
     (forms.overhanging, X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (forms.overhanging, (2, 5, 6, 2), (2, 3, 2, 32), Window((1, 1), ((0, 1), (0, 0)), (2, 1))),
-    (forms.columns, X1, (3, 4, 2), Window((2,), ((1, 1),), (1,))),
-    (forms.columns, (2, 6, 5, 1), (3, 3, 1, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
-    (forms.columns, (2, 6, 5, 2), (2, 3, 2, 4), Window((2, 1), ((0, 0), (2, 2)), (1, 2))),
-    (forms.columns, (6, 6, 5, 3), (3, 3, 3, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),  # in six parts
+    (gradients.columns, X1, (3, 4, 2), Window((2,), ((1, 1),), (1,))),
+    (gradients.columns, (2, 6, 5, 1), (3, 3, 1, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (gradients.columns, (2, 6, 5, 2), (2, 3, 2, 4), Window((2, 1), ((0, 0), (2, 2)), (1, 2))),
+    (gradients.columns, (6, 6, 5, 3), (3, 3, 3, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),  # in six parts
+    (gradients.halves, X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (gradients.halves, X2, (2, 3, 4, 3), Window((2, 1), ((0, 1), (2, 0)), (1, 2))),
+    (gradients.halves, X2, (3, 1, 4, 3), Window((1, 2), ((1, 0), (0, 0)), (2, 1))),
+    (gradients.bands, X1, (3, 4, 2), Window((1,), ((2, 0),), (1,))),
+    (gradients.bands, X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (gradients.bands, (3, 11, 5, 2), (3, 2, 2, 4), Window((2, 1), ((0, 1), (0, 1)), (2, 1))),  # the last band is short
+    (gradients.bands, (1, 5, 4, 2), (2, 2, 2, 3), Window((3, 1), ((0, 0), (0, 0)), (1, 1))),  # cells that none meets
+    (forms.direct, (4, 9, 8, 8), (3, 3, 8, 5), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (forms.direct, (2, 9, 8, 3), (3, 3, 3, 32), Window((2, 2), ((0, 1), (0, 1)), (1, 1))),
+    (forms.direct, (2, 12, 3), (3, 3, 4), Window((1,), ((1, 1),), (1,))),
     (forms.on_cpu, X2, (2, 2, 4, 3), Window((1, 1), ((0, 0), (0, 0)), (1, 1))),
 ]
 STRETCHED = [
@@ -49,30 +61,33 @@ STRETCHED = [
     (transposed_forms.phases, X2, (3, 5, 2, 4), Transposed((2, 3), ((1, 2), (3, 4)), (1, 1))),
     (transposed_forms.phases, X3, (2, 3, 2, 3, 2), Transposed((2, 1, 2), ((1, 1), (1, 1), (0, 1)), (1, 1, 1))),
 ]
-CASES = [(form, forms.plain, *rest) for form, *rest in FORMS]
-CASES += [(form, transposed_forms.plain_transpose, *rest) for form, *rest in STRETCHED]
+CASES = [(form, plain, *rest, None) for form, *rest in FORMS]
+CASES += [(form, transposed_forms.plain_transpose, *rest, None) for form, *rest in STRETCHED]
+# In a program whose convolutions are XLA's own
+CASES += [(form, plain, *rest, tracing.Program()) for form, *rest in FORMS if form is forms.direct]
 
 
 def name(case):
-    form, _, x, kernel, window = case
-    return f"{form.__name__} {x} {kernel} {window.strides} {window.dilation}"
+    form, _, x, kernel, window, own = case
+    return f"{form.__name__} {x} {kernel} {window.strides} {window.dilation}" + " own" * (own is not None)
 
 
 @pytest.mark.parametrize("given", CASES, ids=map(name, CASES))
 def test_a_formulation_is_the_plain_call(given, x64, monkeypatch):
-    form, plain, *shapes, window = given
-    monkeypatch.setattr(forms, "CELLS_AT_ONCE", 1000)  # so that some are cut into parts, and some are not
-    monkeypatch.setattr(forms, "MANY_PLACES", 1)
+    form, reference, *shapes, window, own = given
+    monkeypatch.setattr(gradients, "CELLS_AT_ONCE", 1000)  # so that some are cut into parts, and some are not
+    monkeypatch.setattr(gradients, "MANY_PLACES", 1)
     random = np.random.RandomState(0)
     x, kernel, dx, dkernel = (jnp.asarray(random.normal(size=shape)) for shape in (*shapes, *shapes))
-    y_shape = jax.eval_shape(lambda x, kernel: plain(x, kernel, window), x, kernel).shape
+    y_shape = jax.eval_shape(lambda x, kernel: reference(x, kernel, window), x, kernel).shape
     cotangent = jnp.asarray(random.normal(size=y_shape))
 
     def all_of(function):
         """Output, tangent, gradients, and how these change along a direction: one program."""
 
         def f(x, kernel):
-            return function(x, kernel, window)
+            with tracing.traced(own):
+                return function(x, kernel, window)
 
         def gradients(x, kernel):
             return jax.grad(lambda *a: jnp.sum(jnp.sin(f(*a)) * cotangent), argnums=(0, 1))(x, kernel)
@@ -89,7 +104,7 @@ def test_a_formulation_is_the_plain_call(given, x64, monkeypatch):
 
         return quick_jit(run)(x, kernel)
 
-    for got, want in zip(jax.tree.leaves(all_of(form)), jax.tree.leaves(all_of(plain)), strict=True):
+    for got, want in zip(jax.tree.leaves(all_of(form)), jax.tree.leaves(all_of(reference)), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
 
@@ -109,12 +124,12 @@ def test_the_table_says_which_is_taken():
     assert taken(x, (1, 1, 8, 3), two) == "pointwise"
     assert taken(x, (3, 3, 1, 16), two._replace(groups=8)) == "depthwise"
     assert taken(x, (3, 3, 4, 16), two._replace(groups=2)) == "grouped"
-    columns = "columns" if forms.HAS_LIBRARY else None
+    columns = "direct" if gradients.HAS_LIBRARY else None
     assert taken(x, (3, 3, 8, 32), two) == columns
     assert taken(x, (3, 3, 8, 16), two) is None  # copies would take longer than products
-    assert taken((1, 30, 30, 8), (3, 3, 8, 32), two) is None  # a short sum
+    assert taken((1, 30, 30, 8), (3, 3, 8, 32), two) == (None if gradients.HAS_LIBRARY else "direct")  # a short sum
     large = (16, 30, 30, 64)
-    assert taken(large, (3, 3, 64, 64), two) == ("overhanging" if forms.HAS_LIBRARY else None)
+    assert taken(large, (3, 3, 64, 64), two) == columns
     assert taken(large, (3, 3, 64, 64), two._replace(padding=((3, 3), (1, 1)))) == columns  # y is larger than x
     assert taken(large, (3, 3, 64, 64), two._replace(strides=(1, 2))) == columns
     assert taken((2, 9, 9, 9, 8), (3, 3, 3, 8, 16), Window((1,) * 3, ((0, 0),) * 3, (1,) * 3)) == "planes"
@@ -123,11 +138,37 @@ def test_the_table_says_which_is_taken():
     assert not transposed_forms.has_phases((4, 4), jnp.ones((3, 3, 2, 2)), Transposed((1, 1), ((1, 1), (1, 1)), (1, 1)))
 
 
+@pytest.mark.parametrize(
+    ("x", "kernel", "w", "taken"),
+    [
+        ((4, 30, 30, 16), (3, 3, 16, 16), Window((1, 1), ((0, 0), (0, 0)), (1, 1)), "halves"),
+        ((4, 30, 30, 16), (3, 3, 16, 32), Window((1, 1), ((0, 0), (0, 0)), (1, 1)), "bands"),
+        ((4, 30, 30, 16), (3, 3, 16, 16), Window((2, 2), ((0, 0), (0, 0)), (1, 1)), "bands"),
+        ((4, 30, 16), (3, 16, 16), Window((1,), ((0, 0),), (1,)), "columns"),
+        ((64, 30, 3), (3, 3, 16), Window((1,), ((0, 0),), (1,)), "columns"),
+        ((16, 30, 30, 3), (3, 3, 3, 128), Window((1, 1), ((0, 0), (0, 0)), (1, 1)), "columns"),
+        ((16, 30, 30, 3), (3, 3, 3, 64), Window((1, 1), ((0, 0), (0, 0)), (1, 1)), None),
+        ((8, 30, 30, 16), (3, 3, 16, 16), Window((1, 1), ((0, 0), (0, 0)), (1, 1)), None),  # examples enough
+        ((4, 60, 60, 64), (3, 3, 64, 32), Window((1, 1), ((0, 0), (0, 0)), (1, 1)), None),  # too large to copy
+        ((4, 1, 30, 16), (1, 3, 16, 32), Window((1, 1), ((0, 0), (0, 0)), (1, 1)), None),  # a single row
+        (("b", 30, 30, 16), (3, 3, 16, 16), Window((1, 1), ((0, 0), (0, 0)), (1, 1)), None),  # a size not known
+    ],
+)
+def test_the_table_of_gradients_says_which_is_taken(x, kernel, w, taken):
+    sizes = jax.export.symbolic_shape("b, c") if x[0] == "b" else x
+    case = gradients.Case.of((sizes[0], *x[1:]), jax.ShapeDtypeStruct(kernel, "float32"), w)
+    with tracing.traced(tracing.Program()):
+        rule = gradients.gradient_rule(case)
+        few = gradients.has_few_channels(case)
+    assert (rule and rule.form.__name__) == taken
+    assert few == (x[-1] == 3)
+
+
 @pytest.mark.parametrize("form", ["plain", "overhanging"])
 def test_a_mean_takes_no_convolution_that_hangs_over_into_the_library(form):
     x, kernel = (jax.ShapeDtypeStruct(shape, "float32") for shape in ((4, 24, 24, 32), (3, 3, 32, 32)))
-    w, function = Window((1, 1), ((1, 1), (1, 1)), (1, 1)), getattr(forms, form)
+    w, function = Window((1, 1), ((1, 1), (1, 1)), (1, 1)), {"plain": plain, "overhanging": forms.overhanging}[form]
     program = jax.jit(lambda x, kernel: jnp.mean(jax.nn.relu(function(x, kernel, w)), (1, 2))).lower(x, kernel)
     parts = program.compile().as_text().split("\n\n")
     within = [part.split()[0] for part in parts if " convolution(" in part]
-    assert within and (all(name == "ENTRY" for name in within) or (form == "plain" and forms.HAS_LIBRARY))
+    assert within and (all(name == "ENTRY" for name in within) or (form == "plain" and gradients.HAS_LIBRARY))
