@@ -9,14 +9,22 @@ Shapes: x (batch, *space, in), kernel (*window, out, in), y (batch, *new_space, 
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from fnlayers.ops.conv_base import MOST_CELLS, Window, dimension_numbers, plain
+from fnlayers.ops.conv_base import MOST_CELLS, Window, dimension_numbers, plain, total
+from fnlayers.ops.conv_gradients import FEW_EXAMPLES, bands, uses_library
+from fnlayers.ops.dense import dot
+
+LEAST_SPACE = 9  # cells, from which on it matters little that all phases at once take one more
+FEW_CHANNELS = 8  # out
+Form = Callable[[jax.Array, jax.Array, Window], jax.Array]
+WIDE = (jnp.float32, jnp.float64)  # in others each window that is added would be rounded
 
 
 class Transposed(NamedTuple):
@@ -43,19 +51,63 @@ def plain_transpose(x: jax.Array, kernel: jax.Array, t: Transposed, data_format:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def phases(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array:
-    """The cells of y that are r after a whole stride, its phase r, meet only each stride-th cell of the kernel.
+    """No zero between the cells of x is multiplied.
 
-    So no zero between the cells of x is multiplied: in one convolution for all phases, whose gradient of the kernel is
-    that of as many as there are phases.
+    The cells of y that are r after a whole stride, its phase r, meet only each stride-th cell of the kernel: so all
+    phases are channels of one convolution. Small windows are added, where they overlap.
     """
-    even = all(k % s == 0 for k, s in zip(kernel.shape[:-2], t.strides, strict=True))
-    return _phases_at_once(x, kernel, t) if even else plain_transpose(x, kernel, t)
+    window = kernel.shape[:-2]
+    overlap = window != t.strides or uses_library()  # if none do, XLA's own convolution is as fast
+    if x.dtype in WIDE and max(window) <= 3 and max(t.strides) <= 2 and overlap:
+        return _windows_added(x, kernel, t)
+    if _is_even(kernel, t) and not (window == t.strides and uses_library()) and min(x.shape[1:-1]) >= LEAST_SPACE:
+        return _phases_at_once(x, kernel, t)
+    return plain_transpose(x, kernel, t)
 
 
 @phases.defjvp
 def _(t: Transposed, primals: tuple, tangents: tuple) -> tuple:
     (x, kernel), (dx, dkernel) = primals, tangents
-    return phases(x, kernel, t), plain_transpose(dx, kernel, t) + _phases_apart(x, dkernel, t)
+    y, batch, (out, channels), wide = phases(x, kernel, t), x.shape[0], kernel.shape[-2:], x.dtype in WIDE
+    if wide and out <= FEW_CHANNELS:
+        return y, _windows_added(dx, kernel, t) + _windows_added(x, dkernel, t)
+    if wide and 4 * out <= channels:
+        of_kernel = _windows_added(x, dkernel, t)
+    elif isinstance(batch, int) and 0 < batch < FEW_EXAMPLES and _by_bands(kernel, t):
+        of_kernel = _phases_at_once(x, dkernel, t, bands)
+    else:
+        of_kernel = _phases_apart(x, dkernel, t)
+    return y, plain_transpose(dx, kernel, t) + of_kernel
+
+
+def _by_bands(kernel: jax.Array, t: Transposed) -> bool:
+    """Whether the gradient of the kernel is found with bands of rows as examples of their own."""
+    return not uses_library() and _is_even(kernel, t) and kernel.shape[-2] <= 2 * kernel.shape[-1]
+
+
+def _is_even(kernel: jax.Array, t: Transposed) -> bool:
+    """Whether each phase meets as many cells of the kernel."""
+    return all(k % s == 0 for k, s in zip(kernel.shape[:-2], t.strides, strict=True))
+
+
+def _windows_added(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array:
+    """One product of each cell of x with the whole kernel, and the windows added at their places.
+
+    The gradient of the kernel is one product with what y's windows hold, of few channels out two to four times as fast
+    as that of the phases.
+    """
+    *window, _, channels = kernel.shape
+    products = dot(x.reshape(-1, channels), kernel.reshape(-1, channels).T).reshape(*x.shape[:-1], -1)
+    zero, whole = np.zeros((), x.dtype), (0, 0, 0)
+
+    def placed(q: tuple[int, ...], cells: jax.Array) -> jax.Array:
+        axes = zip(q, window, t.strides, strict=True)
+        return lax.pad(cells, zero, [whole, *((i, k - 1 - i, s - 1) for i, k, s in axes), whole])
+
+    places = itertools.product(*map(range, window))
+    y = total(placed(*at) for at in zip(places, jnp.split(products, math.prod(window), -1), strict=True))
+    ends = zip(window, t.padding, strict=True)
+    return lax.pad(y, zero, [whole, *((before - (k - 1), after - (k - 1), 0) for k, (before, after) in ends), whole])
 
 
 class _Phases(NamedTuple):
@@ -95,7 +147,7 @@ def _phases_of(space: Sequence[int], kernel: jax.Array, t: Transposed) -> _Phase
     return _Phases(kernels, starts, [-(-size // s) for size, s in zip(sizes, t.strides, strict=True)], sizes)
 
 
-def _phases_at_once(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array:
+def _phases_at_once(x: jax.Array, kernel: jax.Array, t: Transposed, form: Form = plain) -> jax.Array:
     """All phases as channels of one convolution, for kernels of equal size."""
     p = _phases_of(x.shape[1:-1], kernel, t)
     first, window = [min(starts) for starts in zip(*p.starts, strict=True)], p.kernels[0].shape[:-2]
@@ -103,7 +155,7 @@ def _phases_at_once(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array
     ends = [m + n + k - 1 for m, n, k in zip(last, p.counts, window, strict=True)]
     pads = tuple((-begin, end - n) for begin, end, n in zip(first, ends, x.shape[1:-1], strict=True))
     ones, kernels = (1,) * len(window), jnp.concatenate(p.kernels, -2).swapaxes(-1, -2)
-    y = plain(x, kernels, Window(ones, pads, ones))
+    y = form(x, kernels, Window(ones, pads, ones))
     ys = []
     for phase, starts in zip(jnp.split(y, len(p.kernels), -1), p.starts, strict=True):
         cuts = [slice(m - begin, m - begin + n) for m, begin, n in zip(starts, first, p.counts, strict=True)]

@@ -52,12 +52,10 @@ STRETCHED = [
     (transposed_forms.phases, X1, (4, 3, 4), Transposed((2,), ((2, 2),), (1,))),
     (transposed_forms.phases, X2, (4, 3, 2, 4), Transposed((2, 3), ((2, 1), (4, 0)), (1, 1))),  # all at once
     (transposed_forms.phases, X2, (2, 2, 3, 4), Transposed((2, 1), ((1, 3), (0, 1)), (1, 1))),
-    (
-        transposed_forms.phases,
-        X1,
-        (2, 3, 4),
-        Transposed((3,), ((1, 2),), (1,)),
-    ),  # some phases meet no cell of the kernel
+    (transposed_forms.phases, X1, (2, 3, 4), Transposed((3,), ((1, 2),), (1,))),  # phases that meet no cell
+    (transposed_forms.phases, X2, (2, 2, 3, 4), Transposed((2, 2), ((1, 1), (1, 1)), (1, 1))),  # nothing overlaps
+    (transposed_forms.phases, X2, (3, 3, 1, 4), Transposed((2, 2), ((2, 1), (0, 3)), (1, 1))),  # a single channel out
+    (transposed_forms.phases, X2, (4, 5, 1, 4), Transposed((2, 3), ((2, 1), (0, 5)), (1, 1))),
     (transposed_forms.phases, X2, (3, 5, 2, 4), Transposed((2, 3), ((1, 2), (3, 4)), (1, 1))),
     (transposed_forms.phases, X3, (2, 3, 2, 3, 2), Transposed((2, 1, 2), ((1, 1), (1, 1), (0, 1)), (1, 1, 1))),
 ]
@@ -65,6 +63,7 @@ CASES = [(form, plain, *rest, None) for form, *rest in FORMS]
 CASES += [(form, transposed_forms.plain_transpose, *rest, None) for form, *rest in STRETCHED]
 # In a program whose convolutions are XLA's own
 CASES += [(form, plain, *rest, tracing.Program()) for form, *rest in FORMS if form is forms.direct]
+CASES += [(form, transposed_forms.plain_transpose, *rest, tracing.Program()) for form, *rest in STRETCHED[:3]]
 
 
 def name(case):
@@ -77,6 +76,8 @@ def test_a_formulation_is_the_plain_call(given, x64, monkeypatch):
     form, reference, *shapes, window, own = given
     monkeypatch.setattr(gradients, "CELLS_AT_ONCE", 1000)  # so that some are cut into parts, and some are not
     monkeypatch.setattr(gradients, "MANY_PLACES", 1)
+    monkeypatch.setattr(transposed_forms, "LEAST_SPACE", 1)
+    monkeypatch.setattr(transposed_forms, "FEW_CHANNELS", 1)
     random = np.random.RandomState(0)
     x, kernel, dx, dkernel = (jnp.asarray(random.normal(size=shape)) for shape in (*shapes, *shapes))
     y_shape = jax.eval_shape(lambda x, kernel: reference(x, kernel, window), x, kernel).shape
