@@ -42,8 +42,27 @@ TRANSPOSES_ROWS = jax.__version_info__ >= (0, 10)
 def pointwise(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     """A window of one cell: a matrix product over all cells at once."""
     x = x[(slice(None), *(slice(None, None, step) for step in w.strides))]
-    y = dot(x.reshape(-1, x.shape[-1]), kernel.reshape(kernel.shape[-2:]))
+    rows, matrix = x.reshape(-1, x.shape[-1]), kernel.reshape(kernel.shape[-2:])
+    short = isinstance(rows.shape[0], int) and rows.shape[0] <= FEW_ROWS
+    y = (_product_by_halves if short and matrix.shape[0] == 64 and matrix.shape[1] <= 96 else dot)(rows, matrix)
     return y.reshape(*x.shape[:-1], y.shape[-1])
+
+
+@jax.custom_jvp
+def _product_by_halves(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The product; the gradient of the kernel as two, one for each half of the channels.
+
+    64 channels are rows of 256 bytes, which caches lay upon each other; the halves are copied, and the two products run
+    at once: together 0.5 to 0.8 of the time.
+    """
+    return dot(x, kernel)
+
+
+@_product_by_halves.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple:
+    (x, kernel), (dx, dkernel) = primals, tangents
+    halves = zip(jnp.split(x, 2, axis=1), jnp.split(dkernel, 2, axis=0), strict=True)
+    return _product_by_halves(x, kernel), dot(dx, kernel) + total(dot(*half) for half in halves)
 
 
 def depthwise(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
@@ -190,6 +209,7 @@ CPU = (
     Rule(planes, lambda case: case.rank == 3),
     Rule(direct, lambda case: _overhangs(case) or has_few_channels(case) or gradient_rule(case) is not None),
 )
+FEW_ROWS = 1 << 14  # of a product, of which copies stay in the cache
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
 MUCH_WORK = 300_000_000  # multiplications, from which on the library is the slower one
 MUCH_WORK_A_CELL = 512  # for each of y, so that it matters little that y is copied

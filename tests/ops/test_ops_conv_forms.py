@@ -18,6 +18,7 @@ FORMS = [
     (forms.pointwise, X1, (1, 4, 3), Window((1,), ((0, 0),), (1,))),
     (forms.pointwise, X2, (1, 1, 4, 3), Window((2, 3), ((0, 0), (0, 0)), (1, 1))),
     (forms.pointwise, X3, (1, 1, 1, 2, 3), Window((1, 2, 1), ((0, 0),) * 3, (1, 1, 1))),
+    (forms.pointwise, (2, 3, 64), (1, 64, 3), Window((1,), ((0, 0),), (1,))),
     (forms.depthwise, X1, (3, 1, 4), Window((1,), ((2, 0),), (1,), 4)),
     (forms.depthwise, X1, (2, 1, 8), Window((2,), ((0, 1),), (1,), 4)),
     (forms.depthwise, X2, (3, 2, 1, 4), Window((1, 1), ((1, 1), (0, 1)), (1, 1), 4)),
