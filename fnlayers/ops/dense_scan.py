@@ -21,6 +21,9 @@ STEPS = (4, 5, 3, 6, 7, 2, 1)  # how many go into one turn of the loop on CPUs: 
 # since all outputs must be turned again
 LEAST_BATCH, LEAST_FEATURES, LEAST_UNITS = 4, 32, 128
 LARGE_BATCH = 32  # from which on the forward pass is faster, too
+# The others train faster on CPUs with x projected before the scan where a step has few cells, and where there are twice
+# as many features as units
+FEW_CELLS = 4096
 
 
 class DenseWeights(NamedTuple):
@@ -59,21 +62,32 @@ def scan_dense(
     rows_first = functools.partial(_rows_first, join, gates, **options)
     units_first = functools.partial(_units_first, join, gates, **options)
     (length, batch, features), (units, width) = xs.shape, weights.recurrent.shape
-    known = isinstance(batch, int)
-    large = known and batch >= LEAST_BATCH and features >= LEAST_FEATURES and units >= LEAST_UNITS
-    if not (large and length > 1 and width > (3 if return_all else 1) * units):
+    large = isinstance(batch, int) and batch >= LEAST_BATCH and features >= LEAST_FEATURES and units >= LEAST_UNITS
+    turned = large and length > 1 and width > (3 if return_all else 1) * units
+    short = isinstance(batch, int) and width > units and (batch * width < FEW_CELLS or features >= 2 * units)
+    if not (turned or short):
         return rows_first(weights, carry, xs, mask, held)
 
     @jax.custom_jvp
     def on_cpu(*arrays: Any) -> tuple[Carry, jax.Array, jax.Array | None]:
-        return (units_first if batch >= LARGE_BATCH else rows_first)(*arrays)
+        return (units_first if turned and batch >= LARGE_BATCH else rows_first)(*arrays)
 
-    on_cpu.defjvp(functools.partial(jax.jvp, units_first))
+    in_training = units_first if turned else functools.partial(rows_first, before=True)
+    on_cpu.defjvp(functools.partial(jax.jvp, in_training))
     return lax.platform_dependent(weights, carry, xs, mask, held, cpu=on_cpu, default=rows_first)
 
 
 def _rows_first(
-    join: Join, gates: Gates, weights: DenseWeights, carry: Carry, xs: jax.Array, mask: Any, held: Any, **options: Any
+    join: Join,
+    gates: Gates,
+    weights: DenseWeights,
+    carry: Carry,
+    xs: jax.Array,
+    mask: jax.Array | None,
+    held: jax.Array | None,
+    *,
+    before: bool | None = None,
+    **options: Any,
 ) -> tuple[Carry, jax.Array, jax.Array | None]:
     """The reference: the scan of a step, and the batch before the units."""
 
@@ -86,7 +100,7 @@ def _rows_first(
 
     with tracing.traced(None):  # of a single step's product the library's code is the faster one
         # A single gate's projection is read as it lies, and need not be made in each step
-        before = True if weights.kernel.shape[-1] == weights.recurrent.shape[0] else None
+        before = True if weights.kernel.shape[-1] == weights.recurrent.shape[0] else before
         return scan_time(step, carry, xs, mask=mask, project=project, output=_h, before=before, **options)
 
 

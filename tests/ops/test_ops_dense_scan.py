@@ -63,12 +63,16 @@ def for_all_sizes(monkeypatch):
         monkeypatch.setattr(dense_scan, name, 1)
 
 
+PLAIN = {"LEAST_UNITS": UNITS + 1, "FEW_CELLS": 0}  # sizes from which on, up to which a formulation is taken
+
+
 @pytest.mark.parametrize(
-    ("cell", "length", "masked", "options"),
-    [("lstm", 8, True, options) for options in OPTIONS]
-    + [("gru", 5, masked, {"return_all": False}) for masked in (False, True)],
+    ("cell", "length", "masked", "options", "sizes"),
+    [("lstm", 8, True, options, {}) for options in OPTIONS]
+    + [("gru", 5, masked, {"return_all": False}, {}) for masked in (False, True)]
+    + [("gru", 5, True, {"reverse": True}, PLAIN | {"FEW_CELLS": 1000})],  # projected before, in training
 )
-def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_sizes, monkeypatch, x64):
+def test_it_is_the_scan_of_single_steps(cell, length, masked, options, sizes, for_all_sizes, monkeypatch, x64):
     weights, carry, xs, mask = data(cell, length, bias=not masked)
     held = jnp.asarray(np.random.RandomState(1).rand(BATCH, UNITS)) if masked else None
     options = options | {"mask": mask if masked else None, "held": held}
@@ -93,8 +97,11 @@ def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_s
             jax.grad(jax.checkpoint(loss))(*given),
         )
 
+    for name, size in sizes.items():
+        monkeypatch.setattr(dense_scan, name, size)
     results = jax.jit(lambda *given: all_of(*given))(weights, carry, xs)
-    monkeypatch.setattr(dense_scan, "LEAST_UNITS", UNITS + 1)
+    for name, size in PLAIN.items():
+        monkeypatch.setattr(dense_scan, name, size)
     expected = jax.jit(lambda *given: all_of(*given))(weights, carry, xs)
     assert jax.tree.structure(results) == jax.tree.structure(expected)
     for a, b in zip(*map(jax.tree.leaves, (results, expected)), strict=True):
@@ -128,6 +135,13 @@ def test_cpus_alone_take_it(cell, batch, options, taken):
     turn = f"<{dense_scan.LEAST_FEATURES}x{5 * batch}xf32"  # x of five steps, features first
     assert (turn in program("cpu", cell, batch, **options)) == taken
     assert turn not in program("cuda", cell, batch, **options)
+
+
+def test_a_step_of_few_cells_projects_before_the_scan_in_training_alone():
+    projected = "<10x2x384xf32"  # all steps of a GRU of 128 units, of two rows
+    assert projected in program("cpu", "gru", 2, train=True)
+    assert projected not in program("cpu", "gru", 2, train=False)
+    assert projected not in program("cpu", "gru", 16, train=True)
 
 
 def test_a_batch_that_is_not_known_is_scanned_step_by_step():
