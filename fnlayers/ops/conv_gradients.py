@@ -90,12 +90,6 @@ def uses_library() -> bool:
     return HAS_LIBRARY and not own_convolutions()
 
 
-def _is_small(case: Case) -> bool:
-    """Whether there are few examples, and the copies stay in the cache."""
-    cells = case.batch * math.prod(case.space) * case.channels
-    return 0 < case.batch < FEW_EXAMPLES and 0 < cells <= MOST_COPIED and 0 < case.places * case.out <= 2 * MOST_COPIED
-
-
 def has_few_channels(case: Case | None) -> bool:
     """Whether x has so few channels that XLA's own code can do little with them, and its columns stay in the cache."""
     if case is None or uses_library() or case.rank > 2 or case.channels > FEW_CHANNELS:
@@ -103,33 +97,30 @@ def has_few_channels(case: Case | None) -> bool:
     return 0 < case.places * case.cells * case.channels <= CELLS_AT_ONCE and 1 < case.cells <= MOST_CELLS
 
 
-# On CPUs the first rule that holds is taken; where none does, the plain call's gradient.
-GRADIENTS = (
+def _is_small(case: Case) -> bool:
+    """Whether there are few examples, and the copies stay in the cache."""
+    cells = case.batch * math.prod(case.space) * case.channels
+    return 0 < case.batch < FEW_EXAMPLES and 0 < cells <= MOST_COPIED and 0 < case.places * case.out <= 2 * MOST_COPIED
+
+
+def _is_narrow(case: Case) -> bool:
+    """Whether a window of several cells, stride 1, makes few channels of not many more."""
+    return case.cells > 1 and case.w.strides == (1, 1) and case.out <= 16 and 8 <= case.channels <= 32
+
+
+# On CPUs the first rule that holds is taken; where none does, the plain call's gradient. In programs with the library:
+LIBRARY = (
     Rule(
         columns,
-        lambda case: (
-            uses_library()
-            and case.rank == 2
-            and case.cells <= MOST_CELLS
-            and case.out >= 32
-            and case.places >= MANY_PLACES
-        ),
+        lambda case: case.rank == 2 and case.cells <= MOST_CELLS and case.out >= 32 and case.places >= MANY_PLACES,
     ),
+)
+# In programs with XLA's own convolutions:
+OWN = (
     Rule(columns, lambda case: has_few_channels(case) and (case.rank == 1 or case.out >= 128)),
-    Rule(
-        halves,
-        lambda case: (
-            not uses_library()
-            and case.rank == 2
-            and case.w.strides == (1, 1)
-            and case.cells > 1
-            and 8 <= case.channels <= 32
-            and case.out <= 16
-            and _is_small(case)
-        ),
-    ),
-    Rule(columns, lambda case: not uses_library() and case.rank == 1 and case.cells <= MOST_CELLS and _is_small(case)),
-    Rule(bands, lambda case: not uses_library() and case.rank == 2 and case.sizes[0] > 1 and _is_small(case)),
+    Rule(columns, lambda case: case.rank == 1 and case.cells <= MOST_CELLS and _is_small(case)),
+    Rule(halves, lambda case: case.rank == 2 and _is_narrow(case) and _is_small(case)),
+    Rule(bands, lambda case: case.rank == 2 and case.sizes[0] > 1 and _is_small(case)),
 )
 MANY_PLACES = 1 << 12  # over which the library sums the gradient of a kernel slowly
 CELLS_AT_ONCE = 1 << 21  # of columns that are made at a time: 8 MB in float32
@@ -140,4 +131,4 @@ MOST_COPIED = 1 << 19  # cells of x that are laid out anew
 
 def gradient_rule(case: Case | None) -> Rule | None:
     """The first rule that holds; None for the plain call's gradient."""
-    return first(GRADIENTS, case)
+    return first(LIBRARY if uses_library() else OWN, case)
