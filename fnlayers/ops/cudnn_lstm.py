@@ -33,9 +33,9 @@ def scan(x: jax.Array, h: jax.Array, c: jax.Array, kernel: jax.Array, recurrent:
 
 
 def scan_forward(*given: jax.Array) -> Arrays:
-    """As `scan`, and what the kernel would keep for its gradient: nothing, in an array of that size."""
+    """As `scan`, and NaN in place of what the kernel would keep, lest its gradient be taken of what it did not run."""
     kept = jax.eval_shape(cudnn_forward, *given)[-1]
-    return *scan(*given), jnp.zeros(kept.shape, kept.dtype)
+    return *scan(*given), jnp.full(kept.shape, jnp.nan, kept.dtype)
 
 
 def scan_tangent(*arrays: jax.Array) -> Arrays:
