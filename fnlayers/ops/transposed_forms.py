@@ -21,7 +21,8 @@ from fnlayers.ops.conv_base import MOST_CELLS, Window, dimension_numbers, plain,
 from fnlayers.ops.conv_gradients import FEW_EXAMPLES, bands, uses_library
 from fnlayers.ops.dense import dot
 
-LEAST_SPACE = 9  # cells, from which on it matters little that all phases at once take one more
+# All phases at once take a cell more along each axis of space: too much for less space, where there are many channels
+LEAST_SPACE, MANY_CHANNELS = 9, 64
 FEW_CHANNELS = 8  # out
 Form = Callable[[jax.Array, jax.Array, Window], jax.Array]
 WIDE = (jnp.float32, jnp.float64)  # in others each window that is added would be rounded
@@ -60,7 +61,8 @@ def phases(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array:
     overlap = window != t.strides or uses_library()  # if none do, XLA's own convolution is as fast
     if x.dtype in WIDE and max(window) <= 3 and max(t.strides) <= 2 and overlap:
         return _windows_added(x, kernel, t)
-    if _is_even(kernel, t) and not (window == t.strides and uses_library()) and min(x.shape[1:-1]) >= LEAST_SPACE:
+    tiny = min(x.shape[1:-1]) < LEAST_SPACE and x.shape[-1] >= MANY_CHANNELS
+    if _is_even(kernel, t) and not (window == t.strides and uses_library()) and not tiny:
         return _phases_at_once(x, kernel, t)
     return plain_transpose(x, kernel, t)
 
