@@ -24,6 +24,7 @@ from fnlayers.ops.dense import dot
 # All phases at once take a cell more along each axis of space: too much for less space, where there are many channels
 LEAST_SPACE, MANY_CHANNELS = 9, 64
 FEW_CHANNELS = 8  # out
+LEAST_CHANNELS = 8  # of x, from which on a product with the whole kernel is worth its memory
 Form = Callable[[jax.Array, jax.Array, Window], jax.Array]
 WIDE = (jnp.float32, jnp.float64)  # in others each window that is added would be rounded
 
@@ -58,8 +59,8 @@ def phases(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array:
     phases are channels of one convolution. Small windows are added, where they overlap.
     """
     window = kernel.shape[:-2]
-    overlap = window != t.strides or uses_library()  # if none do, XLA's own convolution is as fast
-    if x.dtype in WIDE and max(window) <= 3 and max(t.strides) <= 2 and overlap:
+    small = x.dtype in WIDE and max(window) <= 3 and max(t.strides) <= 2 and x.shape[-1] >= LEAST_CHANNELS
+    if small and (window != t.strides or uses_library()):  # if none overlap, XLA's own convolution is as fast
         return _windows_added(x, kernel, t)
     tiny = min(x.shape[1:-1]) < LEAST_SPACE and x.shape[-1] >= MANY_CHANNELS
     if _is_even(kernel, t) and not (window == t.strides and uses_library()) and not tiny:

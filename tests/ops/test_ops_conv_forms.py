@@ -79,6 +79,7 @@ def test_a_formulation_is_the_plain_call(given, x64, monkeypatch):
     monkeypatch.setattr(gradients, "MANY_PLACES", 1)
     monkeypatch.setattr(transposed_forms, "LEAST_SPACE", 1)
     monkeypatch.setattr(transposed_forms, "FEW_CHANNELS", 1)
+    monkeypatch.setattr(transposed_forms, "LEAST_CHANNELS", 1)
     random = np.random.RandomState(0)
     x, kernel, dx, dkernel = (jnp.asarray(random.normal(size=shape)) for shape in (*shapes, *shapes))
     y_shape = jax.eval_shape(lambda x, kernel: reference(x, kernel, window), x, kernel).shape
