@@ -228,9 +228,10 @@ OUT, STRIDE = {"out": (64, 16, 256)}, {"stride": (1, 2)}
 TIME = {"batch": (64, 1, 8), "steps": (50, 10, 200), "features": (64, 1, 256, 16), "units": (128, 16, 512, 32), **DTYPE}
 WINDOWS = {"window": (2, 3, 5), "stride": (2, 1, 3), "padding": ("valid", "same")}
 MAXIMUM = (window_forms.maximum, window_forms.maximum_by_cells, -np.inf, lax.max)
+TOTAL = (window_forms.total, window_forms.total_by_cells, 0.0, lax.add)
 LINE_GRADIENTS = (conv_gradients.columns, conv_gradients.bands)
 GRADIENTS = (*LINE_GRADIENTS, conv_gradients.halves)
-TOTAL = (window_forms.total, window_forms.total_by_cells, 0.0, lax.add)
+JITS = {"jax": jax.jit, "fl": fl.jit}
 
 RULES = {
     "pointwise": Rule(bound(conv, conv_forms.pointwise, window=1), {**IMAGE, **OUT, **STRIDE}),
@@ -261,10 +262,7 @@ RULES = {
     "embedding": Rule(
         embedding, {"batch": (64, 1), "steps": (100, 1), "tokens": (10_000, 100), "size": (128, 16, 512), **DTYPE}
     ),
-    "line": Rule(
-        bound(conv, *LINE_GRADIENTS, rank=1),
-        {**LINE, **OUT, "window": (3, 1, 7), **STRIDE},
-    ),
+    "line": Rule(bound(conv, *LINE_GRADIENTS, rank=1), {**LINE, **OUT, "window": (3, 1, 7), **STRIDE}),
     "line depthwise": Rule(bound(depthwise, conv_forms.depthwise, rank=1), {**LINE, "window": (3, 7), **STRIDE}, 1e8),
     "line phases": Rule(bound(transposed, rank=1), {**LINE, **OUT, "window": (4, 3), "stride": (2, 4)}, 1e8),
     "volume max": Rule(bound(pooling, *MAXIMUM, rank=3), {**VOLUME, **WINDOWS}),
@@ -330,9 +328,6 @@ def drawn(spec: jax.ShapeDtypeStruct, numbers: np.random.Generator, weights: boo
         return jnp.asarray(numbers.integers(0, 100, spec.shape), spec.dtype)
     scale = math.prod(spec.shape[:-1]) ** -0.5 if weights and len(spec.shape) > 1 else 1.0
     return jnp.asarray(scale * numbers.standard_normal(spec.shape, "float32"), spec.dtype)
-
-
-JITS = {"jax": jax.jit, "fl": fl.jit}
 
 
 def measured(contest: Contest, seconds: float, jit: Callable = jax.jit) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ from jax import lax
 from fnlayers.ops.layout import channel_axis
 
 MOST_CELLS = 64  # of a window that is gone through one by one
+WIDE = (jnp.float32, jnp.float64)  # in others each of several parts would be rounded before they are added
 
 
 class Window(NamedTuple):
@@ -122,10 +123,13 @@ class Case(NamedTuple):
         return self.places * self.channels * self.out * self.cells
 
 
+Form = Callable[[jax.Array, jax.Array, Window], jax.Array]
+
+
 class Rule(NamedTuple):
     """A formulation, and the cases for which it is taken."""
 
-    form: Callable[[jax.Array, jax.Array, Window], jax.Array]
+    form: Form
     holds: Callable[[Case], bool]
 
 

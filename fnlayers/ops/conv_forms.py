@@ -20,6 +20,7 @@ from jax import lax
 
 from fnlayers.ops.conv_base import (
     MOST_CELLS,
+    WIDE,
     Case,
     Rule,
     Window,
@@ -185,7 +186,7 @@ def overhanging(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 
     XLA gives no convolution whose y is larger than x to the library, neither alone nor with a mean that follows.
     """
-    if x.dtype not in (jnp.float32, jnp.float64):  # of which the library takes none
+    if x.dtype not in WIDE:  # of which the library takes none
         return plain(x, kernel, w)
     axis = 1 if x.shape[1] >= x.shape[2] else 2
     size = w.sizes(padded_space(x.shape[1:-1], w), kernel.shape[:-2])[axis - 1]

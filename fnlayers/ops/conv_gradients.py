@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.conv_base import MOST_CELLS, Case, Rule, Window, first, padded, plain, shifts, total
+from fnlayers.ops.conv_base import MOST_CELLS, WIDE, Case, Rule, Window, first, padded, plain, shifts, total
 from fnlayers.ops.dense import dot
 from fnlayers.ops.tracing import own_convolutions
 
@@ -55,7 +55,7 @@ def halves(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 
     So all of the kernel is one matrix, nearly square, and its gradient one product.
     """
-    if x.dtype not in (jnp.float32, jnp.float64):  # each part would be rounded
+    if x.dtype not in WIDE:
         return plain(x, kernel, w)
     (rows, cols, channels, out), (step, stride), (down, right) = kernel.shape, w.strides, w.dilation
     x = padded(x, w)

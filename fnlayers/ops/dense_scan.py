@@ -78,16 +78,7 @@ def scan_dense(
 
 
 def _rows_first(
-    join: Join,
-    gates: Gates,
-    weights: DenseWeights,
-    carry: Carry,
-    xs: jax.Array,
-    mask: jax.Array | None,
-    held: jax.Array | None,
-    *,
-    before: bool | None = None,
-    **options: Any,
+    join: Join, gates: Gates, weights: DenseWeights, carry: Carry, xs: jax.Array, mask: Any, held: Any, **options: Any
 ) -> tuple[Carry, jax.Array, jax.Array | None]:
     """The reference: the scan of a step, and the batch before the units."""
 
@@ -98,10 +89,10 @@ def _rows_first(
         of_h = _plus(dot(_times(_h(carry), held), weights.recurrent), weights.recurrent_bias)
         return gates(carry, join(of_x, of_h, axis=-1), axis=-1)
 
+    if weights.kernel.shape[-1] == weights.recurrent.shape[0]:
+        options["before"] = True  # a single gate's projection is read as it lies, and need not be made in each step
     with tracing.traced(None):  # of a single step's product the library's code is the faster one
-        # A single gate's projection is read as it lies, and need not be made in each step
-        before = True if weights.kernel.shape[-1] == weights.recurrent.shape[0] else before
-        return scan_time(step, carry, xs, mask=mask, project=project, output=_h, before=before, **options)
+        return scan_time(step, carry, xs, mask=mask, project=project, output=_h, **options)
 
 
 def _units_first(

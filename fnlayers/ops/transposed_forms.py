@@ -9,7 +9,7 @@ Shapes: x (batch, *space, in), kernel (*window, out, in), y (batch, *new_space, 
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnlayers.ops.conv_base import MOST_CELLS, Window, dimension_numbers, plain, total
+from fnlayers.ops.conv_base import MOST_CELLS, WIDE, Form, Window, dimension_numbers, plain, total
 from fnlayers.ops.conv_gradients import FEW_EXAMPLES, bands, uses_library
 from fnlayers.ops.dense import dot
 
@@ -25,8 +25,6 @@ from fnlayers.ops.dense import dot
 LEAST_SPACE, MANY_CHANNELS = 9, 64
 FEW_CHANNELS = 8  # out
 LEAST_CHANNELS = 8  # of x, from which on a product with the whole kernel is worth its memory
-Form = Callable[[jax.Array, jax.Array, Window], jax.Array]
-WIDE = (jnp.float32, jnp.float64)  # in others each window that is added would be rounded
 
 
 class Transposed(NamedTuple):
@@ -58,12 +56,13 @@ def phases(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array:
     The cells of y that are r after a whole stride, its phase r, meet only each stride-th cell of the kernel: so all
     phases are channels of one convolution. Small windows are added, where they overlap.
     """
-    window = kernel.shape[:-2]
+    window, own = kernel.shape[:-2], not uses_library()
+    overlap = window != t.strides
     small = x.dtype in WIDE and max(window) <= 3 and max(t.strides) <= 2 and x.shape[-1] >= LEAST_CHANNELS
-    if small and (window != t.strides or uses_library()):  # if none overlap, XLA's own convolution is as fast
+    if small and (overlap or not own):  # if none overlap, XLA's own convolution is as fast
         return _windows_added(x, kernel, t)
     tiny = min(x.shape[1:-1]) < LEAST_SPACE and x.shape[-1] >= MANY_CHANNELS
-    if _is_even(kernel, t) and not (window == t.strides and uses_library()) and not tiny:
+    if _is_even(kernel, t) and (own or overlap) and not tiny:
         return _phases_at_once(x, kernel, t)
     return plain_transpose(x, kernel, t)
 
