@@ -18,6 +18,7 @@ from fnlayers.ops.moments import (
     spectral_norm,
 )
 from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
+from fnlayers.ops.once import gradient_once
 from fnlayers.ops.position import rotate, waves
 from fnlayers.ops.recurrent import gru_gates, lstm_gates
 from fnlayers.ops.time import scan_gates, scan_time
@@ -55,6 +56,7 @@ __all__ = [
     "gaussian_noise",
     "global_average_pool",
     "global_max_pool",
+    "gradient_once",
     "group_normalize",
     "gru_gates",
     "l2_normalize",

@@ -124,7 +124,9 @@ def _reference(
     """Heads first, so that each product is one batched matmul: twice as fast on CPUs as contracting in place."""
     q, k, v = (jnp.moveaxis(a, -2, -3) for a in (query, key, value))
     if score is None:
-        scores = jnp.asarray(scale, _wide(q)) * _grouped(q, jnp.swapaxes(k, -1, -2))
+        scale, k = jnp.asarray(scale, _wide(q)), jnp.swapaxes(k, -1, -2)
+        # queries are fewer than scores, but those of a half type would be rounded once more
+        scores = _grouped(scale * q, k) if q.dtype == _wide(q) else scale * _grouped(q, k)
     else:
         scores = score(q, k).astype(_wide(q))
     if mask is not None:

@@ -35,6 +35,7 @@ from fnlayers.ops.conv_base import (
 from fnlayers.ops.conv_gradients import HAS_LIBRARY, columns, gradient_rule, has_few_channels, uses_library
 from fnlayers.ops.dense import dot
 from fnlayers.ops.layout import sum_dtype
+from fnlayers.ops.once import bounded, gradient_once, once
 
 # jax 0.6 cannot transpose a scan whose body is made again on the way back. There the gradient is right, but slow.
 TRANSPOSES_ROWS = jax.__version_info__ >= (0, 10)
@@ -85,9 +86,7 @@ def _shifted_sum(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
         q: total(c * v for c, v in zip(cells, kernel[q], strict=True)) for q in itertools.product(*map(range, spans))
     }
     y = total(shifted(row, (*q, 0), sizes, across) for q, row in rows.items())
-    # A bound that holds for all keeps the sum apart from a mean or a product that takes it: XLA would give both to a
-    # library that makes an array of each term, and takes ten times as long.
-    return lax.clamp(y.dtype.type(-jnp.inf), y, y.dtype.type(jnp.inf))
+    return bounded(once(y))
 
 
 @_shifted_sum.defjvp
@@ -158,9 +157,9 @@ def planes(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
         [lax.slice_in_dim(x, q * dilation, q * dilation + (count - 1) * stride + 1, stride, 1) for q in range(depth)],
         -1,
     )
-    flat = stacked.reshape(-1, *stacked.shape[2:])
+    flat = once(stacked.reshape(-1, *stacked.shape[2:]))  # read by y and by the gradient of the kernel
     kernel = jnp.moveaxis(kernel, 0, -3).reshape(*window, depth * channels, out)
-    y = on_cpu(flat, kernel, Window(tuple(strides), tuple(padding), tuple(dilations)))
+    y = gradient_once(on_cpu(flat, kernel, Window(tuple(strides), tuple(padding), tuple(dilations))))
     return y.reshape(-1, count, *y.shape[1:])
 
 

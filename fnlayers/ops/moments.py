@@ -70,10 +70,20 @@ def normalize(
     scale = lax.rsqrt(variance.astype(dtype) + epsilon)
     if gamma is not None:
         scale = scale * gamma.astype(dtype)
-    y = (x.astype(dtype) - mean.astype(dtype)) * scale
-    if beta is not None:
-        y = y + beta.astype(dtype)
-    return y.astype(mean_dtype(x))
+    beta = jnp.zeros((), dtype) if beta is None else beta.astype(dtype)
+    return _scaled(x.astype(dtype), mean.astype(dtype), scale, beta).astype(mean_dtype(x))
+
+
+@jax.custom_jvp
+def _scaled(x: jax.Array, mean: jax.Array, scale: jax.Array, beta: jax.Array) -> jax.Array:
+    return (x - mean) * scale + beta
+
+
+@_scaled.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple:
+    """What mean and beta bring is joined, then broadcast: on the way back, one sum over x's cells does for both."""
+    (x, mean, scale, _), (dx, dmean, dscale, dbeta) = primals, tangents
+    return _scaled(*primals), dx * scale + (x - mean) * dscale + (dbeta - dmean * scale)
 
 
 def group_normalize(

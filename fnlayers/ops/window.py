@@ -23,6 +23,7 @@ from fnlayers.ops.layout import (
     space_axes,
     sum_dtype,
 )
+from fnlayers.ops.once import apart
 from fnlayers.ops.window_forms import Pool
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
@@ -75,7 +76,7 @@ def global_average_pool(
     """
     axes, dtype = space_axes(x.ndim, data_format), sum_dtype(x)
     if mask is None:
-        return jnp.mean(x.astype(dtype), axes, keepdims=keepdims).astype(mean_dtype(x))
+        return jnp.mean(apart(x.astype(dtype)), axes, keepdims=keepdims).astype(mean_dtype(x))
     if x.ndim != 3 or mask.shape != (x.shape[0], x.shape[axes[0]]):
         raise ValueError(
             f"a mask of shape {mask.shape} needs x of (batch, time) {mask.shape} and channels, not {x.shape}"
