@@ -124,8 +124,9 @@ def _shifted_sum_by_rows(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Arra
 
 
 def grouped(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
-    """Groups apart: at most MOST_PARTS convolutions, each of one group or of several along a diagonal of blocks."""
-    parts = max(n for n in range(1, MOST_PARTS + 1) if w.groups % n == 0)
+    """Convolutions of one group, or of several along a diagonal of blocks so that there are channels enough."""
+    most = min(MOST_PARTS, max(1, max(x.shape[-1], kernel.shape[-1]) // FULL_CHANNELS))
+    parts = max(n for n in range(1, most + 1) if w.groups % n == 0)
     blocks = w.groups // parts
     one = w._replace(groups=1)
     kernels = jnp.split(kernel, parts, axis=-1)
@@ -210,6 +211,7 @@ CPU = (
     Rule(direct, lambda case: _overhangs(case) or has_few_channels(case) or gradient_rule(case) is not None),
 )
 FEW_ROWS = 1 << 14  # of a product, of which copies stay in the cache
+FULL_CHANNELS = 16  # an instruction's worth: with fewer, a convolution takes as long
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
 MUCH_WORK = 300_000_000  # multiplications, from which on the library is the slower one
 MUCH_WORK_A_CELL = 512  # for each of y, so that it matters little that y is copied
