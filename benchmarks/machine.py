@@ -29,7 +29,10 @@ def cores() -> int:
 
 
 class Others:
-    """How many cores all other processes keep busy, from one call of `share` to the next; nan where it is not known."""
+    """How many cores all others keep busy, from one call of `share` to the next; nan where it is not known.
+
+    Others are this machine's other processes, and where it is a virtual one, what its host takes from it.
+    """
 
     def __init__(self) -> None:
         self._own: Mapping[int, float] = {}
@@ -49,12 +52,13 @@ class Others:
 
 
 def _busy() -> float:
-    """Seconds that all cores together were not idle since the start of the machine."""
+    """Seconds that all cores together were not idle, or not there, since the start of the machine."""
     try:
-        user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+        all_cores = Path("/proc/stat").read_text().split("\n")[0]
     except OSError:
         return float("nan")
-    return (user + nice + system + irq + softirq) / TICKS
+    user, nice, system, _, _, irq, softirq, stolen, *_ = map(int, all_cores.split()[1:])
+    return (user + nice + system + irq + softirq + stolen) / TICKS
 
 
 def _spent(pid: int) -> float:

@@ -9,6 +9,7 @@ import pytest
 
 import fnlayers as fl
 import kinds
+import machine
 import peers
 import report
 from contenders import GATE_BIASES, ours
@@ -74,3 +75,28 @@ def test_speeds_are_compared_with_the_fastest():
     assert str(found["peer"]) == "2.00 (haiku, meets 1)" and str(found["torch"]) == "0.50 (torch)"
     del seconds["fnlayers"]
     assert report.versus({"workload": "cnn", "pass": "train", "seconds": seconds}, "default") == {}
+
+
+def test_rounds_that_others_disturbed_give_way_to_quieter_ones():
+    tried = [(0.5, "a"), (0.0, "b"), (0.9, "c"), (0.05, "d")]
+    assert peers.quietest(tried, 2) == [(0.0, "b"), (0.05, "d")]
+    assert peers.quietest(tried, 3) == [(0.5, "a"), (0.0, "b"), (0.05, "d")]
+    unknown = [(float("nan"), "a"), (float("nan"), "b"), (float("nan"), "c")]
+    assert [turns for _, turns in peers.quietest(unknown, 2)] == ["a", "b"]
+
+
+def test_what_the_host_of_a_virtual_machine_takes_counts_as_others(monkeypatch, tmp_path):
+    stat = tmp_path / "stat"
+    monkeypatch.setattr(machine, "Path", lambda _: stat)
+
+    def after(stolen: int) -> None:
+        stat.write_text(f"cpu  100 0 0 900 0 0 0 {stolen} 0 0\n")
+
+    after(0)
+    clock = iter([0.0, 10.0, 20.0])
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(machine, "_spent", lambda pid: 0.0)
+    others = machine.Others()
+    after(5 * machine.TICKS)
+    assert others.share() == 0.5
+    assert others.share() == 0.0
