@@ -71,19 +71,23 @@ def normalize(
     if gamma is not None:
         scale = scale * gamma.astype(dtype)
     beta = jnp.zeros((), dtype) if beta is None else beta.astype(dtype)
-    return _scaled(x.astype(dtype), mean.astype(dtype), scale, beta).astype(mean_dtype(x))
+    # where each cell has a scale of its own, as in layer normalization, there is nothing to be joined
+    scaled = _scaled if scale.shape == x.shape else _scaled_alike
+    return scaled(x.astype(dtype), mean.astype(dtype), scale, beta).astype(mean_dtype(x))
 
 
-@jax.custom_jvp
 def _scaled(x: jax.Array, mean: jax.Array, scale: jax.Array, beta: jax.Array) -> jax.Array:
     return (x - mean) * scale + beta
 
 
-@_scaled.defjvp
+_scaled_alike = jax.custom_jvp(_scaled)
+
+
+@_scaled_alike.defjvp
 def _(primals: tuple, tangents: tuple) -> tuple:
     """What mean and beta bring is joined, then broadcast: on the way back, one sum over x's cells does for both."""
     (x, mean, scale, _), (dx, dmean, dscale, dbeta) = primals, tangents
-    return _scaled(*primals), dx * scale + (x - mean) * dscale + (dbeta - dmean * scale)
+    return _scaled_alike(*primals), dx * scale + (x - mean) * dscale + (dbeta - dmean * scale)
 
 
 def group_normalize(
