@@ -406,7 +406,7 @@ def main() -> None:
         figures.write(args.json, rows=rows)
     count = Counter(row["verdict"] for row in rows)
     if rows:
-        print(f"other processes used {statistics.mean(row['cores of others'] for row in rows):.1f} cores meanwhile")
+        print(f"others used {statistics.mean(row['cores of others'] for row in rows):.1f} cores meanwhile")
     print(
         f"{len(rows)} figures: {count['WRONG']} WRONG (slower than the plain call), {count['DIFFERS']} DIFFERS, "
         f"{count['MISSED']} MISSED (a faster one is there)"

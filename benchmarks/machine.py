@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGES = ("jax", "jaxlib", "fnlayers", "keras", "flax", "equinox", "dm-haiku", "optax", "torch", "numpy")
-QUIET = 0.1  # cores that other processes may use before a figure is in doubt
+QUIET = 0.1  # cores that others may use before a figure is in doubt
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 

@@ -56,7 +56,7 @@ def heads(names: Sequence[str]) -> list[str]:
 
 
 def cells(row: Mapping[str, Any], names: Sequence[str], malloc: str) -> list[str]:
-    """A row of the table. "*": other processes were busy meanwhile; "-": the contender has no figure."""
+    """A row of the table. "*": others were busy meanwhile; "-": the contender has no figure."""
     mark = " *" if row["others"] > QUIET else ""
     seconds, compared = row["seconds"], versus(row, malloc)
     times = [milliseconds(seconds[name]) if name in seconds else "-" for name in names]

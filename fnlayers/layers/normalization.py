@@ -110,7 +110,8 @@ class BatchNormalization(Layer):
         mean, variance, state = ctx.read(self, "moving_mean"), ctx.read(self, "moving_variance"), ctx.state
         gamma, beta = _affine_of(self, params)
         if ctx.train and not ctx.frozen:
-            x, axes = ops.gradient_once(x), tuple(a for a in range(x.ndim) if a != axis)
+            x = ops.gradient_once(x)
+            axes = tuple(a for a in range(x.ndim) if a != axis)
             mean, variance, seen = _batch_moments(x, axes, ctx.mask, self.synchronized)
             if self.renorm:
                 gamma, beta = self._renormed(mean, variance, ctx.state, gamma, beta)

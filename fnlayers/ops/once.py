@@ -1,7 +1,7 @@
 """What XLA's CPU compiler shall make once, and by itself.
 
-An array made of sums and products it makes again in each loop that reads it: a depthwise convolution followed by a
-normalization four times, its gradient seven. And a sum over an array takes the array's making along into a library
+An array made of sums and products it makes again in each loop that reads it: a depthwise convolution seven times in a
+training step, where a normalization follows. And a sum over an array takes the array's making along into a library
 that wants every term of it as an array of its own. The functions here change no number; they say what is not to be
 moved.
 """
@@ -20,7 +20,7 @@ def _divided(y: jax.Array) -> jax.Array:
     """
     row, column = (lax.broadcasted_iota(y.dtype, y.shape, axis) for axis in (y.ndim - 2, y.ndim - 1))
     one = y.dtype.type(1)
-    return y / lax.clamp(one, row + column, one)
+    return lax.div(y, lax.clamp(one, row + column, one))  # which leaves integers integers
 
 
 @jax.custom_jvp

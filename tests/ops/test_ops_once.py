@@ -23,6 +23,13 @@ def test_changes_no_number(name: str, dtype: str):
         np.testing.assert_array_equal(np.signbit(np.asarray(y, "float32").ravel()[1]), True)
 
 
+def test_integers_stay_integers():
+    x, kernel = jnp.arange(16).reshape(1, 2, 2, 2, 2), jnp.ones((2, 1, 1, 2, 3), int)
+    assert once(x).dtype == x.dtype
+    y = jax.jit(lambda x, kernel: ops.conv(x, kernel, (1, 1, 1), "valid", (1, 1, 1), 1))(x, kernel)
+    assert y.dtype == x.dtype and y[..., 0].ravel().tolist() == [18, 26, 34, 42]
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_has_the_derivatives_of_the_identity(name: str):
     function = FUNCTIONS[name]
