@@ -25,6 +25,7 @@ from fnlayers.ops.dense import dot
 LEAST_SPACE, MANY_CHANNELS = 9, 64
 FEW_CHANNELS = 8  # out
 LEAST_CHANNELS = 8  # of x, from which on a product with the whole kernel is worth its memory
+LONGEST_LINE = 32  # of a window along one axis, whose cells are added one by one
 
 
 class Transposed(NamedTuple):
@@ -56,10 +57,9 @@ def phases(x: jax.Array, kernel: jax.Array, t: Transposed) -> jax.Array:
     The cells of y that are r after a whole stride, its phase r, meet only each stride-th cell of the kernel: so all
     phases are channels of one convolution. Small windows are added, where they overlap.
     """
-    window, own = kernel.shape[:-2], not uses_library()
-    overlap = window != t.strides
-    small = x.dtype in WIDE and max(window) <= 3 and max(t.strides) <= 2 and x.shape[-1] >= LEAST_CHANNELS
-    if small and (overlap or not own):  # if none overlap, XLA's own convolution is as fast
+    own, overlap = not uses_library(), kernel.shape[:-2] != t.strides
+    # If no windows overlap, XLA's own convolution is as fast
+    if x.dtype in WIDE and (overlap or not own) and _adds_windows(kernel, t):
         return _windows_added(x, kernel, t)
     tiny = min(x.shape[1:-1]) < LEAST_SPACE and x.shape[-1] >= MANY_CHANNELS
     if _is_even(kernel, t) and (own or overlap) and not tiny:
@@ -80,6 +80,16 @@ def _(t: Transposed, primals: tuple, tangents: tuple) -> tuple:
     else:
         of_kernel = _phases_apart(x, dkernel, t)
     return y, plain_transpose(dx, kernel, t) + of_kernel
+
+
+def _adds_windows(kernel: jax.Array, t: Transposed) -> bool:
+    """Whether few windows meet in a cell, or phases would be uneven or, of few channels, narrow."""
+    *window, out, channels = kernel.shape
+    if len(window) > 1:
+        return max(window) <= 3 and max(t.strides) <= 2 and channels >= LEAST_CHANNELS
+    if not _is_even(kernel, t):
+        return window[0] <= LONGEST_LINE
+    return t.strides[0] <= 2 and (out < channels or window[0] <= 4)
 
 
 def _by_bands(kernel: jax.Array, t: Transposed) -> bool:

@@ -19,7 +19,8 @@ from jax import lax
 
 from fnlayers.ops.layout import lowest, sum_dtype
 
-MOST_CELLS, MOST_STRIDED = 64, 16  # of a window that is gone through one by one, by steps of 1 and by larger ones
+MOST_CELLS = 64  # of a window that is gone through one by one
+MOST_COMPARED = 16  # and whose gradient is, if windows are more than a cell apart
 
 
 class Pool(NamedTuple):
@@ -60,7 +61,7 @@ def _total(x: jax.Array, pool: Pool) -> jax.Array:
 def is_small(x: jax.Array, pool: Pool) -> bool:
     """Whether there are few cells in a window, at least one window, and all sizes are known."""
     known = all(isinstance(n, int) for n, size in zip(x.shape, pool.sizes, strict=True) if size > 1)
-    return known and 1 < math.prod(pool.sizes) <= (MOST_CELLS if max(pool.steps) == 1 else MOST_STRIDED)
+    return known and 1 < math.prod(pool.sizes) <= MOST_CELLS
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -73,8 +74,10 @@ def maximum_by_cells(x: jax.Array, pool: Pool) -> jax.Array:
 
 @maximum_by_cells.defjvp
 def _(pool: Pool, primals: tuple, tangents: tuple) -> tuple:
-    (x,), (dx,) = primals, tangents
-    y, wide = maximum_by_cells(x, pool), sum_dtype(x)  # half types take four times as long to compare
+    y = maximum_by_cells(*primals, pool)
+    if max(pool.steps) > 1 and math.prod(pool.sizes) > MOST_COMPARED:
+        return y, jax.jvp(lambda x: _largest(x, pool), primals, tangents)[1]
+    (x,), (dx,), wide = primals, tangents, sum_dtype(y)  # half types take four times as long to compare
     x, dx = x.astype(wide), dx.astype(wide)
     (largest, dy), *others = zip(_cells(x, pool, lowest(x.dtype)), _cells(dx, pool, 0), strict=True)
     # Cells are compared with each other, not with y: XLA may compute x twice, and round it in two ways.

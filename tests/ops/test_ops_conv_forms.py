@@ -52,6 +52,8 @@ FORMS = [
 ]
 STRETCHED = [
     (transposed_forms.phases, X1, (4, 3, 4), Transposed((2,), ((2, 2),), (1,))),
+    (transposed_forms.phases, X1, (5, 3, 4), Transposed((2,), ((3, 1),), (1,))),
+    (transposed_forms.phases, X1, (6, 4, 4), Transposed((2,), ((4, 5),), (1,))),  # all at once
     (transposed_forms.phases, X2, (4, 3, 2, 4), Transposed((2, 3), ((2, 1), (4, 0)), (1, 1))),  # all at once
     (transposed_forms.phases, X2, (2, 2, 3, 4), Transposed((2, 1), ((1, 3), (0, 1)), (1, 1))),
     (transposed_forms.phases, X1, (2, 3, 4), Transposed((3,), ((1, 2),), (1,))),  # phases that meet no cell
@@ -65,7 +67,7 @@ CASES = [(form, plain, *rest, None) for form, *rest in FORMS]
 CASES += [(form, transposed_forms.plain_transpose, *rest, None) for form, *rest in STRETCHED]
 # In a program whose convolutions are XLA's own
 CASES += [(form, plain, *rest, tracing.Program()) for form, *rest in FORMS if form is forms.direct]
-CASES += [(form, transposed_forms.plain_transpose, *rest, tracing.Program()) for form, *rest in STRETCHED[:3]]
+CASES += [(form, transposed_forms.plain_transpose, *rest, tracing.Program()) for form, *rest in STRETCHED[:5]]
 
 
 def name(case):
