@@ -45,8 +45,9 @@ def pointwise(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     """A window of one cell: a matrix product over all cells at once."""
     x = x[(slice(None), *(slice(None, None, step) for step in w.strides))]
     rows, matrix = x.reshape(-1, x.shape[-1]), kernel.reshape(kernel.shape[-2:])
-    short = isinstance(rows.shape[0], int) and rows.shape[0] <= FEW_ROWS
-    y = (_product_by_halves if short and matrix.shape[0] == 64 and matrix.shape[1] <= 96 else dot)(rows, matrix)
+    known = isinstance(rows.shape[0], int) and LEAST_PRODUCT <= rows.shape[0] * matrix.shape[1]
+    halved = known and rows.shape[0] <= FEW_ROWS and matrix.shape[0] == 64 and matrix.shape[1] <= 96
+    y = (_product_by_halves if halved else dot)(rows, matrix)
     return y.reshape(*x.shape[:-1], y.shape[-1])
 
 
@@ -168,6 +169,10 @@ def planes(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 def direct(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     """One call; in programs with derivatives as `conv_gradients` says."""
     case = Case.of(x.shape, kernel, w)
+    if case and _is_single(case):
+        return depthwise(x, kernel, w)
+    if case and case.rank == 1 and has_few_channels(case):
+        return columns(x, kernel, w)
     return (overhanging if case and _overhangs(case) else plain)(x, kernel, w)
 
 
@@ -176,7 +181,7 @@ def _(w: Window, primals: tuple, tangents: tuple) -> tuple:
     (x, kernel), (dx, dkernel) = primals, tangents
     case = Case.of(x.shape, kernel, w)
     # XLA's own convolutions are taken along by no mean of a training step, and need not hang over
-    form = direct if uses_library() else columns if has_few_channels(case) else plain
+    form = columns if has_few_channels(case) else direct if uses_library() else plain
     rule, linear = gradient_rule(case), plain if form is direct else form
     return form(x, kernel, w), linear(dx, kernel, w) + (plain if rule is None else rule.form)(x, dkernel, w)
 
@@ -202,16 +207,25 @@ def _overhangs(case: Case) -> bool:
     return fits and much and not any(map(operator.gt, case.sizes, case.space))
 
 
+def _is_single(case: Case) -> bool:
+    """Whether a single channel makes few."""
+    return case.channels == 1 and case.out <= FEW_OUT and 1 < case.cells <= MOST_CELLS
+
+
 # On CPUs the first rule that holds is taken; where none does, the plain call.
 CPU = (
     Rule(pointwise, lambda case: case.cells == case.w.groups == 1 and not any(map(any, case.w.padding))),
     Rule(depthwise, lambda case: 1 < case.channels == case.w.groups and case.cells <= MOST_CELLS),
+    Rule(depthwise, lambda case: case.rank == case.out == 1 and _is_single(case)),
     Rule(grouped, lambda case: case.w.groups > 1),
     Rule(planes, lambda case: case.rank == 3),
-    Rule(direct, lambda case: _overhangs(case) or has_few_channels(case) or gradient_rule(case) is not None),
+    Rule(direct, lambda case: _is_single(case) or _overhangs(case) or has_few_channels(case)),
+    Rule(direct, lambda case: gradient_rule(case) is not None),
 )
 FEW_ROWS = 1 << 14  # of a product, of which copies stay in the cache
+LEAST_PRODUCT = 1 << 17  # numbers, for which copies are worth their time
 FULL_CHANNELS = 16  # an instruction's worth: with fewer, a convolution takes as long
+FEW_OUT = 8  # channels that a single one makes, each a sum of shifted arrays
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
 MUCH_WORK = 300_000_000  # multiplications, from which on the library is the slower one
 MUCH_WORK_A_CELL = 512  # for each of y, so that it matters little that y is copied

@@ -91,10 +91,23 @@ def uses_library() -> bool:
 
 
 def has_few_channels(case: Case | None) -> bool:
-    """Whether x has so few channels that XLA's own code can do little with them, and its columns stay in the cache."""
-    if case is None or uses_library() or case.rank > 2 or case.channels > FEW_CHANNELS:
+    """Whether x has so few channels that a convolution can do little with them, and its columns stay in the cache."""
+    if case is None or case.rank > 2 or (case.rank == 2 and uses_library()):
         return False
+    return case.channels <= FEW_CHANNELS and _stays_in_cache(case)
+
+
+def _stays_in_cache(case: Case) -> bool:
+    """Whether all columns of a window of several cells do."""
     return 0 < case.places * case.cells * case.channels <= CELLS_AT_ONCE and 1 < case.cells <= MOST_CELLS
+
+
+def _is_line(case: Case) -> bool:
+    """Whether x has one axis of space, and few examples or channels."""
+    if case.rank != 1 or case.cells > MOST_CELLS:
+        return False
+    few = case.channels <= (LINE_CHANNELS if case.out > LINE_CHANNELS else FEW_CHANNELS)
+    return _is_small(case) or (few and _stays_in_cache(case))
 
 
 def _is_small(case: Case) -> bool:
@@ -110,6 +123,7 @@ def _is_narrow(case: Case) -> bool:
 
 # On CPUs the first rule that holds is taken; where none does, the plain call's gradient. In programs with the library:
 LIBRARY = (
+    Rule(columns, _is_line),
     Rule(
         columns,
         lambda case: case.rank == 2 and case.cells <= MOST_CELLS and case.out >= 32 and case.places >= MANY_PLACES,
@@ -117,15 +131,15 @@ LIBRARY = (
 )
 # In programs with XLA's own convolutions:
 OWN = (
-    Rule(columns, lambda case: has_few_channels(case) and (case.rank == 1 or case.out >= 128)),
-    Rule(columns, lambda case: case.rank == 1 and case.cells <= MOST_CELLS and _is_small(case)),
+    Rule(columns, _is_line),
+    Rule(columns, lambda case: has_few_channels(case) and case.out >= 128),
     Rule(halves, lambda case: case.rank == 2 and _is_narrow(case) and _is_small(case)),
     Rule(bands, lambda case: case.rank == 2 and case.sizes[0] > 1 and _is_small(case)),
 )
 MANY_PLACES = 1 << 12  # over which the library sums the gradient of a kernel slowly
 CELLS_AT_ONCE = 1 << 21  # of columns that are made at a time: 8 MB in float32
 FEW_EXAMPLES = 8
-FEW_CHANNELS = 4
+FEW_CHANNELS, LINE_CHANNELS = 4, 16  # of x, of which a product with columns is faster, and on a line its gradient
 MOST_COPIED = 1 << 19  # cells of x that are laid out anew
 
 

@@ -48,6 +48,9 @@ FORMS = [
     (forms.direct, (4, 9, 8, 8), (3, 3, 8, 5), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (forms.direct, (2, 9, 8, 3), (3, 3, 3, 32), Window((2, 2), ((0, 1), (0, 1)), (1, 1))),
     (forms.direct, (2, 12, 3), (3, 3, 4), Window((1,), ((1, 1),), (1,))),
+    (forms.direct, (2, 9, 8, 1), (3, 3, 1, 3), Window((2, 1), ((0, 1), (1, 1)), (1, 1))),
+    (forms.direct, (2, 12, 1), (3, 1, 4), Window((2,), ((0, 1),), (1,))),
+    (forms.on_cpu, (2, 12, 1), (4, 1, 1), Window((1,), ((0, 1),), (2,))),
     (forms.on_cpu, X2, (2, 2, 4, 3), Window((1, 1), ((0, 0), (0, 0)), (1, 1))),
 ]
 STRETCHED = [
@@ -80,6 +83,7 @@ def test_a_formulation_is_the_plain_call(given, x64, monkeypatch):
     form, reference, *shapes, window, own = given
     monkeypatch.setattr(gradients, "CELLS_AT_ONCE", 1000)  # so that some are cut into parts, and some are not
     monkeypatch.setattr(gradients, "MANY_PLACES", 1)
+    monkeypatch.setattr(forms, "LEAST_PRODUCT", 1)
     monkeypatch.setattr(transposed_forms, "LEAST_SPACE", 1)
     monkeypatch.setattr(transposed_forms, "FEW_CHANNELS", 1)
     monkeypatch.setattr(transposed_forms, "LEAST_CHANNELS", 1)
