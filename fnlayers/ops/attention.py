@@ -125,8 +125,9 @@ def _reference(
     q, k, v = (jnp.moveaxis(a, -2, -3) for a in (query, key, value))
     if score is None:
         scale, k = jnp.asarray(scale, _wide(q)), jnp.swapaxes(k, -1, -2)
-        # queries are fewer than scores, but those of a half type would be rounded once more
-        scores = _grouped(scale * q, k) if q.dtype == _wide(q) else scale * _grouped(q, k)
+        # queries are fewer than scores of many keys, but those of a half type would be rounded once more
+        few_keys = isinstance(k.shape[-1], int) and k.shape[-1] < q.shape[-1]
+        scores = scale * _grouped(q, k) if few_keys or q.dtype != _wide(q) else _grouped(scale * q, k)
     else:
         scores = score(q, k).astype(_wide(q))
     if mask is not None:

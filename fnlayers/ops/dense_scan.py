@@ -18,8 +18,8 @@ Gates = Callable[..., tuple[Carry, jax.Array]]
 
 STEPS = (4, 5, 3, 6, 7, 2, 1)  # how many go into one turn of the loop on CPUs: the first that divides their number
 # From which on CPUs train faster with the units before the batch: LSTMs, and GRUs whose last output alone is wanted,
-# since all outputs must be turned again
-LEAST_BATCH, LEAST_FEATURES, LEAST_UNITS = 4, 32, 128
+# since all outputs must be turned again; and the least cells of an LSTM's h
+LEAST_BATCH, LEAST_FEATURES, LEAST_UNITS, LEAST_CELLS = 4, 32, 128, 2048
 LARGE_BATCH = 32  # from which on the forward pass is faster, too
 # The others train faster on CPUs with x projected before the scan where a step has few cells, and where there are twice
 # as many features as units
@@ -62,19 +62,30 @@ def scan_dense(
     rows_first = functools.partial(_rows_first, join, gates, **options)
     units_first = functools.partial(_units_first, join, gates, **options)
     (length, batch, features), (units, width) = xs.shape, weights.recurrent.shape
-    large = isinstance(batch, int) and batch >= LEAST_BATCH and features >= LEAST_FEATURES and units >= LEAST_UNITS
-    turned = large and length > 1 and width > (3 if return_all else 1) * units
-    short = isinstance(batch, int) and width > units and (batch * width < FEW_CELLS or features >= 2 * units)
+    known, lstm = isinstance(batch, int), width > 3 * units
+    turned = known and length > 1 and (lstm or (width > units and not return_all))
+    turned = turned and _is_large(batch, features, units, lstm)
+    short = known and width > units and (batch * width <= FEW_CELLS or features >= 2 * units)
     if not (turned or short):
         return rows_first(weights, carry, xs, mask, held)
 
     @jax.custom_jvp
     def on_cpu(*arrays: Any) -> tuple[Carry, jax.Array, jax.Array | None]:
-        return (units_first if turned and batch >= LARGE_BATCH else rows_first)(*arrays)
+        return forward(*arrays)
 
-    in_training = units_first if turned else functools.partial(rows_first, before=True)
+    projected = functools.partial(rows_first, before=True)
+    few = lstm and (batch == 1 or (batch < 16 and features >= 2 * units))
+    forward = units_first if turned and batch >= LARGE_BATCH else projected if few else rows_first
+    in_training = units_first if turned else projected
     on_cpu.defjvp(functools.partial(jax.jvp, in_training))
     return lax.platform_dependent(weights, carry, xs, mask, held, cpu=on_cpu, default=rows_first)
+
+
+def _is_large(batch: int, features: int, units: int, lstm: bool) -> bool:
+    """Whether a step is large enough to train faster with the units before the batch."""
+    if batch < LEAST_BATCH or features < LEAST_FEATURES or units < LEAST_UNITS:
+        return False
+    return not lstm or (batch * units >= LEAST_CELLS and features < 2 * units)
 
 
 def _rows_first(

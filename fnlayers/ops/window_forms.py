@@ -20,7 +20,9 @@ from jax import lax
 from fnlayers.ops.layout import lowest, sum_dtype
 
 MOST_CELLS = 64  # of a window that is gone through one by one
-MOST_COMPARED = 16  # and whose gradient is, if windows are more than a cell apart
+MOST_COMPARED = 16  # of a window whose maximum's gradient is found so, too
+FEW_CELLS = 4  # of a window that XLA sums as fast on the way back, and if it hangs over x, also forward
+MOST_ADDED = 1 << 20  # numbers of x, of more of which XLA's gradient of a sum is the faster one, for steps of 1
 
 
 class Pool(NamedTuple):
@@ -34,6 +36,17 @@ class Pool(NamedTuple):
     def overlaps(self) -> bool:
         """Whether a cell may be in several windows."""
         return any(step < size for size, step in zip(self.sizes, self.steps, strict=True))
+
+    @property
+    def cells(self) -> int:
+        """How many a window has."""
+        return math.prod(self.sizes)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether XLA's own loop is the fastest: no windows overlap, or few cells of them, and they hang over x."""
+        hangs = max(self.steps) == 1 and any(map(any, self.pads))
+        return not self.overlaps or (hangs and self.cells <= FEW_CELLS)
 
 
 def maximum(x: jax.Array, pool: Pool) -> jax.Array:
@@ -61,13 +74,13 @@ def _total(x: jax.Array, pool: Pool) -> jax.Array:
 def is_small(x: jax.Array, pool: Pool) -> bool:
     """Whether there are few cells in a window, at least one window, and all sizes are known."""
     known = all(isinstance(n, int) for n, size in zip(x.shape, pool.sizes, strict=True) if size > 1)
-    return known and 1 < math.prod(pool.sizes) <= MOST_CELLS
+    return known and 1 < pool.cells <= MOST_CELLS
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def maximum_by_cells(x: jax.Array, pool: Pool) -> jax.Array:
-    """The largest of a window's cells, one by one; where none is in two windows, only the gradient is found so."""
-    if not pool.overlaps:
+    """The largest of a window's cells, one by one; where XLA's loop is the fastest, only the gradient is found so."""
+    if pool.is_plain:
         return _largest(x, pool)
     return functools.reduce(jnp.maximum, _cells(lax.optimization_barrier(x), pool, lowest(x.dtype)))
 
@@ -75,7 +88,7 @@ def maximum_by_cells(x: jax.Array, pool: Pool) -> jax.Array:
 @maximum_by_cells.defjvp
 def _(pool: Pool, primals: tuple, tangents: tuple) -> tuple:
     y = maximum_by_cells(*primals, pool)
-    if max(pool.steps) > 1 and math.prod(pool.sizes) > MOST_COMPARED:
+    if pool.cells > MOST_COMPARED:
         return y, jax.jvp(lambda x: _largest(x, pool), primals, tangents)[1]
     (x,), (dx,), wide = primals, tangents, sum_dtype(y)  # half types take four times as long to compare
     x, dx = x.astype(wide), dx.astype(wide)
@@ -87,8 +100,21 @@ def _(pool: Pool, primals: tuple, tangents: tuple) -> tuple:
     return y, dy.astype(y.dtype)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def total_by_cells(x: jax.Array, pool: Pool) -> jax.Array:
     """The sum of a window's cells, one by one."""
+    return _total(x, pool) if pool.is_plain else _added(x, pool)
+
+
+@total_by_cells.defjvp
+def _(pool: Pool, primals: tuple, tangents: tuple) -> tuple:
+    (x,), (dx,) = primals, tangents
+    large = isinstance(x.size, int) and x.size > MOST_ADDED
+    plain = max(pool.steps) == 1 and (large or pool.cells <= FEW_CELLS)
+    return total_by_cells(x, pool), (_total if plain else _added)(dx, pool)
+
+
+def _added(x: jax.Array, pool: Pool) -> jax.Array:
     return functools.reduce(jnp.add, _cells(lax.optimization_barrier(x), pool, 0))
 
 

@@ -59,7 +59,7 @@ def data(cell, length, *, bias=True):
 @pytest.fixture
 def for_all_sizes(monkeypatch):
     """Lets CPUs take the formulation for the tiny arrays of the tests."""
-    for name in ("LEAST_BATCH", "LEAST_FEATURES", "LEAST_UNITS", "LARGE_BATCH"):
+    for name in ("LEAST_BATCH", "LEAST_FEATURES", "LEAST_UNITS", "LEAST_CELLS", "LARGE_BATCH"):
         monkeypatch.setattr(dense_scan, name, 1)
 
 
@@ -126,7 +126,8 @@ def program(platform, cell, batch, *, train, **options):
         ("lstm", dense_scan.LARGE_BATCH - 1, {"train": False}, False),
         ("gru", dense_scan.LEAST_BATCH, {"train": True, "return_all": False}, True),
         ("gru", dense_scan.LEAST_BATCH, {"train": True}, False),
-        ("lstm", dense_scan.LEAST_BATCH - 1, {"train": True}, False),
+        ("lstm", dense_scan.LEAST_CELLS // dense_scan.LEAST_UNITS, {"train": True}, True),
+        ("lstm", dense_scan.LEAST_CELLS // dense_scan.LEAST_UNITS - 1, {"train": True}, False),
         ("rnn", dense_scan.LARGE_BATCH, {"train": True, "return_all": False}, False),
     ],
     ids=str,
@@ -142,6 +143,12 @@ def test_a_step_of_few_cells_projects_before_the_scan_in_training_alone():
     assert projected in program("cpu", "gru", 2, train=True)
     assert projected not in program("cpu", "gru", 2, train=False)
     assert projected not in program("cpu", "gru", 16, train=True)
+
+
+def test_a_single_row_of_an_lstm_is_projected_before_the_scan():
+    projected = "<10x1x512xf32"
+    assert projected in program("cpu", "lstm", 1, train=False)
+    assert projected not in program("cpu", "lstm", 2, train=False)
 
 
 def test_a_batch_that_is_not_known_is_scanned_step_by_step():
