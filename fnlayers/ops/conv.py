@@ -36,7 +36,7 @@ def conv(
     w = Window(strides, _padding(x, kernel, strides, padding, dilation, data_format), dilation, groups)
     axis = channel_axis(data_format)
     shape = x.shape if axis == -1 else (x.shape[0], *x.shape[2:], x.shape[1])
-    if rule_for(shape, kernel, w) is None:
+    if not jnp.issubdtype(x.dtype, jnp.floating) or rule_for(shape, kernel, w) is None:
         return plain(x, kernel, w, data_format)
 
     def fast(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -119,3 +119,10 @@ def test_add_bias_finds_the_channels():
     assert ops.add_bias(jnp.zeros((1, 3, 2)), bias)[0, 0].tolist() == [1, 2]
     assert ops.add_bias(jnp.zeros((1, 2, 3)), bias, "channels_first")[0, :, 0].tolist() == [1, 2]
     assert ops.add_bias(jnp.zeros((1, 2)), bias, "channels_first").tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_integers_are_summed_as_integers(groups):
+    x, kernel = jnp.full((1, 4, 4, groups), 2**24 + 1, "int32"), jnp.ones((3, 3, 1, 2), "int32")
+    y = jax.jit(lambda x, kernel: ops.conv(x, kernel, (1, 1), "valid", (1, 1), groups))(x, kernel)
+    assert y.dtype == "int32" and y.ravel().tolist() == [9 * (2**24 + 1)] * 8
