@@ -22,6 +22,7 @@ from fnlayers.ops.conv_base import (
     MOST_CELLS,
     WIDE,
     Case,
+    Form,
     Rule,
     Window,
     first,
@@ -168,12 +169,7 @@ def planes(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def direct(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     """One call; in programs with derivatives as `conv_gradients` says."""
-    case = Case.of(x.shape, kernel, w)
-    if case and _is_single(case):
-        return depthwise(x, kernel, w)
-    if case and case.rank == 1 and has_few_channels(case):
-        return columns(x, kernel, w)
-    return (overhanging if case and _overhangs(case) else plain)(x, kernel, w)
+    return _chosen(first(FORWARD, Case.of(x.shape, kernel, w)))(x, kernel, w)
 
 
 @direct.defjvp
@@ -183,7 +179,7 @@ def _(w: Window, primals: tuple, tangents: tuple) -> tuple:
     # XLA's own convolutions are taken along by no mean of a training step, and need not hang over
     form = columns if has_few_channels(case) else direct if uses_library() else plain
     rule, linear = gradient_rule(case), plain if form is direct else form
-    return form(x, kernel, w), linear(dx, kernel, w) + (plain if rule is None else rule.form)(x, dkernel, w)
+    return form(x, kernel, w), linear(dx, kernel, w) + _chosen(rule)(x, dkernel, w)
 
 
 def overhanging(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
@@ -212,14 +208,20 @@ def _is_single(case: Case) -> bool:
     return case.channels == 1 and case.out <= FEW_OUT and 1 < case.cells <= MOST_CELLS
 
 
-# On CPUs the first rule that holds is taken; where none does, the plain call.
+# On CPUs the first rule that holds is taken; where none does, the plain call. Of one call, forward:
+FORWARD = (
+    Rule(depthwise, _is_single),
+    Rule(columns, lambda case: case.rank == 1 and has_few_channels(case)),
+    Rule(overhanging, _overhangs),
+)
+# And of all:
 CPU = (
     Rule(pointwise, lambda case: case.cells == case.w.groups == 1 and not any(map(any, case.w.padding))),
     Rule(depthwise, lambda case: 1 < case.channels == case.w.groups and case.cells <= MOST_CELLS),
     Rule(depthwise, lambda case: case.rank == case.out == 1 and _is_single(case)),
     Rule(grouped, lambda case: case.w.groups > 1),
     Rule(planes, lambda case: case.rank == 3),
-    Rule(direct, lambda case: _is_single(case) or _overhangs(case) or has_few_channels(case)),
+    Rule(direct, lambda case: first(FORWARD, case) is not None or has_few_channels(case)),
     Rule(direct, lambda case: gradient_rule(case) is not None),
 )
 FEW_ROWS = 1 << 14  # of a product, of which copies stay in the cache
@@ -238,5 +240,8 @@ def rule_for(shape: Sequence[int], kernel: jax.Array, w: Window) -> Rule | None:
 
 def on_cpu(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     """The convolution in the formulation for CPUs."""
-    rule = rule_for(x.shape, kernel, w)
-    return plain(x, kernel, w) if rule is None else rule.form(x, kernel, w)
+    return _chosen(rule_for(x.shape, kernel, w))(x, kernel, w)
+
+
+def _chosen(rule: Rule | None) -> Form:
+    return plain if rule is None else rule.form

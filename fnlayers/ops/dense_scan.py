@@ -24,6 +24,7 @@ LARGE_BATCH = 32  # from which on the forward pass is faster, too
 # The others train faster on CPUs with x projected before the scan where a step has few cells, and where there are twice
 # as many features as units
 FEW_CELLS = 4096
+SMALL_BATCH = 16  # below which an LSTM of so many features runs faster so, too; of a single row any does
 
 
 class DenseWeights(NamedTuple):
@@ -74,7 +75,7 @@ def scan_dense(
         return forward(*arrays)
 
     projected = functools.partial(rows_first, before=True)
-    few = lstm and (batch == 1 or (batch < 16 and features >= 2 * units))
+    few = lstm and (batch == 1 or (batch < SMALL_BATCH and features >= 2 * units))
     forward = units_first if turned and batch >= LARGE_BATCH else projected if few else rows_first
     in_training = units_first if turned else projected
     on_cpu.defjvp(functools.partial(jax.jvp, in_training))

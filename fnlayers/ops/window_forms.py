@@ -58,7 +58,7 @@ def maximum(x: jax.Array, pool: Pool) -> jax.Array:
 
 def total(x: jax.Array, pool: Pool) -> jax.Array:
     """The sum of each window."""
-    if not is_small(x, pool) or not pool.overlaps:
+    if not is_small(x, pool) or pool.is_plain:
         return _total(x, pool)
     return lax.platform_dependent(x, cpu=lambda x: total_by_cells(x, pool), default=lambda x: _total(x, pool))
 
@@ -103,7 +103,7 @@ def _(pool: Pool, primals: tuple, tangents: tuple) -> tuple:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def total_by_cells(x: jax.Array, pool: Pool) -> jax.Array:
     """The sum of a window's cells, one by one."""
-    return _total(x, pool) if pool.is_plain else _added(x, pool)
+    return _added(x, pool)
 
 
 @total_by_cells.defjvp

@@ -126,6 +126,7 @@ def program(platform, cell, batch, *, train, **options):
         ("lstm", dense_scan.LARGE_BATCH - 1, {"train": False}, False),
         ("gru", dense_scan.LEAST_BATCH, {"train": True, "return_all": False}, True),
         ("gru", dense_scan.LEAST_BATCH, {"train": True}, False),
+        ("lstm", dense_scan.LEAST_BATCH - 1, {"train": True}, False),
         ("lstm", dense_scan.LEAST_CELLS // dense_scan.LEAST_UNITS, {"train": True}, True),
         ("lstm", dense_scan.LEAST_CELLS // dense_scan.LEAST_UNITS - 1, {"train": True}, False),
         ("rnn", dense_scan.LARGE_BATCH, {"train": True, "return_all": False}, False),
