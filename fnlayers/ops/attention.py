@@ -123,10 +123,10 @@ def _reference(
 ) -> tuple[jax.Array, jax.Array]:
     """Heads first, so that each product is one batched matmul: twice as fast on CPUs as contracting in place."""
     q, k, v = (jnp.moveaxis(a, -2, -3) for a in (query, key, value))
+    few_keys = isinstance(k.shape[-2], int) and k.shape[-2] < min(q.shape[-1], v.shape[-1])
     if score is None:
         scale, k = jnp.asarray(scale, _wide(q)), jnp.swapaxes(k, -1, -2)
         # queries are fewer than scores of many keys, but those of a half type would be rounded once more
-        few_keys = isinstance(k.shape[-1], int) and k.shape[-1] < q.shape[-1]
         scores = scale * _grouped(q, k) if few_keys or q.dtype != _wide(q) else _grouped(scale * q, k)
     else:
         scores = score(q, k).astype(_wide(q))
@@ -137,7 +137,8 @@ def _reference(
     weights = jnp.exp(scores - lax.stop_gradient(top))
     total = jnp.sum(weights, axis=-1, keepdims=True)
     total = jnp.where(total == 0, 1, total)
-    # divided after the product, where there is less to divide
+    if few_keys:
+        weights, total = weights / total, 1  # or divided after the product, where there is less to divide
     y = _grouped((weights if drop is None else drop(weights)).astype(value.dtype), v) / total
     return jnp.moveaxis(y, -3, -2).astype(value.dtype), (weights / total).astype(value.dtype)
 

@@ -94,6 +94,7 @@ class Case(NamedTuple):
     out: int  # channels of y
     cells: int  # of the window
     w: Window
+    wide: bool  # whether numbers are of a dtype in which sums may be rounded part by part
 
     @classmethod
     def of(cls, shape: Sequence[int], kernel: Any, w: Window) -> "Case | None":
@@ -105,7 +106,8 @@ class Case(NamedTuple):
         sizes = w.sizes(padded_space(space, w), window)
         known = [n if isinstance(n, int) else 0 for n in (batch, *space, *sizes)]
         rank = len(space)
-        return cls(known[0], (*known[1 : 1 + rank],), (*known[1 + rank :],), channels, out, math.prod(window), w)
+        space, sizes = (*known[1 : 1 + rank],), (*known[1 + rank :],)
+        return cls(known[0], space, sizes, channels, out, math.prod(window), w, kernel.dtype in WIDE)
 
     @property
     def rank(self) -> int:

@@ -20,7 +20,6 @@ from jax import lax
 
 from fnlayers.ops.conv_base import (
     MOST_CELLS,
-    WIDE,
     Case,
     Form,
     Rule,
@@ -33,7 +32,15 @@ from fnlayers.ops.conv_base import (
     shifts,
     total,
 )
-from fnlayers.ops.conv_gradients import HAS_LIBRARY, columns, gradient_rule, has_few_channels, uses_library
+from fnlayers.ops.conv_gradients import (
+    FEW_CHANNELS,
+    HAS_LIBRARY,
+    columns,
+    gradient_rule,
+    has_few_channels,
+    is_coarse,
+    uses_library,
+)
 from fnlayers.ops.dense import dot
 from fnlayers.ops.layout import sum_dtype
 from fnlayers.ops.once import bounded, gradient_once, once
@@ -166,6 +173,20 @@ def planes(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     return y.reshape(-1, count, *y.shape[1:])
 
 
+def in_training(form: Form) -> Form:
+    """That formulation in programs with derivatives alone; else the plain call, of what is too small for more."""
+
+    @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+    def chosen(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+        return plain(x, kernel, w)
+
+    @chosen.defjvp
+    def _(w: Window, primals: tuple, tangents: tuple) -> tuple:
+        return jax.jvp(lambda x, kernel: form(x, kernel, w), primals, tangents)
+
+    return functools.wraps(form)(chosen)
+
+
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def direct(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     """One call; in programs with derivatives as `conv_gradients` says."""
@@ -177,7 +198,7 @@ def _(w: Window, primals: tuple, tangents: tuple) -> tuple:
     (x, kernel), (dx, dkernel) = primals, tangents
     case = Case.of(x.shape, kernel, w)
     # XLA's own convolutions are taken along by no mean of a training step, and need not hang over
-    form = columns if has_few_channels(case) else direct if uses_library() else plain
+    form = columns if has_few_channels(case) or is_coarse(case) else direct if uses_library() else plain
     rule, linear = gradient_rule(case), plain if form is direct else form
     return form(x, kernel, w), linear(dx, kernel, w) + _chosen(rule)(x, dkernel, w)
 
@@ -187,8 +208,6 @@ def overhanging(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 
     XLA gives no convolution whose y is larger than x to the library, neither alone nor with a mean that follows.
     """
-    if x.dtype not in WIDE:  # of which the library takes none
-        return plain(x, kernel, w)
     axis = 1 if x.shape[1] >= x.shape[2] else 2
     size = w.sizes(padded_space(x.shape[1:-1], w), kernel.shape[:-2])[axis - 1]
     pads = list(w.padding)
@@ -198,14 +217,28 @@ def overhanging(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 
 def _overhangs(case: Case) -> bool:
     """Whether the library would take it and be the slower one, and would not if y had one cell more."""
-    fits = HAS_LIBRARY and case.rank == 2 and case.w.strides == (1, 1) and max(case.channels, case.out) > 16
-    much = case.work >= MUCH_WORK and (uses_library() or case.channels * case.cells >= MUCH_WORK_A_CELL)
+    fits = HAS_LIBRARY and case.wide and case.rank == 2 and case.w.strides == (1, 1)
+    fits = fits and max(case.channels, case.out) > 16
+    least = MUCH_WORK_A_CELL if uses_library() else 4 * MUCH_WORK_A_CELL
+    much = case.work >= MUCH_WORK and case.channels * case.cells >= least
     return fits and much and not any(map(operator.gt, case.sizes, case.space))
 
 
 def _is_single(case: Case) -> bool:
     """Whether a single channel makes few."""
     return case.channels == 1 and case.out <= FEW_OUT and 1 < case.cells <= MOST_CELLS
+
+
+def _is_pointwise(case: Case) -> bool:
+    """Whether the window is one cell."""
+    return case.cells == case.w.groups == 1 and not any(map(any, case.w.padding))
+
+
+def _is_light(case: Case) -> bool:
+    """Whether a product takes longer than the plain call: of few channels, or of cells that must be gathered for it."""
+    strided = any(step > 1 for step in case.w.strides)
+    most = STRIDED_WORK if strided else FEW_WORK if case.channels <= FEW_CHANNELS else 0
+    return case.wide and uses_library() and 0 < case.work < most
 
 
 # On CPUs the first rule that holds is taken; where none does, the plain call. Of one call, forward:
@@ -216,9 +249,11 @@ FORWARD = (
 )
 # And of all:
 CPU = (
-    Rule(pointwise, lambda case: case.cells == case.w.groups == 1 and not any(map(any, case.w.padding))),
+    Rule(in_training(pointwise), lambda case: _is_pointwise(case) and _is_light(case)),
+    Rule(pointwise, _is_pointwise),
     Rule(depthwise, lambda case: 1 < case.channels == case.w.groups and case.cells <= MOST_CELLS),
     Rule(depthwise, lambda case: case.rank == case.out == 1 and _is_single(case)),
+    Rule(in_training(grouped), lambda case: case.w.groups > 1 and case.wide and 0 < case.places <= FEW_PLACES),
     Rule(grouped, lambda case: case.w.groups > 1),
     Rule(planes, lambda case: case.rank == 3),
     Rule(direct, lambda case: first(FORWARD, case) is not None or has_few_channels(case)),
@@ -226,11 +261,13 @@ CPU = (
 )
 FEW_ROWS = 1 << 14  # of a product, of which copies stay in the cache
 LEAST_PRODUCT = 1 << 17  # numbers, for which copies are worth their time
+FEW_PLACES = 256  # of a grouped convolution
+STRIDED_WORK, FEW_WORK = 1 << 24, 1 << 20  # multiplications of a light product: with strides, and of few channels
 FULL_CHANNELS = 16  # an instruction's worth: with fewer, a convolution takes as long
 FEW_OUT = 8  # channels that a single one makes, each a sum of shifted arrays
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile
 MUCH_WORK = 300_000_000  # multiplications, from which on the library is the slower one
-MUCH_WORK_A_CELL = 512  # for each of y, so that it matters little that y is copied
+MUCH_WORK_A_CELL = 128  # for each of y, so that it matters little that y is copied
 
 
 def rule_for(shape: Sequence[int], kernel: jax.Array, w: Window) -> Rule | None:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.conv_base import MOST_CELLS, WIDE, Case, Rule, Window, first, padded, plain, shifts, total
+from fnlayers.ops.conv_base import MOST_CELLS, WIDE, Case, Form, Rule, Window, first, padded, plain, shifts, total
 from fnlayers.ops.dense import dot
 from fnlayers.ops.tracing import own_convolutions
 
@@ -23,9 +23,18 @@ HAS_LIBRARY = jax.__version_info__ >= (0, 10)  # whether XLA hands convolutions 
 def columns(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
     """A product with all cells of a window side by side; some examples at a time, so that these stay in the cache.
 
-    Its transpose sums the kernel's gradient over those parts: 2 to 3 times as fast as the library's.
+    Its transpose sums the kernel's gradient over those parts: 2 to 3 times as fast as the library's. Large examples are
+    cut into bands.
     """
-    x, (*window, channels, out) = padded(x, w), kernel.shape
+    x, window = padded(x, w), kernel.shape[:-2]
+    sizes = w.sizes(x.shape[1:-1], window)
+    count = min(-(-math.prod(sizes) * math.prod(kernel.shape[:-1]) // CELLS_IN_BAND), sizes[0])
+    return _in_bands(_columns, x, kernel, w, count) if count > 1 else _columns(x, kernel, w)
+
+
+def _columns(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
+    """The same of x that is padded, its examples whole."""
+    *window, channels, out = kernel.shape
     sizes = w.sizes(x.shape[1:-1], window)
     turned = kernel.reshape(-1, out).T  # its gradient, y^T columns, is summed as it comes
 
@@ -73,15 +82,20 @@ def bands(x: jax.Array, kernel: jax.Array, w: Window) -> jax.Array:
 
     XLA's own code sums the gradient along the batch, several examples in one instruction: for few it is slow.
     """
-    x, batch, step = padded(x, w), x.shape[0], w.strides[0]
-    sizes, span = w.sizes(x.shape[1:-1], kernel.shape[:-2]), (kernel.shape[0] - 1) * w.dilation[0] + 1
-    rows = -(-sizes[0] // -(-FEW_EXAMPLES // batch))  # of y in each band
+    return _in_bands(plain, padded(x, w), kernel, w, -(-FEW_EXAMPLES // x.shape[0]))
+
+
+def _in_bands(form: Form, x: jax.Array, kernel: jax.Array, w: Window, most: int) -> jax.Array:
+    """That formulation of bands of x, which is padded: as many or fewer."""
+    batch, step, span = x.shape[0], w.strides[0], (kernel.shape[0] - 1) * w.dilation[0] + 1
+    sizes = w.sizes(x.shape[1:-1], kernel.shape[:-2])
+    rows = -(-sizes[0] // most)  # of y in each band
     count = -(-sizes[0] // rows)
     reach = (rows - 1) * step + span
     x = jnp.pad(x, [(0, 0), (0, max((count - 1) * rows * step + reach - x.shape[1], 0)), *[(0, 0)] * (x.ndim - 2)])
     cut = [lax.slice_in_dim(x, i * rows * step, i * rows * step + reach, axis=1) for i in range(count)]
     apart = jnp.stack(cut, 1).reshape(batch * count, reach, *x.shape[2:])
-    y = plain(apart, kernel, w._replace(padding=((0, 0),) * len(sizes)))
+    y = form(apart, kernel, w._replace(padding=((0, 0),) * len(sizes)))
     return y.reshape(batch, count * rows, *y.shape[2:])[:, : sizes[0]]
 
 
@@ -102,18 +116,29 @@ def _stays_in_cache(case: Case) -> bool:
     return 0 < case.places * case.cells * case.channels <= CELLS_AT_ONCE and 1 < case.cells <= MOST_CELLS
 
 
+def is_coarse(case: Case) -> bool:
+    """Whether the window goes over such a line in steps: then the plain call's gradient by x is slow, too."""
+    return _is_line(case) and case.w.strides[0] > 1
+
+
 def _is_line(case: Case) -> bool:
     """Whether x has one axis of space, and few examples or channels."""
     if case.rank != 1 or case.cells > MOST_CELLS:
         return False
     few = case.channels <= (LINE_CHANNELS if case.out > LINE_CHANNELS else FEW_CHANNELS)
-    return _is_small(case) or (few and _stays_in_cache(case))
+    return _is_small(case, FEW_LINES if uses_library() else FEW_EXAMPLES) or (few and _stays_in_cache(case))
 
 
-def _is_small(case: Case) -> bool:
+def _is_small(case: Case, few: int) -> bool:
     """Whether there are few examples, and the copies stay in the cache."""
     cells = case.batch * math.prod(case.space) * case.channels
-    return 0 < case.batch < FEW_EXAMPLES and 0 < cells <= MOST_COPIED and 0 < case.places * case.out <= 2 * MOST_COPIED
+    return 0 < case.batch < few and 0 < cells <= MOST_COPIED and 0 < case.places * case.out <= 2 * MOST_COPIED
+
+
+def _has_many_places(case: Case) -> bool:
+    """Whether the library sums the gradient over so many that it is slow; half types it does not take."""
+    many = case.wide or case.channels * case.out > LEAST_MATRIX
+    return case.out >= 32 and case.places >= MANY_PLACES and many
 
 
 def _is_narrow(case: Case) -> bool:
@@ -124,21 +149,19 @@ def _is_narrow(case: Case) -> bool:
 # On CPUs the first rule that holds is taken; where none does, the plain call's gradient. In programs with the library:
 LIBRARY = (
     Rule(columns, _is_line),
-    Rule(
-        columns,
-        lambda case: case.rank == 2 and case.cells <= MOST_CELLS and case.out >= 32 and case.places >= MANY_PLACES,
-    ),
+    Rule(columns, lambda case: case.rank == 2 and case.cells <= MOST_CELLS and _has_many_places(case)),
 )
 # In programs with XLA's own convolutions:
 OWN = (
     Rule(columns, _is_line),
     Rule(columns, lambda case: has_few_channels(case) and case.out >= 128),
-    Rule(halves, lambda case: case.rank == 2 and _is_narrow(case) and _is_small(case)),
-    Rule(bands, lambda case: case.rank == 2 and case.sizes[0] > 1 and _is_small(case)),
+    Rule(halves, lambda case: case.rank == 2 and _is_narrow(case) and _is_small(case, FEW_EXAMPLES)),
+    Rule(bands, lambda case: case.rank == 2 and case.sizes[0] > 1 and _is_small(case, FEW_EXAMPLES)),
 )
+LEAST_MATRIX = 256  # numbers of each cell of the window, from which on half types are worth columns
 MANY_PLACES = 1 << 12  # over which the library sums the gradient of a kernel slowly
-CELLS_AT_ONCE = 1 << 21  # of columns that are made at a time: 8 MB in float32
-FEW_EXAMPLES = 8
+CELLS_AT_ONCE, CELLS_IN_BAND = 1 << 21, 1 << 20  # of columns that are made at a time: 8 MB in float32, and of one band
+FEW_EXAMPLES, FEW_LINES = 8, 3  # fewer are few: of any, and of those with one axis of space that the library has
 FEW_CHANNELS, LINE_CHANNELS = 4, 16  # of x, of which a product with columns is faster, and on a line its gradient
 MOST_COPIED = 1 << 19  # cells of x that are laid out anew
 

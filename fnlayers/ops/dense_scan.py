@@ -17,14 +17,6 @@ Join = Callable[..., jax.Array]
 Gates = Callable[..., tuple[Carry, jax.Array]]
 
 STEPS = (4, 5, 3, 6, 7, 2, 1)  # how many go into one turn of the loop on CPUs: the first that divides their number
-# From which on CPUs train faster with the units before the batch: LSTMs, and GRUs whose last output alone is wanted,
-# since all outputs must be turned again; and the least cells of an LSTM's h
-LEAST_BATCH, LEAST_FEATURES, LEAST_UNITS, LEAST_CELLS = 4, 32, 128, 2048
-LARGE_BATCH = 32  # from which on the forward pass is faster, too
-# The others train faster on CPUs with x projected before the scan where a step has few cells, and where there are twice
-# as many features as units
-FEW_CELLS = 4096
-SMALL_BATCH = 16  # below which an LSTM of so many features runs faster so, too; of a single row any does
 
 
 class DenseWeights(NamedTuple):
@@ -60,33 +52,18 @@ def scan_dense(
     For the other arguments, and what is returned, see `scan_time`.
     """
     options: dict[str, Any] = dict(reverse=reverse, unroll=unroll, zero_output=zero_output, return_all=return_all)
-    rows_first = functools.partial(_rows_first, join, gates, **options)
-    units_first = functools.partial(_units_first, join, gates, **options)
-    (length, batch, features), (units, width) = xs.shape, weights.recurrent.shape
-    known, lstm = isinstance(batch, int), width > 3 * units
-    turned = known and length > 1 and (lstm or (width > units and not return_all))
-    turned = turned and _is_large(batch, features, units, lstm)
-    short = known and width > units and (batch * width <= FEW_CELLS or features >= 2 * units)
-    if not (turned or short):
-        return rows_first(weights, carry, xs, mask, held)
+    forward, in_training, plain = (
+        functools.partial(form, join, gates, **options) for form in chosen(weights, xs, return_all) + (_rows_first,)
+    )
+    if forward.func is in_training.func is plain.func:
+        return plain(weights, carry, xs, mask, held)
 
     @jax.custom_jvp
     def on_cpu(*arrays: Any) -> tuple[Carry, jax.Array, jax.Array | None]:
         return forward(*arrays)
 
-    projected = functools.partial(rows_first, before=True)
-    few = lstm and (batch == 1 or (batch < SMALL_BATCH and features >= 2 * units))
-    forward = units_first if turned and batch >= LARGE_BATCH else projected if few else rows_first
-    in_training = units_first if turned else projected
     on_cpu.defjvp(functools.partial(jax.jvp, in_training))
-    return lax.platform_dependent(weights, carry, xs, mask, held, cpu=on_cpu, default=rows_first)
-
-
-def _is_large(batch: int, features: int, units: int, lstm: bool) -> bool:
-    """Whether a step is large enough to train faster with the units before the batch."""
-    if batch < LEAST_BATCH or features < LEAST_FEATURES or units < LEAST_UNITS:
-        return False
-    return not lstm or (batch * units >= LEAST_CELLS and features < 2 * units)
+    return lax.platform_dependent(weights, carry, xs, mask, held, cpu=on_cpu, default=plain)
 
 
 def _rows_first(
@@ -105,6 +82,11 @@ def _rows_first(
         options["before"] = True  # a single gate's projection is read as it lies, and need not be made in each step
     with tracing.traced(None):  # of a single step's product the library's code is the faster one
         return scan_time(step, carry, xs, mask=mask, project=project, output=_h, **options)
+
+
+def _projected(*given: Any, **options: Any) -> tuple[Carry, jax.Array, jax.Array | None]:
+    """The same, where x of all steps meets its weights before the scan."""
+    return _rows_first(*given, **options, before=True)
 
 
 def _units_first(
@@ -242,3 +224,90 @@ def _plus(y: jax.Array, bias: jax.Array | None) -> jax.Array:
 def _upright(array: jax.Array) -> jax.Array:
     """A matrix transposed, and a bias as a column."""
     return array.T if array.ndim == 2 else array[:, None]
+
+
+class Case(NamedTuple):
+    """What the rules look at."""
+
+    length: int
+    batch: int
+    features: int
+    units: int
+    gates: int
+    half: bool  # whether numbers are of a half type
+    return_all: bool
+
+    @property
+    def cells(self) -> int:
+        """Of the gates in one step."""
+        return self.batch * self.gates * self.units
+
+    @property
+    def is_lstm(self) -> bool:
+        """Or another with as many gates."""
+        return self.gates > 3
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether x has so many features that they make most of a step's work."""
+        return self.features >= 2 * self.units
+
+
+class Rule(NamedTuple):
+    """A formulation, and the cases for which it is taken."""
+
+    form: Callable[..., tuple[Carry, jax.Array, jax.Array | None]]
+    holds: Callable[[Case], bool]
+
+
+def _is_large(case: Case) -> bool:
+    """Whether a step is large enough to train faster with the units before the batch.
+
+    Of GRUs those whose last output alone is wanted, since all outputs must be turned again.
+    """
+    if case.length == 1 or case.batch < LEAST_BATCH or case.features < LEAST_FEATURES or case.units < LEAST_UNITS:
+        return False
+    if case.is_lstm:
+        return case.batch * case.units >= LEAST_CELLS and not case.is_wide
+    return not case.return_all
+
+
+def _has_few_rows(case: Case) -> bool:
+    """Whether there are so few that reading the weights of x in each step takes longer than the step."""
+    if case.is_lstm:
+        return case.batch == 1 or (case.is_wide and case.batch < FEW_ROWS)
+    return case.batch <= 2 and case.features * case.gates * case.units >= MUCH_READ
+
+
+# On CPUs the first rule that holds is taken, of cells with gates; where none does, the scan of single steps. Forward:
+FORWARD = (
+    Rule(_units_first, lambda case: _is_large(case) and case.batch >= LARGE_BATCH),
+    Rule(_projected, _has_few_rows),
+    Rule(_projected, lambda case: case.is_lstm and case.half and case.features >= HALF_FEATURES),
+)
+# In programs with derivatives:
+TRAINING = (
+    Rule(_units_first, _is_large),
+    Rule(_projected, lambda case: case.is_wide or case.cells <= FEW_CELLS),
+    Rule(_projected, lambda case: case.batch <= FEW_ROWS and not case.is_lstm),
+)
+LEAST_BATCH, LEAST_FEATURES, LEAST_UNITS = 4, 32, 128
+LEAST_CELLS = 2048  # of an LSTM's h
+LARGE_BATCH = 32
+FEW_CELLS = 4096
+FEW_ROWS = 16
+MUCH_READ = 1 << 16  # numbers that x meets
+HALF_FEATURES = 128  # from which on a product of a half type is slow in each step
+
+
+def chosen(weights: DenseWeights, xs: jax.Array, return_all: bool) -> tuple[Callable, Callable]:
+    """The formulations forward and in training."""
+    (length, batch, features), (units, width) = xs.shape, weights.recurrent.shape
+    if width == units or not (isinstance(length, int) and isinstance(batch, int)):
+        return _rows_first, _rows_first
+    half = jnp.finfo(xs.dtype).bits == 16
+    case = Case(length, batch, features, units, width // units, half, return_all)
+    forward, training = (
+        next((rule.form for rule in rules if rule.holds(case)), _rows_first) for rules in (FORWARD, TRAINING)
+    )
+    return forward, training

@@ -38,6 +38,9 @@ FORMS = [
     (gradients.columns, (2, 6, 5, 1), (3, 3, 1, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (gradients.columns, (2, 6, 5, 2), (2, 3, 2, 4), Window((2, 1), ((0, 0), (2, 2)), (1, 2))),
     (gradients.columns, (6, 6, 5, 3), (3, 3, 3, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),  # in six parts
+    (gradients.columns, (2, 3, 40, 2), (2, 3, 2, 4), Window((1, 1), ((0, 0), (1, 1)), (1, 1))),  # a band for each row
+    (forms.in_training(forms.pointwise), X2, (1, 1, 4, 3), Window((1, 2), ((0, 0), (0, 0)), (1, 1))),
+    (forms.in_training(forms.grouped), X2, (2, 2, 2, 6), Window((1, 1), ((0, 1), (0, 0)), (1, 1), 2)),
     (gradients.halves, X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (gradients.halves, X2, (2, 3, 4, 3), Window((2, 1), ((0, 1), (2, 0)), (1, 2))),
     (gradients.halves, X2, (3, 1, 4, 3), Window((1, 2), ((1, 0), (0, 0)), (2, 1))),
@@ -47,6 +50,7 @@ FORMS = [
     (gradients.bands, (1, 5, 4, 2), (2, 2, 2, 3), Window((3, 1), ((0, 0), (0, 0)), (1, 1))),  # cells that none meets
     (forms.direct, (4, 9, 8, 8), (3, 3, 8, 5), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (forms.direct, (2, 9, 8, 3), (3, 3, 3, 32), Window((2, 2), ((0, 1), (0, 1)), (1, 1))),
+    (forms.direct, (2, 12, 8), (3, 8, 17), Window((2,), ((0, 1),), (1,))),
     (forms.direct, (2, 12, 3), (3, 3, 4), Window((1,), ((1, 1),), (1,))),
     (forms.direct, (2, 9, 8, 1), (3, 3, 1, 3), Window((2, 1), ((0, 1), (1, 1)), (1, 1))),
     (forms.direct, (2, 12, 1), (3, 1, 4), Window((2,), ((0, 1),), (1,))),
@@ -81,7 +85,9 @@ def name(case):
 @pytest.mark.parametrize("given", CASES, ids=map(name, CASES))
 def test_a_formulation_is_the_plain_call(given, x64, monkeypatch):
     form, reference, *shapes, window, own = given
-    monkeypatch.setattr(gradients, "CELLS_AT_ONCE", 1000)  # so that some are cut into parts, and some are not
+    # So that some are cut into parts, and some are not
+    monkeypatch.setattr(gradients, "CELLS_AT_ONCE", 1000)
+    monkeypatch.setattr(gradients, "CELLS_IN_BAND", 300)
     monkeypatch.setattr(gradients, "MANY_PLACES", 1)
     monkeypatch.setattr(forms, "LEAST_PRODUCT", 1)
     monkeypatch.setattr(transposed_forms, "LEAST_SPACE", 1)
@@ -146,6 +152,30 @@ def test_the_table_says_which_is_taken():
     assert taken(x, (3, 3, 8, 32), two._replace(padding="SAME")) is None  # sizes are not known
     assert transposed_forms.has_phases((4, 4), jnp.ones((3, 3, 2, 2)), Transposed((2, 2), ((1, 1), (1, 1)), (1, 1)))
     assert not transposed_forms.has_phases((4, 4), jnp.ones((3, 3, 2, 2)), Transposed((1, 1), ((1, 1), (1, 1)), (1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel", "w"),
+    [
+        ((16, 28, 28, 3), (1, 1, 3, 16), Window((1, 1), ((0, 0), (0, 0)), (1, 1))),  # few channels
+        ((16, 28, 28, 64), (1, 1, 64, 16), Window((2, 2), ((0, 0), (0, 0)), (1, 1))),  # cells to be gathered
+        ((1, 14, 14, 64), (3, 3, 16, 64), Window((1, 1), ((1, 1), (1, 1)), (1, 1), 4)),  # few places of several groups
+    ],
+)
+@pytest.mark.skipif(not gradients.HAS_LIBRARY, reason="XLA's own convolutions of these are slower than products")
+def test_what_is_small_is_the_plain_call_forward_alone(x, kernel, w):
+    def text(function):
+        arrays = (jax.ShapeDtypeStruct(shape, "float32") for shape in (x, kernel))
+        return jax.jit(function).lower(*arrays).as_text()
+
+    def ours(x, kernel):
+        return forms.on_cpu(x, kernel, w)
+
+    def trained(form):
+        return lambda x, kernel: jax.grad(lambda *a: jnp.sum(form(*a) ** 2), argnums=(0, 1))(x, kernel)
+
+    assert text(ours).split("func")[1:] == text(lambda x, kernel: plain(x, kernel, w)).split("func")[1:]
+    assert text(trained(ours)) != text(trained(lambda x, kernel: plain(x, kernel, w)))
 
 
 @pytest.mark.parametrize(

@@ -63,16 +63,16 @@ def for_all_sizes(monkeypatch):
         monkeypatch.setattr(dense_scan, name, 1)
 
 
-PLAIN = {"LEAST_UNITS": UNITS + 1, "FEW_CELLS": 0}  # sizes from which on, up to which a formulation is taken
+PLAIN = {"FORWARD": (), "TRAINING": ()}  # the scan of single steps for all
 
 
 @pytest.mark.parametrize(
-    ("cell", "length", "masked", "options", "sizes"),
-    [("lstm", 8, True, options, {}) for options in OPTIONS]
-    + [("gru", 5, masked, {"return_all": False}, {}) for masked in (False, True)]
-    + [("gru", 5, True, {"reverse": True}, PLAIN | {"FEW_CELLS": 1000})],  # projected before, in training
+    ("cell", "length", "masked", "options"),
+    [("lstm", 8, True, options) for options in OPTIONS]
+    + [("gru", 5, masked, {"return_all": False}) for masked in (False, True)]
+    + [("gru", 5, True, {"reverse": True})],  # projected before, in training
 )
-def test_it_is_the_scan_of_single_steps(cell, length, masked, options, sizes, for_all_sizes, monkeypatch, x64):
+def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_sizes, monkeypatch, x64):
     weights, carry, xs, mask = data(cell, length, bias=not masked)
     held = jnp.asarray(np.random.RandomState(1).rand(BATCH, UNITS)) if masked else None
     options = options | {"mask": mask if masked else None, "held": held}
@@ -97,11 +97,9 @@ def test_it_is_the_scan_of_single_steps(cell, length, masked, options, sizes, fo
             jax.grad(jax.checkpoint(loss))(*given),
         )
 
-    for name, size in sizes.items():
-        monkeypatch.setattr(dense_scan, name, size)
     results = jax.jit(lambda *given: all_of(*given))(weights, carry, xs)
-    for name, size in PLAIN.items():
-        monkeypatch.setattr(dense_scan, name, size)
+    for name, rules in PLAIN.items():
+        monkeypatch.setattr(dense_scan, name, rules)
     expected = jax.jit(lambda *given: all_of(*given))(weights, carry, xs)
     assert jax.tree.structure(results) == jax.tree.structure(expected)
     for a, b in zip(*map(jax.tree.leaves, (results, expected)), strict=True):
@@ -139,17 +137,35 @@ def test_cpus_alone_take_it(cell, batch, options, taken):
     assert turn not in program("cuda", cell, batch, **options)
 
 
-def test_a_step_of_few_cells_projects_before_the_scan_in_training_alone():
+@pytest.mark.parametrize(
+    ("cell", "batch", "features", "units", "dtype", "forward", "training"),
+    [
+        ("lstm", 1, 32, 128, "float32", "_projected", "_projected"),
+        ("lstm", 2, 32, 128, "float32", "_rows_first", "_projected"),
+        ("lstm", 16, 32, 128, "float32", "_rows_first", "_units_first"),
+        ("lstm", 15, 256, 128, "float32", "_projected", "_projected"),  # as many features as two units
+        ("lstm", 16, 256, 128, "float32", "_rows_first", "_projected"),
+        ("lstm", 16, 256, 128, "bfloat16", "_projected", "_projected"),
+        ("lstm", 64, 128, 128, "bfloat16", "_units_first", "_units_first"),
+        ("gru", 2, 32, 128, "float32", "_rows_first", "_projected"),
+        ("gru", 2, 256, 128, "float32", "_projected", "_projected"),
+        ("gru", 16, 64, 256, "float32", "_rows_first", "_projected"),
+        ("gru", 17, 64, 256, "float32", "_rows_first", "_rows_first"),
+        ("rnn", 1, 512, 128, "float32", "_rows_first", "_rows_first"),
+    ],
+)
+def test_the_table_says_which_is_taken(cell, batch, features, units, dtype, forward, training):
+    gates = CELLS[cell][0]
+    kernel, recurrent = (jax.ShapeDtypeStruct((n, gates * units), dtype) for n in (features, units))
+    xs = jax.ShapeDtypeStruct((10, batch, features), dtype)
+    chosen = dense_scan.chosen(ops.DenseWeights(kernel, recurrent), xs, return_all=True)
+    assert [form.__name__ for form in chosen] == [forward, training]
+
+
+def test_a_choice_is_of_programs_with_derivatives_or_without():
     projected = "<10x2x384xf32"  # all steps of a GRU of 128 units, of two rows
     assert projected in program("cpu", "gru", 2, train=True)
     assert projected not in program("cpu", "gru", 2, train=False)
-    assert projected not in program("cpu", "gru", 16, train=True)
-
-
-def test_a_single_row_of_an_lstm_is_projected_before_the_scan():
-    projected = "<10x1x512xf32"
-    assert projected in program("cpu", "lstm", 1, train=False)
-    assert projected not in program("cpu", "lstm", 2, train=False)
 
 
 def test_a_batch_that_is_not_known_is_scanned_step_by_step():
