@@ -225,8 +225,9 @@ def _overhangs(case: Case) -> bool:
 
 
 def _is_single(case: Case) -> bool:
-    """Whether a single channel makes few."""
-    return case.channels == 1 and case.out <= FEW_OUT and 1 < case.cells <= MOST_CELLS
+    """Whether a single channel makes few, at places enough."""
+    few = case.channels == 1 and case.out <= FEW_OUT and 1 < case.cells <= MOST_CELLS
+    return few and not 0 < case.places <= FEW_PLACES
 
 
 def _is_pointwise(case: Case) -> bool:
@@ -236,9 +237,10 @@ def _is_pointwise(case: Case) -> bool:
 
 def _is_light(case: Case) -> bool:
     """Whether a product takes longer than the plain call: of few channels, or of cells that must be gathered for it."""
-    strided = any(step > 1 for step in case.w.strides)
-    most = STRIDED_WORK if strided else FEW_WORK if case.channels <= FEW_CHANNELS else 0
-    return case.wide and uses_library() and 0 < case.work < most
+    most = FEW_WORK if uses_library() and case.channels <= FEW_CHANNELS else 0
+    if any(step > 1 for step in case.w.strides):
+        most = STRIDED_WORK if uses_library() else math.inf if case.channels >= STRIDED_CHANNELS else 0
+    return case.wide and 0 < case.work < most
 
 
 # On CPUs the first rule that holds is taken; where none does, the plain call. Of one call, forward:
@@ -261,8 +263,9 @@ CPU = (
 )
 FEW_ROWS = 1 << 14  # of a product, of which copies stay in the cache
 LEAST_PRODUCT = 1 << 17  # numbers, for which copies are worth their time
-FEW_PLACES = 256  # of a grouped convolution
+FEW_PLACES = 256  # of a grouped convolution, or of a single channel
 STRIDED_WORK, FEW_WORK = 1 << 24, 1 << 20  # multiplications of a light product: with strides, and of few channels
+STRIDED_CHANNELS = 64  # from which on XLA's own convolution with strides is the faster one of any size
 FULL_CHANNELS = 16  # an instruction's worth: with fewer, a convolution takes as long
 FEW_OUT = 8  # channels that a single one makes, each a sum of shifted arrays
 MOST_PARTS = 16  # convolutions that a grouped one is cut into: each takes time to compile

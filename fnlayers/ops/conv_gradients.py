@@ -116,9 +116,9 @@ def _stays_in_cache(case: Case) -> bool:
     return 0 < case.places * case.cells * case.channels <= CELLS_AT_ONCE and 1 < case.cells <= MOST_CELLS
 
 
-def is_coarse(case: Case) -> bool:
-    """Whether the window goes over such a line in steps: then the plain call's gradient by x is slow, too."""
-    return _is_line(case) and case.w.strides[0] > 1
+def is_coarse(case: Case | None) -> bool:
+    """Whether a window goes in steps over a line as below: then the plain call's gradient by x is slow, too."""
+    return case is not None and _is_line(case) and case.w.strides[0] > 1
 
 
 def _is_line(case: Case) -> bool:
