@@ -137,8 +137,8 @@ def _reference(
     weights = jnp.exp(scores - lax.stop_gradient(top))
     total = jnp.sum(weights, axis=-1, keepdims=True)
     total = jnp.where(total == 0, 1, total)
-    if few_keys:
-        weights, total = weights / total, 1  # or divided after the product, where there is less to divide
+    if few_keys:  # else divided after the product, where there is less to divide
+        weights, total = weights / total, 1
     y = _grouped((weights if drop is None else drop(weights)).astype(value.dtype), v) / total
     return jnp.moveaxis(y, -3, -2).astype(value.dtype), (weights / total).astype(value.dtype)
 

@@ -166,6 +166,13 @@ def test_a_choice_is_of_programs_with_derivatives_or_without():
     projected = "<10x2x384xf32"  # all steps of a GRU of 128 units, of two rows
     assert projected in program("cpu", "gru", 2, train=True)
     assert projected not in program("cpu", "gru", 2, train=False)
+    assert projected not in program("cpu", "gru", 17, train=True)
+
+
+def test_a_single_row_of_an_lstm_is_projected_before_the_scan():
+    projected = "<10x1x512xf32"
+    assert projected in program("cpu", "lstm", 1, train=False)
+    assert projected not in program("cpu", "lstm", 2, train=False)
 
 
 def test_a_batch_that_is_not_known_is_scanned_step_by_step():
