@@ -18,6 +18,7 @@ from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of, with_d
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize, only, spec_items
 from fnlayers.core.symbol import Symbol, call_symbolically
 from fnlayers.core.trace import trace
+from fnlayers.core.values import check_values
 from fnlayers.functions.draws import HostKey
 from fnlayers.functions.regularizers import regularizer
 
@@ -164,10 +165,7 @@ class Layer:
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
-        if any(isinstance(leaf, Symbol) for leaf in nest_leaves(x)):
-            raise ConfigError(
-                f"{type(self).__name__}: run and apply take arrays; to build a graph, call the layer itself"
-            )
+        _check_given(self, x)
         if mask is not None:
             mask = _checked_mask(self, mask, x)
             x = map_nest(_cleaned, mask, x)
@@ -314,6 +312,20 @@ def activity_loss(rule: Any, y: Any) -> jax.Array:
     rule = regularizer(rule)
     terms = [rule(leaf) / leaf.shape[0] for leaf in jax.tree.leaves(y)]
     return jnp.asarray(sum(terms), "float32")
+
+
+def _check_given(layer: Layer, x: Any) -> None:
+    """Arrays, and such as jax takes as they are."""
+    for leaf in nest_leaves(x):
+        if isinstance(leaf, Symbol):
+            raise ConfigError(
+                f"{type(layer).__name__}: run and apply take arrays; to build a graph, call the layer itself"
+            )
+        try:
+            check_values(leaf, "x")
+        except LayerError as error:
+            error.of(layer)
+            raise
 
 
 def _checked_mask(layer: Layer, mask: Mask, x: Any) -> Mask:

@@ -133,7 +133,9 @@ class ReversibleEmbedding(Layer):
 
 def look_up(table: Any, x: Any) -> Any:
     """The table's rows; NaN, without a gradient, for integers that it has no row for."""
-    ids = x if jnp.issubdtype(x.dtype, jnp.integer) else x.astype("int32")  # Keras: floats are cut off
+    ids = x
+    if jnp.issubdtype(x.dtype, jnp.floating):  # Keras: floats are cut off; a cast would make NaN 0
+        ids = jnp.where(jnp.isnan(x), -1, x).astype("int32")
     if ids.dtype.itemsize > 4:  # which jnp.take cuts to 32 bits
         ids = jnp.where((ids < 0) | (ids >= table.shape[0]), table.shape[0], ids)
     ids = ids.astype("uint32")  # of which -1, that would mean the last row, is a large one

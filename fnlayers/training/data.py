@@ -3,22 +3,14 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.errors import ConfigError, ShapeError
-
-
-class Batch(NamedTuple):
-    """One batch, and how many of its rows, the first ones, are examples and not padding."""
-
-    x: Any
-    y: Any
-    weight: Any
-    count: int
+from fnlayers.core.errors import ConfigError
+from fnlayers.training.batch import Batch, batch_of
 
 
 @dataclass
@@ -65,31 +57,6 @@ def source_of(data: Any, batch_size: int, epochs: int = 1, steps: int | None = N
     return _from_batches(data, epochs, steps)
 
 
-def parts(batch: Any) -> tuple[Any, Any, Any]:
-    """(x, y, weight) of a batch, the weight None where there is none."""
-    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-        got = f"{type(batch).__name__} of {len(batch)}" if hasattr(batch, "__len__") else type(batch).__name__
-        raise ConfigError(f"a batch is (x, y) or (x, y, weight), got {got}")
-    x, y, *weight = batch
-    return x, y, weight[0] if weight else None
-
-
-def batch_of(given: Any) -> Batch:
-    """A user's (x, y) or (x, y, weight) with its leaves as arrays, checked to be of one length."""
-    x, y, weight = (jax.tree.map(_as_array, part) for part in parts(given))
-    lengths = {name: _length(name, part) for name, part in (("x", x), ("y", y), ("weight", weight))}
-    counts = {name: n for name, n in lengths.items() if n is not None}
-    if "x" not in counts:
-        raise ConfigError("x holds no array; give one, or a tuple or dict of them")
-    if len(set(counts.values())) > 1:
-        said = ", ".join(f"{name} has {n}" for name, n in counts.items())
-        raise ShapeError(f"the examples do not pair: {said}; give all parts the same length")
-    if weight is not None and not hasattr(weight, "dtype"):
-        raise ConfigError("weight is one array: a number for each example, or for each step of one")
-    weight = None if weight is None else weight.astype("float32")
-    return Batch(x, y, weight, counts["x"])
-
-
 def only_x(x: Any) -> Any:
     """Inputs alone as data: arrays (or a nest of them), an iterable of batches, or a function that makes one."""
     if isinstance(x, (tuple, Mapping)) or hasattr(x, "shape"):
@@ -121,8 +88,6 @@ def filled(batch: Batch, size: int, weighted: bool) -> Batch:
 
 def _from_arrays(whole: Batch, batch_size: int) -> Source:
     count = whole.count
-    if count == 0:
-        raise ConfigError("the data set is empty: x has no examples")
     # Rows are taken out of NumPy arrays: a gather on the device would be compiled, and wait its turn behind a step
     x, y, weight = jax.tree.map(_on_host, whole[:3])
     whole = Batch(x, y, weight, count)
@@ -156,8 +121,8 @@ def _from_batches(data: Any, epochs: int, steps: int | None) -> Source:
             f"data is an iterator ({type(data).__name__}), which is spent after one of {epochs} epochs; give the "
             "function that makes it (data=batches, not data=batches()), a list of batches, or steps_per_epoch"
         )
-    first = next(iterator, None)
-    if first is None:
+    first = next(iterator, iterator)
+    if first is iterator:
         raise ConfigError("the data set is empty: it yields no batch")
 
     def flow() -> Iterator:
@@ -173,14 +138,14 @@ def _from_batches(data: Any, epochs: int, steps: int | None) -> Source:
         number = 0
         for given in itertools.islice(stream, steps):
             number += 1
-            yield batch_of(given)
+            yield batch_of(given, f"batch {number} of the epoch")
         if number < (steps or 1):
             wanted = f", and steps_per_epoch={steps} asks for more" if steps else ""
             raise ConfigError(f"the data ended after {number} batches of this epoch{wanted}")
         if steps is None and not once:
             stream = iter(start())
 
-    return Source(batch_of(first), steps or _sized(data), False, None, epoch)
+    return Source(batch_of(first, "the first batch"), steps or _sized(data), False, None, epoch)
 
 
 def _makes(data: Any) -> bool:
@@ -195,28 +160,9 @@ def _sized(data: Any) -> int | None:
         return None
 
 
-def _as_array(leaf: Any) -> Any:
-    if isinstance(leaf, (np.ndarray, jax.Array)):
-        return leaf
-    if hasattr(leaf, "__array__"):
-        return np.asarray(leaf)
-    raise ConfigError(f"data holds {leaf!r} of type {type(leaf).__name__}; give arrays (numpy.asarray of a list)")
-
-
 def _on_host(a: Any) -> np.ndarray:
     # 64-bit numbers are what NumPy makes by itself and jax does not keep: cast once, not for each batch
     return np.asarray(a, jax.dtypes.canonicalize_dtype(a.dtype)) if a.dtype.kind in "fiu" else np.asarray(a)
-
-
-def _length(name: str, nest: Any) -> int | None:
-    sizes = set()
-    for leaf in jax.tree.leaves(nest):
-        if leaf.ndim == 0:
-            raise ShapeError(f"{name} holds a scalar, which has no batch axis")
-        sizes.add(leaf.shape[0])
-    if len(sizes) > 1:
-        raise ShapeError(f"the arrays of {name} have different lengths: {', '.join(map(str, sorted(sizes)))}")
-    return sizes.pop() if sizes else None
 
 
 def _concatenate(pieces: list) -> Any:

@@ -14,7 +14,7 @@ from jax.core import Tracer
 from fnlayers.core.errors import LayerError
 from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer
-from fnlayers.training.data import Batch
+from fnlayers.training.batch import Batch
 from fnlayers.training.objective import Objective
 from fnlayers.training.state import TrainState, split
 from fnlayers.training.step import loss_of, shapes

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.training.data import Batch
+from fnlayers.training.batch import Batch
 from fnlayers.training.objective import Objective, Term, pick, spread, takes_classes
 
 

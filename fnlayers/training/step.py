@@ -11,7 +11,7 @@ import optax
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.host import jit
-from fnlayers.training.data import parts
+from fnlayers.training.batch import parts
 from fnlayers.training.objective import Objective, objective_of
 from fnlayers.training.state import TrainState, joined, split, typed_key
 from fnlayers.trees import penalty, project, trainable_mask

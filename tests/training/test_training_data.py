@@ -85,7 +85,7 @@ def test_ragged_batches_of_an_iterable_count_as_what_they_are():
         ((np.ones((10, 5)), np.ones(10, int), np.ones(3)), "x has 10, y has 10, weight has 3"),
         (((np.ones((10, 5)), np.ones((8, 5))), np.ones(10)), "the arrays of x have different lengths: 8, 10"),
         ((np.ones((10, 5)), np.float32(1)), "y holds a scalar, which has no batch axis"),
-        (([1, 2, 3], [1, 2, 3]), "data holds 1 of type int; give arrays"),
+        (([1, 2, 3], [1, 2, 3]), "x holds 1 of type int; give arrays"),
         (np.ones((10, 5)), r"data is ndarray; give a tuple \(x, y\) of arrays"),
         ({"x": np.ones(3)}, "data is dict; give a tuple"),
         (7, "data is int; give a tuple"),

@@ -1,0 +1,98 @@
+"""One batch, checked: a user's (x, y) or (x, y, weight) as arrays of one length, of numbers that jax has."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.values import check_values
+
+
+class Batch(NamedTuple):
+    """One batch, and how many of its rows, the first ones, are examples and not padding."""
+
+    x: Any
+    y: Any
+    weight: Any
+    count: int
+
+
+def parts(batch: Any) -> tuple[Any, Any, Any]:
+    """(x, y, weight) of a batch, the weight None where there is none."""
+    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+        got = f"{type(batch).__name__} of {len(batch)}" if hasattr(batch, "__len__") else type(batch).__name__
+        raise ConfigError(f"a batch is (x, y) or (x, y, weight), got {'None' if batch is None else got}")
+    x, y, *weight = batch
+    return x, y, weight[0] if weight else None
+
+
+def batch_of(given: Any, called: str = "the data set") -> Batch:
+    """A user's (x, y) or (x, y, weight) with its leaves as arrays: of one length, of numbers that jax can hold.
+
+    Arguments:
+        given: the tuple. Values are looked at before they are cast, where they are on the host.
+        called: what it is in an error: the whole data set, or a batch.
+
+    Raises:
+        ConfigError: for what is empty, no array of numbers, or too large for 32 bits; for weights that are no weights.
+        ShapeError: for parts of different lengths.
+    """
+    x, y, weight = (_arrays(part, name) for name, part in zip(("x", "y", "weight"), parts(given), strict=True))
+    lengths = {name: _length(name, part) for name, part in (("x", x), ("y", y), ("weight", weight))}
+    counts = {name: n for name, n in lengths.items() if n is not None}
+    if "x" not in counts:
+        raise ConfigError("x holds no array; give one, or a tuple or dict of them")
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{name} has {n}" for name, n in counts.items())
+        raise ShapeError(f"the examples do not pair: {said}; give all parts the same length")
+    if counts["x"] == 0:
+        raise ConfigError(f"{called} is empty: x has no examples; leave it out")
+    return Batch(x, y, None if weight is None else _weights(weight), counts["x"])
+
+
+def _arrays(nest: Any, name: str) -> Any:
+    return jax.tree.map(lambda leaf: _as_array(leaf, name), nest)
+
+
+def _as_array(leaf: Any, name: str) -> Any:
+    """An array of numbers that a cast to jax's types does not change, but for rounding."""
+    if isinstance(leaf, jax.Array):
+        return leaf
+    if not hasattr(leaf, "__array__"):
+        raise ConfigError(f"{name} holds {leaf!r} of type {type(leaf).__name__}; give arrays (numpy.asarray of a list)")
+    try:
+        found = np.asanyarray(leaf)
+    except Exception as error:
+        raise ConfigError(f"{name} holds a {type(leaf).__name__} that makes no NumPy array: {error}") from error
+    check_values(found, name)
+    return np.asarray(found)
+
+
+def _weights(weight: Any) -> Any:
+    """Sample weights as float32: numbers of at least 0."""
+    if isinstance(weight, (Mapping, tuple, list)):
+        raise ConfigError("weight is one array: a number for each example, or for each step of one")
+    if np.issubdtype(weight.dtype, np.complexfloating):
+        raise ConfigError(f"weight is {weight.dtype}; give real numbers of at least 0")
+    weight = weight.astype("float32")
+    values = np.asarray(weight)  # also from a device: few numbers, which were there before the step
+    if values.size and not (values.min() >= 0 and np.isfinite(values.max())):
+        at = tuple(np.argwhere(~(np.isfinite(values) & (values >= 0)))[0].tolist())
+        raise ConfigError(
+            f"weight{list(at)} is {values[at]}, and sample weights are finite numbers of at least 0; give an example "
+            "that must not count the weight 0"
+        )
+    return weight
+
+
+def _length(name: str, nest: Any) -> int | None:
+    sizes = set()
+    for leaf in jax.tree.leaves(nest):
+        if leaf.ndim == 0:
+            raise ShapeError(f"{name} holds a scalar, which has no batch axis")
+        sizes.add(leaf.shape[0])
+    if len(sizes) > 1:
+        raise ShapeError(f"the arrays of {name} have different lengths: {', '.join(map(str, sorted(sizes)))}")
+    return sizes.pop() if sizes else None
