@@ -1,8 +1,6 @@
 """The gallery of activations: each curve with its derivative, as a figure or as a page."""
 
-import os
-import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +11,17 @@ from fnlayers.functions.activations import ACTIVATIONS, Activation
 from fnlayers.show.curves import FLAT, Curve, curves
 from fnlayers.show.figure import BLUE, GRAY, VERMILION, finished, new_figure, plain
 from fnlayers.show.page import gallery_page
+from fnlayers.show.picture import Picture
 
 _COLUMNS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Gallery:
-    """Activations as pictures. A notebook shows the figure; `curves` is what it shows, as plain data."""
+class Gallery(Picture):
+    """Activations as pictures. A notebook shows the figure; `curves` is what it shows, as plain data.
+
+    `save(path)` writes the page to a name that ends in .html, else the figure: .png, .svg or .pdf.
+    """
 
     curves: tuple[Curve, ...]
 
@@ -32,12 +34,9 @@ class Gallery:
         """A matplotlib.figure.Figure of all curves."""
         return _figure(self.curves)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the page to a name that ends in .html, else the figure: PNG, SVG or PDF."""
-        if pathlib.Path(path).suffix == ".html":
-            pathlib.Path(path).write_text(self.html, encoding="utf8")
-        else:
-            finished(self.figure(), path)
+    def _writers(self) -> Mapping[str, Callable[[], bytes]]:
+        drawn = {f".{name}": lambda name=name: self.figure()._as(name) for name in ("png", "svg", "pdf")}
+        return {**drawn, ".html": lambda: self.html.encode("utf8")}
 
     def _repr_png_(self) -> bytes:
         return self.figure()._repr_png_()

@@ -1,6 +1,5 @@
 """What all figures share: matplotlib, imported when the first is drawn, and colors that the color-blind tell apart."""
 
-import io
 import os
 from typing import Any
 
@@ -11,14 +10,14 @@ BLUE, VERMILION, GRAY = "#0072B2", "#D55E00", "#6E7781"
 
 
 def new_figure(who: str, width: float, height: float) -> Any:
-    """An empty matplotlib.figure.Figure of that size in inches; nothing global is touched."""
+    """An empty `Drawing`, a matplotlib.figure.Figure, of that size in inches; nothing global is touched."""
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # noqa: F401
+
+        from fnlayers.show.drawing import new
     except ImportError as error:
         raise MissingError(f"{who} draws with matplotlib; install it: pip install 'fnlayers[plot]'") from error
-    figure: Any = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    return figure
+    return new(width, height)
 
 
 def plain(axes: Any) -> None:
@@ -29,15 +28,7 @@ def plain(axes: Any) -> None:
 
 
 def finished(figure: Any, path: str | os.PathLike | None) -> Any:
-    """The figure, saved where a path is given: as PNG, or as SVG or PDF by the name's ending."""
+    """The figure, saved where a path is given."""
     if path is not None:
-        figure.savefig(path, dpi=150)
-    # a notebook draws figures by itself only after pyplot was imported, and this is how it draws any object
-    figure._repr_png_ = lambda: _png(figure)
+        figure.save(path)
     return figure
-
-
-def _png(figure: Any) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100)
-    return file.getvalue()

@@ -1,23 +1,27 @@
 """A model as a picture: boxes and arrows in SVG, or as Mermaid text. Nothing but Python draws it."""
 
+import functools
 import math
-import os
-import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import MissingError
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import shape_of
 from fnlayers.show.inside import input_types
+from fnlayers.show.picture import Picture, page
 from fnlayers.show.plan import Plan, plan_of
 from fnlayers.show.svg import picture
 
 
 @dataclass(frozen=True)
-class Graph:
-    """A model's picture. A notebook shows it, `save` writes it; `plan` is what it shows, as plain data."""
+class Graph(Picture):
+    """A model's picture. A notebook shows it, `save(path)` writes it; `plan` is what it shows, as plain data.
+
+    `save` takes names that end in .svg, .html, .mmd (Mermaid), .md (a block of Mermaid), .png and .pdf; the last two
+    are drawn by CairoSVG, the extra `graph`.
+    """
 
     title: str
     plan: Plan
@@ -32,17 +36,15 @@ class Graph:
         """The same as a Mermaid flowchart, which GitHub and many editors draw."""
         return "\n".join(["flowchart TD", *_boxes(self.plan, "n", "  "), *_arrows(self.plan, "n")]) + "\n"
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the picture: SVG to a name that ends in .svg, Mermaid to one in .mmd, or in .md, there as a block."""
-        path = pathlib.Path(path)
+    def _writers(self) -> Mapping[str, Callable[[], bytes]]:
         texts = {
             ".svg": lambda: self.svg,
+            ".html": lambda: page(self.title, self.svg),
             ".mmd": lambda: self.mermaid,
             ".md": lambda: f"```mermaid\n{self.mermaid}```\n",
         }
-        if path.suffix not in texts:
-            raise ConfigError(f"show.graph writes {', '.join(texts)}; {path.name!r} is none of these")
-        path.write_text(texts[path.suffix](), encoding="utf8")
+        drawn = {f".{name}": functools.partial(_converted, self.svg, name) for name in ("png", "pdf")}
+        return {**{ending: lambda text=text: text().encode("utf8") for ending, text in texts.items()}, **drawn}
 
     def _repr_svg_(self) -> str:
         return self.svg
@@ -84,6 +86,19 @@ def graph(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int | 
     levels = math.inf if depth is None else depth + 1  # the model itself is open
     specs = model.specs(shape_of(given))
     return Graph(model.name or type(model).__name__, plan_of(model, given, specs, levels))
+
+
+def _converted(svg: str, name: str) -> bytes:
+    """An SVG document as PNG, at twice its size, or as PDF."""
+    try:
+        import cairosvg
+    except (ImportError, OSError) as error:  # OSError: the package is there, the cairo library is not
+        raise MissingError(
+            f"show.graph: .{name} is drawn by CairoSVG; install it: pip install 'fnlayers[graph]' (and the system's "
+            f"cairo library, such as apt install libcairo2), or save an .svg, which needs nothing"
+        ) from error
+    convert: Any = cairosvg.svg2png if name == "png" else cairosvg.svg2pdf
+    return convert(bytestring=svg.encode("utf8"), scale=2 if name == "png" else 1)
 
 
 def _boxes(plan: Plan, prefix: str, indent: str) -> Iterator[str]:

@@ -1,69 +1,75 @@
 """The gallery of activations as one HTML page: charts in SVG, no scripts, nothing to fetch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 import numpy as np
 
+from fnlayers.core.frozen import FrozenDict
 from fnlayers.show.curves import FLAT, Curve
+from fnlayers.show.paint import BLUE, INK, LINE, PAPER, SOFT, Color, Look, attributes, dark_scheme
+from fnlayers.show.picture import page
 
 WIDTH, HEIGHT = 320.0, 220.0
 LEFT, RIGHT, TOP, BOTTOM = 30.0, 8.0, 8.0, 22.0
 
-STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --card: #f6f8fa; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de;
-  --curve: #0072b2; --slope: #d55e00; --flat: #6e778126; --far: #6e7781 }
-@media (prefers-color-scheme: dark) { :root { --paper: #0d1117; --card: #161b22; --ink: #e6edf3; --soft: #a3adb8;
-  --line: #30363d; --curve: #56b4e9; --slope: #f0a04b; --flat: #8b949e33; --far: #a3adb8 } }
-* { box-sizing: border-box }
-body { margin: 0 auto; max-width: 1500px; padding: 1.2rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.45 system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif }
-h1 { font-size: 1.5rem; margin: 0 0 .4rem }
-.legend { color: var(--soft); display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin-bottom: 1rem }
-.legend svg { width: 34px; height: 12px; vertical-align: middle; margin-right: .4rem }
-main { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 1rem }
-article { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .8rem; min-width: 0 }
-h2 { font: 600 1rem ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; margin: 0 0 .4rem;
-  overflow-wrap: anywhere }
-article svg { display: block; width: 100%; height: auto }
-p { margin: .5rem 0 0; font-size: .87rem; overflow-wrap: anywhere }
-.facts { color: var(--soft) }
-.grid { stroke: var(--line); stroke-width: .6 }
-.axis { stroke: var(--far); stroke-width: 1 }
-.number { fill: var(--soft); font-size: 10px }
-.flat { fill: var(--flat) }
-.far, .curve, .slope { fill: none; stroke-linejoin: round }
-.far { stroke: var(--far); stroke-width: 1.5; stroke-dasharray: 1.5 3.5; stroke-linecap: round }
-.curve { stroke: var(--curve); stroke-width: 2.2 }
-.slope { stroke: var(--slope); stroke-width: 1.6; stroke-dasharray: 6 3.5 }
-"""
+LOOKS: Mapping[str, Look] = FrozenDict(
+    grid={"stroke": Color("#d0d7de", "#30363d"), "stroke-width": "0.6"},
+    axis={"stroke": LINE, "stroke-width": "1"},
+    number={"fill": SOFT, "font-size": "10", "font-family": "Helvetica, Arial, sans-serif"},
+    flat={"fill": LINE, "fill-opacity": "0.16"},
+    far={
+        "fill": "none",
+        "stroke": LINE,
+        "stroke-width": "1.5",
+        "stroke-dasharray": "1.5 3.5",
+        "stroke-linecap": "round",
+    },
+    curve={"fill": "none", "stroke": BLUE, "stroke-width": "2.2", "stroke-linejoin": "round"},
+    slope={
+        "fill": "none",
+        "stroke": Color("#d55e00", "#f0a04b"),
+        "stroke-width": "1.6",
+        "stroke-dasharray": "6 3.5",
+        "stroke-linejoin": "round",
+    },
+)
+AS = FrozenDict({kind: attributes(kind, look) for kind, look in LOOKS.items()})
 
-LEGEND = """
-<span><svg><path class="curve" d="M0 6H34"/></svg>activation</span>
-<span><svg><path class="slope" d="M0 6H34"/></svg>derivative</span>
-<span><svg><path class="far" d="M1 6H34"/></svg>asymptote</span>
-<span><svg><rect class="flat" width="34" height="12"/></svg>flat: |slope| &lt; {flat}</span>
+STYLE = f"""
+:root {{ color-scheme: light dark }}
+* {{ box-sizing: border-box }}
+body {{ margin: 0 auto; max-width: 1500px; padding: 1.2rem; background: {PAPER.light}; color: {INK.light};
+  font: 15px/1.45 system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif }}
+h1 {{ font-size: 1.5rem; margin: 0 0 .4rem }}
+.legend {{ display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin-bottom: 1rem }}
+.legend svg {{ width: 34px; height: 12px; vertical-align: middle; margin-right: .4rem }}
+.legend, .facts {{ color: {SOFT.light} }}
+main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 1rem }}
+article {{ background: #f6f8fa; border: 1px solid #d0d7de; border-radius: 8px; padding: .8rem; min-width: 0 }}
+h2 {{ font: 600 1rem ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; margin: 0 0 .4rem;
+  overflow-wrap: anywhere }}
+article svg {{ display: block; width: 100%; height: auto }}
+p {{ margin: .5rem 0 0; font-size: .87rem; overflow-wrap: anywhere }}
+@media (prefers-color-scheme: dark) {{ body {{ background: {PAPER.dark}; color: {INK.dark} }}
+  .legend, .facts {{ color: {SOFT.dark} }} article {{ background: #161b22; border-color: #30363d }} }}
+{dark_scheme("fl-chart", LOOKS)}
 """
 
 
 def gallery_page(curves: Sequence[Curve]) -> str:
     """The whole page."""
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Activations</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>Activations</h1>
-<div class="legend">{LEGEND.format(flat=FLAT)}</div>
-<main>
-{"".join(map(_article, curves))}</main>
-</body>
-</html>
-"""
+    shapes = {
+        "activation": f'<path {AS["curve"]} d="M0 6H34"/>',
+        "derivative": f'<path {AS["slope"]} d="M0 6H34"/>',
+        "asymptote": f'<path {AS["far"]} d="M1 6H34"/>',
+        f"flat: |slope| &lt; {FLAT}": f'<rect {AS["flat"]} width="34" height="12"/>',
+    }
+    legend = "\n".join(f'<span><svg class="fl-chart">{shape}</svg>{told}</span>' for told, shape in shapes.items())
+    charts = "".join(map(_article, curves))
+    return page(
+        "Activations", f'<h1>Activations</h1>\n<div class="legend">{legend}</div>\n<main>\n{charts}</main>', STYLE
+    )
 
 
 def _article(curve: Curve) -> str:
@@ -78,7 +84,8 @@ def _article(curve: Curve) -> str:
 
 def _chart(curve: Curve) -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(curve.name)} and its derivative">'
+        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" xmlns="http://www.w3.org/2000/svg" class="fl-chart" role="img" '
+        f'aria-label="{escape(curve.name)} and its derivative">'
         f"{''.join(_elements(curve))}</svg>"
     )
 
@@ -96,21 +103,21 @@ def _elements(curve: Curve) -> Iterator[str]:
 
     for start, end in curve.flat:
         left, width = across(start), across(end) - across(start)
-        yield f'<rect class="flat" x="{left:.1f}" y="{TOP:g}" width="{width:.1f}" height="{inner_height:g}"/>'
+        yield f'<rect {AS["flat"]} x="{left:.1f}" y="{TOP:g}" width="{width:.1f}" height="{inner_height:g}"/>'
     for x in _ticks(-edge, edge):
         kind = "axis" if x == 0 else "grid"
-        yield f'<path class="{kind}" d="M{across(x):.1f} {TOP:g}V{HEIGHT - BOTTOM:g}"/>'
+        yield f'<path {AS[kind]} d="M{across(x):.1f} {TOP:g}V{HEIGHT - BOTTOM:g}"/>'
         yield _number(across(x), HEIGHT - 7, x, "middle")
     for y in _ticks(low, high):
         kind = "axis" if y == 0 else "grid"
-        yield f'<path class="{kind}" d="M{LEFT:g} {down(y):.1f}H{WIDTH - RIGHT:g}"/>'
+        yield f'<path {AS[kind]} d="M{LEFT:g} {down(y):.1f}H{WIDTH - RIGHT:g}"/>'
         yield _number(LEFT - 5, down(y) + 3.5, y, "end")
     view = f'<svg x="{LEFT:g}" y="{TOP:g}" width="{inner_width:g}" height="{inner_height:g}" viewBox="{LEFT:g} {TOP:g} '
     yield f'{view}{inner_width:g} {inner_height:g}">'
     for line in curve.asymptotes:
         end = line.side * edge
         yield (
-            f'<path class="far" d="M{across(0):.1f} {down(line.height):.1f}'
+            f'<path {AS["far"]} d="M{across(0):.1f} {down(line.height):.1f}'
             f'L{across(end):.1f} {down(line.slope * end + line.height):.1f}"/>'
         )
     for kind, values in (("curve", curve.y), ("slope", curve.slope)):
@@ -121,7 +128,7 @@ def _elements(curve: Curve) -> Iterator[str]:
             else:
                 points.append(f"{pen}{across(float(x)):.1f} {down(min(max(float(y), low - 9), high + 9)):.1f}")
                 pen = "L"
-        yield f'<path class="{kind}" d="{"".join(points)}"/>'
+        yield f'<path {AS[kind]} d="{"".join(points)}"/>'
     yield "</svg>"
 
 
@@ -132,4 +139,4 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _number(x: float, y: float, value: float, anchor: str) -> str:
-    return f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{value:g}</text>'
+    return f'<text {AS["number"]} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{value:g}</text>'

@@ -1,11 +1,17 @@
-"""Plans of models as SVG documents that follow the reader's light or dark scheme."""
+"""Plans of models as SVG documents, which any renderer draws; a browser follows the reader's light or dark scheme too.
+
+No markers, no text of several styles around a middle: renderers differ in those.
+"""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
+from fnlayers.core.frozen import FrozenDict
 from fnlayers.show.layout import Layout, Link, Point, layout
+from fnlayers.show.paint import BLUE, INK, PAPER, SOFT, VERMILION, Color, Look, attributes, dark_scheme
+from fnlayers.show.paint import LINE as STROKE
 from fnlayers.show.plan import Arrow, Box, Plan
 
 # Widths are reckoned, not measured: of a letter in the title's bold and in the fixed pitch of all else. Generous, since
@@ -15,27 +21,30 @@ LINE = 15.0  # the height of a label
 BOX, PILL, HEADER = 40.0, 24.0, 40.0  # the heights of a layer, of an input or output, of the title of a model inside
 PAD = 12.0
 MARGIN = 16.0
+HEAD = 7.0  # the length of an arrow's head
 
-# Blue and vermilion of Okabe and Ito's palette, lighter on dark; what they say is said in words too.
-STYLE = """
-.fl-graph { --paper: #ffffff; --ink: #1b1f24; --soft: #57606a; --line: #6e7781; --fill: #f3f5f8; --train: #0072b2;
-  --frozen: #8c959f; --shared: #b34a00; background: var(--paper) }
-@media (prefers-color-scheme: dark) { .fl-graph { --paper: #0d1117; --ink: #e6edf3; --soft: #a3adb8; --line: #8b949e;
-  --fill: #1b222b; --train: #56b4e9; --frozen: #6e7681; --shared: #f0a04b } }
-.fl-graph text { font: 10.5px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  fill: var(--soft); text-anchor: middle }
-.fl-graph .title { font: bold 12.5px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; fill: var(--ink) }
-.fl-graph .brief { font-weight: normal; fill: var(--soft) }
-.fl-graph .left { text-anchor: start }
-.fl-graph .shared { fill: var(--shared); font-weight: bold }
-.fl-graph .paper { fill: var(--paper) }
-.fl-graph .box { fill: var(--fill); stroke: var(--line) }
-.fl-graph .model { fill: none; stroke: var(--line); stroke-dasharray: 5 3 }
-.fl-graph .train { fill: var(--train) }
-.fl-graph .frozen { fill: var(--frozen) }
-.fl-graph .way { fill: none; stroke: var(--line); stroke-width: 1.2; marker-end: url(#fl-head) }
-.fl-graph .port { fill: var(--line); stroke: none }
-"""
+SANS = {"font-family": "Helvetica, Arial, 'Liberation Sans', sans-serif", "font-size": "12.5"}
+MONO = {"font-family": "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace", "font-size": "10.5"}
+LOOKS: Mapping[str, Look] = FrozenDict(
+    paper={"fill": PAPER},
+    box={"fill": Color("#f3f5f8", "#1b222b"), "stroke": STROKE},
+    model={"fill": "none", "stroke": STROKE, "stroke-dasharray": "5 3"},
+    train={"fill": BLUE},
+    frozen={"fill": Color("#8c959f", "#6e7681")},
+    way={"fill": "none", "stroke": STROKE, "stroke-width": "1.2"},
+    head={"fill": STROKE},
+    port={"fill": STROKE},
+    title={**SANS, "font-weight": "bold", "fill": INK},
+    brief={"font-weight": "normal", "fill": SOFT},
+    facts={**MONO, "fill": SOFT},
+    shared={"font-weight": "bold", "fill": VERMILION},
+)
+AS = FrozenDict({kind: attributes(kind, look) for kind, look in LOOKS.items()})
+
+
+NARROW, BROAD = frozenset(" !'(),-./:;I[]fijlt|"), frozenset("%@GMOQWmw")  # letters of Helvetica
+
+Words = list[tuple[str, str]]  # parts of a text, each with its kind
 
 
 @dataclass
@@ -66,10 +75,8 @@ def picture(title: str, plan: Plan) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" class="fl-graph" role="img" width="{width:.0f}" '
             f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">',
             f"<title>{escape(title)}</title>",
-            f"<style>{STYLE}</style>",
-            '<defs><marker id="fl-head" class="port" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-            'markerHeight="7" orient="auto"><path d="M0 0.8 L8 4 L0 7.2 z"/></marker></defs>',
-            f'<rect class="paper" width="{width:.0f}" height="{height:.0f}"/>',
+            f"<style>{dark_scheme('fl-graph', LOOKS)}</style>",
+            f'<rect {AS["paper"]} width="{width:.0f}" height="{height:.0f}"/>',
             *_drawn(sheet, MARGIN, MARGIN, nested=False),
             "</svg>",
         ]
@@ -121,7 +128,7 @@ def _size(box: Box, inner: _Sheet | None, outlets: dict, nested: bool, names: bo
     strip = LINE if outlets else 0.0
     if inner is not None:
         spread = 2 * max((abs(x) + _label_width(label) / 2 for (_, label), x in outlets.items()), default=0.0)
-        return max(inner.width, spread), inner.height + strip
+        return max(inner.width, spread), inner.height + strip + 4 * bool(outlets)  # its outputs are points on the frame
     if box.kind != "layer":
         return max(len(box.title) * BOLD + 2 * PAD, labels), PILL + strip
     return max(_box_width(box), labels), BOX + strip
@@ -164,7 +171,7 @@ def _drawn(sheet: _Sheet, x: float, y: float, nested: bool) -> Iterator[str]:
             way[0] = (way[0][0], y - HEADER + (LINE + 3) * _names(sheet.plan))
         if nested and sheet.plan.boxes[arrow.target].kind == "output" and not _names(sheet.plan):
             way[-1] = (way[-1][0], y + sheet.layout.height + PAD - 3)
-        yield f'<path class="way" d="{path(way)}"/>'
+        yield from _arrow(way)
     for i, box in enumerate(sheet.plan.boxes):
         (middle, center), (_, height) = sheet.layout.places[i], sheet.sizes[i]
         top = y + center - height / 2
@@ -176,14 +183,21 @@ def _drawn(sheet: _Sheet, x: float, y: float, nested: bool) -> Iterator[str]:
         else:
             yield from _leaf(box, x + middle, top)
         for (_, label), shift in sheet.outlets[i].items():
-            yield _text(x + middle + shift, top + height - 4, label)
+            yield _words([("facts", label)], x + middle + shift, top + height - 4)
+
+
+def _arrow(way: list[Point]) -> Iterator[str]:
+    """A line that ends downward, and its head."""
+    x, y = way[-1]
+    yield f'<path {AS["way"]} d="{path([*way[:-1], (x, y - min(HEAD - 2, (y - way[-2][1]) / 2))])}"/>'
+    yield f'<path {AS["head"]} d="M{x - 3:.1f} {y - HEAD:.1f} L{x + 3:.1f} {y - HEAD:.1f} L{x:.1f} {y:.1f} Z"/>'
 
 
 def _leaf(box: Box, middle: float, top: float) -> Iterator[str]:
     if box.kind != "layer":
         width = len(box.title) * BOLD + 2 * PAD
         yield _rect("box", middle - width / 2, top, width, PILL, 12)
-        yield _text(middle, top + 16.5, box.title, "title")
+        yield _words([("title", box.title)], middle, top + 16.5)
         return
     width = _box_width(box)
     left = middle - width / 2
@@ -192,25 +206,24 @@ def _leaf(box: Box, middle: float, top: float) -> Iterator[str]:
     if box.params:
         kind = "train" if box.trainable else "frozen"
         yield _rect(kind, left, top, 4, BOX, 2)
-    yield f'<text class="title" x="{middle:.1f}" y="{top + 16.5:.1f}">{_titled(box)}</text>'
-    yield f'<text x="{middle:.1f}" y="{top + 31.5:.1f}">{_facts(box)}</text></g>'
+    yield _words(_titled(box), middle, top + 16.5)
+    yield _words(_facts(box), middle, top + 31.5) + "</g>"
 
 
 def _model(box: Box, sheet: _Sheet, middle: float, top: float) -> Iterator[str]:
     left = middle - sheet.width / 2
     yield _rect("model", left, top, sheet.width, sheet.height, 8)
-    at = f'class="left" x="{left + sheet.title:.1f}"'
-    yield f'<text {at} y="{top + 17:.1f}"><tspan class="title">{_titled(box)}</tspan></text>'
-    yield f'<text {at} y="{top + 32:.1f}">{_facts(box)}</text>'
+    for words, down in ((_titled(box), 17), (_facts(box), 32)):
+        yield _words(words, left + sheet.title + _width(words) / 2, top + down)
     yield from _drawn(sheet, left + PAD, top + HEADER, nested=True)
 
 
 def _port(box: Box, x: float, y: float, sheet: _Sheet) -> Iterator[str]:
     """An input or output of a model inside another: a point on its frame, with a name where there are several."""
     edge = y - HEADER if box.kind == "input" else y + sheet.layout.height + PAD
-    yield f'<circle class="port" cx="{x:.1f}" cy="{edge:.1f}" r="3"/>'
+    yield f'<circle {AS["port"]} cx="{x:.1f}" cy="{edge:.1f}" r="3"/>'
     if _names(sheet.plan):
-        yield _text(x, edge + (LINE if box.kind == "input" else -8), box.title)
+        yield _words([("facts", box.title)], x, edge + (LINE if box.kind == "input" else -8))
 
 
 def _names(plan: Plan) -> bool:
@@ -251,23 +264,38 @@ def _turns(before: Point, at: Point, after: Point) -> bool:
 
 def _rect(kind: str, left: float, top: float, width: float, height: float, round: int) -> str:
     place = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
-    return f'<rect class="{kind}" {place} rx="{round}"/>'
+    return f'<rect {AS[kind]} {place} rx="{round}"/>'
 
 
-def _titled(box: Box) -> str:
-    return escape(box.title) + (f'<tspan class="brief" dx="5">{escape(box.brief)}</tspan>' if box.brief else "")
+def _titled(box: Box) -> Words:
+    return [("title", box.title), *([("brief", f" {box.brief}")] if box.brief else [])]
 
 
-def _facts(box: Box) -> str:
-    text = escape(box.facts)
-    if box.calls > 1:
-        plain, _, told = text.rpartition(", ")
-        text = f'{plain}, <tspan class="shared">{told}</tspan>'
-    return text
+def _facts(box: Box) -> Words:
+    if box.calls == 1:
+        return [("facts", box.facts)]
+    plain, _, told = box.facts.rpartition(", ")
+    return [("facts", f"{plain}, "), ("shared", told)]
 
 
-def _text(x: float, y: float, text: str, kind: str = "") -> str:
-    return f'<text{kind and f" class={chr(34)}{kind}{chr(34)}"} x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+def _words(words: Words, middle: float, y: float) -> str:
+    """Text of one or several styles around a middle.
+
+    Of several it begins at a reckoned place: CairoSVG and LibreOffice put the parts of a text with a middle apart.
+    """
+    (kind, first), *rest = words
+    more = "".join(f"<tspan {AS[kind]}>{escape(text)}</tspan>" for kind, text in rest)
+    x, anchor = (middle - _width(words) / 2, "start") if rest else (middle, "middle")
+    keep = ' xml:space="preserve"' if rest else ""
+    return f'<text {AS[kind]} text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}"{keep}>{escape(first)}{more}</text>'
+
+
+def _width(words: Words) -> float:
+    """How wide a text is, in Helvetica or a fixed pitch."""
+    if words[0][0] == "facts":
+        return sum(len(text) for _, text in words) * 6.32
+    ems = ((0.3 if c in NARROW else 0.85 if c in BROAD else 0.7 if c.isupper() else 0.57) for _, t in words for c in t)
+    return 12.5 * sum(ems)
 
 
 def _label_width(label: str) -> float:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import sys
 import time
 from typing import Any
 from xml.etree import ElementTree
@@ -193,11 +194,59 @@ def test_names_cannot_break_out() -> None:
 
 def test_files(tmp_path: Any) -> None:
     picture = graph(small(), (None, 6, 6, 1))
-    for name, start in {"a.svg": "<svg ", "a.mmd": "flowchart TD", "a.md": "```mermaid\nflowchart TD"}.items():
+    starts = {
+        "a.svg": "<svg ",
+        "a.SVG": "<svg ",
+        "a.html": "<!doctype html>",
+        "a.mmd": "flowchart TD",
+        "a.md": "```mer",
+    }
+    for name, start in starts.items():
         picture.save(tmp_path / name)
         assert (tmp_path / name).read_text(encoding="utf8").startswith(start)
-    with pytest.raises(fl.ConfigError, match=r"writes .svg, .mmd, .md; 'a.png' is none"):
-        picture.save(tmp_path / "a.png")
+    with pytest.raises(fl.ConfigError, match=r"'a.jpg' names no format .* one of .svg, .html, .mmd, .md, .png, .pdf"):
+        picture.save(tmp_path / "a.jpg")
+    with pytest.raises(fl.ConfigError, match="None is no path"):
+        picture.save(None)  # type: ignore[arg-type]
+
+
+def test_a_renderer_without_style_sheets_draws_it(tmp_path: Any) -> None:
+    """CairoSVG knows neither variables nor media queries; what it draws is mostly paper, with ink and blue on it."""
+    pytest.importorskip("cairosvg")
+    from PIL import Image
+
+    picture = graph(small(), (None, 6, 6, 1))
+    for name, start in {"a.png": b"\x89PNG", "a.pdf": b"%PDF"}.items():
+        picture.save(tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+    image = Image.open(tmp_path / "a.png").convert("RGB")
+    width = float(re.findall(r'width="(\d+)"', picture.svg)[0])
+    assert image.width == 2 * width
+    counts = {color: n for n, color in image.getcolors(1 << 20) or []}
+    assert counts[255, 255, 255] > 0.4 * image.width * image.height
+    assert counts[0xF3, 0xF5, 0xF8] > 1000 and counts[0x00, 0x72, 0xB2] > 100  # boxes, and the mark of what is trained
+    assert counts.get((0, 0, 0), 0) < 10
+
+
+def test_png_without_cairosvg(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setitem(sys.modules, "cairosvg", None)
+    with pytest.raises(fl.MissingError, match=r"pip install 'fnlayers\[graph\]'.*or save an .svg"):
+        graph(small(), (None, 6, 6, 1)).save(tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_element_says_its_own_colors(name: str) -> None:
+    """The style sheet holds the dark scheme alone, each kind of element in it; nothing is drawn in SVG's black."""
+    svg = graph(*MODELS[name]).svg
+    style = "".join(re.findall("<style>(.*?)</style>", svg))
+    assert style.startswith("@media (prefers-color-scheme: dark) {") and style.count("@media") == 1
+    assert "var(" not in svg and "url(" not in svg
+    for element in ElementTree.fromstring(svg).iter():
+        if element.tag.rpartition("}")[2] in ("rect", "path", "circle", "text", "tspan"):
+            assert element.get("fill"), element.attrib
+            drawn = {element.get("fill"), element.get("stroke")} - {None, "none"}
+            assert not drawn or f":is(.fl-graph) .{element.get('class')} {{" in style
 
 
 def test_a_model_that_does_not_know_its_input() -> None:

@@ -41,6 +41,21 @@ def test_any_length(values: list, tmp_path: Path) -> None:
     assert (tmp_path / "loss.png").read_bytes().startswith(PNG)
 
 
+def test_it_is_saved_like_all_pictures_and_like_a_figure(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = history(HISTORY)
+    assert isinstance(figure, Figure)  # what takes one takes this: wandb, tensorboard, streamlit
+    starts = {"a.png": PNG, "a.pdf": b"%PDF", "a.svg": b"<?xml", "a.html": b"<!doctype html>"}
+    for name, start in starts.items():
+        figure.save(tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+    figure.savefig(tmp_path / "b.png", dpi=20)
+    assert (tmp_path / "b.png").read_bytes().startswith(PNG)
+    with pytest.raises(fl.ConfigError, match=r"'a.txt' names no format of this picture; end it with one of .png"):
+        figure.save(tmp_path / "a.txt")
+
+
 def test_a_notebook_gets_a_picture() -> None:
     assert history(HISTORY)._repr_png_().startswith(PNG)
 

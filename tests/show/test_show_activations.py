@@ -99,17 +99,23 @@ def test_the_page_stands_alone(gallery: fl.show.Gallery) -> None:
         assert re.search(rf"<h2>[^<]*\b{name}\b[^<]*</h2>", page)
     assert not re.search(r"<script|<link|src=|url\(|@import", page)
     assert "prefers-color-scheme: dark" in page and "minmax(min(300px, 100%)" in page
+    assert "var(" not in page
     for chart in re.findall(r'<svg viewBox="0 0 320 220".*?</svg></svg>', page):
-        ElementTree.fromstring(chart)
+        for element in ElementTree.fromstring(chart).iter():
+            assert element.tag.endswith("svg") or element.get("fill") or element.get("stroke"), element.attrib
     assert len(page) < 600_000
 
 
 def test_files_and_notebooks(tmp_path: Any) -> None:
     gallery = activations("relu")
     gallery.save(tmp_path / "a.html")
-    gallery.save(tmp_path / "a.png")
+    for name, start in {"a.png": PNG, "a.pdf": b"%PDF", "a.svg": b"<?xml"}.items():
+        gallery.save(tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
     assert (tmp_path / "a.html").read_text(encoding="utf8").startswith("<!doctype html>")
-    assert (tmp_path / "a.png").read_bytes().startswith(PNG) and gallery._repr_png_().startswith(PNG)
+    assert gallery._repr_png_().startswith(PNG)
+    with pytest.raises(fl.ConfigError, match=r"'a.gif' names no format .* one of .png, .svg, .pdf, .html"):
+        gallery.save(tmp_path / "a.gif")
 
 
 def test_the_page_needs_no_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
