@@ -35,9 +35,11 @@ import figures
 import fnlayers as fl
 import machine
 from fnlayers import ops
-from fnlayers.ops import conv_base, conv_forms, conv_gradients, window_forms
+from fnlayers.ops import conv_base, conv_forms, conv_gradients, reference
 from fnlayers.ops.conv_base import Window
-from fnlayers.ops.window_forms import Pool
+from fnlayers.ops.cpu import compose, table
+from fnlayers.ops.cpu.problem import PoolProblem
+from fnlayers.ops.reference import PoolWindow
 from timing import paced, ratio
 
 SLOWER = 1.1  # the ratio from which a choice counts as wrong, or as missed
@@ -116,10 +118,7 @@ def transposed(
 
 
 def pooling(
-    public: Callable,
-    form: Callable,
-    start: float,
-    fold: Callable,
+    operation: str,
     *,
     batch: int,
     size: int,
@@ -130,16 +129,17 @@ def pooling(
     rank: int = 2,
     dtype: str = "float32",
 ) -> Contest | None:
-    """A pooling, and its formulation cell by cell."""
+    """A pooling, and all its rows, whether they would be taken or not."""
     if window > size:
         return None
     x = jax.ShapeDtypeStruct((batch, *(size,) * rank, channels), dtype)
-    sizes, steps = (1, *(window,) * rank, 1), (1, *(stride,) * rank, 1)
-    pool = Pool(sizes, steps, tuple(lax.padtype_to_pads(x.shape, sizes, steps, padding.upper())))
+    sizes, strides = (1, *(window,) * rank, 1), (1, *(stride,) * rank, 1)
+    pool = PoolWindow(sizes, strides, tuple(lax.padtype_to_pads(x.shape, sizes, strides, padding.upper())))
+    problem = PoolProblem.of(operation, x, pool)
     functions = {
-        "ours": lambda x: public(x, pool),
-        "plain": lambda x: lax.reduce_window(x, start, fold, *pool),
-        form.__name__: lambda x: form(x, pool),
+        "ours": compose.algorithm(problem) or (lambda x: getattr(reference, operation)(x, pool)),
+        "plain": lambda x: getattr(reference, operation)(x, pool),
+        "by taps": compose.composed(problem, compose.first_of_each_pass(table.TABLES[operation])),
     }
     return Contest([x], functions, x.size / stride**rank * window**rank)
 
@@ -227,8 +227,6 @@ LINE = {**BATCH, "size": (128, 32, 1000), "channels": (64, 4, 256, 1, 16), **DTY
 OUT, STRIDE = {"out": (64, 16, 256)}, {"stride": (1, 2)}
 TIME = {"batch": (64, 1, 8), "steps": (50, 10, 200), "features": (64, 1, 256, 16), "units": (128, 16, 512, 32), **DTYPE}
 WINDOWS = {"window": (2, 3, 5), "stride": (2, 1, 3), "padding": ("valid", "same")}
-MAXIMUM = (window_forms.maximum, window_forms.maximum_by_cells, -np.inf, lax.max)
-TOTAL = (window_forms.total, window_forms.total_by_cells, 0.0, lax.add)
 LINE_GRADIENTS = (conv_gradients.columns, conv_gradients.bands)
 GRADIENTS = (*LINE_GRADIENTS, conv_gradients.halves)
 JITS = {"jax": jax.jit, "fl": fl.jit}
@@ -248,8 +246,8 @@ RULES = {
     "planes": Rule(bound(conv, conv_forms.planes, rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2, 5), **STRIDE}),
     "direct": Rule(bound(conv, *GRADIENTS), {**IMAGE, **OUT, "window": (3, 2, 5, 7), **STRIDE}),
     "phases": Rule(transposed, {**IMAGE, **OUT, "window": (4, 2, 3, 5), "stride": (2, 3)}, 1e8),
-    "max": Rule(bound(pooling, *MAXIMUM), {**IMAGE, **WINDOWS}),
-    "sum": Rule(bound(pooling, *TOTAL), {**IMAGE, **WINDOWS}),
+    "max": Rule(bound(pooling, "max_pool"), {**IMAGE, **WINDOWS}),
+    "sum": Rule(bound(pooling, "sum_pool"), {**IMAGE, **WINDOWS}),
     "lstm": Rule(bound(recurrent, "lstm"), TIME),
     "gru": Rule(bound(recurrent, "gru"), TIME),
     "simple_rnn": Rule(bound(recurrent, "simple_rnn"), TIME),
@@ -265,7 +263,7 @@ RULES = {
     "line": Rule(bound(conv, *LINE_GRADIENTS, rank=1), {**LINE, **OUT, "window": (3, 1, 7), **STRIDE}),
     "line depthwise": Rule(bound(depthwise, conv_forms.depthwise, rank=1), {**LINE, "window": (3, 7), **STRIDE}, 1e8),
     "line phases": Rule(bound(transposed, rank=1), {**LINE, **OUT, "window": (4, 3), "stride": (2, 4)}, 1e8),
-    "volume max": Rule(bound(pooling, *MAXIMUM, rank=3), {**VOLUME, **WINDOWS}),
+    "volume max": Rule(bound(pooling, "max_pool", rank=3), {**VOLUME, **WINDOWS}),
     "volume phases": Rule(
         bound(transposed, rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2), "stride": (2,)}, 1e8
     ),

@@ -13,6 +13,7 @@ import pytest
 
 import cases
 import fnlayers as fl
+from fnlayers.ops.cpu import table
 
 PACKAGE = pathlib.Path(fl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -151,6 +152,17 @@ def alike(ours, theirs):
     if isinstance(theirs, tuple) and isinstance(ours, int):
         return bool(np.all(np.array(theirs) == ours))
     return str(ours).lower() == str(theirs).lower() or ours == theirs
+
+
+def test_every_row_of_the_algorithms_for_cpus_has_a_reason_and_a_benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(str(PACKAGE.parent / "benchmarks"))
+    import formulations
+
+    for operation, rows in table.TABLES.items():
+        assert rows and len({row.name for row in rows}) == len(rows), operation
+        for row in rows:
+            assert len(row.because) > 20 and row.bench in formulations.RULES, f"{operation}: {row.name}"
+            assert row.passes, f"{operation}: {row.name}"
 
 
 def test_layers_are_base_or_leaf():

@@ -4,7 +4,6 @@ All work for one to three axes of space (x.ndim - 2), under both data formats. A
 summed in float32 and returned in x's dtype.
 """
 
-import math
 from collections.abc import Callable
 
 import jax
@@ -12,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnlayers.ops import window_forms
+from fnlayers.ops import reference
+from fnlayers.ops.cpu.problem import PoolProblem
+from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.layout import (
     channel_axis,
     check_choice,
@@ -24,7 +25,7 @@ from fnlayers.ops.layout import (
     sum_dtype,
 )
 from fnlayers.ops.once import apart
-from fnlayers.ops.window_forms import Pool
+from fnlayers.ops.reference import PoolWindow
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
@@ -32,17 +33,17 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 def max_pool(
     x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str = "channels_last"
 ) -> jax.Array:
-    """The largest value in each window; padded cells never win. Padding is "valid" or "same"."""
-    return window_forms.maximum(x, _pool(x, window, strides, padding, data_format))
+    """The largest value in each window; padding never wins. Padding is "valid" or "same"."""
+    return _pooled("max_pool", x, _windows(x, window, strides, padding, data_format))
 
 
 def average_pool(
     x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str = "channels_last"
 ) -> jax.Array:
-    """The mean of each window; under "same" only the cells that lie inside x count."""
-    pool, dtype = _pool(x, window, strides, padding, data_format), sum_dtype(x)
-    total = window_forms.total(x.astype(dtype), pool)
-    counts = math.prod(window) if padding == "valid" else _cell_counts(x, total, pool, dtype)
+    """The mean of each window; under "same" only the elements inside x count."""
+    windows, dtype = _windows(x, window, strides, padding, data_format), sum_dtype(x)
+    total = _pooled("sum_pool", x.astype(dtype), windows)
+    counts = windows.taps if padding == "valid" else _element_counts(x, total, windows, dtype)
     return (total / counts).astype(mean_dtype(x))
 
 
@@ -124,21 +125,28 @@ def upsample(
     return y.astype(mean_dtype(x))
 
 
-def _pool(x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str) -> Pool:
+def _pooled(operation: str, x: jax.Array, window: PoolWindow) -> jax.Array:
+    plain = getattr(reference, operation)
+    return dispatch(lambda x: plain(x, window), PoolProblem.of(operation, x, window), x)
+
+
+def _windows(
+    x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str
+) -> PoolWindow:
     """The windows over all axes of x."""
     check_choice("padding", padding, ("valid", "same"))
     check_space("window", window, x.ndim - 2)
     check_space("strides", strides, x.ndim - 2)
     sizes, steps = over_space(window, 1, data_format), over_space(strides, 1, data_format)
-    return Pool(sizes, steps, tuple(lax.padtype_to_pads(x.shape, sizes, steps, padding.upper())))
+    return PoolWindow(sizes, steps, tuple(lax.padtype_to_pads(x.shape, sizes, steps, padding.upper())))
 
 
-def _cell_counts(x: jax.Array, y: jax.Array, pool: Pool, dtype: jnp.dtype) -> jax.Array:
-    """How many cells of x each window covers: the product over the axes of a count along each, broadcastable to y."""
+def _element_counts(x: jax.Array, y: jax.Array, window: PoolWindow, dtype: jnp.dtype) -> jax.Array:
+    """How many elements of x each window covers: a product of counts along the axes, broadcastable to y."""
     counts = jnp.ones((1,) * x.ndim, dtype)
-    for axis in (axis for axis, size in enumerate(pool.sizes) if size > 1):
-        start = jnp.arange(y.shape[axis]) * pool.steps[axis] - pool.pads[axis][0]
-        inside = jnp.minimum(start + pool.sizes[axis], x.shape[axis]) - jnp.maximum(start, 0)
+    for axis in (axis for axis, size in enumerate(window.sizes) if size > 1):
+        start = jnp.arange(y.shape[axis]) * window.strides[axis] - window.padding[axis][0]
+        inside = jnp.minimum(start + window.sizes[axis], x.shape[axis]) - jnp.maximum(start, 0)
         counts = counts * inside.astype(dtype).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
     return counts
 

@@ -1,0 +1,20 @@
+"""The one place where a program takes different ways on different platforms."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax import lax
+
+from fnlayers.ops.cpu.compose import algorithm
+from fnlayers.ops.cpu.problem import Problem
+
+
+def dispatch(reference: Callable[..., Any], problem: Problem, *arrays: jax.Array) -> Any:
+    """`reference(*arrays)`, by the algorithms of `ops.cpu` where the program is compiled for a CPU.
+
+    The choice is made when a program is compiled, not when it is traced: what is exported to other platforms holds the
+    reference for them.
+    """
+    cpu = algorithm(problem)
+    return reference(*arrays) if cpu is None else lax.platform_dependent(*arrays, cpu=cpu, default=reference)
