@@ -17,12 +17,12 @@ from fnlayers.core.layer import Layer
 from fnlayers.training.batch import Batch
 from fnlayers.training.objective import Objective
 from fnlayers.training.state import TrainState, split
-from fnlayers.training.step import loss_of, shapes
+from fnlayers.training.step import loss_of, shapes, update_of
 from fnlayers.trees import paths, trainable_mask, weight_paths
 
 
 class NonFiniteError(LayerError):
-    """A loss or gradient that is not finite. Training stopped before it did harm.
+    """A step whose loss, gradients or update are not finite. Training stopped before it did harm.
 
     Arguments:
         message: what was found.
@@ -38,13 +38,19 @@ class NonFiniteError(LayerError):
 
 
 def explain(
-    model: Layer, objective: Objective, train_state: TrainState, batch: Batch, whole: Batch | None = None
+    model: Layer,
+    objective: Objective,
+    optimizer: Any,
+    train_state: TrainState,
+    batch: Batch,
+    whole: Batch | None = None,
 ) -> str:
-    """The first thing that is not finite in a step, in a sentence: input, param, layer's output, loss or gradient.
+    """The first thing not finite in a step, in a sentence: input, param, layer's output, loss, gradient or update.
 
     Arguments:
         model: what was trained.
         objective: for what.
+        optimizer: by what.
         train_state: the state that the step was given.
         batch: the batch that it was given.
         whole: the data set, where it is in memory, so that a bad number is found where it lies.
@@ -55,6 +61,8 @@ def explain(
         found = find(model, objective, train_state, batch)
         if found:
             return found
+    if found := _in_update(model, objective, optimizer, train_state, batch):
+        return found
     return (
         "run again outside jit, everything is finite: the compiled step rounds in another order, so some number lies "
         "at the edge of its dtype's range; lower the learning rate, scale the inputs, or clip the gradients"
@@ -124,6 +132,32 @@ def _in_gradients(model: Layer, objective: Objective, train_state: TrainState, b
         f"every layer's output and the loss are finite, but the gradient of {first} is the first, from the end, that "
         f"is not: it holds {_count(gradients[first])} ({len(bad)} of {len(gradients)} gradients are not finite)"
     )
+
+
+def _in_update(
+    model: Layer, objective: Objective, optimizer: Any, train_state: TrainState, batch: Batch
+) -> str | None:
+    loss_at = loss_of(model, objective, train_state, *batch[:3])
+    (loss, (_, _, state)), gradients = jax.value_and_grad(loss_at, has_aux=True)(_trained(model, train_state, batch))
+    if (bad := _first_not_finite(state)) is not None:
+        return f"every output, loss and gradient is finite, but the model's new state {bad}"
+    update = update_of(model, optimizer, shapes(batch.x), loss_at, loss, gradients)
+    _, params, opt_state = update((train_state.step, train_state.params, train_state.opt_state))
+    for what, tree in (("params", params), ("the optimizer's state", opt_state)):
+        if (bad := _first_not_finite(tree)) is not None:
+            return (
+                f"every output, loss and gradient is finite, but the update is not: in {what}, {bad}. Look at the "
+                f"learning rate (a schedule is asked for step {int(train_state.step)}), and in half precision at the "
+                "optimizer's epsilon, which may be 0 there"
+            )
+    return None
+
+
+def _first_not_finite(tree: Any) -> str | None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not _finite(leaf):
+            return f"{jax.tree_util.keystr(path)} holds {_count(leaf)}"
+    return None
 
 
 def probed(layer: Layer, see: Callable[[tuple, Layer, Any], None]) -> Layer:

@@ -62,6 +62,7 @@ class Run:
         epochs: int,
     ) -> None:
         self.model, self.objective, self.source, self.out = model, objective, source, out
+        self.optimizer = optimizer
         self.advance = compiled_step(model, objective, optimizer)
         self.train_state, self.going = train_state, jnp.array(True)
         self.done = int(train_state.step)
@@ -139,7 +140,7 @@ class Run:
 
     def failure(self, step: int, place: tuple[int, int], batch: Batch) -> NonFiniteError:
         """The error that says what was not finite. Since that step nothing changed: the state in hand is its input."""
-        reason = explain(self.model, self.objective, self.train_state, batch, self.source.whole)
+        reason = explain(self.model, self.objective, self.optimizer, self.train_state, batch, self.source.whole)
         return NonFiniteError(
             f"step {step} (epoch {place[0]}, batch {place[1]}) is not finite, and was not taken: {reason}. The train "
             "state before it is kept: except fnlayers.NonFiniteError as error: error.train_state, error.history",

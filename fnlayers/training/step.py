@@ -12,6 +12,7 @@ from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.host import jit
 from fnlayers.training.batch import parts
+from fnlayers.training.guard import finite, guarded
 from fnlayers.training.objective import Objective, objective_of
 from fnlayers.training.state import TrainState, joined, split, typed_key
 from fnlayers.trees import penalty, project, trainable_mask
@@ -30,8 +31,9 @@ def make_step(
     """A compiled training step: step(train_state, batch) -> (train_state, logs).
 
     It adds the regularizers' penalty and the activity losses, leaves frozen params alone, applies the constraints
-    after the update, and draws from a key folded from the step's number. Where the loss or a gradient is not finite
-    it changes nothing, so the train state is always the last good one. It donates the train state it is given.
+    after the update, and draws from a key folded from the step's number. Where the loss, a gradient, or a number that
+    it would keep is not finite it changes nothing, so the train state is always the last good one. It donates the train
+    state it is given.
 
     Arguments:
         model: the model.
@@ -39,13 +41,14 @@ def make_step(
             outputs also a dict or tuple of such functions.
         optimizer: an optax optimizer.
         metrics: further such functions, by name.
-        guard: whether to look at the gradients, and to skip updates that are not finite. It reads each gradient once
-            more, which is felt where a step has few examples for its params; without it, a step costs what it does when
-            written by hand.
+        guard: whether to look at the gradients and at what the update makes of params, state and the optimizer's state,
+            and to skip updates that are not finite. It reads each of these once more, which is felt where a step has
+            few examples for its params; without it, a step costs what it does when written by hand.
 
     Returns:
         A jitted function of a TrainState and a batch, (x, y) or (x, y, weight). logs["loss"] and each metric are
-        scalars on the device; logs["finite"] says whether the loss was finite, and with guard each gradient too.
+        scalars on the device; logs["finite"] says whether the loss was finite, and with guard whether the update was
+        taken: whether each gradient, and each number of the new train state, was finite too.
 
     Raises:
         ConfigError: for a loss or metric that is no function, or returns one number for a batch.
@@ -112,8 +115,8 @@ def update_of(model: Layer, optimizer: Any, shape: Shape, loss_at: Callable, los
 def advance_of(model: Layer, objective: Objective, optimizer: Any, guard: bool = True) -> Callable:
     """The function (train_state, going, x, y, weight) -> (train_state, going, means, totals), not yet compiled.
 
-    `going` becomes False at the first loss or gradient that is not finite, and while it is False nothing changes: so
-    the train state in hand stays the one before that step, however late anyone looks.
+    `going` becomes False at the first step whose loss, gradients, or what it would keep are not finite, and while it is
+    False nothing changes: so the train state in hand stays the one before that step, however late anyone looks.
     """
 
     def advance(train_state: TrainState, going: Any, x: Any, y: Any, weight: Any) -> tuple:
@@ -121,35 +124,16 @@ def advance_of(model: Layer, objective: Objective, optimizer: Any, guard: bool =
         loss_at = loss_of(model, objective, train_state, x, y, weight)
         trained, _ = split(params, trainable_mask(model, shapes(x)))
         (loss, (means, totals, moved)), gradients = jax.value_and_grad(loss_at, has_aux=True)(trained)
-        going = going & finite(loss, gradients if guard else ())
         update = update_of(model, optimizer, shapes(x), loss_at, loss, gradients)
         before = (step, params, opt_state)
-        step, params, opt_state = _if(going, update, before) if guard else update(before)
         if guard:
-            moved = jax.tree.map(functools.partial(jnp.where, going), moved, state)
+            after, moved, going = guarded(update, before, going, gradients, loss, state, moved)
+        else:
+            after, going = update(before), going & finite(loss)
+        step, params, opt_state = after
         return TrainState(step, params, moved, opt_state, rng), going, means, totals
 
     return advance
-
-
-def _if(going: Any, update: Callable, before: tuple) -> tuple:
-    """The update of `before` if `going`, else `before`."""
-    if jax.default_backend() == "cpu":  # where each donated array that is selected would be copied
-        return jax.lax.cond(going, update, lambda same: same, before)
-    # A branch would wait for the flag on the host; a select is fused into the update.
-    return jax.tree.map(functools.partial(jnp.where, going), update(before), before)
-
-
-_SMALL = 1 << 14  # arrays up to this size are looked at together: a kernel each would cost more than their numbers
-
-
-def finite(*trees: Tree) -> jax.Array:
-    """Whether all floating numbers in the trees are finite: whether the largest of them is."""
-    leaves = [leaf for leaf in jax.tree.leaves(trees) if jnp.issubdtype(leaf.dtype, jnp.inexact) and leaf.size]
-    widest = "float64" if any(leaf.dtype == "float64" for leaf in leaves) else "float32"
-    small = [jnp.abs(leaf).astype(widest).ravel() for leaf in leaves if leaf.size <= _SMALL]
-    parts = [leaf for leaf in leaves if leaf.size > _SMALL] + ([jnp.concatenate(small)] if small else [])
-    return functools.reduce(jnp.logical_and, (jnp.isfinite(jnp.max(jnp.abs(part))) for part in parts), jnp.array(True))
 
 
 def remembered(build: Callable) -> Callable:

@@ -125,3 +125,37 @@ def test_training_goes_on_from_the_last_good_state():
     after = fit(fl.Dense(3), (x, y), loss=CROSS_ENTROPY, optimizer=SGD, train_state=error.train_state,
                 verbose=False)  # fmt: skip
     assert int(after.train_state.step) == 3 + 2
+
+
+def all_finite(tree):
+    return all(np.isfinite(np.asarray(leaf, "float32")).all() for leaf in jax.tree.leaves(tree))
+
+
+def test_an_update_that_is_not_finite_is_not_kept():
+    x, y = classes()
+    schedule = optax.sgd(lambda step: 0.1 * jnp.asarray(step, "float32") ** -0.5)
+    error = fails(fl.Dense(3), (x, y), optimizer=schedule)
+    assert error.step == 1 and int(error.train_state.step) == 0 and all_finite(error.train_state)
+    assert "the update is not: in params, ['bias'] holds" in str(error) and "is asked for step 0" in str(error)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_half_precision_params_where_epsilon_is_nothing(platform, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)  # a branch, or a select
+    x, y = np.zeros((8, 5), "float32"), np.zeros(8, int)
+    error = fails(fl.Dense(3, dtype="float16"), (x, y), optimizer=optax.adam(1e-3))
+    assert all_finite(error.train_state) and "epsilon" in str(error)
+
+
+def test_moments_that_overflow_are_not_kept():
+    x, y = np.full((8, 1), 1e20, "float32"), np.zeros((8, 1), "float32")
+    model, step = fl.Dense(1, use_bias=False), 0.0
+    error = fails(model, (x, y), loss=lambda p, t: p - t, optimizer=optax.adam(step))
+    assert all_finite(error.train_state) and "in the optimizer's state, [0].nu['kernel'] holds inf" in str(error)
+
+
+def test_what_starts_infinite_may_stay_so():
+    x, y = classes()
+    optimizer = optax.chain(optax.sgd(0.1), optax.contrib.reduce_on_plateau())  # its best value starts at infinity
+    result = fit(fl.Dense(3), (x, y), loss=CROSS_ENTROPY, optimizer=optimizer, verbose=False)
+    assert int(result.train_state.step) == 2
