@@ -134,9 +134,7 @@ def _in_gradients(model: Layer, objective: Objective, train_state: TrainState, b
     )
 
 
-def _in_update(
-    model: Layer, objective: Objective, optimizer: Any, train_state: TrainState, batch: Batch
-) -> str | None:
+def _in_update(model: Layer, objective: Objective, optimizer: Any, train_state: TrainState, batch: Batch) -> str | None:
     loss_at = loss_of(model, objective, train_state, *batch[:3])
     (loss, (_, _, state)), gradients = jax.value_and_grad(loss_at, has_aux=True)(_trained(model, train_state, batch))
     if (bad := _first_not_finite(state)) is not None:
