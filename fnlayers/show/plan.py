@@ -11,11 +11,14 @@ from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
 from fnlayers.core.shapes import ArrayType
+from fnlayers.layers.basic import Lambda
+from fnlayers.layers.operation import Operation
 from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Ref
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
 from fnlayers.show.inside import calls, chain, counts, inner_layers, is_ref, opened
+from fnlayers.show.told import function_of
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,9 @@ def _brief(layer: Layer) -> str:
     """The values that have no default, and the activation, where they are short; of a closed container its size."""
     if isinstance(layer, (Sequential, Functional)):
         return f"{len(layer.layers)} layers"
+    if isinstance(layer, (Lambda, Operation)):
+        text = function_of(layer)
+        return text if len(text) <= 30 else text[:29] + "…"
     shown = []
     for field in fields(layer):
         value = getattr(layer, field.name)

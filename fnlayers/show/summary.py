@@ -2,23 +2,31 @@
 
 import html
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from fnlayers.core.errors import within
+from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.names import snake_case
 from fnlayers.core.shapes import shape_of
 from fnlayers.core.spec import Param, State, is_spec, spec_items
+from fnlayers.models.functional import InputNode, Node
 from fnlayers.models.repeat import Repeat
-from fnlayers.show.inside import calls, counts, inner_layers, input_types, opened
+from fnlayers.show.inside import calls, counts, inner_layers, input_types, is_ref, opened
+from fnlayers.show.table import LEAST, Column, Table, fold, terminal
+from fnlayers.show.told import function_of
 
-COLUMNS = ("path", "layer", "output shape", "dtype", "params", "state", "trainable", "shared", "rules")
+COLUMNS = (
+    *("path", "layer", "output shape", "dtype", "params", "state", "trainable"),
+    *("function", "connected to", "shared", "rules"),
+)
 _NUMBERS = ("params", "state")
-_WIDEST = {"path": 40, "layer": 24, "output shape": 36, "dtype": 18, "rules": 40}  # longer text is folded
+_MOST = {"path": 40, "layer": 24, "output shape": 36, "dtype": 18, "function": 32, "connected to": 36, "rules": 40}
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class Row:
         calls: how often the container calls it; its weights are counted once.
         rules: the regularizers and constraints of its own weights.
         inside: whether a row above it counts its numbers too; the table has them in parentheses then.
+        function: what a Lambda, Operation, Activation or Pair computes, with its constants: "sum(axis=-1)".
+        connected: in a graph, the layers and inputs that it is given, for each call: "conv2d, add".
     """
 
     path: str
@@ -45,6 +55,8 @@ class Row:
     calls: int
     rules: str
     inside: bool = False
+    function: str = ""
+    connected: str = ""
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -52,23 +64,48 @@ class Row:
         types = nest_leaves(self.output)
         shapes = str(map_nest(lambda t: t.shape, self.output))
         dtypes = ", ".join(dict.fromkeys(t.dtype for t in types))
-        trained = "-" if not self.params else "yes" if self.trainable == self.params else "partly"
-        trained = "no" if self.params and not self.trainable else trained
         indent = "  " * self.path.count("/")
         numbers = (f"({n:,})" if n and self.inside else f"{n:,}" for n in (self.params, self.state))
         calls = f"{self.calls} calls" if self.calls > 1 else ""
-        return indent + (self.path or "."), self.layer, shapes, dtypes, *numbers, trained, calls, self.rules
+        told = (self.trained, self.function, self.connected, calls, self.rules)
+        return indent + (self.path or "."), self.layer, shapes, dtypes, *numbers, *told
+
+    @property
+    def trained(self) -> str:
+        """Whether training moves its params: "yes", "no", "partly", or "-" where it has none."""
+        if not self.params:
+            return "-"
+        return "yes" if self.trainable == self.params else "partly" if self.trainable else "no"
+
+    def note(self, above: str) -> str:
+        """What is out of the ordinary, in a line: for a table that has no room for columns that say it.
+
+        `above` is the name of the layer one row up; to be connected to that one is what a reader takes for granted.
+        """
+        told = {
+            "frozen": self.trained == "no",
+            "partly frozen": self.trained == "partly",
+            f"{self.calls} calls": self.calls > 1,
+            f"function: {self.function}": self.function,
+            f"from: {self.connected}": self.connected not in ("", above),
+            self.rules: self.rules,
+        }
+        return "; ".join(text for text, holds in told.items() if holds)
 
 
 @dataclass(frozen=True, repr=False)
 class Summary:
     """A model's layers and totals. Prints as a table; a notebook shows it as HTML, and `rich.print` in color.
 
+    Where the table would be wider than it may, dtypes other than float32 stand before the shapes, and what is out of
+    the ordinary (frozen, shared, connected to, rules) in a line under its row.
+
     Arguments:
         title: the model's name and the shape of its input.
         rows: a Row for each layer, in the order in which they run, those inside another one after it.
         params, trainable, frozen, state: how many numbers there are of each.
         bytes: what params and state take in memory.
+        width: how many columns of text the table may take; None: those of the terminal, 80 where there is none.
     """
 
     title: str
@@ -78,6 +115,7 @@ class Summary:
     frozen: int
     state: int
     bytes: int
+    width: int | None = None
 
     @property
     def totals(self) -> str:
@@ -88,41 +126,57 @@ class Summary:
         )
 
     def __str__(self) -> str:
-        from rich import box
-        from rich.console import Console
-
-        # a width of our own, so that a log, a pipe and any terminal get the same table
-        console = Console(
-            width=1000, color_system=None, force_terminal=False, force_jupyter=False, legacy_windows=False
-        )
-        with console.capture() as capture:
-            console.print(self._table(box.ASCII2))
-        lines = (line.rstrip() for line in capture.get().splitlines())
-        return "\n".join([self.title, *lines, self.totals])
+        return "\n".join(self._lines(self.width or terminal()))
 
     __repr__ = __str__
 
-    def __rich__(self) -> Any:
-        from rich import box
-        from rich.console import Group
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
         from rich.text import Text
 
-        return Group(Text(self.title, "bold"), self._table(box.ROUNDED), Text(self.totals))
+        title, *lines = self._lines(min(self.width or options.max_width, options.max_width))
+        yield Text(title, "bold")
+        yield Text("\n".join(lines), no_wrap=True, overflow="ignore")
 
-    def _table(self, border: Any) -> Any:
-        from rich.table import Table
-        from rich.text import Text
+    def _lines(self, width: int) -> list[str]:
+        narrower = (self._full, self._narrow, lambda: self._merged(True), lambda: self._merged(False))
+        table = next((made for make in narrower if (made := make()).width <= width), self._merged(False))
+        totals, line = [], ""
+        for part in self.totals.split("   "):
+            if line and len(line) + 3 + len(part) > width:
+                totals, line = [*totals, line], ""
+            line = f"{line}   {part}" if line else part
+        below = [folded for line in (*totals, line) for folded in fold(line, width)]
+        return [*fold(self.title, width), *table.lines(width), *below]
 
-        table = Table(box=border, header_style="bold")
-        for name in self._columns:
-            right = "right" if name in _NUMBERS else "left"
-            widest = _WIDEST.get(name)
-            table.add_column(name, justify=right, overflow="fold", max_width=widest, no_wrap=widest is None)
+    def _full(self) -> Table:
+        """All there is to say, each in a column of its own."""
+        cells = zip(*(row.cells for row in self.rows), strict=True)
+        texts = dict(zip(COLUMNS, cells, strict=True)) if self.rows else dict.fromkeys(COLUMNS, ())
+        return Table(tuple(Column(name, texts[name], name in _NUMBERS, _MOST.get(name)) for name in self._columns))
+
+    def _narrow(self) -> Table:
+        """What most rows have in columns, the rest in notes under the rows that it is about."""
+        return self._of("path", [row.cells[0] for row in self.rows], "layer", [row.layer for row in self.rows])
+
+    def _merged(self, paths: bool) -> Table:
+        """The same with a layer's class only where its name does not say it; with paths, or own names alone."""
+        inner = [(row.path if paths else row.path.rpartition("/")[2]) or "." for row in self.rows]
+        names = ["  " * min(row.path.count("/"), 6) + name for name, row in zip(inner, self.rows, strict=True)]
+        told = [snake_case(row.layer) in row.path.rpartition("/")[2] for row in self.rows]
+        both = [n if t else f"{n} ({row.layer})" for n, t, row in zip(names, told, self.rows, strict=True)]
+        return self._of("layer", both)
+
+    def _of(self, *named: Any) -> Table:
+        columns = [Column(name, tuple(texts)) for name, texts in zip(named[::2], named[1::2], strict=True)]
+        outputs = Column("output", tuple(_typed(row.output) for row in self.rows), most=_MOST["output shape"])
+        numbers = [Column(n, tuple(r.cells[COLUMNS.index(n)] for r in self.rows), True) for n in self._numbers]
+        above: dict[str, str] = {}  # of each container's path: the layer that came last
+        notes = []
         for row in self.rows:
-            # Text, not str: brackets in a name or a shape are no markup
-            cells = zip(COLUMNS, row.cells, strict=True)
-            table.add_row(*(Text(cell) for name, cell in cells if name in self._columns))
-        return table
+            container, _, name = row.path.rpartition("/")
+            notes.append(row.note(above.get(container, "")))
+            above[container] = name
+        return Table((*columns, outputs, *numbers), tuple(notes), framed=False)
 
     def _repr_html_(self) -> str:
         def cell(name: str, text: str, tag: str = "td") -> str:
@@ -143,12 +197,23 @@ class Summary:
     @property
     def _columns(self) -> tuple[str, ...]:
         """The columns in which there is something to say: no `shared` where nothing is."""
-        shared, rules = any(row.calls > 1 for row in self.rows), any(row.rules for row in self.rows)
-        told = {"state": self.state, "shared": shared, "rules": rules}
+        told = {
+            "state": self.state,
+            "function": any(row.function for row in self.rows),
+            "connected to": any(row.connected for row in self.rows),
+            "shared": any(row.calls > 1 for row in self.rows),
+            "rules": any(row.rules for row in self.rows),
+        }
         return tuple(name for name in COLUMNS if told.get(name, True))
 
+    @property
+    def _numbers(self) -> list[str]:
+        return [name for name in self._columns if name in _NUMBERS]
 
-def summary(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int | None = None) -> Summary:
+
+def summary(
+    model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int | None = None, width: int | None = None
+) -> Summary:
     """The table of a model's layers: output shapes and dtypes, params, state, what is frozen, shared, regularized.
 
     Nothing is computed: the layers are traced. A layer inside another has a line of its own, indented, and its numbers
@@ -160,6 +225,7 @@ def summary(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int 
         shape: its input's, as given to init; None: a Functional's own.
         dtype: its input's, or a nest of them; None: what the model takes.
         depth: how many levels of layers inside layers to show; None: all.
+        width: how many columns of text the table may take, at least 40; None: those of the terminal, 80 without one.
 
     Returns:
         A Summary: print it, or let a notebook show it. Its rows and totals are plain data.
@@ -177,6 +243,8 @@ def summary(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int 
         +---------+-------+--------------+---------+--------+-----------+
         params: 19 (trainable: 19, frozen: 0)   state: 0   memory: 76 B
     """
+    if width is not None and not (isinstance(width, int) and width >= LEAST):
+        raise ConfigError(f"summary(width={width!r}): give a whole number of at least {LEAST}, or None")
     given = input_types(model, shape, dtype, "summary")
     specs = model.specs(shape_of(given))
     rows = tuple(_rows(model, given, specs, (), math.inf if depth is None else depth))
@@ -185,7 +253,7 @@ def summary(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int 
     params, state, trainable = counts(specs)
     size = sum(_bytes(spec) for _, spec in spec_items(specs))
     title = f"{model.name or type(model).__name__}, input {_shown(given)}"
-    return Summary(title, rows, params, trainable, params - trainable, state, size)
+    return Summary(title, rows, params, trainable, params - trainable, state, size, width)
 
 
 def readable(size: int) -> str:
@@ -206,29 +274,48 @@ def _rows(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], depth: fl
     """The rows of the layers inside `layer`, which is given arrays of those types."""
     if depth <= 0:
         return
-    for name, (child, types, count) in _inside(layer, given).items():
+    for name, use in _inside(layer, given).items():
         with within(name):
             declared = specs.get(name, {}) if isinstance(specs, Mapping) else {}
-            yield _row(child, types, declared, (*path, name), count)
-            yield from _rows(child, types, declared, (*path, name), depth - 1)
+            row = _row(use.layer, use.given, declared, (*path, name), use.calls)
+            yield replace(row, connected="; ".join(use.sources))
+            yield from _rows(use.layer, use.given, declared, (*path, name), depth - 1)
 
 
 def _row(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], calls: int) -> Row:
     params, state, trainable = counts(specs)
     output = layer.out_type(shape_of(given), freeze(map_nest(lambda t: t.dtype, given)))
     kind = f"{type(layer).__name__} x {layer.n}" if isinstance(layer, Repeat) else type(layer).__name__
-    return Row("/".join(path), kind, output, params, state, trainable, calls, _rules(layer, specs), len(path) > 1)
+    told = _rules(layer, specs), len(path) > 1, function_of(layer)
+    return Row("/".join(path), kind, output, params, state, trainable, calls, *told)
 
 
-def _inside(layer: Layer, given: Any) -> dict[str, tuple[Layer, Any, int]]:
-    """The layers inside a layer: name -> (layer, the types of its first input, how often it is called)."""
+class _Use(NamedTuple):
+    """A layer inside another: the types of its first input, how often it is called, and in a graph on what."""
+
+    layer: Layer
+    given: Any
+    calls: int = 1
+    sources: tuple[str, ...] = ()
+
+
+def _inside(layer: Layer, given: Any) -> dict[str, _Use]:
+    """The layers inside a layer, by name."""
     graph = opened(layer, given)
     if graph is None:
-        return {name: (child, types, 1) for name, (child, types) in inner_layers(layer, given).items()}
-    found: dict[str, tuple[Layer, Any, int]] = {}
+        return {name: _Use(child, types) for name, (child, types) in inner_layers(layer, given).items()}
+    found: dict[str, _Use] = {}
+    sources = {i: [node.name] for i, node in enumerate(graph.nodes) if isinstance(node, InputNode)}
+    often = Counter(node.layer for node in graph.nodes if isinstance(node, Node))
     for call in calls(graph, given):
-        child, first, count = found.get(call.node.layer, (call.layer, call.given, 0))
-        found[call.node.layer] = (child, first, count + 1)
+        name = call.node.layer
+        child, first, count, fed = found.get(name, _Use(call.layer, call.given, 0))
+        if layer is graph:  # a chain needs no word about what is connected to what
+            fed = (*fed, ", ".join(sources[ref.node][ref.index] for ref in nest_leaves(call.node.inputs, is_ref)))
+        found[name] = _Use(child, first, count + 1, fed)
+        arrays = len(nest_leaves(call.made))
+        told = f"{name} (call {count + 1})" if often[name] > 1 else name
+        sources[call.position] = [f"{told}[{i}]" for i in range(arrays)] if arrays > 1 else [told]
     return found
 
 
@@ -252,3 +339,8 @@ def _name(rule: Any) -> str:
 
 def _shown(types: Any) -> str:
     return str(map_nest(str, types)).replace("'", "")
+
+
+def _typed(types: Any) -> str:
+    """Shapes, with the dtypes that are not float32."""
+    return str(map_nest(lambda t: str(t.shape) if t.dtype == "float32" else str(t), types)).replace("'", "")

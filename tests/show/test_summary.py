@@ -1,5 +1,6 @@
 """The table of a model's layers."""
 
+import functools
 import io
 import time
 from typing import Any
@@ -61,7 +62,7 @@ def table(text: str) -> list[list[str]]:
 
 
 def test_the_table_of_a_convnet() -> None:
-    text = str(summary(convnet(), (None, 6, 6, 1)))
+    text = str(summary(convnet(), (None, 6, 6, 1), width=200))
     assert table(text) == [
         ["path", "layer", "output shape", "dtype", "params", "state", "trainable", "rules"],
         ["conv2d", "Conv2D", "(None, 4, 4, 4)", "float32", "40", "0", "yes", "kernel: l2, MaxNorm(max_value=3)"],
@@ -111,7 +112,7 @@ def test_the_last_row_has_the_models_output(name: str) -> None:
 
 
 def test_a_shared_layer_has_one_line() -> None:
-    shown = summary(siamese())
+    shown = summary(siamese(), width=200)
     assert [(row.path, row.calls, row.params) for row in shown.rows] == [
         ("encoder", 2, 21),
         ("encoder/dense", 1, 15),
@@ -124,7 +125,7 @@ def test_a_shared_layer_has_one_line() -> None:
 
 
 def test_numbers_that_a_row_above_counts_too_are_in_parentheses() -> None:
-    shown = table(str(summary(fl.Sequential([fl.LSTM(3), fl.Dense(2)]), (None, 5, 4))))
+    shown = table(str(summary(fl.Sequential([fl.LSTM(3), fl.Dense(2)]), (None, 5, 4), width=100)))
     assert [row[4] for row in shown] == ["params", "96", "(96)", "8"]
     own = [row.cells[4] for row in summary(Residual(fl.Dense(4)), (None, 4)).rows]
     assert own == ["24", "(20)"]
@@ -136,7 +137,7 @@ def test_levels() -> None:
     assert [row.path for row in summary(model, (None, 2)).rows] == paths
     assert [row.path for row in summary(model, (None, 2), depth=2).rows] == paths[:2]
     assert [row.path for row in summary(model, (None, 2), depth=0).rows] == [""]
-    assert "|   b/c " in str(summary(model, (None, 2)))
+    assert "|   b/c " in str(summary(model, (None, 2), width=100))
 
 
 def test_dtypes_are_those_of_a_run() -> None:
@@ -160,20 +161,112 @@ def test_a_stack_says_how_many() -> None:
 
 def test_long_names_do_not_break_the_table() -> None:
     model = fl.Sequential([fl.Dense(2, name="x" * 200, kernel_regularizer=fl.regularizers.L1L2(0.1234567, 0.1234567))])
-    text = str(summary(model, (None, *range(10, 30))))
+    text = str(summary(model, (None, *range(10, 30)), width=200))
     lines = [line for line in text.splitlines() if line[0] in "+|"]
     assert len({len(line) for line in lines}) == 1
     assert len(lines[0]) < 200
     assert "".join(row[0] for row in table(text)[1:]) == "x" * 200
 
 
+def deep() -> fl.Sequential:
+    model: fl.Layer = fl.Dense(4)
+    for _ in range(12):
+        model = fl.Sequential([model, fl.BatchNormalization(name="a_rather_long_name_of_a_layer")])
+    return fl.Sequential([model])
+
+
+def residual(blocks: int) -> fl.Functional:
+    x = a = fl.Input((8, 8, 4))
+    for _ in range(blocks):
+        x = fl.Add()(x, fl.BatchNormalization()(fl.Conv2D(4, 3, padding="same", kernel_regularizer="l2")(x)))
+    return fl.functional(a, x)
+
+
+WIDE: dict[str, Any] = {**MODELS, "deep": (deep(), (None, 4)), "residual": (residual(50), None)}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_it_fits_the_width_it_has(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = summary(*WIDE[name])
+    for columns in (40, 60, 80, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        text = str(shown)
+        assert max(map(len, text.splitlines())) <= columns
+        assert text == str(summary(*WIDE[name], width=columns))
+        assert columns < 80 or all(row.path.rpartition("/")[2] in text for row in shown.rows)
+
+
+def test_a_table_of_80_columns_says_all_that_a_wide_one_says() -> None:
+    text = str(summary(convnet(), (None, 6, 6, 1), width=80))
+    assert text.splitlines()[1:-1] == [
+        "path                | layer              | output          | params | state",
+        "--------------------+--------------------+-----------------+--------+------",
+        "conv2d              | Conv2D             | (None, 4, 4, 4) |     40 |     0",
+        "    kernel: l2, MaxNorm(max_value=3)",
+        "batch_normalization | BatchNormalization | (None, 4, 4, 4) |      8 |     8",
+        "flatten             | Flatten            | (None, 64)      |      0 |     0",
+        "dense               | Dense              | (None, 2)       |    130 |     0",
+        "    frozen; output: L1(l1=0.1)",
+    ]
+    half = fl.Sequential([fl.Dense(3, dtype="mixed_bfloat16", name="half" * 9)] * 2)
+    assert "bfloat16(None, 3)" in str(summary(half, (None, 3), width=60))
+
+
+def test_a_graph_says_what_is_connected_to_what() -> None:
+    rows = {row.path: row.connected for row in summary(residual(2)).rows}
+    assert rows == {
+        "conv2d": "input_layer",
+        "batch_normalization": "conv2d",
+        "add": "input_layer, batch_normalization",
+        "conv2d_1": "add",
+        "batch_normalization_1": "conv2d_1",
+        "add_1": "add, batch_normalization_1",
+    }
+    assert [row.connected for row in summary(siamese()).rows] == ["a; b", "", "", "encoder (call 1), encoder (call 2)"]
+    x = fl.Input((5, 2))
+    h = fl.LSTM(3, return_state=True, name="lstm")(x)
+    assert summary(fl.functional(x, fl.Add()(h[1], h[2]))).rows[-1].connected == "lstm[1], lstm[2]"
+    wide, narrow = (str(summary(residual(2), width=width)) for width in (200, 80))
+    assert "| connected to " in wide and "| add, batch_normalization_1 " in wide
+    assert narrow.count("from:") == 3  # the row above is taken for granted
+    assert "\n    from: add, batch_normalization_1\n" in narrow
+
+
+def test_functions_and_constants_are_told() -> None:
+    slot, cut = fl.layers.operation.Slot, fl.layers.operation.Cut
+    cases = {
+        fl.Lambda(jnp.sum, arguments={"axis": -1, "keepdims": True}): "sum(axis=-1, keepdims=True)",
+        fl.Lambda(functools.partial(jnp.clip, max=3)): "clip(max=3)",
+        fl.Lambda(lambda x: x + 1): "lambda, test_summary.py:",
+        fl.Activation("relu"): "relu",
+        fl.Activation(jnp.tanh): "tanh",
+        fl.Operation("Multiply", (slot(0), 2.0)): "Multiply(x, 2.0)",
+        fl.Operation("GetItem", (slot(0), ("...", cut(None, 2), 0))): "GetItem(x, [..., :2, 0])",
+        fl.Operation("Mean", (slot(0),), {"axis": -1}): "Mean(x, axis=-1)",
+        fl.Dense(3): "",
+    }
+    for layer, told in cases.items():
+        (row,) = summary(layer, (None, 3)).rows
+        assert row.function.startswith(told) and bool(row.function) == bool(told)
+        assert row.function in str(summary(fl.Sequential([layer]), (None, 3), width=80))
+    (row,) = summary(fl.Operation("Add", (slot(0), slot(1))), ((None, 3), (None, 3))).rows
+    assert row.function == "Add(x0, x1)"
+
+
+@pytest.mark.parametrize("width", [39, "80", 80.0, True])
+def test_a_width_that_is_none(width: Any) -> None:
+    with pytest.raises(fl.ConfigError, match="give a whole number of at least 40"):
+        summary(fl.Dense(3), (None, 4), width=width)
+
+
 def test_the_table_is_plain_and_the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = str(summary(convnet(), (None, 6, 6, 1)))
+    plain = str(summary(convnet(), (None, 6, 6, 1), width=80))
     assert plain.isascii()
-    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
-    assert str(summary(convnet(), (None, 6, 6, 1))) == plain == repr(summary(convnet(), (None, 6, 6, 1)))
+    assert str(summary(convnet(), (None, 6, 6, 1), width=80)) == plain
+    assert str(summary(convnet(), (None, 6, 6, 1))) == repr(summary(convnet(), (None, 6, 6, 1))) != plain
 
 
 def test_html_is_escaped() -> None:
@@ -184,17 +277,6 @@ def test_html_is_escaped() -> None:
     assert "&lt;script&gt;" in text
     assert text.count("<tr>") == 3
     assert "[bold]" in str(shown)
-
-
-def test_a_notebook_is_shown_nothing_but_the_html(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There rich would display something by itself whenever a text is made."""
-    import rich.console
-    import rich.jupyter
-
-    displayed = []
-    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
-    monkeypatch.setattr(rich.jupyter, "display", lambda *shown: displayed.append(shown))
-    assert table(str(summary(fl.Dense(3), (None, 4))))[1][1] == "Dense" and not displayed
 
 
 def test_rich_draws_it_in_color() -> None:
