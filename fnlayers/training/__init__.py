@@ -1,6 +1,6 @@
 """Training: a train state, a compiled step, the loops around it, metrics and callbacks."""
 
-from fnlayers.training import metrics
+from fnlayers.training import losses, metrics
 from fnlayers.training.callbacks import CSVLog, EarlyStopping, Event, JSONLog, KeepBest
 from fnlayers.training.diagnose import NonFiniteError
 from fnlayers.training.loop import evaluate, fit, predict
@@ -19,6 +19,7 @@ __all__ = [
     "TrainState",
     "evaluate",
     "fit",
+    "losses",
     "make_step",
     "metrics",
     "predict",

@@ -1,4 +1,4 @@
-"""Class numbers, looked at on the host: a label that is no class makes no error on a device, but a wrong gradient."""
+"""Labels, looked at on the host: one that a loss cannot take makes no error on a device, but a wrong gradient."""
 
 from typing import Any
 
@@ -8,45 +8,112 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch
-from fnlayers.training.objective import Objective, Term, pick, spread, takes_classes
+from fnlayers.training.data import Source
+from fnlayers.training.objective import Objective, Term, check_outputs, pick, spread
+from fnlayers.training.pairing import check_pair
+from fnlayers.training.takes import Takes, takes_of
+
+# What each kind of labels may be: the least, the largest, and what to say of others
+_BOUNDS = {
+    "binary": (0, 1, "takes labels from 0 to 1; for -1 and 1 write (y + 1) / 2, for class numbers use {softmax}"),
+    "one-hot": (0, np.inf, "takes one-hot labels, or probabilities, which are not negative"),
+    "signs": (-1, 1, "takes labels of -1 and 1; for 0 and 1 write 2 * y - 1"),
+}
+_SOFTMAX = "optax.softmax_cross_entropy_with_integer_labels"
+
+
+def check_data(objective: Objective, source: Source, out: Any) -> None:
+    """Raise for all that can be known to be wrong before the first step: in the data set, or in its first batch.
+
+    Arguments:
+        objective: the losses and metrics.
+        source: the data.
+        out: the model's Out with the shapes of its output for the first batch.
+    """
+    if source.whole is not None and source.whole.weight is not None and not source.whole.weight.any():
+        raise ConfigError("all sample weights are 0, so nothing can be learned or measured; give some examples weight")
+    batch = source.first if source.whole is None else source.whole
+    check_labels(objective, batch._replace(y=jax.tree.map(np.asarray, batch.y)), out)
 
 
 def check_labels(objective: Objective, batch: Batch, out: Any) -> None:
-    """Raise ConfigError where a loss takes class numbers and y holds something else.
+    """Raise where y is nothing that a loss can take: shapes that do not pair, classes that there are not.
 
     Arguments:
-        objective: the losses; only those known to take class numbers are looked at.
+        objective: the losses and metrics; those that are not known (see `takes`) take what they like.
         batch: examples. Arrays on a device are not fetched for this.
         out: the model's Out with the shapes of its output.
     """
-    for term in objective.losses:
-        if takes_classes(term.function):
-            labels = pick(batch.y, term.key)
-            if hasattr(labels, "dtype"):
-                _check(term, labels, batch.weight, pick(out.y, term.key).shape[-1], _masked(out, term))
+    check_outputs(objective, out.y)
+    for term in (*objective.losses, *objective.metrics):
+        takes, y = takes_of(term.function), pick(batch.y, term.key, "y")
+        y_pred = jax.tree.map(lambda a: _of_rows(a, batch.count), pick(out.y, term.key, "the output"))
+        _check_real(term, y, y_pred)
+        if takes is None:
+            continue
+        check_pair(term.name, term.function, y_pred, y, exact=False)
+        if takes.labels == "classes":
+            _check_integers(term, takes, y)
+        # What a masked step is labelled with is nobody's business, and which steps are masked only the model knows
+        if term in objective.losses and isinstance(y, np.ndarray) and y.size and not _masked(out, term):
+            _check_numbers(term, takes, y, batch.weight, y_pred.shape[takes.axis] if takes.labels == "classes" else 0)
+
+
+def _of_rows(a: Any, count: int) -> jax.ShapeDtypeStruct:
+    """The output for so many examples, its shape having been found for others."""
+    return jax.ShapeDtypeStruct((count, *a.shape[1:]), a.dtype)
 
 
 def _masked(out: Any, term: Term) -> bool:
     return out.mask is not None and bool(jax.tree.leaves(pick(out.mask, term.key)))
 
 
-def _check(term: Term, labels: Any, weight: Any, classes: int, masked: bool) -> None:
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
+def _check_real(term: Term, y: Any, y_pred: Any) -> None:
+    """Complex labels, of which a real output would learn half, are for complex outputs."""
+    if _complex(y) and not _complex(y_pred):
         raise ConfigError(
-            f"y is {labels.dtype}, but this {term.name} takes class numbers; write y.astype('int32'), or for one-hot "
-            "labels use optax.softmax_cross_entropy"
+            f"{_named(term)} is complex, and the model's output is real: the imaginary part would be lost; give it as "
+            "further numbers, numpy.stack([y.real, y.imag], -1)"
         )
-    # What a masked step is labelled with is nobody's business, and which steps are masked only the model knows
-    if masked or not isinstance(labels, np.ndarray) or labels.size == 0:
+
+
+def _complex(nest: Any) -> bool:
+    return any(jnp.issubdtype(leaf.dtype, jnp.complexfloating) for leaf in jax.tree.leaves(nest))
+
+
+def _check_integers(term: Term, takes: Takes, y: Any) -> None:
+    if not jnp.issubdtype(y.dtype, jnp.integer):
+        other = f", or for one-hot labels use {takes.other_labels}" if takes.other_labels else ""
+        named = _named(term)
+        raise ConfigError(
+            f"{named} is {y.dtype}, but this {term.name} takes class numbers; write {named}.astype('int32'){other}"
+        )
+
+
+def _check_numbers(term: Term, takes: Takes, y: np.ndarray, weight: Any, classes: int) -> None:
+    """Each label must be one that the loss can take, those without weight excepted."""
+    if takes.labels == "classes":
+        least, most = 0, classes - 1
+        kinds = f"has {classes} classes, 0 to {most}" if classes > 1 else "is one number, not one for each class"
+        said = f"but the model's output {kinds}"
+    elif takes.labels in _BOUNDS:
+        least, most, text = _BOUNDS[takes.labels]
+        said = f"but {takes.name} {text.format(softmax=_SOFTMAX)}"
+    else:
         return
-    if labels.min() >= 0 and labels.max() < classes:
+    signs = takes.labels == "signs"
+    if y.min() >= least and y.max() <= most and not (signs and (abs(y) != 1).any()):
         return
-    wrong = (labels < 0) | (labels >= classes)
+    wrong = ~((y >= least) & (y <= most)) | (signs & (abs(y) != 1))
     if weight is not None:
-        wrong &= np.asarray(spread(weight, labels, term.name, "sample weight")) != 0
+        wrong &= np.asarray(spread(weight, y, term.name, "sample weight")) != 0
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ConfigError(
-            f"y[{', '.join(map(str, at))}] is {int(labels[at])}, but the model's output has {classes} classes, 0 to "
-            f"{classes - 1} ({int(wrong.sum())} such labels); correct them, or give those examples the weight 0"
+            f"{_named(term)}[{', '.join(map(str, at))}] is {y[at]}, {said} ({int(wrong.sum())} such labels); correct "
+            "them, or give those examples the weight 0"
         )
+
+
+def _named(term: Term) -> str:
+    return "y" if term.key is None else f"y[{term.key!r}]"

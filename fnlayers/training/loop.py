@@ -11,7 +11,8 @@ from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer
 from fnlayers.training.callbacks import Event
 from fnlayers.training.data import Batch, Source, filled, only_x, source_of
-from fnlayers.training.labels import check_labels
+from fnlayers.training.endings import warn_of_endings
+from fnlayers.training.labels import check_data
 from fnlayers.training.objective import objective_of
 from fnlayers.training.progress import Progress
 from fnlayers.training.run import Fitted, Run, evaluated
@@ -91,8 +92,9 @@ def fit(
     held_out = None if validation_data is None else source_of(validation_data, batch_size, epochs)
     train_state = _start(model, optimizer, source, rng, params, state, train_state)
     out = _outline(model, train_state, source.first)
-    for each in filter(None, (source.whole, held_out and held_out.whole)):
-        check_labels(objective, each, out)
+    for each in filter(None, (source, held_out)):
+        check_data(objective, each, out)
+    warn_of_endings(model, objective)
     run = Run(model, objective, optimizer, source, train_state, out, verbose, epochs)
     return run.train(epochs, shuffle, held_out, tuple(callbacks))
 
@@ -135,11 +137,9 @@ def evaluate(
     source = source_of(data, batch_size)
     state = {} if state is None else state
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
-    if source.whole is not None:
-        check_labels(objective, source.whole, out)
-    return evaluated(
-        model, objective, params, state, source, bool(out.losses), Progress(verbose, "evaluate", source.steps)
-    )
+    check_data(objective, source, out)
+    warn_of_endings(model, objective)
+    return evaluated(model, objective, params, state, source, out, Progress(verbose, "evaluate", source.steps))
 
 
 def predict(

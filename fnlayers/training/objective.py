@@ -4,7 +4,6 @@ A loss or metric is a function (y_pred, y_true) -> values, one for each example,
 nothing: the average is taken here, over what has weight, so that padded rows and masked steps count in no number.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,27 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.training.pairing import check_pair, explained, function_of, shapes_in
 
 Function = Callable[[Any, Any], Any]
-
-# What a Keras user may mean by a name. They are not taken as losses: half of them depend on whether the model ends in
-# a softmax or a sigmoid, which a name does not say.
-_BY_NAME = {
-    "sparse_categorical_crossentropy": "optax.softmax_cross_entropy_with_integer_labels (on logits: no softmax before)",
-    "categorical_crossentropy": "optax.softmax_cross_entropy (on logits: no softmax before it)",
-    "binary_crossentropy": "optax.sigmoid_binary_cross_entropy (on logits: no sigmoid before it)",
-    "mse": "optax.squared_error",
-    "mean_squared_error": "optax.squared_error",
-    "mae": "fnlayers.metrics.mean_absolute_error",
-    "mean_absolute_error": "fnlayers.metrics.mean_absolute_error",
-    "huber": "optax.huber_loss",
-    "accuracy": "fnlayers.metrics.accuracy",
-    "acc": "fnlayers.metrics.accuracy",
-    "binary_accuracy": "fnlayers.metrics.binary_accuracy",
-}
 
 
 class Term(NamedTuple):
@@ -44,23 +27,17 @@ class Term(NamedTuple):
 
     def values(self, y_pred: Any, y_true: Any) -> jax.Array:
         """The function's values as floats, checked to be one for each example at least."""
-        y_pred, y_true = pick(y_pred, self.key), pick(y_true, self.key)
-        shapes = f"y_pred {_shapes(y_pred)} and y {_shapes(y_true)}"
-        _check_pair(self.name, y_pred, y_true)
+        y_pred, y_true = pick(y_pred, self.key, "the output"), pick(y_true, self.key, "y")
+        shapes = f"y_pred {shapes_in(y_pred)} and y {shapes_in(y_true)}"
+        check_pair(self.name, self.function, y_pred, y_true)
         try:
             values = self.function(jax.tree.map(wide, y_pred), y_true)
         except Exception as error:
+            if better := explained(self.name, error, y_pred, y_true):
+                raise better from error
             error.add_note(f"in {self.name!r}, given {shapes}")
             raise
-        if jnp.ndim(values) == 0:
-            raise ConfigError(
-                f"{self.name!r} returned one number for the whole batch; return a value for each example (leave out "
-                "the mean), so that weights and ragged batches count right"
-            )
-        rows = jax.tree.leaves(y_pred)[0].shape[0]
-        if values.shape[0] != rows:
-            raise ShapeError(f"{self.name!r} returned values of shape {values.shape} for {rows} examples, {shapes}")
-        return wide(values.astype("float32") if not jnp.issubdtype(values.dtype, jnp.floating) else values)
+        return _as_values(self.name, values, jax.tree.leaves(y_pred)[0].shape[0], shapes)
 
 
 @dataclass(frozen=True)
@@ -117,9 +94,9 @@ def objective_of(loss: Any, metrics: Mapping[str, Any] | None = None) -> Objecti
     if isinstance(loss, Mapping) or (isinstance(loss, (tuple, list)) and not callable(loss)):
         items = dict(loss if isinstance(loss, Mapping) else enumerate(loss))
         outputs = tuple(items)
-        losses = [Term(f"{key}_loss", key, _function("loss", f)) for key, f in items.items() if f is not None]
+        losses = [Term(f"{key}_loss", key, function_of("loss", f)) for key, f in items.items() if f is not None]
     else:
-        outputs, losses = None, [Term("loss", None, _function("loss", loss))]
+        outputs, losses = None, [Term("loss", None, function_of("loss", loss))]
     if not losses:
         raise ConfigError("no output has a loss; give loss= a function of (y_pred, y_true)")
     found = []
@@ -127,9 +104,9 @@ def objective_of(loss: Any, metrics: Mapping[str, Any] | None = None) -> Objecti
         raise ConfigError(f"metrics={metrics!r}: name them, as in metrics={{'accuracy': fnlayers.metrics.accuracy}}")
     for name, given in (metrics or {}).items():
         if isinstance(given, Mapping):
-            found += [Term(f"{name}_{inner}", name, _function("metric", f)) for inner, f in given.items()]
+            found += [Term(f"{name}_{inner}", name, function_of("metric", f)) for inner, f in given.items()]
         else:
-            found.append(Term(name, None, _function("metric", given)))
+            found.append(Term(name, None, function_of("metric", given)))
     taken = {"loss", "seconds", "finite", *(term.name for term in losses)}
     for term in found:
         if term.name in taken:
@@ -139,10 +116,14 @@ def objective_of(loss: Any, metrics: Mapping[str, Any] | None = None) -> Objecti
 
 def check_outputs(objective: Objective, y_pred: Any) -> None:
     """Raise ConfigError unless a structured loss speaks of each output of the model, and of nothing else."""
-    if objective.outputs is None:
-        return
-    said = set(objective.outputs)
     there = set(y_pred) if isinstance(y_pred, Mapping) else set(range(len(y_pred))) if _is_row(y_pred) else set()
+    for term in objective.metrics:
+        if term.key is not None and term.key not in there:
+            raise ConfigError(
+                f"metrics speak of the output {term.key!r}, but the model's are {_listed(there) or 'one array'}; for "
+                "one output write metrics={name: function}"
+            )
+    said = set(objective.outputs or there)
     if said != there:
         raise ConfigError(
             f"loss speaks of the outputs {_listed(said)}, but the model's are {_listed(there) or 'one array'}; give a "
@@ -150,23 +131,18 @@ def check_outputs(objective: Objective, y_pred: Any) -> None:
         )
 
 
-def pick(nest: Any, key: str | int | None) -> Any:
+def pick(nest: Any, key: str | int | None, what: str = "it") -> Any:
     """One entry of a dict or tuple; all of it for None."""
     if key is None or nest is None:
         return nest
     try:
+        if not (isinstance(nest, Mapping) or _is_row(nest)):
+            raise TypeError
         return nest[key]
     except (KeyError, IndexError, TypeError):
         raise ConfigError(
-            f"there is no {key!r} in {_shapes(nest)}; structure y and the losses like the output"
+            f"{what} has no {key!r}: it is {shapes_in(nest)}; structure y and the losses like the output"
         ) from None
-
-
-def takes_classes(function: Function) -> bool:
-    """Whether the function is known to take class numbers for y_true."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function is optax.softmax_cross_entropy_with_integer_labels
 
 
 def wide(a: Any) -> Any:
@@ -187,6 +163,23 @@ def spread(weight: Any, values: Any, name: str, what: str) -> Any:
             )
         )
     return weight.reshape(*weight.shape, *[1] * (values.ndim - weight.ndim))
+
+
+def _as_values(name: str, values: Any, rows: int, shapes: str) -> jax.Array:
+    """What a loss or metric returned, as floats: a value for each of so many rows, or for each part of one."""
+    if not isinstance(values, (jax.Array, np.ndarray, np.generic, int, float)):
+        raise ConfigError(f"{name!r} returned {type(values).__name__}; return an array of values, given {shapes}")
+    if jnp.ndim(values) == 0:
+        raise ConfigError(
+            f"{name!r} returned one number for the whole batch; return a value for each example (leave out "
+            "the mean), so that weights and ragged batches count right"
+        )
+    values = jnp.asarray(values)
+    if values.shape[0] != rows:
+        raise ShapeError(f"{name!r} returned values of shape {values.shape} for {rows} examples, {shapes}")
+    if jnp.issubdtype(values.dtype, jnp.complexfloating):
+        raise ConfigError(f"{name!r} returned complex numbers, which have no order; return their abs or real part")
+    return wide(values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype("float32"))
 
 
 def _mean(term: Term, out: Any, y_true: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
@@ -220,32 +213,9 @@ def _mask_of(term: Term, out: Any) -> Any:
     return mask
 
 
-def _check_pair(name: str, y_pred: Any, y_true: Any) -> None:
-    """Refuse (n, 1) beside (n,), which broadcasts to (n, n) and learns nothing."""
-    if not (hasattr(y_pred, "shape") and hasattr(y_true, "shape")):
-        return
-    pred, true = tuple(y_pred.shape), tuple(y_true.shape)
-    if pred == (*true, 1) or true == (*pred, 1):
-        raise ShapeError(f"{name!r}: y_pred has shape {pred} and y has shape {true}; reshape y to {pred}")
-
-
-def _function(what: str, given: Any) -> Function:
-    if callable(given):
-        return given
-    hint = _BY_NAME.get(given) if isinstance(given, str) else None
-    raise ConfigError(
-        f"{what} {given!r} is no function; give a function (y_pred, y_true) -> a value for each example, such as "
-        + (hint or "optax.softmax_cross_entropy_with_integer_labels or optax.squared_error")
-    )
-
-
 def _listed(keys: set) -> str:
     return ", ".join(sorted(map(repr, keys)))
 
 
 def _is_row(nest: Any) -> bool:
     return isinstance(nest, (tuple, list))
-
-
-def _shapes(nest: Any) -> str:
-    return str(jax.tree.map(lambda a: tuple(np.shape(a)), nest))

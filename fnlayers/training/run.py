@@ -114,7 +114,7 @@ class Run:
         logs = self.meter.logs()
         if held_out is not None:
             now, quiet = self.train_state, Progress(False, "", None)
-            found = evaluated(self.model, self.objective, now.params, now.state, held_out, bool(self.out.losses), quiet)
+            found = evaluated(self.model, self.objective, now.params, now.state, held_out, self.out, quiet)
             logs |= {f"val_{name}": value for name, value in found.items()}
         logs["seconds"] = time.perf_counter() - start
         for name, value in logs.items():
@@ -161,12 +161,14 @@ class Run:
 
 
 def evaluated(
-    model: Layer, objective: Objective, params: Tree, state: Tree, source: Source, felt: bool, progress: Progress
+    model: Layer, objective: Objective, params: Tree, state: Tree, source: Source, out: Any, progress: Progress
 ) -> dict[str, float]:
-    """The averages over a source. `felt`: other rows would change activity losses, so no batch is filled."""
+    """The averages over a source. `out`: the shapes of what the model returns."""
     run, meter = compiled_evaluation(model, objective), Meter(objective)
     for batch in source.epoch(None):
-        if not felt:
+        if source.whole is None:
+            check_labels(objective, batch, out)
+        if not out.losses:  # which other rows would change
             batch = filled(batch, source.first.count, weighted=not source.even)
         meter.push(run(params, state, batch.x, batch.y, batch.weight), None)
         meter.collect()

@@ -12,6 +12,7 @@ from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.host import jit
 from fnlayers.training.batch import parts
+from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.guard import finite, guarded
 from fnlayers.training.objective import Objective, objective_of
 from fnlayers.training.state import TrainState, joined, split, typed_key
@@ -64,6 +65,7 @@ def make_step(
         (1, ['finite', 'loss'])
     """
     objective = objective_of(loss, metrics)
+    warn_of_endings(model, objective)
     advance = advance_of(model, objective, optimizer, guard)
 
     @functools.partial(jit, donate_argnums=0)

@@ -1,0 +1,168 @@
+"""Whether a loss or metric, the model's output and y go together, and what to write where they do not.
+
+Most functions return numbers for things that do not pair: class numbers broadcast to one-hot labels, (n, 1) to (n, n).
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from fnlayers.core.errors import ConfigError, LayerError, ShapeError
+from fnlayers.training.takes import Takes, takes_of
+
+# What a Keras user may mean by a name. They are not taken as losses: half of them depend on whether the model ends in
+# a softmax or a sigmoid, which a name does not say.
+_CROSSENTROPY = (
+    "{logits} (on logits: no {function} before it) or fnlayers.losses.{name} (on what a {function} returned)"
+)
+_BY_NAME = {
+    name: _CROSSENTROPY.format(logits=logits, name=name, function=function)
+    for name, logits, function in (
+        ("sparse_categorical_crossentropy", "optax.softmax_cross_entropy_with_integer_labels", "softmax"),
+        ("categorical_crossentropy", "optax.softmax_cross_entropy", "softmax"),
+        ("binary_crossentropy", "optax.sigmoid_binary_cross_entropy", "sigmoid"),
+    )
+} | {
+    "mse": "optax.squared_error",
+    "mean_squared_error": "optax.squared_error",
+    "mae": "fnlayers.metrics.mean_absolute_error",
+    "mean_absolute_error": "fnlayers.metrics.mean_absolute_error",
+    "huber": "optax.huber_loss",
+    "accuracy": "fnlayers.metrics.accuracy",
+    "acc": "fnlayers.metrics.accuracy",
+    "categorical_accuracy": "fnlayers.metrics.categorical_accuracy",
+    "sparse_categorical_accuracy": "fnlayers.metrics.accuracy",
+    "binary_accuracy": "fnlayers.metrics.binary_accuracy",
+}
+_OTHERS = ("keras", "tensorflow", "tf_keras", "torch")
+
+
+def function_of(what: str, given: Any) -> Callable[[Any, Any], Any]:
+    """A loss or metric as given, checked to be a function of two arguments.
+
+    Arguments:
+        what: "loss" or "metric".
+        given: what should be one.
+
+    Raises:
+        ConfigError: for a name, a class, another library's loss, a function of other arguments.
+    """
+    such = "give a function (y_pred, y_true) -> a value for each example, such as"
+    if inspect.isclass(given):
+        raise ConfigError(
+            f"{what} {given.__name__} is a class; give an object of it, {given.__name__}(...), or a function"
+        )
+    if not callable(given):
+        hint = _BY_NAME.get(given.lower()) if isinstance(given, str) else None
+        hint = hint or "optax.softmax_cross_entropy_with_integer_labels or optax.squared_error"
+        raise ConfigError(f"{what} {given!r} is no function; {such} {hint}")
+    origin = (getattr(given, "__module__", None) or "").split(".")[0]
+    if origin in _OTHERS:
+        raise ConfigError(
+            f"{what} {given!r} is of {origin}, and takes its arguments in another order; {such} optax's, or those of "
+            "fnlayers.losses"
+        )
+    try:
+        signature = inspect.signature(given)
+    except (TypeError, ValueError):  # which says of itself not what it takes
+        return given
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        name = getattr(given, "__name__", repr(given))
+        raise ConfigError(
+            f"{what} {name} takes {signature}, not (y_pred, y_true); give a function of these two"
+        ) from None
+    return given
+
+
+def check_pair(name: str, function: Any, y_pred: Any, y_true: Any, exact: bool = True) -> None:
+    """Raise where y_pred and y do not pair: a broadcast of one to the other would give numbers all the same.
+
+    Arguments:
+        name: the loss or metric's name in the logs.
+        function: itself; if it is known what it takes, the shape of y follows from it.
+        y_pred, y_true: what it is given, or anything with their shapes.
+        exact: whether all sizes are those of one batch; else rank and last axis alone are compared.
+    """
+    takes = takes_of(function)
+    if takes is None:
+        pred, true = getattr(y_pred, "shape", None), getattr(y_true, "shape", None)
+        if pred is not None and true is not None and (pred == (*true, 1) or true == (*pred, 1)):
+            raise ShapeError(f"{name!r}: y_pred has shape {pred} and y has shape {true}; reshape y to {pred}")
+        return
+    if not hasattr(y_pred, "shape"):
+        raise ConfigError(
+            f"{name!r} is {takes.name}, which takes one array, but the model's outputs are {shapes_in(y_pred)}; give a "
+            f"function for each: {_example(y_pred)}"
+        )
+    if not hasattr(y_true, "shape"):
+        given = "None" if y_true is None else f"a nest of arrays, {shapes_in(y_true)}"
+        raise ConfigError(
+            f"{name!r}: y is {given}, but {takes.name} compares y_pred {shapes_in(y_pred)} with one array; give labels "
+            "(for a model that restores its input: (x, x))"
+        )
+    pred, true = tuple(y_pred.shape), tuple(y_true.shape)
+    wanted = takes.wanted(pred)
+    sized = true == wanted if exact else takes.labels == "classes" or true[-1:] == wanted[-1:]
+    if len(true) != len(wanted) or not sized:
+        raise ShapeError(
+            f"{name!r}: y_pred has shape {pred} and y has shape {true}{_remedy(takes, pred, true, wanted)}"
+        )
+
+
+def _remedy(takes: Takes, pred: tuple, true: tuple, wanted: tuple) -> str:
+    """What the shape of y tells about it, and what to write."""
+    other = f", or use {takes.other_labels}" if takes.other_labels else ""
+    axis = takes.axis % max(len(pred), 1)
+    column = len(true) == len(pred) and true[axis] == 1  # as CIFAR-10's labels come
+    row = "y[..., 0]" if axis == len(pred) - 1 else f"y.squeeze({axis})"
+    if takes.labels == "classes" and pred[axis:] == (1,):
+        return (
+            f", but {takes.name} takes one output for each class; for answers of 0 and 1 use "
+            "optax.sigmoid_binary_cross_entropy and fnlayers.metrics.binary_accuracy, for numbers a loss of numbers"
+        )
+    if takes.labels == "classes" and column:
+        return f", but {takes.name} takes class numbers of shape {wanted}; write {row}"
+    if takes.labels == "classes" and true == pred:
+        return f", one-hot labels, but {takes.name} takes class numbers; write y.argmax({takes.axis}){other}"
+    if takes.labels == "one-hot" and pred[axis] > 1 and (column or len(true) == len(pred) - 1):
+        numbers = row if column else "y"
+        written = f"jax.nn.one_hot({numbers}, {pred[axis]})"
+        return f", class numbers, but {takes.name} takes one-hot labels; write {written}{other}"
+    if pred == (*true, 1) or true == (*pred, 1):
+        return f"; reshape y to {pred}"
+    return f", but {takes.name} takes y of shape {wanted}; give the model as many outputs as y has, or mend y"
+
+
+def explained(name: str, error: Exception, y_pred: Any, y_true: Any) -> LayerError | None:
+    """An error of ours for a loss or metric that failed because of what it was given; None for one that has its own."""
+    said = f"{name!r} failed ({type(error).__name__}: {error})"
+    if isinstance(error, LayerError):
+        return None
+    if not hasattr(y_pred, "shape"):
+        return ConfigError(
+            f"{said}: it was given all outputs of the model at once, {shapes_in(y_pred)}; if it takes one, give a "
+            f"function for each: {_example(y_pred)}"
+        )
+    if y_true is None:
+        return ConfigError(f"{said}: y is None; give labels with each batch")
+    if isinstance(error, (TypeError, ValueError)) and "shape" in str(error):
+        shapes = f"y_pred {shapes_in(y_pred)} and y {shapes_in(y_true)}"
+        return ShapeError(f"{said}, given {shapes}; give y of the shape that it takes")
+    return None
+
+
+def shapes_in(nest: Any) -> str:
+    """The shapes of the arrays in a nest, as text."""
+    return str(jax.tree.map(lambda a: tuple(np.shape(a)), nest))
+
+
+def _example(y_pred: Any) -> str:
+    """How a function for each output is written."""
+    if isinstance(y_pred, Mapping):
+        return "loss={" + ", ".join(f"{key!r}: ..." for key in y_pred) + "}"
+    return f"loss=({', '.join('...' for _ in y_pred)})"

@@ -1,0 +1,186 @@
+"""Losses, outputs and labels that do not pair, and probabilities where logits are meant: said before the first step."""
+
+import functools
+
+import jax
+import numpy as np
+import optax
+import pytest
+from toys import CROSS_ENTROPY, SGD, classes, mlp
+
+import fnlayers as fl
+from fnlayers.training import evaluate, fit, losses, make_step, metrics
+from fnlayers.training.endings import ending
+from fnlayers.training.takes import takes_of
+
+X, Y = classes()
+ONE_HOT = np.eye(3, dtype="float32")[Y]
+ANSWER = (Y == 1)[:, None].astype("int32")
+SOFT, BINARY, SQUARED = optax.softmax_cross_entropy, optax.sigmoid_binary_cross_entropy, optax.squared_error
+
+
+def two():
+    a = fl.Input((5,))
+    return fl.functional(a, {"a": fl.Dense(3)(a), "b": fl.Dense(1)(a)})
+
+
+def fitted(model, y, loss=CROSS_ENTROPY, **more):
+    return fit(model, (X, y), loss=loss, optimizer=SGD, verbose=False, **more)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "y", "text"),
+    [
+        (mlp(), CROSS_ENTROPY, Y[:, None], r"takes class numbers of shape \(40,\); write y\[..., 0\]"),
+        (mlp(), CROSS_ENTROPY, ONE_HOT, r"one-hot labels, .* write y.argmax\(-1\), or use optax.softmax_cross_entropy"),
+        (mlp(), CROSS_ENTROPY, Y[:, None].repeat(2, 1), r"takes y of shape \(40,\)"),
+        (mlp(), jax.jit(CROSS_ENTROPY), Y - 1, r"y\[\d+\] is -1, but the model's output has 3 classes"),
+        (mlp(), losses.categorical_crossentropy, Y, "or use fnlayers.losses.sparse_categorical_crossentropy"),
+        (mlp(), SOFT, Y, r"write jax.nn.one_hot\(y, 3\), or use optax.softmax_cross_entropy_with_integer_labels"),
+        (mlp(), SOFT, Y[:, None], r"write jax.nn.one_hot\(y\[..., 0\], 3\)"),
+        (mlp(), SOFT, -ONE_HOT, "takes one-hot labels, or probabilities, which are not negative"),
+        (fl.Dense(1), CROSS_ENTROPY, ANSWER[:, 0], "the model's output is one number, not one for each class"),
+        (fl.Dense(1), BINARY, ANSWER[:, 0], r"reshape y to \(40, 1\)"),
+        (fl.Dense(1), BINARY, 2 * ANSWER - 1, r"takes labels from 0 to 1; for -1 and 1 write \(y \+ 1\) / 2"),
+        (fl.Dense(1), optax.hinge_loss, ANSWER, "takes labels of -1 and 1; for 0 and 1 write"),
+        (fl.Dense(3), SQUARED, X[:, :1], r"optax.squared_error takes y of shape \(40, 3\)"),
+        (fl.Dense(3), SQUARED, None, r"y is None, but optax.squared_error compares"),
+        (fl.Dense(3), SQUARED, X[:, :3] * 1j, "y is complex, and the model's output is real"),
+        (fl.Dense(3), lambda p, y: (p - y) ** 2, X[:, :2], r"'loss' failed .TypeError.* give y of the shape"),
+        (fl.Dense(3), lambda p, y: p - y, None, "y is None; give labels with each batch"),
+        (fl.Dense(3), lambda p, y: p * 1j, X, "returned complex numbers"),
+        (fl.Dense(3), lambda p, y: None, X, "returned NoneType; return an array of values"),
+        (two(), CROSS_ENTROPY, Y, "the model's outputs are .* give a function for each: loss={'a': ..., 'b': ...}"),
+        (two(), lambda p, y: p - y, Y, "it was given all outputs of the model at once"),
+        (two(), {"a": CROSS_ENTROPY, "b": None}, Y, r"y has no 'a': it is \(40,\); structure y"),
+        (
+            two(),
+            {"a": CROSS_ENTROPY, "b": None},
+            {"a": Y.astype("float32"), "b": X},
+            r"y\['a'\] is float32, but this a_loss takes",
+        ),
+    ],
+)
+def test_labels_that_do_not_pair(model, loss, y, text):
+    with pytest.raises(fl.LayerError, match=text):
+        fitted(model, y, loss)
+    with pytest.raises(fl.LayerError, match=text):
+        params = model.init(jax.random.key(0), (None, 5))
+        evaluate(model, params, [(X, y)] if y is not None else (X, y), loss=loss)
+
+
+def test_a_loss_may_leave_labels_alone():
+    fitted(fl.Dense(3), None, lambda p, y: p**2)
+    fitted(two(), Y, lambda p, y: p["b"][:, 0] ** 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            "sparse_categorical_crossentropy",
+            r"fnlayers.losses.sparse_categorical_crossentropy .on what a softmax returned",
+        ),
+        (None, "loss None is no function"),
+        (dict, "loss dict is a class; give an object of it"),
+        (lambda p: p, "not .y_pred, y_true.; give a function of these two"),
+        (optax.ctc_loss, "loss ctc_loss takes"),
+    ],
+)
+def test_what_is_no_loss(given, text):
+    with pytest.raises(fl.ConfigError, match=text):
+        fitted(mlp(), Y, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"a": "accuracy"}, "metric 'accuracy' is no function; .* fnlayers.metrics.accuracy"),
+        ({"a": metrics.TopKAccuracy}, "metric TopKAccuracy is a class; give an object of it, TopKAccuracy"),
+        ({"out": {"a": metrics.accuracy}}, "metrics speak of the output 'out', but the model's are one array"),
+        ({"a": metrics.categorical_accuracy}, r"'a': .* class numbers, .* or use fnlayers.metrics.accuracy"),
+        ({"a": metrics.binary_accuracy}, r"binary_accuracy takes y of shape \(40, 3\)"),
+    ],
+)
+def test_metrics_that_do_not_fit(given, text):
+    with pytest.raises(fl.LayerError, match=text):
+        fitted(mlp(), Y, metrics=given)
+
+
+def test_a_metric_of_classes_for_one_number():
+    with pytest.raises(fl.ShapeError, match=r"one output for each class; for answers of 0 and 1 use"):
+        fitted(fl.Dense(1), X[:, :1], SQUARED, metrics={"accuracy": metrics.accuracy})
+
+
+def test_weights_that_are_all_zero():
+    with pytest.raises(fl.ConfigError, match="all sample weights are 0"):
+        fit(mlp(), (X, Y, np.zeros(40)), loss=CROSS_ENTROPY, optimizer=SGD, verbose=False)
+
+
+SOFTMAX, SIGMOID = fl.Dense(3, activation="softmax"), fl.Dense(1, activation=jax.nn.sigmoid)
+
+
+def graph():
+    a = fl.Input((5,))
+    return fl.functional(a, {"a": fl.Identity()(SOFTMAX(a)), "b": fl.Dense(1)(a)})
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "wanted"),
+    [
+        (fl.Dense(3), None, "linear"),
+        (SOFTMAX, None, "softmax"),
+        (fl.Dense(3, activation=fl.activations.softmax), None, "softmax"),
+        (fl.Conv1D(3, 1, activation=fl.Softmax()), None, "softmax"),
+        (fl.Sequential([fl.Dense(3), fl.Softmax(), fl.Dropout(0.5), fl.Activation("linear")]), None, "softmax"),
+        (fl.Sequential([SOFTMAX, fl.Sequential([fl.Flatten()])]), None, None),
+        (fl.Sequential([fl.Sequential([SIGMOID])]), None, "sigmoid"),
+        (fl.TimeDistributed(SOFTMAX), None, "softmax"),
+        (fl.SpectralNormalization(fl.Repeat(SIGMOID, 2)), None, "sigmoid"),
+        (fl.LSTM(3, activation="softmax"), None, None),
+        (graph(), "a", "softmax"),
+        (graph(), "b", "linear"),
+        (graph(), "c", None),
+        (fl.Lambda(jax.nn.softmax), None, None),
+        (fl.Activation(functools.partial(jax.nn.softmax, axis=1)), None, None),
+    ],
+)
+def test_what_a_model_ends_in(model, key, wanted):
+    assert ending(model, key)[0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "text"),
+    [
+        (
+            SOFTMAX,
+            CROSS_ENTROPY,
+            r"ends in a softmax .* takes logits .* fnlayers.losses.sparse_categorical_crossentropy",
+        ),
+        (SIGMOID, BINARY, "ends in a sigmoid .* or use fnlayers.losses.binary_crossentropy"),
+        (fl.Dense(3), losses.sparse_categorical_crossentropy, "gives no probabilities, .* activation='softmax'"),
+        (fl.Dense(1), losses.binary_crossentropy, "activation='sigmoid', or use optax.sigmoid_binary_cross_entropy"),
+        (fl.Dense(1, activation="softmax"), SQUARED, "a softmax over one number, which is always 1"),
+    ],
+)
+def test_probabilities_and_logits(model, loss, text):
+    y = Y if loss in (CROSS_ENTROPY, losses.sparse_categorical_crossentropy) else ANSWER.astype("float32")
+    with pytest.warns(UserWarning, match=text) as caught:
+        make_step(model, loss, SGD)
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match=text) as caught:
+        evaluate(model, model.init(jax.random.key(0), (None, 5)), (X, y), loss=loss)
+    assert caught[0].filename == __file__
+
+
+def test_probabilities_with_their_loss_train():
+    result = fitted(fl.Dense(3, activation="softmax"), Y, losses.sparse_categorical_crossentropy, epochs=2)
+    logits = fitted(fl.Dense(3), Y, CROSS_ENTROPY, epochs=2)
+    assert result.history["loss"] == pytest.approx(logits.history["loss"], rel=1e-4)
+
+
+def test_what_is_known_of_functions():
+    assert takes_of(functools.partial(jax.jit(SOFT), axis=1)).axis == 1
+    assert takes_of(functools.partial(metrics.binary_accuracy, threshold=0.0)).form is None
+    for unknown in (lambda p, y: p, functools.partial(SOFT, 1), functools.partial(SOFT, axis=(1, 2)), [].append):
+        assert takes_of(unknown) is None
