@@ -156,12 +156,12 @@ def alike(ours, theirs):
 
 def test_every_row_of_the_algorithms_for_cpus_has_a_reason_and_a_benchmark(monkeypatch):
     monkeypatch.syspath_prepend(str(PACKAGE.parent / "benchmarks"))
-    import formulations
+    import algorithms
 
     for operation, rows in table.TABLES.items():
         assert rows and len({row.name for row in rows}) == len(rows), operation
         for row in rows:
-            assert len(row.because) > 20 and row.bench in formulations.RULES, f"{operation}: {row.name}"
+            assert len(row.because) > 20 and row.bench in algorithms.RULES, f"{operation}: {row.name}"
             assert row.passes, f"{operation}: {row.name}"
 
 

@@ -1,9 +1,9 @@
-"""Convolutions over one to three axes of space: plain, depthwise, separable and transposed.
+"""Convolutions over one to three spatial axes: plain, depthwise, separable and transposed.
 
 All share Keras's layouts: x is (batch, *space, channels) or (batch, channels, *space), a kernel is (*window, ...) in
-both. The rank is x.ndim - 2; strides and dilation are tuples of that length, counted in cells. "same" gives
-ceil(size / stride) cells and puts the odd cell of padding at the end; "causal" pads at the start only, so that a step
-sees no later one.
+both. The rank is x.ndim - 2; strides and dilation are tuples of that length, counted in elements. "same" gives
+ceil(size / stride) positions and puts the odd zero of padding at the end; "causal" pads at the start only, so that a
+step sees no later one.
 """
 
 import math
@@ -13,9 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.conv_base import Window, plain
-from fnlayers.ops.conv_forms import on_cpu, rule_for
+from fnlayers.ops import reference
+from fnlayers.ops.cpu.problem import ConvProblem
+from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.layout import channel_axis, check_choice, check_space, space_axes
+from fnlayers.ops.reference import Window
 from fnlayers.ops.transposed_forms import Transposed, has_phases, phases, plain_transpose
 
 
@@ -28,21 +30,15 @@ def conv(
     groups: int = 1,
     data_format: str = "channels_last",
 ) -> jax.Array:
-    """y[p, o] = sum over window cells q and channels i of x[p stride + q dilation - pad, i] kernel[q, i, o].
+    """y[p, o] = sum over taps q and channels i of x[p stride + q dilation - pad, i] kernel[q, i, o].
 
     Shapes: kernel (*window, in / groups, out), y (batch, *new_space, out). With `groups` the channels in and out are
     cut into that many runs, each of which sees only its own.
     """
-    w = Window(strides, _padding(x, kernel, strides, padding, dilation, data_format), dilation, groups)
-    axis = channel_axis(data_format)
-    shape = x.shape if axis == -1 else (x.shape[0], *x.shape[2:], x.shape[1])
-    if not jnp.issubdtype(x.dtype, jnp.floating) or rule_for(shape, kernel, w) is None:
-        return plain(x, kernel, w, data_format)
-
-    def fast(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jnp.moveaxis(on_cpu(jnp.moveaxis(x, axis, -1), kernel, w), -1, axis)
-
-    return lax.platform_dependent(x, kernel, cpu=fast, default=lambda x, kernel: plain(x, kernel, w, data_format))
+    window = Window(strides, _padding(x, kernel, strides, padding, dilation, data_format), dilation, groups)
+    floating = jnp.issubdtype(x.dtype, jnp.floating)
+    problem = ConvProblem.of(x, kernel, window, channel_axis(data_format)) if floating else None
+    return dispatch(lambda x, kernel: reference.conv(x, kernel, window, data_format), problem, x, kernel)
 
 
 def depthwise_conv(

@@ -10,11 +10,11 @@ from fnlayers.ops.cpu.compose import algorithm
 from fnlayers.ops.cpu.problem import Problem
 
 
-def dispatch(reference: Callable[..., Any], problem: Problem, *arrays: jax.Array) -> Any:
+def dispatch(reference: Callable[..., Any], problem: Problem | None, *arrays: jax.Array) -> Any:
     """`reference(*arrays)`, by the algorithms of `ops.cpu` where the program is compiled for a CPU.
 
     The choice is made when a program is compiled, not when it is traced: what is exported to other platforms holds the
-    reference for them.
+    reference for them. Without a problem there is nothing to choose from.
     """
-    cpu = algorithm(problem)
+    cpu = None if problem is None else algorithm(problem)
     return reference(*arrays) if cpu is None else lax.platform_dependent(*arrays, cpu=cpu, default=reference)

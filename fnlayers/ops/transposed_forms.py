@@ -17,11 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnlayers.ops.conv_base import MOST_CELLS, WIDE, Form, Window, dimension_numbers, plain, total
-from fnlayers.ops.conv_gradients import FEW_EXAMPLES, bands, uses_library
+from fnlayers.ops import reference
+from fnlayers.ops.cpu.conv_kernel_gradient import row_tiles
+from fnlayers.ops.cpu.problem import uses_ynnpack as uses_library
+from fnlayers.ops.cpu.taps import Algorithm as Form
+from fnlayers.ops.cpu.taps import total
 from fnlayers.ops.dense import dot
+from fnlayers.ops.reference import Window, dimension_numbers
 
 # All phases at once take a cell more along each axis of space: too much for less space, where there are many channels
+MOST_CELLS, FEW_EXAMPLES, WIDE = 64, 8, (jnp.float32, jnp.float64)
 LEAST_SPACE, MANY_CHANNELS = 9, 64
 FEW_CHANNELS = 8  # out
 LEAST_CHANNELS = 8  # of x, from which on a product with the whole kernel is worth its memory
@@ -76,7 +81,7 @@ def _(t: Transposed, primals: tuple, tangents: tuple) -> tuple:
     if wide and 4 * out <= channels:
         of_kernel = _windows_added(x, dkernel, t)
     elif isinstance(batch, int) and 0 < batch < FEW_EXAMPLES and _by_bands(kernel, t):
-        of_kernel = _phases_at_once(x, dkernel, t, bands)
+        of_kernel = _phases_at_once(x, dkernel, t, functools.partial(row_tiles, examples=FEW_EXAMPLES))
     else:
         of_kernel = _phases_apart(x, dkernel, t)
     return y, plain_transpose(dx, kernel, t) + of_kernel
@@ -159,7 +164,7 @@ def _phases_of(space: Sequence[int], kernel: jax.Array, t: Transposed) -> _Phase
     return _Phases(kernels, starts, [-(-size // s) for size, s in zip(sizes, t.strides, strict=True)], sizes)
 
 
-def _phases_at_once(x: jax.Array, kernel: jax.Array, t: Transposed, form: Form = plain) -> jax.Array:
+def _phases_at_once(x: jax.Array, kernel: jax.Array, t: Transposed, form: Form = reference.conv) -> jax.Array:
     """All phases as channels of one convolution, for kernels of equal size."""
     p = _phases_of(x.shape[1:-1], kernel, t)
     first, window = [min(starts) for starts in zip(*p.starts, strict=True)], p.kernels[0].shape[:-2]

@@ -1,15 +1,17 @@
 """One function of arrays, made of the algorithms that the table names for its passes."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from fnlayers.ops import reference
 from fnlayers.ops.cpu import table
-from fnlayers.ops.cpu.problem import PoolProblem, Problem
+from fnlayers.ops.cpu.problem import ConvProblem, PoolProblem, Problem
 from fnlayers.ops.cpu.table import Limits, Row
-from fnlayers.ops.reference import PoolWindow
+from fnlayers.ops.reference import PoolWindow, Window
 
 Algorithms = dict[str, Callable[..., Any]]  # by pass
 
@@ -32,13 +34,83 @@ def first_of_each_pass(rows: Iterable[Row]) -> dict[str, Row]:
 
 def algorithm(problem: Problem, limits: Limits | None = None) -> Callable[..., Any] | None:
     """The function of arrays for CPUs; None where it is the reference."""
-    return composed(problem, chosen(problem, limits))
+    limits = limits or Limits()
+    return composed(problem, chosen(problem, limits), limits)
 
 
-def composed(problem: Problem, rows: dict[str, Row]) -> Callable[..., Any] | None:
-    """The function of arrays that has in each pass the algorithm of its row."""
-    algorithms = {which: row.passes[which] for which, row in rows.items()}
-    return COMPOSERS[problem.operation](problem, algorithms) if algorithms else None
+def composed(problem: Problem, rows: dict[str, Row], limits: Limits) -> Callable[..., Any] | None:
+    """The function of arrays that has in each pass the algorithm of its row; None where all are the reference."""
+    plain = getattr(reference, problem.operation)
+    settings = {row.name: row.settings(limits, _inner_conv(limits)) for row in rows.values() if row.settings}
+    bound: dict[Any, Callable] = {}
+
+    def bind(row: Row, algorithm: Callable) -> Callable:
+        if row.name not in settings:
+            return algorithm
+        return bound.setdefault((row.name, algorithm), functools.partial(algorithm, **settings[row.name]))
+
+    algorithms = {which: bind(row, row.passes[which]) for which, row in rows.items()}
+    if all(algorithm is plain for algorithm in algorithms.values()):
+        return None
+    return COMPOSERS[problem.operation](problem, algorithms)
+
+
+def _inner_conv(limits: Limits) -> Callable[[jax.Array, jax.Array, Window], jax.Array]:
+    """The convolution for CPUs within that of an algorithm, channels last."""
+
+    def conv(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+        problem = ConvProblem.of(x, kernel, window)
+        found = None if problem is None else algorithm(problem, limits)
+        return reference.conv(x, kernel, window) if found is None else found(x, kernel)
+
+    return conv
+
+
+def conv(problem: ConvProblem, algorithms: Algorithms) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """A convolution: its algorithms with the channels last."""
+    function, axis = bilinear(problem.window, algorithms, reference.conv), problem.channel_axis
+    if axis == -1:
+        return function
+    return lambda x, kernel: jnp.moveaxis(function(jnp.moveaxis(x, axis, -1), kernel), -1, axis)
+
+
+def bilinear(
+    window: Any, algorithms: Algorithms, plain: Callable[..., jax.Array]
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """A function of x and kernel that is linear in each, so that its tangents are the same function of others.
+
+    The tangents are stated by a `custom_jvp`, so their transposes are the gradients, and there are derivatives of all
+    orders, forward and reverse.
+    """
+    forward = algorithms.get("forward", plain)
+    training = algorithms.get("training", forward)
+    of_x, of_kernel = (algorithms.get(which, plain) for which in ("input_gradient", "kernel_gradient"))
+    if "training" in algorithms and training is of_x is of_kernel:  # differentiated as it is written
+        whole = functools.partial(_of_window, training, window)
+        return whole if forward is training else _in_training(functools.partial(_of_window, forward, window), whole)
+
+    @jax.custom_jvp
+    def function(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return forward(x, kernel, window)
+
+    @function.defjvp
+    def _(primals: tuple, tangents: tuple) -> tuple:
+        (x, kernel), (dx, dkernel) = primals, tangents
+        y = function(x, kernel) if training is forward else training(x, kernel, window)
+        return y, of_x(dx, kernel, window) + of_kernel(x, dkernel, window)
+
+    return function
+
+
+def _of_window(algorithm: Callable, window: Any, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return algorithm(x, kernel, window)
+
+
+def _in_training(forward: Callable, training: Callable) -> Callable[..., Any]:
+    """One function in programs without derivatives, another in those with."""
+    function = jax.custom_jvp(forward)
+    function.defjvp(functools.partial(jax.jvp, training))
+    return function
 
 
 def pool(problem: PoolProblem, algorithms: Algorithms) -> Callable[[jax.Array], jax.Array]:
@@ -63,4 +135,4 @@ def pool(problem: PoolProblem, algorithms: Algorithms) -> Callable[[jax.Array], 
     return pooled
 
 
-COMPOSERS = {"max_pool": pool, "sum_pool": pool}
+COMPOSERS = {"conv": conv, "max_pool": pool, "sum_pool": pool}

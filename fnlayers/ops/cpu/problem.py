@@ -1,11 +1,91 @@
 """Problems: what the choice of an algorithm depends on, as plain data. A size that is not known counts as 0."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from fnlayers.ops.reference import PoolWindow
+from fnlayers.ops.reference import PoolWindow, Window
+from fnlayers.ops.tracing import own_convolutions
+
+HAS_YNNPACK = jax.__version_info__ >= (0, 10)  # whether XLA hands convolutions on CPUs to YNNPACK, unless told not to
+
+
+class ConvProblem(NamedTuple):
+    """A convolution."""
+
+    batch: int
+    space: tuple[int, ...]  # sizes of x along the spatial axes
+    sizes: tuple[int, ...]  # sizes of y
+    channels: int  # of x
+    out: int  # channels of y
+    taps: int  # positions of the kernel
+    window: Window
+    is_half: bool  # whether the kernel is in half precision, in which each partial sum would be rounded
+    uses_ynnpack: bool  # whether the program's convolutions go to YNNPACK, and not to XLA's own code
+    channel_axis: int = -1
+
+    operation = "conv"
+
+    @classmethod
+    def of(cls, x: Any, kernel: Any, window: Window, channel_axis: int = -1) -> "ConvProblem | None":
+        """For arrays, or what has their shape and dtype; None where a kernel is empty, or padding is not known."""
+        if 0 in kernel.shape or isinstance(window.padding, str):
+            return None
+        *spans, _, out = kernel.shape
+        batch, *rest = x.shape
+        channels, space = (rest[-1], rest[:-1]) if channel_axis == -1 else (rest[0], rest[1:])
+        sizes = window.sizes(window.padded(space), spans)
+        half = kernel.dtype not in (jnp.float32, jnp.float64)
+        (batch,), space, sizes = map(_known, ((batch,), space, sizes))
+        ynnpack = uses_ynnpack()
+        return cls(batch, space, sizes, channels, out, math.prod(spans), window, half, ynnpack, channel_axis)
+
+    @property
+    def rank(self) -> int:
+        """Spatial axes."""
+        return len(self.space)
+
+    @property
+    def groups(self) -> int:
+        """Runs that the channels are cut into."""
+        return self.window.groups
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether there is padding."""
+        return any(map(any, self.window.padding))
+
+    @property
+    def is_strided(self) -> bool:
+        """Whether the window goes in steps of more than one."""
+        return any(stride > 1 for stride in self.window.strides)
+
+    @property
+    def elements(self) -> int:
+        """Of x."""
+        return self.batch * math.prod(self.space) * self.channels
+
+    @property
+    def positions(self) -> int:
+        """Of y, over the batch and the spatial axes."""
+        return self.batch * math.prod(self.sizes)
+
+    @property
+    def multiplications(self) -> int:
+        """That it takes."""
+        return self.positions * self.channels * self.out * self.taps
+
+
+def _known(sizes: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(n if isinstance(n, int) else 0 for n in sizes)
+
+
+def uses_ynnpack() -> bool:
+    """Whether convolutions of the program that is traced go to YNNPACK, which is slow at gradients of kernels."""
+    return HAS_YNNPACK and not own_convolutions()
 
 
 class PoolProblem(NamedTuple):
@@ -38,4 +118,4 @@ class PoolProblem(NamedTuple):
         return any(map(any, self.window.padding))
 
 
-Problem = PoolProblem
+Problem = ConvProblem | PoolProblem

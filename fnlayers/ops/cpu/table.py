@@ -4,13 +4,20 @@ A row names an algorithm for one or several passes. For each pass the first row 
 none does, the reference. Rows look at problems and limits alone, algorithms at arrays.
 """
 
+import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fnlayers.ops.cpu import pooling
-from fnlayers.ops.cpu.problem import PoolProblem
+import jax
 
+from fnlayers.ops import reference
+from fnlayers.ops.cpu import conv, conv_kernel_gradient, pooling
+from fnlayers.ops.cpu.problem import HAS_YNNPACK, ConvProblem, PoolProblem
+
+# jax 0.6 cannot transpose a scan whose body is computed again in the backward pass
+TRANSPOSES_SCANS = jax.__version_info__ >= (0, 10)
 # Forward in programs without derivatives, forward in those with, and the gradients by x and by the kernel
 PASSES = ("forward", "training", "input_gradient", "kernel_gradient")
 
@@ -21,6 +28,38 @@ class Limits:
 
     # Windows
     unrolled_taps: int = 64  # a window of more is left to the reference: each tap is a slice of x
+    instruction_channels: int = 16  # fewer take a convolution as long
+    # Products in place of 1x1 convolutions, which where x is strided must gather their rows
+    strided_multiplications: int = 1 << 24  # from which on the product is the faster one, in programs with YNNPACK
+    strided_channels: int = 64  # from which on XLA's own convolution is the faster one of any size
+    thin_multiplications: int = 1 << 20  # the same for x of `thin_channels` or fewer
+    thin_channels: int = 4  # x of no more gives a convolution little to do
+    half_product_channels: int = 64  # of x: rows of 256 bytes, which caches lay upon each other
+    half_product_outputs: int = 96  # channels of y, at most
+    half_product_rows: int = 1 << 14  # at most, of which copies stay in the cache
+    half_product_elements: int = 1 << 17  # of y, from which on copies are worth their time
+    # Grouped convolutions, and those of a single channel
+    grouped_convolutions: int = 16  # that one with groups is cut into: each takes time to compile
+    few_positions: int = 256  # of y, for no more of which the plain call is as fast forward
+    single_channel_outputs: int = 8  # channels of y, at most, that are sums of what taps meet in one channel
+    # Padding past x, so that YNNPACK does not take a convolution
+    padded_channels: int = 16  # of x or y, more than which YNNPACK takes
+    padded_multiplications: int = 300_000_000  # from which on YNNPACK is the slower one
+    padded_multiplications_an_output: int = 128  # so that it matters little that y is copied; four times with XLA's own
+    # Products with columns (im2col)
+    column_elements: int = 1 << 21  # at a time: 8 MB in float32
+    column_tile_elements: int = 1 << 20  # of one tile of rows
+    column_positions: int = 1 << 12  # of y, over which YNNPACK sums the gradient of a kernel slowly
+    column_outputs: int = 32  # channels of y, from which on a product is the faster one, in programs with YNNPACK
+    column_half_elements: int = 256  # of each tap's matrix, more than which half precision is worth it
+    thin_outputs: int = 128  # channels of y, from which on it is for x of few channels, with XLA's own convolutions
+    line_channels: int = 16  # of x along one spatial axis, where y has more
+    # Gradients of kernels for few examples, which XLA's own code adds in one instruction
+    few_examples: int = 8
+    few_line_examples: int = 3  # along one spatial axis, in programs with YNNPACK
+    copied_elements: int = 1 << 19  # of x, at most, that are laid out again; of y twice as many
+    narrow_outputs: int = 16  # channels of y, at most, for which all of the kernel is one matrix
+    narrow_channels: tuple[int, int] = (8, 32)  # of x then, least and most
     # Pooling
     compared_taps: int = 16  # a window of more has its maximum's gradient by the reference
     looped_taps: int = 4  # XLA's own loop sums a window of no more as fast backward, and where padded forward
@@ -36,10 +75,10 @@ class Row:
         when: whether it is taken, from the problem and the limits.
         because: what the reference does worse, with a figure.
         bench: the rule of `benchmarks/algorithms.py` that measures it.
-        every: the algorithm of all passes that are not named. As all others, a function of arrays and the window;
-            REFERENCE: the reference, whatever the rows below say.
+        every: the algorithm of all passes that are not named. As all others, a function of arrays and the window.
         forward, training, input_gradient, kernel_gradient: those of a pass. The first two give y. Gradients are
             transposed: these give what a tangent of x, or of the kernel, brings to y.
+        settings: keyword arguments of its algorithms, from the limits and the convolution for CPUs.
         until: the first version of jax that makes it needless.
     """
 
@@ -52,6 +91,7 @@ class Row:
     training: Callable | None = None
     input_gradient: Callable | None = None
     kernel_gradient: Callable | None = None
+    settings: Callable[[Limits, Callable], dict[str, Any]] | None = None
     until: str | None = None
 
     @property
@@ -59,6 +99,246 @@ class Row:
         """The algorithm of each pass that this row says something about."""
         found = {which: getattr(self, which) or self.every for which in PASSES}
         return {which: algorithm for which, algorithm in found.items() if algorithm is not None}
+
+
+# Convolutions
+
+
+def is_pointwise(p: ConvProblem, t: Limits) -> bool:
+    """Whether the kernel has one tap."""
+    return p.taps == p.groups == 1 and not p.is_padded
+
+
+def is_light(p: ConvProblem, t: Limits) -> bool:
+    """Whether a product takes longer than the plain call: of few channels, or of rows that must be gathered for it."""
+    most: float = t.thin_multiplications if p.uses_ynnpack and p.channels <= t.thin_channels else 0
+    if p.is_strided:
+        always = math.inf if p.channels >= t.strided_channels else 0
+        most = t.strided_multiplications if p.uses_ynnpack else always
+    return not p.is_half and 0 < p.multiplications < most
+
+
+def has_halves(p: ConvProblem, t: Limits) -> bool:
+    """Whether the gradient of a matrix is faster as two products."""
+    sizes = p.channels == t.half_product_channels and p.out <= t.half_product_outputs
+    return sizes and p.positions <= t.half_product_rows and p.positions * p.out >= t.half_product_elements
+
+
+def is_depthwise(p: ConvProblem, t: Limits) -> bool:
+    """Whether each channel is by itself: of several, or one that makes one along a line."""
+    several = 1 < p.channels == p.groups and p.taps <= t.unrolled_taps
+    return several or (p.rank == p.out == 1 and has_single_channel(p, t))
+
+
+def has_single_channel(p: ConvProblem, t: Limits) -> bool:
+    """Whether a single channel makes few, at positions enough."""
+    few = p.channels == 1 and p.out <= t.single_channel_outputs and 1 < p.taps <= t.unrolled_taps
+    return few and not 0 < p.positions <= t.few_positions
+
+
+def is_large(p: ConvProblem, t: Limits) -> bool:
+    """Whether YNNPACK would take it and be the slower one, and would not if y had one element more along an axis."""
+    taken = HAS_YNNPACK and not p.is_half and p.rank == 2 and p.window.strides == (1, 1)
+    taken = taken and max(p.channels, p.out) > t.padded_channels and not any(map(operator.gt, p.sizes, p.space))
+    least = t.padded_multiplications_an_output * (1 if p.uses_ynnpack else 4)
+    return taken and p.multiplications >= t.padded_multiplications and p.channels * p.taps >= least
+
+
+def is_thin(p: ConvProblem, t: Limits) -> bool:
+    """Whether x has so few channels that a convolution can do little with them, and its columns stay in the cache."""
+    if p.rank > 2 or (p.rank == 2 and p.uses_ynnpack):
+        return False
+    return p.channels <= t.thin_channels and stays_in_cache(p, t)
+
+
+def stays_in_cache(p: ConvProblem, t: Limits) -> bool:
+    """Whether all columns of a kernel of several taps do."""
+    return 0 < p.positions * p.taps * p.channels <= t.column_elements and 1 < p.taps <= t.unrolled_taps
+
+
+def is_line(p: ConvProblem, t: Limits) -> bool:
+    """Whether x has one spatial axis, and few examples or channels."""
+    if p.rank != 1 or p.taps > t.unrolled_taps:
+        return False
+    thin = p.channels <= (t.line_channels if p.out > t.line_channels else t.thin_channels)
+    few = t.few_line_examples if p.uses_ynnpack else t.few_examples
+    return is_small(p, few, t) or (thin and stays_in_cache(p, t))
+
+
+def is_small(p: ConvProblem, examples: int, t: Limits) -> bool:
+    """Whether there are fewer examples than that, and copies stay in the cache."""
+    copied = 0 < p.elements <= t.copied_elements and 0 < p.positions * p.out <= 2 * t.copied_elements
+    return 0 < p.batch < examples and copied
+
+
+def has_many_positions(p: ConvProblem, t: Limits) -> bool:
+    """Whether YNNPACK sums the gradient of a kernel over so many that it is slow. It takes no half precision."""
+    if not p.uses_ynnpack or p.rank != 2 or p.taps > t.unrolled_taps:
+        return False
+    worth = not p.is_half or p.channels * p.out > t.column_half_elements
+    return p.out >= t.column_outputs and p.positions >= t.column_positions and worth
+
+
+def is_narrow(p: ConvProblem, t: Limits) -> bool:
+    """Whether a kernel of several taps, stride 1, makes few channels of not many more."""
+    least, most = t.narrow_channels
+    return p.taps > 1 and p.window.strides == (1, 1) and p.out <= t.narrow_outputs and least <= p.channels <= most
+
+
+def has_few_examples(p: ConvProblem, t: Limits) -> bool:
+    """Whether XLA's own code sums the gradient of a kernel over few examples of two spatial axes."""
+    return not p.uses_ynnpack and p.rank == 2 and is_small(p, t.few_examples, t)
+
+
+def of_columns(t: Limits, conv: Callable) -> dict[str, Any]:
+    """What `conv.im2col` is told."""
+    return {"elements": t.column_elements, "tile_elements": t.column_tile_elements}
+
+
+CONV = (
+    Row(
+        "light_product",
+        when=lambda p, t: is_pointwise(p, t) and is_light(p, t),
+        forward=reference.conv,
+        because="a product of few channels, or of rows gathered from a strided x, takes 1.1 to 3 times as long forward",
+        bench="pointwise",
+    ),
+    Row(
+        "half_products",
+        when=lambda p, t: is_pointwise(p, t) and has_halves(p, t),
+        kernel_gradient=conv_kernel_gradient.half_products,
+        because="caches lay rows of 64 channels, 256 bytes, upon each other: two halves take 0.5 to 0.8 of the time",
+        bench="pointwise",
+    ),
+    Row(
+        "pointwise",
+        when=is_pointwise,
+        every=conv.pointwise,
+        because="XLA's CPU backend runs a 1x1 window as a convolution, 1.5 to 12 times as long as the product",
+        bench="pointwise",
+    ),
+    Row(
+        "depthwise_by_rows",
+        when=lambda p, t: is_depthwise(p, t) and TRANSPOSES_SCANS,
+        kernel_gradient=conv_kernel_gradient.depthwise_by_rows,
+        because="sums of whole arrays take ten times as long as those that stay in the cache",
+        bench="depthwise",
+    ),
+    Row(
+        "depthwise",
+        when=is_depthwise,
+        forward=conv.depthwise,
+        training=conv.depthwise,
+        input_gradient=conv.depthwise_by_taps,
+        kernel_gradient=conv.depthwise_by_taps,
+        because="XLA's grouped convolution takes 35 ms for (8, 56, 56, 64), a sum of what taps meet 0.7 ms",
+        bench="depthwise",
+    ),
+    Row(
+        "small_groups",
+        when=lambda p, t: p.groups > 1 and not p.is_half and 0 < p.positions <= t.few_positions,
+        forward=reference.conv,
+        because="of few positions the plain call is as fast forward, and has nothing to cut",
+        bench="grouped",
+    ),
+    Row(
+        "grouped",
+        when=lambda p, t: p.groups > 1,
+        every=conv.grouped,
+        settings=lambda t, conv: {
+            "conv": conv,
+            "channels": t.instruction_channels,
+            "convolutions": t.grouped_convolutions,
+        },
+        because="XLA's grouped convolution takes most of a second for a step of two layers of 16 groups",
+        bench="grouped",
+    ),
+    Row(
+        "conv3d_as_conv2d",
+        when=lambda p, t: p.rank == 3,
+        every=conv.conv3d_as_conv2d,
+        settings=lambda t, conv: {"conv": conv},
+        because="XLA runs three spatial axes by a generic loop, 3 to 10 times as long",
+        bench="conv3d_as_conv2d",
+    ),
+    Row(
+        "single_channel",
+        when=has_single_channel,
+        forward=conv.depthwise,
+        because="a convolution of one channel takes 1.6 to 20 times as long as a sum of what taps meet in it",
+        bench="direct",
+    ),
+    Row(
+        "thin_line",
+        when=lambda p, t: p.rank == 1 and is_thin(p, t),
+        forward=conv.im2col,
+        settings=of_columns,
+        because="a convolution along one axis takes as long for 1 to 4 channels as for 16: a product 0.3 to 0.9 of it",
+        bench="line",
+    ),
+    Row(
+        "pad_past_input",
+        when=is_large,
+        forward=conv.pad_past_input,
+        because="YNNPACK has 145 GFLOP/s where XLA's own code has 260, and absorbs convolutions that a mean follows",
+        bench="direct",
+    ),
+    Row(
+        "thin_columns",
+        when=lambda p, t: is_thin(p, t) or (is_line(p, t) and p.window.strides[0] > 1),
+        training=conv.im2col,
+        input_gradient=conv.im2col,
+        settings=of_columns,
+        because="the gradient of an x of 1 to 4 channels, or strided along one axis, is slow: by columns 0.3 to 0.85",
+        bench="line",
+    ),
+    Row(
+        "own_convolution",
+        when=lambda p, t: not p.uses_ynnpack,
+        training=reference.conv,
+        because="no mean of a training step absorbs XLA's own convolutions, so nothing need keep them from YNNPACK",
+        bench="direct",
+    ),
+    Row(
+        "line_columns",
+        when=is_line,
+        kernel_gradient=conv.im2col,
+        settings=of_columns,
+        because="along one axis, of few examples or channels, the gradient by columns takes 0.7 to 0.9 of the time",
+        bench="line",
+    ),
+    Row(
+        "columns",
+        when=has_many_positions,
+        kernel_gradient=conv.im2col,
+        settings=of_columns,
+        because="YNNPACK has 36 GFLOP/s for the gradient of a kernel of 64 channels, a product with columns 60 to 110",
+        bench="direct",
+    ),
+    Row(
+        "wide_columns",
+        when=lambda p, t: not p.uses_ynnpack and is_thin(p, t) and p.out >= t.thin_outputs,
+        kernel_gradient=conv.im2col,
+        settings=of_columns,
+        because="XLA's own gradient of a kernel of 1 to 4 channels is slow where they make many: 0.3 to 0.85 of a step",
+        bench="direct",
+    ),
+    Row(
+        "half_im2col",
+        when=lambda p, t: has_few_examples(p, t) and is_narrow(p, t) and not p.is_half,
+        kernel_gradient=conv_kernel_gradient.half_im2col,
+        because="XLA's own code sums the gradient along the batch: of few examples one product takes 0.3 to 0.6",
+        bench="direct",
+    ),
+    Row(
+        "row_tiles",
+        when=lambda p, t: has_few_examples(p, t) and not is_narrow(p, t) and p.sizes[0] > 1,
+        kernel_gradient=conv_kernel_gradient.row_tiles,
+        settings=lambda t, conv: {"examples": t.few_examples},
+        because="XLA's own code sums the gradient along the batch: tiles take 0.4 of it for one or two examples",
+        bench="direct",
+    ),
+)
 
 
 # Pooling
@@ -111,4 +391,4 @@ SUM_POOL = (
     ),
 )
 
-TABLES = {"max_pool": MAX_POOL, "sum_pool": SUM_POOL}
+TABLES = {"conv": CONV, "max_pool": MAX_POOL, "sum_pool": SUM_POOL}

@@ -1,13 +1,13 @@
-"""Where do the rules in `fnlayers.ops` choose wrongly? Each formulation against its alternatives over a grid of shapes.
+"""Where do the rows of `fnlayers.ops.cpu.table` choose wrongly? Each algorithm against others over a grid of shapes.
 
-    python benchmarks/formulations.py [--rule NAME] [--quick] [--jit fl] [--seconds N] [--json FILE]
+    python benchmarks/algorithms.py [--rule NAME] [--quick] [--jit fl] [--seconds N] [--json FILE]
 
-At each shape the public operation ("ours": what the rules choose on this platform), the plain call of lax ("plain") and
-the formulations by name take turns, forward and forward with gradients. All are compiled by `jax.jit`, or with --jit fl
-by `fl.jit`. A line tells each one's time over the plain call's. WRONG marks a shape where ours is more than 10 % slower
-than the plain call, and MISSED one where a formulation beside it is more than 10 % faster; both are measured a second
-time before they are said. DIFFERS marks results that are not the plain call's. The last line counts them; the exit
-status is 1 where any is WRONG or DIFFERS.
+At each shape the public operation ("ours": what the rows choose on this platform), the plain call of lax ("plain") and
+what single rows name, by their names, take turns, forward and forward with gradients. All are compiled by `jax.jit`, or
+with --jit fl by `fl.jit`. A line tells each one's time over the plain call's. WRONG marks a shape where ours is more
+than 10 % slower than the plain call, and MISSED one where an algorithm besides is more than 10 % faster; both are
+measured a second time before they are said. DIFFERS marks results that are not the plain call's. The last line counts
+them; the exit status is 1 where any is WRONG or DIFFERS.
 
 The grid starts at a typical shape of each rule and goes on to those that differ from it along one axis, then along two
 (--far 3 goes on), the rules in turns, so a run that is cut short has seen the shapes that matter most. Shapes that take
@@ -35,11 +35,10 @@ import figures
 import fnlayers as fl
 import machine
 from fnlayers import ops
-from fnlayers.ops import conv_base, conv_forms, conv_gradients, reference
-from fnlayers.ops.conv_base import Window
+from fnlayers.ops import reference
 from fnlayers.ops.cpu import compose, table
-from fnlayers.ops.cpu.problem import PoolProblem
-from fnlayers.ops.reference import PoolWindow
+from fnlayers.ops.cpu.problem import ConvProblem, PoolProblem, Problem
+from fnlayers.ops.reference import PoolWindow, Window
 from timing import paced, ratio
 
 SLOWER = 1.1  # the ratio from which a choice counts as wrong, or as missed
@@ -65,8 +64,16 @@ class Rule(NamedTuple):
 # Contests
 
 
+def of_rows(problem: Problem, *names: str) -> Callable:
+    """What the rows of those names name, and the reference in passes of which they say nothing; the first row first."""
+    rows = {row.name: row for row in table.TABLES[problem.operation]}
+    found = compose.composed(problem, compose.first_of_each_pass(rows[name] for name in names), table.Limits())
+    assert found is not None
+    return found
+
+
 def conv(
-    *forms: Callable,
+    *names: str,
     batch: int,
     size: int,
     channels: int,
@@ -78,7 +85,7 @@ def conv(
     rank: int = 2,
     dtype: str = "float32",
 ) -> Contest | None:
-    """A convolution with padding "same", and the formulations of `conv_forms` that it may have."""
+    """A convolution with padding "same", and rows of its table, whether they would be taken or not."""
     if channels % groups or out % groups:
         return None
     x = jax.ShapeDtypeStruct((batch, *(size,) * rank, channels), dtype)
@@ -86,18 +93,20 @@ def conv(
     strides, dilations = (stride,) * rank, (dilation,) * rank
     span = (window - 1) * dilation + 1
     pads = tuple(lax.padtype_to_pads((size,) * rank, (span,) * rank, strides, "SAME"))
-    w = Window(strides, pads, dilations, groups)
+    windows = Window(strides, pads, dilations, groups)
+    problem = ConvProblem.of(x, kernel, windows)
+    assert problem is not None
     functions: dict[str, Callable] = {
         "ours": lambda x, kernel: ops.conv(x, kernel, strides, "same", dilations, groups),
-        "plain": lambda x, kernel: conv_base.plain(x, kernel, w),
+        "plain": lambda x, kernel: reference.conv(x, kernel, windows),
     }
-    functions |= {form.__name__: lambda x, kernel, form=form: form(x, kernel, w) for form in forms}
+    functions |= {name: of_rows(problem, *name.split(", ")) for name in names}
     return Contest([x, kernel], functions, batch * (-(-size // stride)) ** rank * kernel.size)
 
 
-def depthwise(*forms: Callable, channels: int, multiplier: int = 1, **rest: Any) -> Contest | None:
+def depthwise(*names: str, channels: int, multiplier: int = 1, **rest: Any) -> Contest | None:
     """A convolution of each channel by itself."""
-    return conv(*forms, channels=channels, out=channels * multiplier, groups=channels, **rest)
+    return conv(*names, channels=channels, out=channels * multiplier, groups=channels, **rest)
 
 
 def transposed(
@@ -107,7 +116,7 @@ def transposed(
     x = jax.ShapeDtypeStruct((batch, *(size,) * rank, channels), dtype)
     kernel = jax.ShapeDtypeStruct((*(window,) * rank, out, channels), dtype)
     strides = (stride,) * rank
-    numbers = conv_base.dimension_numbers(rank, "channels_last", "IO")
+    numbers = reference.dimension_numbers(rank, "channels_last", "IO")
     functions = {
         "ours": lambda x, kernel: ops.conv_transpose(x, kernel, strides, "same", None, (1,) * rank),
         "plain": lambda x, kernel: lax.conv_transpose(
@@ -139,7 +148,7 @@ def pooling(
     functions = {
         "ours": compose.algorithm(problem) or (lambda x: getattr(reference, operation)(x, pool)),
         "plain": lambda x: getattr(reference, operation)(x, pool),
-        "by taps": compose.composed(problem, compose.first_of_each_pass(table.TABLES[operation])),
+        "by taps": of_rows(problem, *(row.name for row in table.TABLES[operation])),
     }
     return Contest([x], functions, x.size / stride**rank * window**rank)
 
@@ -218,32 +227,36 @@ def bound(contest: Callable, *given: Any, **fixed: Any) -> Callable[..., Contest
     return lambda **point: contest(*given, **fixed, **point)
 
 
-# The table, by rule of `ops`. The values of an axis stand in the order in which they matter: --quick takes three.
+# The rules, which rows of the table name as their `bench`.
+# The values of an axis stand in the order in which they matter: --quick takes three.
 
 BATCH, DTYPE = {"batch": (16, 1, 64)}, {"dtype": ("float32", "bfloat16")}
 IMAGE = {**BATCH, "size": (28, 7, 112, 14, 56), "channels": (64, 3, 256, 1, 16, 512, 8, 32, 128), **DTYPE}
 VOLUME = {"batch": (4, 1, 16), "size": (12, 7, 16, 28), "channels": (16, 3, 64, 1, 8, 32), **DTYPE}
-LINE = {**BATCH, "size": (128, 32, 1000), "channels": (64, 4, 256, 1, 16), **DTYPE}
+LINES = {**BATCH, "size": (128, 32, 1000), "channels": (64, 4, 256, 1, 16), **DTYPE}
 OUT, STRIDE = {"out": (64, 16, 256)}, {"stride": (1, 2)}
 TIME = {"batch": (64, 1, 8), "steps": (50, 10, 200), "features": (64, 1, 256, 16), "units": (128, 16, 512, 32), **DTYPE}
 WINDOWS = {"window": (2, 3, 5), "stride": (2, 1, 3), "padding": ("valid", "same")}
-LINE_GRADIENTS = (conv_gradients.columns, conv_gradients.bands)
-GRADIENTS = (*LINE_GRADIENTS, conv_gradients.halves)
+GRADIENTS = ("columns", "row_tiles", "half_im2col", "pad_past_input")
+LINE = ("thin_columns, line_columns", "line_columns", "row_tiles")
+DEPTHWISE = ("depthwise_by_rows, depthwise",)
 JITS = {"jax": jax.jit, "fl": fl.jit}
 
 RULES = {
-    "pointwise": Rule(bound(conv, conv_forms.pointwise, window=1), {**IMAGE, **OUT, **STRIDE}),
+    "pointwise": Rule(bound(conv, "pointwise", window=1), {**IMAGE, **OUT, **STRIDE}),
     "depthwise": Rule(
-        bound(depthwise, conv_forms.depthwise),
+        bound(depthwise, *DEPTHWISE),
         {**IMAGE, "window": (3, 5, 7), "multiplier": (1, 2), **STRIDE, "dilation": (1, 2)},
         3e7,
     ),
     "grouped": Rule(
-        bound(conv, conv_forms.grouped),
+        bound(conv, "grouped"),
         {**IMAGE, "out": (64, 128), "groups": (4, 2, 8, 32), "window": (3, 1, 5), **STRIDE},
         1e8,
     ),
-    "planes": Rule(bound(conv, conv_forms.planes, rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2, 5), **STRIDE}),
+    "conv3d_as_conv2d": Rule(
+        bound(conv, "conv3d_as_conv2d", rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2, 5), **STRIDE}
+    ),
     "direct": Rule(bound(conv, *GRADIENTS), {**IMAGE, **OUT, "window": (3, 2, 5, 7), **STRIDE}),
     "phases": Rule(transposed, {**IMAGE, **OUT, "window": (4, 2, 3, 5), "stride": (2, 3)}, 1e8),
     "max": Rule(bound(pooling, "max_pool"), {**IMAGE, **WINDOWS}),
@@ -260,9 +273,9 @@ RULES = {
     "embedding": Rule(
         embedding, {"batch": (64, 1), "steps": (100, 1), "tokens": (10_000, 100), "size": (128, 16, 512), **DTYPE}
     ),
-    "line": Rule(bound(conv, *LINE_GRADIENTS, rank=1), {**LINE, **OUT, "window": (3, 1, 7), **STRIDE}),
-    "line depthwise": Rule(bound(depthwise, conv_forms.depthwise, rank=1), {**LINE, "window": (3, 7), **STRIDE}, 1e8),
-    "line phases": Rule(bound(transposed, rank=1), {**LINE, **OUT, "window": (4, 3), "stride": (2, 4)}, 1e8),
+    "line": Rule(bound(conv, *LINE, rank=1), {**LINES, **OUT, "window": (3, 1, 7), **STRIDE}),
+    "line depthwise": Rule(bound(depthwise, *DEPTHWISE, rank=1), {**LINES, "window": (3, 7), **STRIDE}, 1e8),
+    "line phases": Rule(bound(transposed, rank=1), {**LINES, **OUT, "window": (4, 3), "stride": (2, 4)}, 1e8),
     "volume max": Rule(bound(pooling, "max_pool", rank=3), {**VOLUME, **WINDOWS}),
     "volume phases": Rule(
         bound(transposed, rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2), "stride": (2,)}, 1e8

@@ -1,4 +1,4 @@
-"""The comparison of formulations runs, for each of its rules, and sees what is slower."""
+"""The comparison of algorithms runs, for each of its rules, and sees what is slower."""
 
 import json
 import sys
@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import formulations
-from formulations import RULES, Contest, Rule
+import algorithms
+from algorithms import RULES, Contest, Rule
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_has_a_typical_shape_whose_functions_agree_in_shape(name):
-    (_, point, contest), *_ = formulations.contests({name: RULES[name]}, 1, 2)
+    (_, point, contest), *_ = algorithms.contests({name: RULES[name]}, 1, 2)
     assert point.keys() == RULES[name].axes.keys()
     shapes = [jax.eval_shape(function, *contest.arrays) for function in contest.functions.values()]
     assert {"ours", "plain"} <= contest.functions.keys() and all(shape == shapes[0] for shape in shapes)
@@ -22,11 +22,11 @@ def test_every_rule_has_a_typical_shape_whose_functions_agree_in_shape(name):
 
 def test_the_grid_goes_from_the_typical_shape_outward():
     rule = Rule(lambda a, b, c: None, {"a": (1, 2, 3), "b": (1, 2), "c": (1, 2)})
-    assert list(formulations.grid(rule, 0)) == [{"a": 1, "b": 1, "c": 1}]
-    far = [[p["a"] > 1, p["b"] > 1, p["c"] > 1] for p in formulations.grid(rule, 3)]
+    assert list(algorithms.grid(rule, 0)) == [{"a": 1, "b": 1, "c": 1}]
+    far = [[p["a"] > 1, p["b"] > 1, p["c"] > 1] for p in algorithms.grid(rule, 3)]
     assert len(far) == 12 and [sum(p) for p in far] == [0] + 4 * [1] + 5 * [2] + 2 * [3]
-    assert len(list(formulations.grid(rule, 1, 2))) == 4
-    assert len(list(formulations.grid(rule, 1, None, 3))) == 8
+    assert len(list(algorithms.grid(rule, 1, 2))) == 4
+    assert len(list(algorithms.grid(rule, 1, None, 3))) == 8
 
 
 @pytest.mark.parametrize("ours, wrong", [(1, 0), (40, 2)])
@@ -37,10 +37,10 @@ def test_a_run_says_what_is_wrong(ours, wrong, monkeypatch, tmp_path, capsys):
 
         return Contest([jax.ShapeDtypeStruct((size,), "float32")], {"ours": function(ours), "plain": function(4)}, size)
 
-    monkeypatch.setattr(formulations, "RULES", {"toy": Rule(contest, {"size": (20_000,)})})
-    monkeypatch.setattr(sys, "argv", ["formulations.py", "--pace", "0.01", "--json", str(tmp_path / "found.json")])
+    monkeypatch.setattr(algorithms, "RULES", {"toy": Rule(contest, {"size": (20_000,)})})
+    monkeypatch.setattr(sys, "argv", ["algorithms.py", "--pace", "0.01", "--json", str(tmp_path / "found.json")])
     with pytest.raises(SystemExit) as stop:
-        formulations.main()
+        algorithms.main()
     assert bool(stop.value.code) == bool(wrong) and f"{wrong} WRONG" in capsys.readouterr().out
     found = json.loads((tmp_path / "found.json").read_text())
     assert [row["pass"] for row in found["rows"]] == ["forward", "train"] and found["machine"]["cores"] > 0
@@ -48,17 +48,17 @@ def test_a_run_says_what_is_wrong(ours, wrong, monkeypatch, tmp_path, capsys):
 
 def test_functions_that_differ_are_named():
     contest = Contest([jax.ShapeDtypeStruct((3,), "float32")], {"ours": jnp.sin, "plain": jnp.cos}, 3)
-    found = formulations.measured(contest, 0.01)
+    found = algorithms.measured(contest, 0.01)
     assert found["train"]["verdict"] == "DIFFERS" and found["train"]["note"].startswith("ours is off by")
 
 
 def test_what_is_said_of_ratios():
-    assert formulations.verdict({"ours": 1.2, "other": 0.5}) == "WRONG"
-    assert formulations.verdict({"ours": 0.9, "other": 0.5}) == "MISSED"
-    assert formulations.verdict({"ours": 0.5, "other": 0.5}) == ""
+    assert algorithms.verdict({"ours": 1.2, "other": 0.5}) == "WRONG"
+    assert algorithms.verdict({"ours": 0.9, "other": 0.5}) == "MISSED"
+    assert algorithms.verdict({"ours": 0.5, "other": 0.5}) == ""
 
 
 def test_integers_get_no_gradient():
-    run = formulations.with_gradients(lambda table, ids: table[ids], [0])
+    run = algorithms.with_gradients(lambda table, ids: table[ids], [0])
     y, (gradient,) = run(jnp.ones((2, 3)), jnp.ones((4, 3)), jnp.array([1, 1]))
     assert y.shape == (2, 3) and np.array_equal(gradient[:, 0], [0, 2, 0, 0])
