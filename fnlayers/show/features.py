@@ -1,6 +1,7 @@
 """What each layer of a model makes of an input: feature maps, layer by layer."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,10 +9,11 @@ import jax
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.layer import Layer
 from fnlayers.core.shapes import type_of
-from fnlayers.models.functional import Functional, Ref
-from fnlayers.show.figure import BLUE, finished, new_figure, plain
+from fnlayers.models.functional import Functional, InputNode, Ref
+from fnlayers.show.feature_rows import Row, draw
 from fnlayers.show.inside import calls, opened
 
 
@@ -28,36 +30,43 @@ def features(
 ) -> Any:
     """Draw what each layer makes of one example, in inference: images by channel, sequences as maps, vectors as bars.
 
+    The input comes first. All numbers are in one scale, whose color bar is at the top: one color is one value, and 0 is
+    white. Where layers differ too much for that, the scale is logarithmic away from 0. Integers (words, classes, bytes)
+    are no such numbers, and gray. Steps that a mask leaves out are hatched.
+
     Arguments:
         model: a Sequential or Functional; the models inside are opened too.
         params: what `init` drew.
         x: a batch, as for `run`.
-        path: where to save the figure too, as PNG, or as SVG or PDF by the name's ending.
+        path: where to save the figure too; its ending says the format.
         state, mask: as for `run`.
         example: which one of the batch.
         channels: how many channels of an image to draw, the first ones.
 
     Returns:
-        A matplotlib.figure.Figure with a row for each layer. A notebook shows it; nothing global is touched.
+        A matplotlib.figure.Figure with a row for each input and each layer, which can be saved by `save(path)`. A
+        notebook shows it; nothing global is touched.
 
     Raises:
         MissingError: where matplotlib is not installed.
-        ConfigError: where the model holds no layers.
+        ConfigError: where the model holds no layers, or the batch no such example.
     """
-    made = {
-        name: np.asarray(a[example].astype("float32")) for name, a in outputs(model, params, x, state, mask).items()
-    }
-    figure = new_figure("show.features", 1.25 * channels + 2.0, 0.4 + sum(map(_height, made.values())))
-    grid = figure.add_gridspec(len(made), channels, height_ratios=[_height(a) for a in made.values()])
-    for row, (name, a) in enumerate(made.items()):
-        told = f"{name}\n{a.shape}"
-        if a.ndim >= 3:
-            _images(figure, grid, row, told, a, channels)
-        else:
-            axes = figure.add_subplot(grid[row, :])
-            _map(axes, a) if a.ndim == 2 else _bars(axes, a.ravel())
-            _label(axes, told)
-    return finished(figure, path)
+    if not (isinstance(channels, int) and channels > 0):
+        raise ConfigError(f"show.features(channels={channels!r}): give a whole number above 0")
+    sizes = {len(a) for a in nest_leaves(map_nest(np.asarray, x, is_leaf=_is_array)) if np.ndim(a)}
+    if not isinstance(example, (int, np.integer)) or not all(-n <= example < n for n in sizes):
+        raise ConfigError(
+            f"show.features(example={example!r}): the batch holds {min(sizes, default=0)}, counted from 0"
+        )
+    made, masks = _run(model, params, x, state, mask)
+    given = {name: np.asarray(a) for name, a in _inputs(model, x).items()}
+    given_masks = _inputs(model, map_nest(lambda _: None, x, is_leaf=_is_array) if mask is None else mask)
+    rows = [
+        Row(name, np.asarray(a)[example], None if (m := among.get(name)) is None else np.asarray(m)[example])
+        for found, among in ((given, given_masks), (made, masks))
+        for name, a in found.items()
+    ]
+    return draw(rows, channels, path)
 
 
 def outputs(model: Layer, params: Any, x: Any, state: Any = None, mask: Any = None) -> dict[str, jax.Array]:
@@ -65,14 +74,35 @@ def outputs(model: Layer, params: Any, x: Any, state: Any = None, mask: Any = No
 
     The same graph is run with more outputs, so nothing is hooked into and nothing kept.
     """
+    return _run(model, params, x, state, mask)[0]
+
+
+def _run(model: Layer, params: Any, x: Any, state: Any, mask: Any) -> tuple[dict[str, jax.Array], dict[str, Any]]:
+    """What each layer returns, and the masks of that."""
     found = _exposed(model, type_of(x))
     if found is None or not found[1]:
         raise ConfigError(
             f"show.features: {type(model).__name__} holds no layers to look into; give a Sequential or Functional"
         )
     graph, names = found
-    _, made = graph.apply(params, x, state=state, mask=mask)
-    return dict(zip(names, made, strict=True))
+    out = graph.run(params, x, state=state, mask=mask)
+    masks = [None] * len(names) if out.mask is None else out.mask[1]
+    return dict(zip(names, out.y[1], strict=True)), dict(zip(names, masks, strict=True))
+
+
+def _inputs(model: Layer, x: Any) -> dict[str, Any]:
+    """The arrays of an input (or its masks) by name, in a Functional as it names them."""
+    if isinstance(model, Functional):
+        found = model._bind(x, lambda _: True, "input")
+        return {entry.name: found[i] for i, entry in enumerate(model.nodes) if isinstance(entry, InputNode)}
+    if isinstance(x, Mapping):
+        return dict(x)
+    several = isinstance(x, (tuple, list))
+    return {f"input {i}": a for i, a in enumerate(x)} if several else {"input": x}
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape")
 
 
 def _exposed(layer: Layer, given: Any) -> tuple[Functional, list[str]] | None:
@@ -98,41 +128,3 @@ def _exposed(layer: Layer, given: Any) -> tuple[Functional, list[str]] | None:
             names += [f"{name}{again}" + (f" [{i}]" if own > 1 else "") for i in range(own)]
             refs += [Ref(call.position, i) for i in range(own)]
     return replace(graph, layers=tuple(layers.items()), outputs=(graph.outputs, tuple(refs))), names
-
-
-def _height(a: np.ndarray) -> float:
-    return 1.25 if a.ndim >= 2 else 0.85
-
-
-def _images(figure: Any, grid: Any, row: int, told: str, a: np.ndarray, channels: int) -> None:
-    """The first channels, all in one scale; of volumes the slice in the middle."""
-    while a.ndim > 3:
-        a = a[len(a) // 2]
-    low, high = float(a.min()), float(a.max())
-    for i in range(min(a.shape[-1], channels)):
-        axes = figure.add_subplot(grid[row, i])
-        axes.imshow(a[..., i], vmin=low, vmax=high, cmap="cividis")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        if i == 0:
-            _label(axes, told)
-
-
-def _map(axes: Any, a: np.ndarray) -> None:
-    """A sequence: time to the right, features upward."""
-    axes.imshow(a.T, aspect="auto", cmap="cividis", interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
-def _bars(axes: Any, a: np.ndarray) -> None:
-    axes.stairs(a, np.arange(a.size + 1) - 0.5, fill=True, color=BLUE)  # thousands of single bars would take seconds
-    axes.axhline(0, color="black", linewidth=0.6)
-    axes.set_xlim(-0.6, a.size - 0.4)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.tick_params(labelsize=7)
-    plain(axes)
-
-
-def _label(axes: Any, told: str) -> None:
-    axes.set_ylabel(told, rotation=0, ha="right", va="center", fontsize=8, labelpad=12)

@@ -1,7 +1,7 @@
 """Curves of a training history."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fnlayers.core.errors import ConfigError
@@ -14,15 +14,16 @@ _STYLES: dict[str, dict[str, Any]] = {
 _NOT_METRICS = ("seconds",)
 
 
-def history(history: Mapping[str, Sequence[float]], path: str | os.PathLike | None = None) -> Any:
+def history(history: Any, path: str | os.PathLike | None = None) -> Any:
     """Draw the loss and each metric over the epochs, training and validation in one plot.
 
     Arguments:
-        history: name -> one number an epoch, as fit returns it. "val_loss" is drawn with "loss"; "seconds" is left out.
-        path: where to save the figure too, as PNG, or as SVG or PDF by the name's ending.
+        history: what fit returns, or its `history`: name -> one number an epoch. "val_loss" is drawn with "loss";
+            "seconds" is left out.
+        path: where to save the figure too; its ending says the format.
 
     Returns:
-        A matplotlib.figure.Figure. A notebook shows it; nothing global is touched.
+        A matplotlib.figure.Figure, which `save(path)` writes too. A notebook shows it; nothing global is touched.
 
     Raises:
         MissingError: where matplotlib is not installed.
@@ -33,7 +34,7 @@ def history(history: Mapping[str, Sequence[float]], path: str | os.PathLike | No
         >>> [line.get_label() for line in figure.axes[0].get_lines()]
         ['train', 'validation']
     """
-    curves = _curves(history)
+    curves = _curves(getattr(history, "history", history))
     columns = min(len(curves), 3)
     rows = -(-len(curves) // columns)
     figure = new_figure("show.history", 4.8 * columns, 3.6 * rows)
@@ -52,13 +53,18 @@ def history(history: Mapping[str, Sequence[float]], path: str | os.PathLike | No
     return finished(figure, path)
 
 
-def _curves(history: Mapping[str, Sequence[float]]) -> dict[str, dict[str, list[float]]]:
+def _curves(history: Mapping[str, Iterable[float]]) -> dict[str, dict[str, list[float]]]:
     """{"loss": {"train": [...], "validation": [...]}, ...}, the loss first."""
     if not isinstance(history, Mapping):
-        raise ConfigError(f"show.history takes a dict of lists, as fit returns it; got {type(history).__name__}")
+        raise ConfigError(
+            f"show.history takes what fit returns, or a dict of lists such as its history; got {type(history).__name__}"
+        )
     found: dict[str, dict[str, list[float]]] = {}
     for key, values in history.items():
         name, part = (key[4:], "validation") if key.startswith("val_") else (key, "train")
+        if not isinstance(values, Iterable):
+            raise ConfigError(f"show.history: {key!r} is {values!r}; give one number an epoch: [{values!r}]")
+        values = list(values)
         if name not in _NOT_METRICS and len(values):
             found.setdefault(name, {})[part] = [float(value) for value in values]
     if not found:

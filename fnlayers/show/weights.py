@@ -20,11 +20,11 @@ def weights(params: Any, path: str | os.PathLike | None = None, *, bins: int = 4
 
     Arguments:
         params: a tree of arrays, as init draws it.
-        path: where to save the figure too, as PNG, or as SVG or PDF by the name's ending.
+        path: where to save the figure too; its ending says the format.
         bins: how many bars a histogram has.
 
     Returns:
-        A matplotlib.figure.Figure. A notebook shows it; nothing global is touched.
+        A matplotlib.figure.Figure, which `save(path)` writes too. A notebook shows it; nothing global is touched.
 
     Raises:
         MissingError: where matplotlib is not installed.

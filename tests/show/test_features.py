@@ -63,14 +63,80 @@ def test_masks_and_several_outputs_go_along() -> None:
     np.testing.assert_allclose(found["sequential/lambda"], model.apply(params, x), rtol=1e-6)
 
 
-def test_the_figure_has_a_row_for_each_layer(tmp_path: Any) -> None:
+def rows_of(figure: Any) -> dict[str, Any]:
+    return {axes.get_ylabel().split("\n")[0]: axes for axes in figure.axes if axes.get_ylabel()}
+
+
+def test_the_figure_has_a_row_for_the_input_and_each_layer(tmp_path: Any) -> None:
     model, x = convnet(), images()
     params, state = model.init(KEY, x.shape), model.init_state(x.shape)
     figure = features(model, params, x, tmp_path / "a.png", state=state, example=1, channels=2)
     labels = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
-    assert labels[0] == "stem/conv2d\n(6, 6, 3)" and labels[-1] == "dense\n(4,)" and len(labels) == 6
-    assert len(figure.axes) == 3 * 2 + 3
+    assert labels[:2] == ["input\n(8, 8, 1)", "stem/conv2d\n(6, 6, 3)"]
+    assert labels[-1] == "dense\n(4,)" and len(labels) == 7
     assert (tmp_path / "a.png").read_bytes().startswith(PNG) and figure._repr_png_().startswith(PNG)
+
+
+def test_one_scale_and_one_zero_for_all_rows() -> None:
+    model, x = convnet(), images()
+    figure = features(model, model.init(KEY, x.shape), x, state=model.init_state(x.shape))
+    rows = rows_of(figure)
+    norms = {axes.images[0].norm for axes in rows.values() if axes.images}
+    (norm,) = norms
+    assert norm(0.0) == 0.5 and norm.vmin == -norm.vmax
+    assert figure.axes[-1].get_ylabel() == "" and figure.axes[-1].get_xlim() == (norm.vmin, norm.vmax)  # the bar
+    for name in ("flatten", "dense"):
+        assert rows[name].get_ylim() == (norm.vmin, norm.vmax)
+
+
+def test_rows_of_very_different_size_are_in_a_logarithmic_scale() -> None:
+    model = fl.Sequential([fl.Lambda(lambda x: x / 1e4), fl.Dense(2)])
+    x = jnp.linspace(-255.0, 255.0, 12).reshape(1, 12)
+    figure = features(model, model.init(KEY, x.shape), x)
+    (first, *_), bars = figure.axes, rows_of(figure)["dense"]
+    assert bars.get_yscale() == "symlog" and first.get_ylim() == bars.get_ylim()
+
+
+def test_steps_that_a_mask_leaves_out_are_hatched() -> None:
+    model = fl.Sequential([fl.Embedding(9, 4, mask_zero=True), fl.LSTM(3, return_sequences=True), fl.LSTM(1)])
+    x = jnp.array([[1, 2, 3, 4, 5], [3, 4, 5, 0, 0]])
+    params = model.init(KEY, x.shape)
+    for example, masked in ((0, 0), (1, 2)):
+        rows = rows_of(features(model, params, x, example=example))
+        for name in ("embedding", "lstm"):
+            assert [patch.get_hatch() for patch in rows[name].patches] == ["////"] * masked
+            assert rows[name].get_ylabel().endswith("2 of 5 steps masked") == bool(masked)
+    alone = fl.Sequential([fl.LSTM(2)])
+    mask = jnp.array([[True, True, False]] * 2)
+    given = features(alone, alone.init(KEY, (2, 3, 4)), jnp.ones((2, 3, 4)), mask=mask)
+    assert rows_of(given)["input"].get_ylabel() == "input\n(3, 4)\n1 of 3 steps masked"
+
+
+def test_a_single_number_is_a_slim_bar_with_the_number() -> None:
+    model = fl.Sequential([fl.Dense(1)])
+    figure = features(model, {"dense": {"kernel": jnp.full((2, 1), 0.25), "bias": jnp.zeros(1)}}, jnp.ones((1, 2)))
+    axes = rows_of(figure)["dense"]
+    (bar,) = axes.patches
+    assert bar.get_width() < 0.05 * np.ptp(axes.get_xlim()) and [t.get_text() for t in axes.texts] == ["0.5"]
+
+
+def test_inputs_have_their_names_and_integers_are_no_values() -> None:
+    a, b = fl.Input((4,), name="words", dtype="int32"), fl.Input((8,), name="other")
+    model = fl.functional((a, b), fl.Concatenate()(fl.Flatten()(fl.Embedding(5000, 2)(a)), b))
+    x = (jnp.array([[7, 4000, 0, 1]]), jnp.ones((1, 8)))
+    rows = rows_of(features(model, model.init(KEY, model.in_shape), x))
+    assert list(rows) == ["words", "other", "embedding", "flatten", "concatenate"]
+    assert [t.get_text() for t in rows["words"].texts] == ["7", "4000", "0", "1"]
+    assert rows["other"].get_ylim()[1] == 1.0
+    named = rows_of(features(model, model.init(KEY, model.in_shape), {"other": x[1], "words": x[0]}))
+    assert list(named) == list(rows)
+
+
+@pytest.mark.parametrize("wrong", [{"example": 2}, {"example": -3}, {"example": 0.0}, {"channels": 0}])
+def test_what_cannot_be_drawn(wrong: dict) -> None:
+    model, x = fl.Sequential([fl.Dense(1)]), jnp.ones((2, 3))
+    with pytest.raises(fl.ConfigError, match="show.features"):
+        features(model, model.init(KEY, x.shape), x, **wrong)
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,16 @@ def test_nothing_to_draw(nothing: dict) -> None:
         history(nothing)
 
 
-def test_a_list_is_no_history() -> None:
-    with pytest.raises(fl.ConfigError, match="takes a dict"):
-        history([1.0, 2.0])  # type: ignore[arg-type]
+def test_what_fit_returns_is_a_history() -> None:
+    result = fl.Fitted(None, {"loss": [0.5, 0.4], "val_loss": [0.6, 0.7]})  # type: ignore[arg-type]
+    assert [len(line.get_ydata()) for line in history(result).axes[0].get_lines()] == [2, 2]
+
+
+def test_what_is_no_history() -> None:
+    with pytest.raises(fl.ConfigError, match="takes what fit returns, or a dict of lists .* got list"):
+        history([1.0, 2.0])
+    with pytest.raises(fl.ConfigError, match=r"'loss' is 0.5; give one number an epoch: \[0.5\]"):
+        history({"loss": 0.5})
 
 
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
