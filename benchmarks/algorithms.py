@@ -258,7 +258,7 @@ RULES = {
         bound(conv, "conv3d_as_conv2d", rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2, 5), **STRIDE}
     ),
     "direct": Rule(bound(conv, *GRADIENTS), {**IMAGE, **OUT, "window": (3, 2, 5, 7), **STRIDE}),
-    "phases": Rule(transposed, {**IMAGE, **OUT, "window": (4, 2, 3, 5), "stride": (2, 3)}, 1e8),
+    "transposed": Rule(transposed, {**IMAGE, **OUT, "window": (4, 2, 3, 5), "stride": (2, 3)}, 1e8),
     "max": Rule(bound(pooling, "max_pool"), {**IMAGE, **WINDOWS}),
     "sum": Rule(bound(pooling, "sum_pool"), {**IMAGE, **WINDOWS}),
     "lstm": Rule(bound(recurrent, "lstm"), TIME),
@@ -275,9 +275,9 @@ RULES = {
     ),
     "line": Rule(bound(conv, *LINE, rank=1), {**LINES, **OUT, "window": (3, 1, 7), **STRIDE}),
     "line depthwise": Rule(bound(depthwise, *DEPTHWISE, rank=1), {**LINES, "window": (3, 7), **STRIDE}, 1e8),
-    "line phases": Rule(bound(transposed, rank=1), {**LINES, **OUT, "window": (4, 3), "stride": (2, 4)}, 1e8),
+    "line transposed": Rule(bound(transposed, rank=1), {**LINES, **OUT, "window": (4, 3), "stride": (2, 4)}, 1e8),
     "volume max": Rule(bound(pooling, "max_pool", rank=3), {**VOLUME, **WINDOWS}),
-    "volume phases": Rule(
+    "volume transposed": Rule(
         bound(transposed, rank=3), {**VOLUME, "out": (16, 64), "window": (3, 2), "stride": (2,)}, 1e8
     ),
 }

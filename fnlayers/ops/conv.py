@@ -14,11 +14,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu.problem import ConvProblem
+from fnlayers.ops.cpu.problem import ConvProblem, ConvTransposeProblem
 from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.layout import channel_axis, check_choice, check_space, space_axes
-from fnlayers.ops.reference import Window
-from fnlayers.ops.transposed_forms import Transposed, has_phases, phases, plain_transpose
+from fnlayers.ops.reference import TransposedWindow, Window
 
 
 def conv(
@@ -69,7 +68,7 @@ def separable_conv(
     dilation: tuple[int, ...],
     data_format: str = "channels_last",
 ) -> jax.Array:
-    """A depthwise convolution over space, then a convolution of window 1 over channels.
+    """A depthwise convolution over the spatial axes, then a convolution of window 1 over channels.
 
     Shapes: depthwise_kernel (*window, channels, multiplier), pointwise_kernel (1, ..., channels * multiplier, out).
     """
@@ -87,9 +86,9 @@ def conv_transpose(
     dilation: tuple[int, ...],
     data_format: str = "channels_last",
 ) -> jax.Array:
-    """The transpose of `conv`: each input cell adds x * kernel to the window that starts at its position times stride.
+    """The transpose of `conv`: each element of x adds x * kernel to the window that starts at its index times stride.
 
-    Shapes: kernel (*window, out, in). With w = (window - 1) dilation + 1, the new size is, for each axis of space,
+    Shapes: kernel (*window, out, in). With w = (window - 1) dilation + 1, the new size is, for each spatial axis,
     "valid": (size - 1) stride + max(w, stride), or (size - 1) stride + w + output_padding;
     "same": size * stride, or (size - 1) stride + w % 2 + output_padding.
     """
@@ -100,36 +99,27 @@ def conv_transpose(
     extra = (None,) * rank if output_padding is None else output_padding
     check_space("output_padding", extra, rank)
     pads = tuple(_transpose_padding(*a, padding) for a in zip(_spans(kernel, dilation), strides, extra, strict=True))
-    t = Transposed(strides, pads, dilation)
-    axis = channel_axis(data_format)
-
-    def reference(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return plain_transpose(x, kernel, t, data_format)
-
-    def fast(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jnp.moveaxis(phases(jnp.moveaxis(x, axis, -1), kernel, t), -1, axis)
-
-    if not has_phases([x.shape[a] for a in space_axes(x.ndim, data_format)], kernel, t):
-        return reference(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=fast, default=reference)
+    window = TransposedWindow(strides, pads, dilation)
+    problem = ConvTransposeProblem.of(x, kernel, window, channel_axis(data_format))
+    return dispatch(lambda x, kernel: reference.conv_transpose(x, kernel, window, data_format), problem, x, kernel)
 
 
 def conv_output_size(size: int, window: int, stride: int, padding: str, dilation: int) -> int:
-    """The number of output cells of `conv`, or of a pooling, along one axis; 0 where the window does not fit."""
+    """The number of output positions of `conv`, or of a pooling, along one axis; 0 where the window does not fit."""
     check_choice("padding", padding, ("valid", "same", "causal"))
     span = (window - 1) * dilation + 1 if padding == "valid" else 1
     return max(math.ceil((size - span + 1) / stride), 0)
 
 
 def _rank(x: jax.Array) -> int:
-    """The number of axes of space."""
+    """The number of spatial axes."""
     if not 3 <= x.ndim <= 5:
-        raise ValueError(f"a convolution has 1 to 3 axes of space, not {x.ndim - 2}; x is (batch, *space, channels)")
+        raise ValueError(f"a convolution has 1 to 3 spatial axes, not {x.ndim - 2}; x is (batch, *space, channels)")
     return x.ndim - 2
 
 
 def _spans(kernel: jax.Array, dilation: tuple[int, ...]) -> tuple[int, ...]:
-    """How many cells a dilated window covers, for each axis of space."""
+    """How many elements a dilated window covers, for each spatial axis."""
     return tuple((n - 1) * d + 1 for n, d in zip(kernel.shape[:-2], dilation, strict=True))
 
 
@@ -141,7 +131,7 @@ def _padding(
     dilation: tuple[int, ...],
     data_format: str,
 ) -> Any:
-    """The zeros before and after each axis of space; lax's word for them, where sizes are not known."""
+    """The zeros before and after each spatial axis; lax's word for them, where sizes are not known."""
     rank = _rank(x)
     check_choice("padding", padding, ("valid", "same", "causal") if rank == 1 else ("valid", "same"))
     check_space("strides", strides, rank)
@@ -155,7 +145,7 @@ def _padding(
 
 
 def _transpose_padding(span: int, stride: int, extra: int | None, padding: str) -> tuple[int, int]:
-    """How many zeros stand before and after the stretched input, so that a plain convolution gives Keras's cells."""
+    """How many zeros stand before and after the stretched input, so that a plain convolution gives Keras's numbers."""
     if padding == "valid":
         return span - 1, span - 1 + (max(stride - span, 0) if extra is None else extra)
     total = stride + span - 2 if extra is None else span + span % 2 - 2 + extra

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from fnlayers.ops.layout import channel_axis, lowest
@@ -30,6 +31,14 @@ class Window(NamedTuple):
     def padded(self, space: Sequence[int]) -> list[int]:
         """The sizes of x along the spatial axes with its padding."""
         return [n + sum(pads) for n, pads in zip(space, self.padding, strict=True)]
+
+
+class TransposedWindow(NamedTuple):
+    """How a transposed convolution goes: numbers of elements for each spatial axis."""
+
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]  # (before, after) of x with zeros between its elements
+    dilation: tuple[int, ...]
 
 
 class PoolWindow(NamedTuple):
@@ -63,6 +72,25 @@ def conv(x: jax.Array, kernel: jax.Array, window: Window, data_format: str = "ch
         rhs_dilation=window.dilation,
         dimension_numbers=dimension_numbers(x.ndim - 2, data_format, "IO"),
         feature_group_count=window.groups,
+    )
+
+
+def conv_transpose(
+    x: jax.Array, kernel: jax.Array, window: TransposedWindow, data_format: str = "channels_last"
+) -> jax.Array:
+    """The transposed convolution: a convolution of x with zeros between its elements.
+
+    Shapes: x (batch, *space, in), kernel (*window, out, in), y (batch, *new_space, out).
+    """
+    rank = x.ndim - 2
+    return lax.conv_general_dilated(
+        x,
+        jnp.flip(kernel, tuple(range(rank))),
+        window_strides=(1,) * rank,
+        padding=window.padding,
+        lhs_dilation=window.strides,
+        rhs_dilation=window.dilation,
+        dimension_numbers=dimension_numbers(rank, data_format, "OI"),
     )
 
 

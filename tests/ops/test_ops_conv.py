@@ -94,7 +94,7 @@ X, KERNEL = jnp.ones((1, 4, 4, 1)), jnp.ones((2, 2, 1, 1))
         (lambda: ops.conv_transpose(X, KERNEL, (1, 1), "causal", None, (1, 1)), "padding='causal'"),
         (lambda: ops.conv_transpose(X, KERNEL, (1, 1), "same", (0,), (1, 1)), "output_padding=.*tuple of 2"),
         (lambda: ops.conv_transpose(X, KERNEL, (2,), "same", None, (1, 1)), "strides=.*tuple of 2"),
-        (lambda: ops.conv(jnp.ones((1, 4)), KERNEL, (), "same", ()), "1 to 3 axes of space"),
+        (lambda: ops.conv(jnp.ones((1, 4)), KERNEL, (), "same", ()), "1 to 3 spatial axes"),
         (lambda: ops.conv_output_size(4, 2, 1, "SAME", 1), "padding='SAME'"),
         (lambda: ops.add_bias(X, jnp.ones(1), "last"), "data_format='last'"),
     ],

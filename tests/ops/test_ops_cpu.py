@@ -11,9 +11,9 @@ import pytest
 from fnlayers import ops
 from fnlayers.ops import reference, tracing
 from fnlayers.ops.cpu import compose, table
-from fnlayers.ops.cpu.problem import HAS_YNNPACK, ConvProblem, PoolProblem
+from fnlayers.ops.cpu.problem import HAS_YNNPACK, ConvProblem, ConvTransposeProblem, PoolProblem
 from fnlayers.ops.cpu.table import Limits
-from fnlayers.ops.reference import PoolWindow, Window
+from fnlayers.ops.reference import PoolWindow, TransposedWindow, Window
 from ops_cases import quick_jit
 
 NONE = (0, 0)
@@ -261,9 +261,42 @@ def test_convolutions(names, x, kernel, window, x64):
     derivatives_agree(composed(conv_problem(x, kernel, window), *names), reference.conv, x, kernel, window)
 
 
+TRANSPOSED = [
+    ((X1, (4, 3, 4)), TransposedWindow((2,), ((2, 2),), (1,))),
+    ((X1, (5, 3, 4)), TransposedWindow((2,), ((3, 1),), (1,))),
+    ((X1, (6, 4, 4)), TransposedWindow((2,), ((4, 5),), (1,))),  # all at once
+    ((X2, (4, 3, 2, 4)), TransposedWindow((2, 3), ((2, 1), (4, 0)), (1, 1))),  # all at once
+    ((X2, (2, 2, 3, 4)), TransposedWindow((2, 1), ((1, 3), (0, 1)), (1, 1))),
+    ((X1, (2, 3, 4)), TransposedWindow((3,), ((1, 2),), (1,))),  # phases that meet no tap
+    ((X2, (2, 2, 3, 4)), TransposedWindow((2, 2), ((1, 1), (1, 1)), (1, 1))),  # nothing overlaps
+    ((X2, (3, 3, 1, 4)), TransposedWindow((2, 2), ((2, 1), (0, 3)), (1, 1))),  # a single channel out
+    ((X2, (4, 5, 1, 4)), TransposedWindow((2, 3), ((2, 1), (0, 5)), (1, 1))),
+    ((X2, (3, 5, 2, 4)), TransposedWindow((2, 3), ((1, 2), (3, 4)), (1, 1))),
+    ((X3, (2, 3, 2, 3, 2)), TransposedWindow((2, 1, 2), ((1, 1), (1, 1), (0, 1)), (1, 1, 1))),
+]
+# Rows of kernels that each phase meets as many taps of, and of all
+EVEN = ("subpixel", "overlap_add_of_few_outputs"), ("subpixel", "subpixel_by_row_tiles")
+ANY = ("overlap_add", "phase_by_phase"), ("overlap_add_of_fewer_outputs",)
+
+
+def transposed_cases():
+    for case, window in TRANSPOSED:
+        even = all(size % stride == 0 for size, stride in zip(case[1], window.strides, strict=False))
+        yield from ((names, *case, window) for names in (EVEN if even else ANY[:1]))
+    yield ANY[1], *TRANSPOSED[0][0], TRANSPOSED[0][1]
+
+
+@pytest.mark.parametrize("names, x, kernel, window", list(transposed_cases()), ids=str)
+def test_transposed_convolutions(names, x, kernel, window, x64):
+    arrays = (jax.ShapeDtypeStruct(shape, "float64") for shape in (x, kernel))
+    problem = ConvTransposeProblem.of(*arrays, window)
+    derivatives_agree(composed(problem, *names), reference.conv_transpose, x, kernel, window)
+
+
 @pytest.mark.parametrize("operation", table.TABLES)
 def test_every_row_is_tried(operation):
     tried = {"conv": {name for names, *_ in CONVS for name in names}, "max_pool": set(MAX), "sum_pool": set(SUM)}
+    tried["conv_transpose"] = {name for names in EVEN + ANY for name in names}
     assert tried[operation] == {row.name for row in table.TABLES[operation]}
 
 
@@ -411,6 +444,26 @@ def test_a_mean_takes_no_convolution_that_is_padded_past_its_input_into_ynnpack(
     parts = program.compile().as_text().split("\n\n")
     within = [part.split()[0] for part in parts if " convolution(" in part]
     assert within and (all(name == "ENTRY" for name in within) or (not names and HAS_YNNPACK))
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel", "stride", "own", "rows"),
+    [
+        ((2, 4, 4, 8), (3, 3, 16, 8), 2, False, {"forward": "overlap_add", "kernel_gradient": "phase_by_phase"}),
+        ((2, 14, 14, 64), (4, 4, 64, 64), 2, False, {"forward": "subpixel", "kernel_gradient": "phase_by_phase"}),
+        ((2, 14, 14, 64), (4, 4, 64, 64), 2, True, {"kernel_gradient": "subpixel_by_row_tiles"}),
+        ((2, 7, 7, 64), (4, 4, 64, 64), 2, False, {"forward": None}),  # too few positions
+        ((2, 7, 7, 64), (4, 4, 16, 64), 2, False, {"kernel_gradient": "overlap_add_of_fewer_outputs"}),
+        ((2, 7, 7, 64), (4, 4, 8, 64), 2, False, {"input_gradient": "overlap_add_of_few_outputs"}),
+        ((2, 7, 7, 64), (4, 4, 8, 64), 1, False, {"forward": None, "kernel_gradient": None}),
+    ],
+)
+@pytest.mark.skipif(not HAS_YNNPACK, reason="this XLA has only its own convolutions")
+def test_which_transposed_convolutions(x, kernel, stride, own, rows):
+    window = TransposedWindow((stride, stride), SAME.padding, (1, 1))
+    with tracing.traced(tracing.Program() if own else None):
+        problem = ConvTransposeProblem.of(*(jax.ShapeDtypeStruct(shape, "float32") for shape in (x, kernel)), window)
+    assert all(taken(problem).get(which) == name for which, name in rows.items())
 
 
 def without_rows(monkeypatch):

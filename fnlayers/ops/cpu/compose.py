@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from fnlayers.ops import reference
 from fnlayers.ops.cpu import table
-from fnlayers.ops.cpu.problem import ConvProblem, PoolProblem, Problem
+from fnlayers.ops.cpu.problem import ConvProblem, ConvTransposeProblem, PoolProblem, Problem
 from fnlayers.ops.cpu.table import Limits, Row
 from fnlayers.ops.reference import PoolWindow, Window
 
@@ -66,9 +66,12 @@ def _inner_conv(limits: Limits) -> Callable[[jax.Array, jax.Array, Window], jax.
     return conv
 
 
-def conv(problem: ConvProblem, algorithms: Algorithms) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """A convolution: its algorithms with the channels last."""
-    function, axis = bilinear(problem.window, algorithms, reference.conv), problem.channel_axis
+def conv(
+    problem: ConvProblem | ConvTransposeProblem, algorithms: Algorithms
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """A convolution, plain or transposed: its algorithms, which have the channels last."""
+    plain: Callable[..., jax.Array] = getattr(reference, problem.operation)
+    function, axis = bilinear(problem.window, algorithms, plain), problem.channel_axis
     if axis == -1:
         return function
     return lambda x, kernel: jnp.moveaxis(function(jnp.moveaxis(x, axis, -1), kernel), -1, axis)
@@ -135,4 +138,4 @@ def pool(problem: PoolProblem, algorithms: Algorithms) -> Callable[[jax.Array], 
     return pooled
 
 
-COMPOSERS = {"conv": conv, "max_pool": pool, "sum_pool": pool}
+COMPOSERS = {"conv": conv, "conv_transpose": conv, "max_pool": pool, "sum_pool": pool}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnlayers.ops.reference import PoolWindow, Window
+from fnlayers.ops.reference import PoolWindow, TransposedWindow, Window
 from fnlayers.ops.tracing import own_convolutions
 
 HAS_YNNPACK = jax.__version_info__ >= (0, 10)  # whether XLA hands convolutions on CPUs to YNNPACK, unless told not to
@@ -79,6 +79,44 @@ class ConvProblem(NamedTuple):
         return self.positions * self.channels * self.out * self.taps
 
 
+class ConvTransposeProblem(NamedTuple):
+    """A transposed convolution."""
+
+    batch: int
+    space: tuple[int, ...]  # sizes of x along the spatial axes
+    channels: int  # of x
+    out: int  # channels of y
+    kernel: tuple[int, ...]  # sizes of the kernel along the spatial axes
+    window: TransposedWindow
+    is_half: bool  # whether numbers are in half precision, in which each partial sum would be rounded
+    uses_ynnpack: bool  # whether the program's convolutions go to YNNPACK, and not to XLA's own code
+    channel_axis: int = -1
+
+    operation = "conv_transpose"
+
+    @classmethod
+    def of(cls, x: Any, kernel: Any, window: TransposedWindow, channel_axis: int = -1) -> "ConvTransposeProblem | None":
+        """For arrays, or what has their shape and dtype; None where something is empty, or a size not known."""
+        batch, *rest = x.shape
+        space = rest[:-1] if channel_axis == -1 else rest[1:]
+        *spans, out, channels = kernel.shape
+        if not all(isinstance(n, int) and n for n in (*space, *kernel.shape)):
+            return None
+        half = x.dtype not in (jnp.float32, jnp.float64)
+        (batch,) = _known((batch,))
+        return cls(batch, tuple(space), channels, out, tuple(spans), window, half, uses_ynnpack(), channel_axis)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether each phase meets as many taps."""
+        return all(k % s == 0 for k, s in zip(self.kernel, self.window.strides, strict=True))
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether kernels may overlap in y."""
+        return self.kernel != self.window.strides
+
+
 def _known(sizes: Sequence[Any]) -> tuple[int, ...]:
     return tuple(n if isinstance(n, int) else 0 for n in sizes)
 
@@ -118,4 +156,4 @@ class PoolProblem(NamedTuple):
         return any(map(any, self.window.padding))
 
 
-Problem = ConvProblem | PoolProblem
+Problem = ConvProblem | ConvTransposeProblem | PoolProblem

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu import conv, conv_kernel_gradient, pooling
-from fnlayers.ops.cpu.problem import HAS_YNNPACK, ConvProblem, PoolProblem
+from fnlayers.ops.cpu import conv, conv_kernel_gradient, conv_transpose, pooling
+from fnlayers.ops.cpu.problem import HAS_YNNPACK, ConvProblem, ConvTransposeProblem, PoolProblem
 
 # jax 0.6 cannot transpose a scan whose body is computed again in the backward pass
 TRANSPOSES_SCANS = jax.__version_info__ >= (0, 10)
@@ -60,6 +60,12 @@ class Limits:
     copied_elements: int = 1 << 19  # of x, at most, that are laid out again; of y twice as many
     narrow_outputs: int = 16  # channels of y, at most, for which all of the kernel is one matrix
     narrow_channels: tuple[int, int] = (8, 32)  # of x then, least and most
+    # Transposed convolutions
+    subpixel_space: int = 9  # of x along each spatial axis, from which on an element more for each phase is little
+    subpixel_channels: int = 64  # of x, from which on it is too much for less space
+    added_outputs: int = 8  # channels of y, at most, for which windows are added in gradients
+    added_channels: int = 8  # of x, from which on a product with the whole kernel is worth its memory
+    added_taps: int = 32  # of a kernel along one axis, at most
     # Pooling
     compared_taps: int = 16  # a window of more has its maximum's gradient by the reference
     looped_taps: int = 4  # XLA's own loop sums a window of no more as fast backward, and where padded forward
@@ -341,6 +347,87 @@ CONV = (
 )
 
 
+# Transposed convolutions
+
+
+def is_stretched(p: ConvTransposeProblem, t: Limits) -> bool:
+    """Whether the plain call puts zeros between the elements of x, for no more phases than can be gone through."""
+    return 1 < math.prod(p.window.strides) <= t.unrolled_taps and max(p.window.dilation) == 1
+
+
+def adds_windows(p: ConvTransposeProblem, t: Limits) -> bool:
+    """Whether few windows meet in an element, or phases would be uneven or, of few channels, narrow."""
+    # If no windows overlap, XLA's own convolution is as fast
+    if not is_stretched(p, t) or p.is_half or not (p.overlaps or p.uses_ynnpack):
+        return False
+    taps, *others = p.kernel
+    if others:
+        return max(p.kernel) <= 3 and max(p.window.strides) <= 2 and p.channels >= t.added_channels
+    if not p.is_even:
+        return taps <= t.added_taps
+    return max(p.window.strides) <= 2 and (p.out < p.channels or taps <= 4)
+
+
+def has_subpixels(p: ConvTransposeProblem, t: Limits) -> bool:
+    """Whether phases are even, and there are not so few positions that one more of each costs too much."""
+    tiny = min(p.space) < t.subpixel_space and p.channels >= t.subpixel_channels
+    return is_stretched(p, t) and p.is_even and (p.overlaps or not p.uses_ynnpack) and not tiny
+
+
+CONV_TRANSPOSE = (
+    Row(
+        "overlap_add",
+        when=adds_windows,
+        forward=conv_transpose.overlap_add,
+        because="the plain call multiplies zeros: small windows that are added take 0.3 to 0.95 of the time",
+        bench="transposed",
+    ),
+    Row(
+        "subpixel",
+        when=has_subpixels,
+        forward=conv_transpose.subpixel,
+        because="the plain call multiplies zeros: all phases as channels of one convolution take 0.6 of the time",
+        bench="transposed",
+    ),
+    Row(
+        "overlap_add_of_few_outputs",
+        when=lambda p, t: is_stretched(p, t) and not p.is_half and p.out <= t.added_outputs,
+        input_gradient=conv_transpose.overlap_add,
+        kernel_gradient=conv_transpose.overlap_add,
+        because="of few channels one product for both gradients is two to four times as fast as those of the phases",
+        bench="transposed",
+    ),
+    Row(
+        "overlap_add_of_fewer_outputs",
+        when=lambda p, t: is_stretched(p, t) and not p.is_half and 4 * p.out <= p.channels,
+        kernel_gradient=conv_transpose.overlap_add,
+        because="of few channels one product for the gradient is two to four times as fast as those of the phases",
+        bench="transposed",
+    ),
+    Row(
+        "subpixel_by_row_tiles",
+        when=lambda p, t: (
+            is_stretched(p, t)
+            and not p.uses_ynnpack
+            and 0 < p.batch < t.few_examples
+            and p.is_even
+            and p.out <= 2 * p.channels
+        ),
+        kernel_gradient=conv_transpose.subpixel_by_row_tiles,
+        settings=lambda t, conv: {"examples": t.few_examples},
+        because="XLA's own code sums the gradient along the batch: of few examples it takes 2.5 times as long",
+        bench="transposed",
+    ),
+    Row(
+        "phase_by_phase",
+        when=is_stretched,
+        kernel_gradient=conv_transpose.phase_by_phase,
+        because="the plain call's gradient multiplies zeros: 30 ms for (8, 16, 16, 64), a convolution a phase 1.5 ms",
+        bench="transposed",
+    ),
+)
+
+
 # Pooling
 
 
@@ -391,4 +478,4 @@ SUM_POOL = (
     ),
 )
 
-TABLES = {"conv": CONV, "max_pool": MAX_POOL, "sum_pool": SUM_POOL}
+TABLES = {"conv": CONV, "conv_transpose": CONV_TRANSPOSE, "max_pool": MAX_POOL, "sum_pool": SUM_POOL}
