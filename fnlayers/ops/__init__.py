@@ -7,6 +7,7 @@ from fnlayers.ops.attention import additive_score, all_of, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum
 from fnlayers.ops.dense_scan import DenseWeights, scan_dense
+from fnlayers.ops.fusion import gradient_once
 from fnlayers.ops.lstm import scan_lstm
 from fnlayers.ops.moments import (
     group_normalize,
@@ -18,7 +19,6 @@ from fnlayers.ops.moments import (
     spectral_norm,
 )
 from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
-from fnlayers.ops.once import gradient_once
 from fnlayers.ops.position import rotate, waves
 from fnlayers.ops.recurrent import gru_gates, lstm_gates
 from fnlayers.ops.time import scan_gates, scan_time

@@ -14,6 +14,7 @@ from jax import lax
 from fnlayers.ops import reference
 from fnlayers.ops.cpu.problem import PoolProblem
 from fnlayers.ops.dispatch import dispatch
+from fnlayers.ops.fusion import mean_operand
 from fnlayers.ops.layout import (
     channel_axis,
     check_choice,
@@ -24,7 +25,6 @@ from fnlayers.ops.layout import (
     space_axes,
     sum_dtype,
 )
-from fnlayers.ops.once import apart
 from fnlayers.ops.reference import PoolWindow
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
@@ -77,7 +77,7 @@ def global_average_pool(
     """
     axes, dtype = space_axes(x.ndim, data_format), sum_dtype(x)
     if mask is None:
-        return jnp.mean(apart(x.astype(dtype)), axes, keepdims=keepdims).astype(mean_dtype(x))
+        return jnp.mean(mean_operand(x.astype(dtype)), axes, keepdims=keepdims).astype(mean_dtype(x))
     if x.ndim != 3 or mask.shape != (x.shape[0], x.shape[axes[0]]):
         raise ValueError(
             f"a mask of shape {mask.shape} needs x of (batch, time) {mask.shape} and channels, not {x.shape}"

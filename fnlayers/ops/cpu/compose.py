@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from fnlayers.ops import reference
 from fnlayers.ops.cpu import table
-from fnlayers.ops.cpu.problem import ConvProblem, ConvTransposeProblem, PoolProblem, Problem
+from fnlayers.ops.cpu.problem import ConvProblem, ConvTransposeProblem, IdentityProblem, PoolProblem, Problem
 from fnlayers.ops.cpu.table import Limits, Row
 from fnlayers.ops.reference import PoolWindow, Window
 
@@ -138,4 +138,16 @@ def pool(problem: PoolProblem, algorithms: Algorithms) -> Callable[[jax.Array], 
     return pooled
 
 
-COMPOSERS = {"conv": conv, "conv_transpose": conv, "max_pool": pool, "sum_pool": pool}
+def identity(_: IdentityProblem, algorithms: Algorithms) -> Callable[[jax.Array], jax.Array]:
+    """What is differentiated as it is written."""
+    return algorithms["forward"]
+
+
+COMPOSERS = {
+    "conv": conv,
+    "conv_transpose": conv,
+    "max_pool": pool,
+    "sum_pool": pool,
+    "mean_operand": identity,
+    "gradient_once": identity,
+}

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnlayers.ops import reference
+from fnlayers.ops.cpu.fusion import fusion_barrier, materialized, materialized_gradient
 from fnlayers.ops.cpu.taps import Algorithm, by_row_tiles, met, padded, taps, total
 from fnlayers.ops.dense import dot
 from fnlayers.ops.layout import sum_dtype
-from fnlayers.ops.once import bounded, gradient_once, once
 from fnlayers.ops.reference import Window
 
 
@@ -47,7 +47,7 @@ def depthwise(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
         for tap in itertools.product(*map(range, spans))
     }
     y = total(met(row, (*tap, 0), sizes, across) for tap, row in rows.items())
-    return bounded(once(y)).astype(dtype)
+    return fusion_barrier(materialized(y)).astype(dtype)
 
 
 def depthwise_by_taps(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
@@ -96,9 +96,9 @@ def conv3d_as_conv2d(x: jax.Array, kernel: jax.Array, window: Window, *, conv: A
     starts = [tap * dilation for tap in range(depth)]
     planes = [lax.slice_in_dim(x, start, start + (count - 1) * stride + 1, stride, 1) for start in starts]
     stacked = jnp.concatenate(planes, -1)
-    flat = once(stacked.reshape(-1, *stacked.shape[2:]))  # read by y and by the gradient of the kernel
+    flat = materialized(stacked.reshape(-1, *stacked.shape[2:]))  # read by y and by the gradient of the kernel
     kernel = jnp.moveaxis(kernel, 0, -3).reshape(*spans, depth * channels, out)
-    y = gradient_once(conv(flat, kernel, Window(tuple(strides), tuple(padding), tuple(dilations))))
+    y = materialized_gradient(conv(flat, kernel, Window(tuple(strides), tuple(padding), tuple(dilations))))
     return y.reshape(-1, count, *y.shape[1:])
 
 

@@ -156,4 +156,10 @@ class PoolProblem(NamedTuple):
         return any(map(any, self.window.padding))
 
 
-Problem = ConvProblem | ConvTransposeProblem | PoolProblem
+class IdentityProblem(NamedTuple):
+    """An array that is to be computed by itself, "mean_operand" or "gradient_once": nothing depends on its sizes."""
+
+    operation: str
+
+
+Problem = ConvProblem | ConvTransposeProblem | PoolProblem | IdentityProblem

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu import conv, conv_kernel_gradient, conv_transpose, pooling
+from fnlayers.ops.cpu import conv, conv_kernel_gradient, conv_transpose, fusion, pooling
 from fnlayers.ops.cpu.problem import HAS_YNNPACK, ConvProblem, ConvTransposeProblem, PoolProblem
 
 # jax 0.6 cannot transpose a scan whose body is computed again in the backward pass
@@ -478,4 +478,32 @@ SUM_POOL = (
     ),
 )
 
-TABLES = {"conv": CONV, "conv_transpose": CONV_TRANSPOSE, "max_pool": MAX_POOL, "sum_pool": SUM_POOL}
+# Arrays that XLA shall compute by themselves
+
+MEAN_OPERAND = (
+    Row(
+        "fusion_barrier",
+        when=lambda p, t: True,
+        every=fusion.fusion_barrier,
+        because="YNNPACK takes convolutions along into a mean that follows: four layers of 64 channels 39 ms, apart 20",
+        bench="direct",
+    ),
+)
+GRADIENT_ONCE = (
+    Row(
+        "materialized_gradient",
+        when=lambda p, t: True,
+        every=fusion.materialized_gradient,
+        because="XLA computes a gradient of many terms again in each loop that reads it: ResNet blocks train in 0.92",
+        bench="moments",
+    ),
+)
+
+TABLES = {
+    "conv": CONV,
+    "conv_transpose": CONV_TRANSPOSE,
+    "max_pool": MAX_POOL,
+    "sum_pool": SUM_POOL,
+    "mean_operand": MEAN_OPERAND,
+    "gradient_once": GRADIENT_ONCE,
+}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from fnlayers import ops
-from fnlayers.ops.once import apart, once
+from fnlayers.ops.cpu.fusion import materialized
+from fnlayers.ops.fusion import mean_operand
 
-FUNCTIONS = {"once": once, "apart": apart, "gradient_once": ops.gradient_once}
+FUNCTIONS = {"materialized": materialized, "mean_operand": mean_operand, "gradient_once": ops.gradient_once}
 EDGES = np.array([[0.0, -0.0, 1.5, -2.5], [np.inf, -np.inf, np.nan, 1e-30]], "float32")
 
 
@@ -25,7 +26,7 @@ def test_changes_no_number(name: str, dtype: str):
 
 def test_integers_stay_integers():
     x, kernel = jnp.arange(16).reshape(1, 2, 2, 2, 2), jnp.ones((2, 1, 1, 2, 3), int)
-    assert once(x).dtype == x.dtype
+    assert materialized(x).dtype == x.dtype
     y = jax.jit(lambda x, kernel: ops.conv(x, kernel, (1, 1, 1), "valid", (1, 1, 1), 1))(x, kernel)
     assert y.dtype == x.dtype and y[..., 0].ravel().tolist() == [18, 26, 34, 42]
 
@@ -48,8 +49,8 @@ def test_has_the_derivatives_of_the_identity(name: str):
         np.testing.assert_allclose(jit(jax.hessian(cost))(x), jax.hessian(plain)(x), rtol=1e-5, atol=1e-6)
 
 
-def test_the_gradient_of_a_cell_does_not_ask_what_the_cell_holds():
-    """Cells that a mask leaves out may hold anything; their gradient is 0."""
+def test_the_gradient_of_an_element_does_not_ask_what_the_element_holds():
+    """Elements that a mask leaves out may hold anything; their gradient is 0."""
     x = jnp.asarray(EDGES)
     gradient = jax.jit(jax.grad(lambda x: jnp.sum(jnp.where(jnp.isfinite(x), ops.gradient_once(x), 0))))(x)
     np.testing.assert_array_equal(gradient, np.isfinite(EDGES))
@@ -61,7 +62,7 @@ def _products(function, *args) -> int:
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="it is about XLA's compiler for CPUs")
-def test_a_depthwise_convolution_is_made_once_whoever_reads_it():
+def test_a_depthwise_convolution_is_computed_once_whoever_reads_it():
     x, kernel = jnp.ones((2, 16, 16, 8)), jnp.ones((3, 3, 8, 1))
 
     def readers(y: jax.Array) -> jax.Array:  # a mean, the squares around it, and what they scale
@@ -77,7 +78,7 @@ def test_a_depthwise_convolution_is_made_once_whoever_reads_it():
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="it is about XLA's compiler for CPUs")
-def test_a_gradient_of_many_terms_is_made_once_whoever_reads_it():
+def test_a_gradient_of_many_terms_is_computed_once_whoever_reads_it():
     x, weight = jnp.ones((64, 32)), jnp.ones((32,))
 
     def cost(keep, x: jax.Array, weight: jax.Array) -> jax.Array:
