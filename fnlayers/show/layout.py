@@ -10,9 +10,11 @@ Köpf, Fast and simple horizontal coordinate assignment, 2001.
 
 import math
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from fnlayers.show.ranks import Link, back_links, ranks_of
 
 GAP = 24.0  # between neighbors in a rank
 PASSAGE = 14.0  # the width of the way of a long arrow through a rank
@@ -21,22 +23,10 @@ LANE = 9.0  # between arrows that run side by side from one column to the next, 
 COLUMN = 900.0  # no picture lower than this is broken into columns
 WIDE = 1.4  # how wide a broken picture is to be for its height
 ENTRY = 14.0  # between arrows that end at one box
-ABREAST = 6  # how many arrows may pass from one column to the next
+ABREAST = 6  # how many arrows may pass from one column to the next; of more that end at one box, long ones are joined
 SWEEPS = 12  # each way
 
 Point = tuple[float, float]
-
-
-class Link(NamedTuple):
-    """An arrow, with how far from the middles of its two boxes it begins and ends.
-
-    None: beside the others that end there, in the order in which they are told.
-    """
-
-    source: int
-    target: int
-    leaves: float = 0.0
-    enters: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +56,15 @@ class _Grid:
 
     def __init__(self, sizes: Sequence[Point], links: Sequence[Link], last: Sequence[int]) -> None:
         self.sizes, self.links, self.boxes = list(sizes), links, len(sizes)
-        self.back = _back_links(len(sizes), links)
-        self.rank = _ranks(len(sizes), [link for i, link in enumerate(links) if i not in self.back], last)
+        self.back = back_links(len(sizes), links)
+        self.turns = {i: n for n, i in enumerate(sorted(self.back))}
+        forward = [link for i, link in enumerate(links) if i not in self.back]
+        self.rank = ranks_of([width + GAP for width, _ in sizes], forward, last)
         self.ranks: list[list[int]] = [[] for _ in range(max(self.rank, default=-1) + 1)]
         for vertex, rank in enumerate(self.rank):
             self.ranks[rank].append(vertex)
+        self.ending = Counter(link.target for link in links if link.enters is None)
+        self.trunks: dict[tuple, dict[int, int]] = {}
         self.passages = [self._passages(i, link) for i, link in enumerate(links)]
         self.enters = self._entries(links)
         # per vertex: (neighbor, how far to the right of it this one would stand, weight) in the rank above and below
@@ -80,21 +74,35 @@ class _Grid:
         self.beside: dict[int, int] = {}
         # per rank: the parts of arrows from there to the next rank, and how far from the middles they begin and end
         self.parts: list[list[tuple[int, float, int, float]]] = [[] for _ in self.ranks]
+        self.joined: set[tuple[int, float, int, float]] = set()
         for i, link in enumerate(links):
             self._connect(i, link)
         self.x = [0.0] * count
 
     def _passages(self, i: int, link: Link) -> list[int]:
-        """The arrow's places in the ranks that it passes; one that goes back passes those of its boxes too."""
+        """The arrow's places in the ranks that it passes; one that goes back passes those of its boxes too.
+
+        Arrows of one array share their places as far as they go together, and so do those that end at a box of many.
+        """
         start, end = self.rank[link.source], self.rank[link.target]
-        passed = range(start, end - 1, -1) if i in self.back else range(start + 1, end)
-        made = []
-        for rank in passed:
-            made.append(len(self.sizes))
-            self.sizes.append((PASSAGE, 0.0))
-            self.rank.append(rank)
-            self.ranks[rank].append(made[-1])
-        return made
+        if i in self.back:
+            return [self._passage(rank) for rank in range(start, end - 1, -1)]
+        key = ("to", link.target) if self._joined(link) else ("from", link.source, link.leaves)
+        trunk = self.trunks.setdefault(key, {})
+        for rank in range(start + 1, end):
+            if rank not in trunk:
+                trunk[rank] = self._passage(rank)
+        return [trunk[rank] for rank in range(start + 1, end)]
+
+    def _passage(self, rank: int) -> int:
+        vertex = len(self.sizes)
+        self.sizes.append((PASSAGE, 0.0))
+        self.rank.append(rank)
+        self.ranks[rank].append(vertex)
+        return vertex
+
+    def _joined(self, link: Link) -> bool:
+        return link.enters is None and self.ending[link.target] > ABREAST
 
     def _entries(self, links: Sequence[Link]) -> list[float]:
         """How far from the middle of its target each arrow ends: where several end, side by side in their order.
@@ -102,8 +110,12 @@ class _Grid:
         The only one that comes from the rank above ends in the middle, so that chains stay straight.
         """
         entries = [link.enters or 0.0 for link in links]
-        for target in {link.target for link in links}:
-            ending = [i for i, link in enumerate(links) if link.target == target and link.enters is None]
+        into: dict[int, list[int]] = {}
+        for i, link in enumerate(links):
+            if link.enters is None and not (self._joined(link) and self.passages[i]):
+                into.setdefault(link.target, []).append(i)
+        for target in into:
+            ending = into[target]
             near = [n for n, i in enumerate(ending) if not self.passages[i]]
             middle = float(near[0]) if len(near) == 1 else (len(ending) - 1) / 2
             farthest = max(middle, len(ending) - 1 - middle)
@@ -122,6 +134,9 @@ class _Grid:
             leaves, enters = [link.leaves, *[0.0] * len(chain)], [*[0.0] * len(chain), self.enters[i]]
             pairs = list(zip(full, full[1:], leaves, enters, strict=False))
         for upper, lower, leaving, entering in pairs:
+            if (upper, leaving, lower, entering) in self.joined:
+                continue
+            self.joined.add((upper, leaving, lower, entering))
             self.parts[self.rank[upper]].append((upper, leaving, lower, entering))
             shift = leaving - entering
             weight = 1.0 + 3.0 * ((upper in chain) + (lower in chain))  # long arrows are to be straight
@@ -136,9 +151,10 @@ class _Grid:
                 break
             downward = sweep % 2 == 0
             near = self.above if downward else self.below
+            place = {vertex: float(i) for rank in self.ranks for i, vertex in enumerate(rank)}
             for rank in self.ranks if downward else reversed(self.ranks):
-                place = {vertex: float(i) for others in self.ranks for i, vertex in enumerate(others)}
                 rank.sort(key=lambda v, place=place, near=near: self._middle(v, place, near))
+                place.update((vertex, float(i)) for i, vertex in enumerate(rank))
             crossings = self._crossings()
             if crossings < fewest:
                 best, fewest = [list(rank) for rank in self.ranks], crossings
@@ -207,11 +223,14 @@ class _Grid:
             place = {vertex: i for i, vertex in enumerate(following)}
             wishes = []
             for i, upper in enumerate(rank):
-                fed = [end for end in self.below[upper] if end[0] < self.boxes] if upper < self.boxes else []
+                fed = [end for end in self.below[upper] if end[0] < self.boxes]
                 fed.sort(key=lambda end: place[end[0]])
                 for end in self.below[upper]:
                     lower, offset, weight = end
                     off_center = 0.0
+                    joining = sum(other < self.boxes for other, _, _ in self.above[lower])
+                    if upper < self.boxes <= lower and joining > 1:
+                        continue
                     if end in fed:
                         feeding = [other for other, _, _ in self.above[lower] if other < self.boxes]
                         if len(fed) % 2 == 0 or len(feeding) % 2 == 0:
@@ -251,13 +270,14 @@ class _Grid:
             for i, pair in enumerate(entering):
                 lanes[pair] = (i, len(entering) - i, start + LANE * i)
             start += LANE * len(entering) + (GAP if entering else 0.0)
+            leftmost = min(x for x, _ in edges)
             for r in ranks:
-                tops[r], shifts[r] = top, start - min(x for x, _ in edges)
+                tops[r], shifts[r] = top, start - leftmost
                 top += heights[r] + channels[r]
             leaving = self._passing(ranks[-1]) if ranks[-1] + 1 < len(heights) else []
             below = LANE * (len(leaving) + 1) if leaving else margin
             bottom = max(bottom, top - channels[ranks[-1]] + below)
-            left = start + max(x for _, x in edges) - min(x for x, _ in edges)
+            left = start + max(x for _, x in edges) - leftmost
         places = [
             (self.x[v] + shifts[self.rank[v]], tops[self.rank[v]] + heights[self.rank[v]] / 2)
             for v in range(len(self.sizes))
@@ -300,7 +320,7 @@ class _Grid:
     def _way(self, i: int, places: list[Point], bands: list[Point], lanes: dict) -> tuple[Point, ...]:
         """Down from the source's lower edge, through the passages, to the target's upper edge."""
         link, back = self.links[i], i in self.back
-        turn = LANE * (1 + sorted(self.back).index(i) % 3 * 0.6) if back else 0.0  # so that turns can be told apart
+        turn = LANE * (1 + self.turns[i] % 3 * 0.6) if back else 0.0  # so that turns can be told apart
         first, final = places[link.source][0] + link.leaves, places[link.target][0] + self.enters[i]
         start = places[link.source][1] + self.sizes[link.source][1] / 2
         end = places[link.target][1] - self.sizes[link.target][1] / 2
@@ -322,7 +342,23 @@ class _Grid:
             points += _lane(points[-1], (final, top), lanes.get((before, link.target)))
         points += [(final, top), (final, end)]
         points = [(round(x, 1), round(y, 1)) for x, y in points]
-        return tuple(point for n, point in enumerate(points) if n == 0 or point != points[n - 1])
+        return _straightened(points)
+
+
+def _straightened(points: list[Point]) -> tuple[Point, ...]:
+    """The same way without points that are told twice, or lie on a line straight down or up."""
+    made: list[Point] = []
+    for point in points:
+        if made and point == made[-1]:
+            continue
+        if (
+            len(made) > 1
+            and made[-2][0] == made[-1][0] == point[0]
+            and (point[1] > made[-1][1]) == (made[-1][1] > made[-2][1])
+        ):
+            made.pop()
+        made.append(point)
+    return tuple(made)
 
 
 def _lane(start: Point, end: Point, lane: tuple[int, int, float] | None) -> list[Point]:
@@ -332,50 +368,6 @@ def _lane(start: Point, end: Point, lane: tuple[int, int, float] | None) -> list
     below, above, across = lane
     low, high = start[1] + LANE * (below + 1), end[1] - LANE * above
     return [(start[0], low), (across, low), (across, high), (end[0], high)]
-
-
-def _back_links(count: int, links: Sequence[Link]) -> set[int]:
-    """The arrows that close a circle (a layer that is called again on what came of its output)."""
-    leaving: list[list[int]] = [[] for _ in range(count)]
-    for i, link in enumerate(links):
-        leaving[link.source].append(i)
-    state, back = [0] * count, set()  # 0: not seen, 1: on the way here, 2: done
-    for root in range(count):
-        stack = [] if state[root] else [(root, iter(leaving[root]))]
-        state[root] = state[root] or 1
-        while stack:
-            box, rest = stack[-1]
-            for i in rest:
-                target = links[i].target
-                if state[target] == 1:
-                    back.add(i)
-                elif state[target] == 0:
-                    state[target] = 1
-                    stack.append((target, iter(leaving[target])))
-                    break
-            else:
-                state[box] = 2
-                stack.pop()
-    return back
-
-
-def _ranks(count: int, links: list[Link], last: Sequence[int]) -> list[int]:
-    """How many arrows the longest way to each box has; the last ones below all others."""
-    rank, waiting = [0] * count, [0] * count
-    leaving: list[list[int]] = [[] for _ in range(count)]
-    for link in links:
-        leaving[link.source].append(link.target)
-        waiting[link.target] += 1
-    ready = [box for box in range(count) if not waiting[box]]
-    for box in ready:
-        for target in leaving[box]:
-            rank[target] = max(rank[target], rank[box] + 1)
-            waiting[target] -= 1
-            if not waiting[target]:
-                ready.append(target)
-    for box in last:
-        rank[box] = max(rank)
-    return rank
 
 
 def _compact(lines: list[int], between: dict[tuple[int, int], float]) -> dict[int, float]:

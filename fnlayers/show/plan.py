@@ -1,7 +1,7 @@
 """What a picture of a model shows, as plain data: boxes, and arrows between them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
 from fnlayers.show.inside import calls, chain, counts, inner_layers, is_ref, opened
 from fnlayers.show.told import function_of
+
+FEW_CALLS = 8  # the arrows of so many calls are told apart
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _plan(graph: Functional, given: Any, specs: Any, path: str, depth: float) ->
             boxes.append(_box(call.layer, call.given, _share(specs, name), path + name, often[name], depth))
         seen[name] += 1
         place[call.position], types[call.position] = where[name], jax.tree.leaves(call.made)
-        if often[name] > 1:
+        if 1 < often[name] <= FEW_CALLS:
             turn[call.position] = f"call {seen[name]}"
         for i, ref in enumerate(nest_leaves(call.node.inputs, is_ref)):
             join(ref, where[name], i, turn.get(call.position, ""))
@@ -140,7 +142,13 @@ def _plan(graph: Functional, given: Any, specs: Any, path: str, depth: float) ->
         name = number(name, [box.title for box in boxes if box.kind == "output"])
         join(ref, len(boxes), 0)
         boxes.append(Box("output", path + name, name))
-    return Plan(tuple(boxes), tuple(arrows))
+    return Plan(tuple(boxes), tuple(_merged(arrows)))
+
+
+def _merged(arrows: list[Arrow]) -> Iterator[Arrow]:
+    """Arrows that are the same in all, once, with how many there are: those of a layer that is called very often."""
+    for arrow, count in Counter(arrows).items():
+        yield arrow._replace(label=f"{arrow.label} x {count}") if count > 1 else arrow
 
 
 def _box(layer: Layer, given: Any, specs: Any, path: str, often: int, depth: float) -> Box:

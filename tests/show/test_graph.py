@@ -80,6 +80,34 @@ def twice() -> fl.Functional:
     return fl.functional(x, fl.Add()(x, x))
 
 
+def conditioned(blocks: int) -> fl.Functional:
+    """One array that all blocks are given."""
+    x, t = a, b = fl.Input((8,)), fl.Input((8,), name="time")
+    for _ in range(blocks):
+        x = fl.Add()(fl.Dense(8)(x), t)
+    return fl.functional((a, b), x)
+
+
+def densely(layers: int) -> fl.Functional:
+    """All layers feed the last."""
+    x = a = fl.Input((8,))
+    made = [x := fl.Dense(8)(x) for _ in range(layers)]
+    return fl.functional(a, fl.Add()(*made))
+
+
+def abreast(layers: int) -> fl.Functional:
+    """All layers side by side."""
+    a = fl.Input((8,))
+    return fl.functional(a, fl.Add()(*[fl.Dense(8)(a) for _ in range(layers)]))
+
+
+def columns(features: int) -> fl.Functional:
+    """An input for each column of a table, and a chain of layers for each."""
+    inputs = tuple(fl.Input((1,), name=f"column_{i}") for i in range(features))
+    ends = [fl.ReLU()(fl.Dense(8)(column)) for column in inputs]
+    return fl.functional(inputs, fl.Dense(1)(fl.Concatenate()(*ends)))
+
+
 MODELS: dict[str, tuple[fl.Layer, Any]] = {
     "small": (small(), (None, 6, 6, 1)),
     "residual": (residual(), None),
@@ -93,6 +121,11 @@ MODELS: dict[str, tuple[fl.Layer, Any]] = {
     "dense": (fl.Dense(3), (None, 4)),
     "nothing": (fl.Sequential([]), (None, 4)),
     "deep": (fl.Sequential([fl.Dense(4) for _ in range(150)]), (None, 4)),
+    "conditioned": (conditioned(12), None),
+    "densely": (densely(20), None),
+    "abreast": (abreast(40), None),
+    "columns": (columns(20), None),
+    "called often": (fl.Sequential([fl.Dense(4, name="again")] * 40), (None, 4)),
     "states": (fl.Sequential([fl.LSTM(3, return_state=True), fl.Lambda(lambda x: x[0])]), (None, 5, 2)),
 }
 
@@ -260,11 +293,30 @@ def test_tall_pictures_are_broken_into_columns() -> None:
     assert 0.5 < width / height < 2
 
 
-def test_a_large_model_is_drawn_at_once() -> None:
-    picture = graph(residual(50))
+@pytest.mark.parametrize("name", ["abreast", "columns", "called often"])
+def test_wide_pictures_are_broken_into_rows(name: str) -> None:
+    root = ElementTree.fromstring(graph(*MODELS[name]).svg)
+    assert float(root.attrib["width"]) < 2700
+
+
+def test_a_layer_that_is_called_often_has_one_arrow_for_all_calls() -> None:
+    plan = graph(*MODELS["called often"]).plan
+    assert [arrow.label for arrow in plan.arrows] == ["(None, 4)", "(None, 4) x 39", "(None, 4)"]
+    assert plan.boxes[1].facts == "again, 20 params, 40 calls"
+
+
+def test_a_model_of_1000_nodes_is_drawn_at_once() -> None:
     start = time.perf_counter()
+    picture = graph(residual(333))  # 1 s; the rest is for a machine that is busy
     assert picture.svg
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 8
+
+
+@pytest.mark.parametrize("build", [residual, conditioned, densely, abreast])
+def test_pictures_grow_with_their_models(build: Any) -> None:
+    """Arrows of one array, or to one box, go together: else each of n long ones passes n ranks."""
+    small, large = (len(graph(build(n)).svg) for n in (25, 100))
+    assert large < 5.5 * small
 
 
 def test_arrows_go_round_the_boxes() -> None:
