@@ -17,10 +17,11 @@ from fnlayers.core.names import snake_case
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize, only, spec_items
 from fnlayers.core.symbol import Symbol, call_symbolically
-from fnlayers.core.trace import trace
+from fnlayers.core.trace import trace, trace_training
 from fnlayers.core.values import check_values
 from fnlayers.functions.draws import HostKey
 from fnlayers.functions.regularizers import regularizer
+from fnlayers.ops import record
 
 Shape = Any  # (None, 28, 28, 1), or a tuple or dict of shapes
 
@@ -239,6 +240,9 @@ class Layer:
 
     def _run(self, params: Any, x: Any, ctx: Context) -> Out:
         """Cast, run `forward`, add the activity loss. Containers call their children through this."""
+        written = record.current()
+        if written is not None:
+            written.paths.append(ctx.path)
         try:
             if type(self).check_shape is not Layer.check_shape:
                 self.check_shape(canonical(shape_of(type_of(x))))
@@ -257,6 +261,13 @@ class Layer:
         except Exception as error:
             _locate(error, self, params, x, ctx)
             raise
+        finally:
+            if written is not None:
+                written.paths.pop()
+
+    def _trace(self, shape: Shape) -> None:
+        """Trace a training pass, whose choices `ops.explain` writes down."""
+        trace_training(self, with_dtype(canonical(shape), self.in_dtype))
 
     def _cast(self, params: Any, x: Any) -> tuple[Any, Any]:
         compute = dtypes.policy(self.dtype).compute

@@ -11,6 +11,7 @@ from fnlayers.core.errors import ShapeError
 from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.shapes import ArrayType, shape_of
 from fnlayers.core.spec import structs
+from fnlayers.ops import record
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
@@ -32,7 +33,8 @@ def trace(layer: "Layer", types: Any) -> Any:
 
     def once(batch: int, others: int) -> Any:
         x = map_nest(lambda t: _struct(t, batch, others), types)
-        return jax.eval_shape(lambda p, s, x: layer.run(p, x, state=s).y, params, state, x)
+        with record.kept(None):  # a trace that is memoized says nothing the second time, so not the first time either
+            return jax.eval_shape(lambda p, s, x: layer.run(p, x, state=s).y, params, state, x)
 
     def merge(a: jax.ShapeDtypeStruct, b: jax.ShapeDtypeStruct) -> ArrayType:
         return ArrayType(tuple(n if n == m else None for n, m in zip(a.shape, b.shape, strict=True)), a.dtype.name)
@@ -50,6 +52,20 @@ def trace(layer: "Layer", types: Any) -> Any:
             with contextlib.suppress(ShapeError):
                 return guess(others)
         raise
+
+
+def trace_training(layer: "Layer", types: Any) -> None:
+    """Trace a training pass for inputs of those types, whose sizes are known; nothing is computed or kept."""
+    if any(None in t.shape for t in nest_leaves(types)):
+        raise ShapeError(f"{layer!r}: {shape_of(types)} has unknown sizes, which decide here; write all of them")
+    with record.kept(None):
+        params, state = structs(layer.specs(shape_of(types)))
+    x = map_nest(lambda t: _struct(t, 0, 0), types)
+
+    def run(params: Any, state: Any, x: Any) -> Any:
+        return layer.run(params, x, state=state, rng=jax.random.key(0), train=True).y
+
+    jax.eval_shape(run, params, state, x)
 
 
 def _struct(type_: ArrayType, batch: int, others: int) -> jax.ShapeDtypeStruct:

@@ -7,6 +7,7 @@ from fnlayers.ops.attention import additive_score, all_of, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum
 from fnlayers.ops.dense_scan import DenseWeights, scan_dense
+from fnlayers.ops.explain import explain
 from fnlayers.ops.fusion import gradient_once
 from fnlayers.ops.lstm import scan_lstm
 from fnlayers.ops.moments import (
@@ -52,6 +53,7 @@ __all__ = [
     "dot",
     "dropout",
     "einsum",
+    "explain",
     "gaussian_dropout",
     "gaussian_noise",
     "global_average_pool",

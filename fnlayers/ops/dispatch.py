@@ -6,7 +6,8 @@ from typing import Any
 import jax
 from jax import lax
 
-from fnlayers.ops.cpu.compose import algorithm
+from fnlayers.ops import record
+from fnlayers.ops.cpu.compose import algorithm, chosen
 from fnlayers.ops.cpu.problem import Problem
 
 
@@ -16,5 +17,9 @@ def dispatch(reference: Callable[..., Any], problem: Problem | None, *arrays: ja
     The choice is made when a program is compiled, not when it is traced: what is exported to other platforms holds the
     reference for them. Without a problem there is nothing to choose from.
     """
-    cpu = None if problem is None else algorithm(problem)
+    if problem is None:
+        return reference(*arrays)
+    written, cpu = record.current(), algorithm(problem)
+    if written is not None:
+        written.add(problem, chosen(problem))
     return reference(*arrays) if cpu is None else lax.platform_dependent(*arrays, cpu=cpu, default=reference)
