@@ -28,7 +28,7 @@ def categorical_crossentropy(y_pred: Any, y_true: Any, label_smoothing: float = 
         The shape of y_pred without the axis of the classes.
 
     Example:
-        >>> categorical_crossentropy(jnp.array([[0.25, 0.75]]), jnp.array([[0.0, 1.0]])).round(4).tolist()
+        >>> print(categorical_crossentropy(jnp.array([[0.25, 0.75]]), jnp.array([[0.0, 1.0]])).round(4))
         [0.2877]
     """
     _check_same("categorical_crossentropy", y_pred, y_true)
@@ -51,7 +51,7 @@ def sparse_categorical_crossentropy(y_pred: Any, y_true: Any, axis: int = -1) ->
         The shape of y_true.
 
     Example:
-        >>> sparse_categorical_crossentropy(jnp.array([[0.25, 0.75]]), jnp.array([1])).round(4).tolist()
+        >>> print(sparse_categorical_crossentropy(jnp.array([[0.25, 0.75]]), jnp.array([1])).round(4))
         [0.2877]
     """
     shape = jnp.moveaxis(y_pred, axis, -1).shape[:-1]
@@ -79,7 +79,7 @@ def binary_crossentropy(y_pred: Any, y_true: Any, label_smoothing: float = 0.0) 
         The same shape: a value for each answer. (Keras returns their means along the last axis.)
 
     Example:
-        >>> binary_crossentropy(jnp.array([[0.25]]), jnp.array([[1]])).round(4).tolist()
+        >>> print(binary_crossentropy(jnp.array([[0.25]]), jnp.array([[1]])).round(4))
         [[1.3863]]
     """
     _check_same("binary_crossentropy", y_pred, y_true)
