@@ -46,7 +46,7 @@ def history(history: Any, path: str | os.PathLike | None = None) -> Any:
             marked = len(values) <= 40  # more would hide the line
             style = _STYLES[part] if marked else {**_STYLES[part], "marker": ""}
             axes.plot(range(1, len(values) + 1), values, label=part, linewidth=1.8, markersize=4, **style)
-        axes.set(title=name, xlabel="epoch")
+        axes.set(title=name, xlabel="epoch", xlim=(0.5, max(map(len, parts.values())) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         plain(axes)
         axes.legend(framealpha=0.85, edgecolor="none", handlelength=3)
