@@ -4,6 +4,7 @@ import jax
 import pytest
 
 from cases import CASES
+from fnlayers.ops.cpu import table
 
 # Accelerators multiply float32 matrices in fewer digits unless told otherwise; Keras's numbers have them all.
 jax.config.update("jax_default_matmul_precision", "float32")
@@ -25,6 +26,13 @@ def x64():
 
 def pytest_addoption(parser):
     parser.addoption("--tenth", action="store_true", help="hold the laws to one case in ten only")
+    parser.addoption("--references", action="store_true", help="empty the rows of fnlayers/ops/cpu")
+
+
+def pytest_configure(config):
+    if config.getoption("references"):
+        # as if there were no algorithms: every operation is its reference
+        table.TABLES.update(dict.fromkeys(table.TABLES, ()))
 
 
 def pytest_generate_tests(metafunc):

@@ -37,7 +37,7 @@ def scan_lstm(
         return scan_dense(join, gates, weights, carry, xs, held=held, mask=mask, **options)
     bias = jnp.zeros(weights.kernel.shape[-1], xs.dtype) if weights.bias is None else weights.bias
     x, *others = (array.astype(jnp.float32) for array in (*given, bias))
-    from fnlayers.ops import cudnn_lstm  # here, since jax.extend takes 18 ms to import
+    from fnlayers.ops.cuda import lstm as cudnn_lstm  # here, since jax.extend takes 18 ms to import
 
     found = cudnn_lstm.forward.bind(jnp.flip(x, 0) if reverse else x, *others)[:3]
     ys, h, c = (array.astype(xs.dtype) for array in found)

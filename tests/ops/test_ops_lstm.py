@@ -11,7 +11,8 @@ import pytest
 from jax.experimental import rnn
 
 from fnlayers import ops
-from fnlayers.ops import cudnn_lstm, lstm
+from fnlayers.ops import lstm
+from fnlayers.ops.cuda import lstm as cudnn_lstm
 
 TIME, BATCH, FEATURES, UNITS = 4, 3, 2, 5
 KEPT = 7  # cells that the stand-in keeps for its gradient

@@ -33,9 +33,9 @@ def scan(x: jax.Array, h: jax.Array, c: jax.Array, kernel: jax.Array, recurrent:
 
 
 def scan_forward(*given: jax.Array) -> Arrays:
-    """As `scan`, and NaN in place of what the kernel would keep, lest its gradient be taken of what it did not run."""
-    kept = jax.eval_shape(cudnn_forward, *given)[-1]
-    return *scan(*given), jnp.full(kept.shape, jnp.nan, kept.dtype)
+    """As `scan`, and NaN for the kernel's residuals, so that its gradient cannot be taken of what it did not run."""
+    residuals = jax.eval_shape(cudnn_forward, *given)[-1]
+    return *scan(*given), jnp.full(residuals.shape, jnp.nan, residuals.dtype)
 
 
 def scan_tangent(*arrays: jax.Array) -> Arrays:
@@ -44,7 +44,7 @@ def scan_tangent(*arrays: jax.Array) -> Arrays:
 
 
 def scan_backward(*arrays: jax.Array) -> Arrays:
-    """The gradients of the six given, from those of the three results, the six, all outputs, and what was kept."""
+    """The gradients of the six given, from those of the three results, the six, all outputs, and the residuals."""
     return jax.vjp(scan, *arrays[3:9])[1](arrays[:3])
 
 
@@ -53,17 +53,17 @@ def scan_backward(*arrays: jax.Array) -> Arrays:
 
 def cudnn_forward(*given: jax.Array) -> Arrays:
     """As `scan_forward`."""
-    results, (*_, kept) = rnn.lstm_fwd(*_packed(*given), **_options(*given[:2]))
+    results, (*_, residuals) = rnn.lstm_fwd(*_packed(*given), **_options(*given[:2]))
     ys, h, c = results
-    return ys.swapaxes(0, 1), h[0], c[0], kept
+    return ys.swapaxes(0, 1), h[0], c[0], residuals
 
 
 def cudnn_backward(dys: jax.Array, dh: jax.Array, dc: jax.Array, *saved: jax.Array) -> Arrays:
     """As `scan_backward`."""
-    *given, ys, kept = saved
-    residuals = (*_packed(*given), ys.swapaxes(0, 1), kept)
+    *given, ys, residuals = saved
+    all_residuals = (*_packed(*given), ys.swapaxes(0, 1), residuals)
     gradients = dys.swapaxes(0, 1), dh[None], dc[None]
-    found = rnn.lstm_bwd(**_options(*given[:2]), residuals=residuals, gradients=gradients)
+    found = rnn.lstm_bwd(**_options(*given[:2]), residuals=all_residuals, gradients=gradients)
     dx, dh, dc, dweights = found[:4]
     kernel, recurrent = given[3:5]
     sizes = (kernel.size, recurrent.size, kernel.shape[-1])
@@ -127,9 +127,9 @@ backward = _primitive("backward", scan_backward, cudnn_backward)
 
 
 def _forward_jvp(given: Any, dgiven: Any) -> tuple[Any, Any]:
-    ys, h, c, kept = forward.bind(*given)
-    tangents = tangent.bind(*_instantiated(dgiven), *given, ys, kept)
-    return (ys, h, c, kept), (*tangents, jnp.zeros_like(kept))
+    ys, h, c, residuals = forward.bind(*given)
+    tangents = tangent.bind(*_instantiated(dgiven), *given, ys, residuals)
+    return (ys, h, c, residuals), (*tangents, jnp.zeros_like(residuals))
 
 
 def _tangent_transpose(cotangents: Any, *arrays: Any) -> list[Any]:
