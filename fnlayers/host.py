@@ -1,4 +1,4 @@
-"""What makes XLA's programs for CPUs faster beside the formulations in `ops`: options of compiler and allocator.
+"""What makes XLA's programs for CPUs faster besides the algorithms in `ops/cpu`: options of compiler and allocator.
 
 XLA hands convolutions on CPUs to a library, YNNPACK, that takes up to four times as long for them as XLA's own code
 does, and products as well. `jit` turns that off where it helps, `tune_host` for the convolutions of the whole process.
@@ -120,7 +120,7 @@ def _own_convolutions() -> str:
         os.environ["XLA_FLAGS"] = f"{flags} {OWN_FLAG}".strip()
     if jax.default_backend() == "cpu" and _is_own():
         return "convolutions are XLA's own"
-    os.environ["XLA_FLAGS"] = flags  # as it was: the formulations in ops ask it which convolutions there are
+    os.environ["XLA_FLAGS"] = flags  # as it was: the rows of ops/cpu ask it which convolutions there are
     return "convolutions as they were: call tune_host() before the first computation, on a CPU"
 
 
