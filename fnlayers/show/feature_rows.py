@@ -33,16 +33,29 @@ class Row:
 
 
 def draw(rows: Sequence[Row], channels: int, path: str | os.PathLike | None) -> Any:
-    """The figure: the scale's color bar, then the rows."""
-    heights = [_height(row.array) for row in rows]
-    figure = new_figure("show.features", 1.25 * min(channels, 8) + 2.5, 0.9 + sum(heights))
-    grid = figure.add_gridspec(len(rows) + 1, 1, height_ratios=[0.12, *heights])
-    scale = _scale([row.array.astype("float32") for row in rows if _is_number(row.array)])
-    for place, row in enumerate(rows):
-        axes = figure.add_subplot(grid[place + 1, 0])
+    """The figure: the scale's color bar, then the rows.
+
+    Places are reckoned, in inches: a layout that measures all text takes minutes for a hundred layers.
+    """
+    labels = [_label(row) for row in rows]
+    left = 0.55 + 0.068 * max(len(line) for label in labels for line in label.split("\n"))
+    width = left + 1.25 * min(channels, 8) + 0.2
+    height = 0.6 + sum(_height(row.array) + _gap(row.array) for row in rows)
+    figure = new_figure("show.features", width, height)
+    figure.set_layout_engine("none")
+
+    def axes_at(top: float, tall: float) -> Any:
+        return figure.add_axes((left / width, 1 - (top + tall) / height, 1 - (left + 0.2) / width, tall / height))
+
+    scale, top = _scale([row.array.astype("float32") for row in rows if _is_number(row.array)]), 0.6
+    for row, label in zip(rows, labels, strict=True):
+        axes, tall = axes_at(top, _height(row.array)), _height(row.array)
         _draw(axes, row, scale, channels)
-        axes.set_ylabel(_label(row), rotation=0, ha="right", va="center", fontsize=8, labelpad=12)
-    bar = figure.colorbar(scale, cax=figure.add_subplot(grid[0, 0]), orientation="horizontal", extend="both")
+        axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+        middle = ((left - 0.45) / width, 1 - (top + tall / 2) / height)
+        axes.yaxis.set_label_coords(*middle, transform=figure.transFigure)
+        top += tall + _gap(row.array)
+    bar = figure.colorbar(scale, cax=axes_at(0.15, 0.12), orientation="horizontal", extend="both")
     bar.ax.tick_params(labelsize=7)
     return finished(figure, path)
 
@@ -130,6 +143,10 @@ def _hatch(axes: Any, mask: np.ndarray | None) -> None:
 
 def _height(array: np.ndarray) -> float:
     return 1.25 if array.ndim >= 2 else 0.85
+
+
+def _gap(array: np.ndarray) -> float:
+    return 0.15 if array.ndim >= 2 else 0.38  # bars have numbers above and below
 
 
 def _is_number(array: np.ndarray) -> bool:
