@@ -24,6 +24,7 @@ from fnlayers.core import (
     known,
     layerclass,
 )
+from fnlayers.freezing import freeze, thaw
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.host import jit, tune_host
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
@@ -333,6 +334,7 @@ __all__ = [
     "evaluate",
     "fit",
     "flax_pair",
+    "freeze",
     "functional",
     "haiku_pair",
     "initializers",
@@ -360,6 +362,7 @@ __all__ = [
     "stax_pair",
     "subtract",
     "summary",
+    "thaw",
     "tune_host",
     "trainable_mask",
     "weight_paths",

@@ -39,12 +39,21 @@ def penalty(model: Layer, shape: Shape) -> Callable[[Tree], jax.Array]:
 
 
 def project(model: Layer, shape: Shape) -> Callable[[Tree], Tree]:
-    """The weights' constraints, as a function params -> params; to be applied after each update."""
+    """The trainable weights' constraints, as a function params -> params; to be applied after each update.
+
+    A param that is not there, None or optax.MaskedNode in its place, is left out: so optimizers see those that train.
+    """
     specs = only(model.specs(shape), Param)
 
+    wanted = jax.tree.structure(map_specs(lambda spec: 0, specs))
+
+    def onto(value: Any, spec: Any) -> Any:
+        return spec.project(value) if not _absent(value) and spec.trainable else value
+
     def project_onto(params: Tree) -> Tree:
-        _paired(specs, params, "project")
-        return jax.tree.map(lambda spec, value: spec.project(value), specs, params, is_leaf=is_spec)
+        if jax.tree.structure(params) != wanted and not _is_part(params, specs):
+            _paired(specs, params, "project")
+        return jax.tree.map(onto, params, specs, is_leaf=_absent)
 
     return project_onto
 
@@ -94,16 +103,17 @@ def labels(params: Tree, patterns: Mapping[str, str], default: str = "default") 
     names = list(paths(params))
     found = dict.fromkeys(names, default)
     for pattern, label in patterns.items():
-        matched = [name for name in names if _matches(name.split("/"), pattern.split("/"))]
+        matched = [name for name in names if matches(name.split("/"), pattern.split("/"))]
         if not matched:
             raise ConfigError(f"labels: {pattern!r} matches no path; the paths are {', '.join(names)}")
         found |= dict.fromkeys(matched, label)
     return jax.tree.unflatten(jax.tree.structure(params), [found[name] for name in names])
 
 
-def paths(tree: Tree) -> dict[str, Any]:
+def paths(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> dict[str, Any]:
     """The leaves of a tree by path: {"dense/kernel": array, ...}, in jax.tree's order."""
-    return {"/".join(map(_key_name, path)): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+    found = jax.tree_util.tree_flatten_with_path(tree, is_leaf)[0]
+    return {"/".join(map(_key_name, path)): leaf for path, leaf in found}
 
 
 def weight_paths(model: Layer, shape: Shape, kind: type[Param] | type[State] = Param) -> list[str]:
@@ -120,6 +130,19 @@ def count(tree: Tree) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
+def _absent(value: Any) -> bool:
+    """What optimizers are given in place of a param that they must not touch."""
+    return value is None or isinstance(value, optax.MaskedNode)
+
+
+def _is_part(params: Tree, specs: Tree) -> bool:
+    """Whether params are all that is declared, but for what is absent."""
+    found, declared = paths(params, _absent), paths(map_specs(lambda spec: 0, specs))
+    absent = [path for path, value in found.items() if _absent(value)]
+    left = {name for name in declared if not any(name == path or name.startswith(f"{path}/") for path in absent)}
+    return "" not in absent and left == found.keys() - set(absent)
+
+
 def _paired(specs: Tree, params: Tree, what: str) -> list[tuple[Param, Any]]:
     wanted = jax.tree.structure(map_specs(lambda spec: 0, specs))
     if jax.tree.structure(params) != wanted:
@@ -131,12 +154,13 @@ def _paired(specs: Tree, params: Tree, what: str) -> list[tuple[Param, Any]]:
     return list(zip(jax.tree.leaves(specs, is_leaf=is_spec), jax.tree.leaves(params), strict=True))
 
 
-def _matches(names: list[str], pattern: list[str]) -> bool:
+def matches(names: list[str], pattern: list[str]) -> bool:
+    """Whether a path's names are what a pattern's stand for: `*` anything within a name, `**` any names."""
     if not pattern:
         return not names
     if pattern[0] == "**":
-        return any(_matches(names[start:], pattern[1:]) for start in range(len(names) + 1))
-    return bool(names) and fnmatch.fnmatchcase(names[0], pattern[0]) and _matches(names[1:], pattern[1:])
+        return any(matches(names[start:], pattern[1:]) for start in range(len(names) + 1))
+    return bool(names) and fnmatch.fnmatchcase(names[0], pattern[0]) and matches(names[1:], pattern[1:])
 
 
 def _key_name(key: Any) -> str:

@@ -19,7 +19,7 @@ PACKAGE = pathlib.Path(fl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     "version": 0, "functions": 0, "ops": 0, "core": 1, "host": 1, "layers": 2, "models": 2, "trees": 2,
-    "catalog": 3, "training": 3, "saving": 3, "show": 3, "__init__": 5,
+    "catalog": 3, "freezing": 3, "training": 3, "saving": 3, "show": 3, "__init__": 5,
 }  # fmt: skip
 # What siblings inside a package may import of each other.
 SHARED = {"layers": {"bases", "cell_base", "cells", "recurrent_base", "attention_base", "multi_head_base", "cache"}}

@@ -51,14 +51,14 @@ reader = fl.Sequential([fl.Sequential(layers, name="eyes"), fl.Dense(10, name="d
 learned = trained(reader, many, labels, epochs=4)
 
 odd = labels % 2
-frozen = fl.Sequential([fl.Sequential(layers, name="eyes", trainable=False), fl.Dense(2, name="odd")])
+alone = fl.Sequential([fl.Sequential(layers, name="eyes"), fl.Dense(2, name="odd")])
+frozen = fl.freeze(alone, "eyes/**")  # fl.thaw(frozen, "eyes/dense") would undo it in part
 start = frozen.init(jax.random.key(1), (None, 14, 14, 1)) | {"eyes": learned["eyes"]}  # dicts, joined by name
 print(fl.summary(frozen, (None, 14, 14, 1)).totals)
 ended = trained(frozen, few, odd, epochs=60, params=start)
 same = jax.tree.map(jnp.array_equal, ended["eyes"], learned["eyes"])
 print(f"trained, its frozen part is as it was: {all(jax.tree.leaves(same))}")
 
-alone = fl.Sequential([fl.Sequential(layers, name="eyes"), fl.Dense(2, name="odd")])
 print(f"\nodd or even?   a head that is not trained: {accuracy(frozen, start):.3f}")
 print(f"               the head trained on {len(few)}:      {accuracy(frozen, ended):.3f}")
 scratch = trained(alone, few, odd, epochs=60)
