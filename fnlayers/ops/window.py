@@ -1,6 +1,6 @@
 """What moves windows over space without weights: pooling, padding, cropping, upsampling.
 
-All work for one to three axes of space (x.ndim - 2), under both data formats. Averages of float16 and bfloat16 are
+All work for one to three spatial axes (x.ndim - 2), under both data formats. Averages of float16 and bfloat16 are
 summed in float32 and returned in x's dtype.
 """
 
@@ -48,22 +48,22 @@ def average_pool(
 
 
 def adaptive_average_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str = "channels_last") -> jax.Array:
-    """The mean of windows that cut each axis of space in `output_size` parts: [floor(i n / o), ceil((i + 1) n / o))."""
+    """The mean of windows that cut each spatial axis in `output_size` parts: [floor(i n / o), ceil((i + 1) n / o))."""
 
-    def mean(cells: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
-        return jnp.sum(jnp.where(inside, cells, 0), axis) / jnp.sum(inside, 1, dtype=cells.dtype)
+    def mean(elements: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
+        return jnp.sum(jnp.where(inside, elements, 0), axis) / jnp.sum(inside, 1, dtype=elements.dtype)
 
     return _adaptive_pool(x.astype(sum_dtype(x)), output_size, data_format, mean).astype(mean_dtype(x))
 
 
 def adaptive_max_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str = "channels_last") -> jax.Array:
-    """The largest value of windows that cut each axis of space in `output_size` parts, as in the average."""
+    """The largest value of windows that cut each spatial axis in `output_size` parts, as in the average."""
 
-    def largest(cells: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
-        cells = jnp.where(inside, cells, lowest(cells.dtype))
-        # Taken by its place, so that of equal values the first gets all of the gradient, as in `max_pool`.
-        place = jnp.argmax(cells, axis, keepdims=True)
-        return jnp.squeeze(jnp.take_along_axis(cells, place, axis), axis)
+    def largest(elements: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
+        elements = jnp.where(inside, elements, lowest(elements.dtype))
+        # Taken by its position, so that of equal values the first gets all of the gradient, as in `max_pool`.
+        position = jnp.argmax(elements, axis, keepdims=True)
+        return jnp.squeeze(jnp.take_along_axis(elements, position, axis), axis)
 
     return _adaptive_pool(x, output_size, data_format, largest)
 
@@ -71,9 +71,9 @@ def adaptive_max_pool(x: jax.Array, output_size: tuple[int, ...], data_format: s
 def global_average_pool(
     x: jax.Array, keepdims: bool, data_format: str = "channels_last", mask: jax.Array | None = None
 ) -> jax.Array:
-    """The mean over space. With a mask (batch, time), for one axis of space only: the mean of the steps it keeps.
+    """The mean over the spatial axes. With a mask (batch, time), for one axis only: the mean of the valid steps.
 
-    A row of which no step is kept gives 0, with gradient 0.
+    A row without a valid step gives 0, with gradient 0.
     """
     axes, dtype = space_axes(x.ndim, data_format), sum_dtype(x)
     if mask is None:
@@ -82,25 +82,25 @@ def global_average_pool(
         raise ValueError(
             f"a mask of shape {mask.shape} needs x of (batch, time) {mask.shape} and channels, not {x.shape}"
         )
-    kept = jnp.expand_dims(mask.astype(bool), channel_axis(data_format))
-    total = jnp.sum(jnp.where(kept, x.astype(dtype), 0), axes, keepdims=keepdims)
-    counts = jnp.sum(kept, axes, dtype=dtype, keepdims=keepdims)
+    valid = jnp.expand_dims(mask.astype(bool), channel_axis(data_format))
+    total = jnp.sum(jnp.where(valid, x.astype(dtype), 0), axes, keepdims=keepdims)
+    counts = jnp.sum(valid, axes, dtype=dtype, keepdims=keepdims)
     return (total / jnp.maximum(counts, 1)).astype(mean_dtype(x))
 
 
 def global_max_pool(x: jax.Array, keepdims: bool, data_format: str = "channels_last") -> jax.Array:
-    """The largest value over space."""
+    """The largest value over the spatial axes."""
     return jnp.max(x, space_axes(x.ndim, data_format), keepdims=keepdims)
 
 
 def zero_pad(x: jax.Array, padding: tuple[tuple[int, int], ...], data_format: str = "channels_last") -> jax.Array:
-    """Zeros added around x: `padding` holds how many cells (before, after) for each axis of space."""
+    """Zeros added around x: `padding` holds how many (before, after) for each spatial axis."""
     pairs = _pairs("padding", padding, x, data_format)
     return jnp.pad(x, pairs)
 
 
 def crop(x: jax.Array, cropping: tuple[tuple[int, int], ...], data_format: str = "channels_last") -> jax.Array:
-    """Cells cut off from x: `cropping` holds how many (before, after) for each axis of space."""
+    """Elements cut off from x: `cropping` holds how many (before, after) for each spatial axis."""
     for axis, (before, after) in enumerate(_pairs("cropping", cropping, x, data_format)):
         x = lax.slice_in_dim(x, before, x.shape[axis] - after, axis=axis)
     return x
@@ -109,9 +109,9 @@ def crop(x: jax.Array, cropping: tuple[tuple[int, int], ...], data_format: str =
 def upsample(
     x: jax.Array, size: tuple[int, ...], interpolation: str = "nearest", data_format: str = "channels_last"
 ) -> jax.Array:
-    """Each axis of space made `size` times as long.
+    """Each spatial axis made `size` times as long.
 
-    "nearest" repeats cells. The others weigh the cells around a point, with the centers of cells at half numbers:
+    "nearest" repeats elements. The others weigh those around a point, with the centers of elements at half numbers:
     "bilinear" (2 along each axis), "bicubic" (4), "lanczos3" (6) and "lanczos5" (10).
     """
     check_choice("interpolation", interpolation, INTERPOLATIONS)
@@ -152,15 +152,15 @@ def _element_counts(x: jax.Array, y: jax.Array, window: PoolWindow, dtype: jnp.d
 
 
 def _adaptive_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str, reduce: Callable) -> jax.Array:
-    """Axis after axis, the cells of each window side by side on an axis of their own, then reduced along it."""
+    """Axis after axis, the elements of each window side by side on an axis of their own, then reduced along it."""
     check_space("output_size", output_size, x.ndim - 2)
     for axis, parts in zip(space_axes(x.ndim, data_format), output_size, strict=True):
         size = x.shape[axis]
         starts = np.arange(parts) * size // parts
         ends = -(-np.arange(1, parts + 1) * size // parts)
-        cells = starts[:, None] + np.arange((ends - starts).max())
-        inside = (cells < ends[:, None]).reshape(cells.shape + (1,) * (x.ndim - 1 - axis))
-        x = reduce(jnp.take(x, np.minimum(cells, size - 1), axis), inside, axis + 1)
+        positions = starts[:, None] + np.arange((ends - starts).max())
+        inside = (positions < ends[:, None]).reshape(positions.shape + (1,) * (x.ndim - 1 - axis))
+        x = reduce(jnp.take(x, np.minimum(positions, size - 1), axis), inside, axis + 1)
     return x
 
 
