@@ -30,7 +30,7 @@ def policy(name: str | None) -> Policy:
     >>> policy("mixed_bfloat16").variable.name, policy("mixed_bfloat16").compute.name
     ('float32', 'bfloat16')
     """
-    name = name or "float32"
+    name = "float32" if name is None else name
     if name not in NAMES:
         raise ConfigError(f"dtype={name!r} is no dtype policy; choose from {', '.join(NAMES)}")
     compute = jnp.dtype(name.removeprefix("mixed_"))

@@ -47,6 +47,13 @@ def freeze(value: Any) -> Any:
         return FrozenDict(value)
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, jax.core.Tracer):
+        raise ConfigError(
+            f"a traced value ({value.dtype}{list(value.shape)}) was given as an option, and options are known before "
+            "anything is traced: make the layer outside of jit, grad and vmap, or make the value an input"
+        )
+    if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0 and value.dtype.kind in "biufV":
+        return value.item()
     if isinstance(value, (np.ndarray, jax.Array)):
         raise ConfigError(
             f"an array of shape {tuple(value.shape)} was given as an option, and layers hold no arrays: "

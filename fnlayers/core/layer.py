@@ -1,6 +1,5 @@
 """`Layer`: options as plain data, and pure functions of (params, x). The contract of the library is this file."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
@@ -10,10 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core import dtypes
+from fnlayers.core.arguments import bound
 from fnlayers.core.context import Context, Mask, Out, has_mask
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, within
-from fnlayers.core.frozen import freeze, map_nest, nest_leaves
+from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.names import snake_case
+from fnlayers.core.options import fault, options_of, stored
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize, only, spec_items
 from fnlayers.core.symbol import Symbol, call_symbolically
@@ -81,12 +82,20 @@ class Layer:
     __signature__ = _Signature()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        for name, value in _bound(type(self), args, kwargs).items():
-            object.__setattr__(self, name, freeze(value))
-        if self.name is not None and (not isinstance(self.name, str) or not self.name or "/" in self.name):
-            raise ConfigError(f"name={self.name!r} is no name; give a non-empty string without '/'")
-        dtypes.policy(self.dtype)
-        self.check()
+        given, options = bound(type(self), args, kwargs), options_of(type(self))
+        for option in options:
+            object.__setattr__(self, option.name, stored(option, given.get(option.name, option.default)))
+        wrong = fault(self)
+        try:
+            _check_common(self)
+            self.check()
+        except LayerError:  # a layer's own words say more than the type of a field
+            raise
+        except Exception:
+            if wrong is None:
+                raise
+        if wrong is not None:
+            raise ConfigError(wrong)
 
     # What an author writes
 
@@ -285,26 +294,12 @@ class Layer:
         return params, x
 
 
-def _bound(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of each field, in order, from what was given and the defaults."""
-    listed = fields(cls)
-    positional = [f.name for f in listed if not f.kw_only]
-    if len(args) > len(positional):
-        raise ConfigError(f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}")
-    given = dict(zip(positional, args, strict=False))
-    names = [f.name for f in listed]
-    for name, value in kwargs.items():
-        if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
-            raise ConfigError(f"{cls.__name__} has no argument {name!r}; {hint}")
-        if name in given:
-            raise ConfigError(f"{cls.__name__} got {name!r} twice, by position and by name")
-        given[name] = value
-    absent = [f.name for f in listed if f.default is MISSING and f.name not in given]
-    if absent:
-        raise ConfigError(f"{cls.__name__} needs {' and '.join(absent)}; write {cls.__name__}({absent[0]}=...)")
-    return {f.name: given.get(f.name, f.default) for f in listed}
+def _check_common(layer: Layer) -> None:
+    """A name that can stand in a path, and a dtype policy."""
+    if layer.name is not None and (not isinstance(layer.name, str) or not layer.name or "/" in layer.name):
+        raise ConfigError(f"name={layer.name!r} is no name; give a non-empty string without '/'")
+    if layer.dtype is not None:
+        dtypes.policy(layer.dtype)
 
 
 def _is_default(layer: Layer, f: Any) -> bool:

@@ -6,16 +6,16 @@ axis (softmax, log_softmax, sparsemax) compute in float32 when the input is floa
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import look_up, refused
+from fnlayers.functions.options import check_home, look_up, refused
 
 Array = jax.Array
 Axis = int | Sequence[int]
-Activation = str | Callable[..., Any] | None
+Activation = Annotated[str | Callable[..., Any] | None, lambda value: activation(value)]  # checked by core.options
 
 
 def activation(identifier: Activation) -> Callable[..., Any]:
@@ -30,6 +30,7 @@ def activation(identifier: Activation) -> Callable[..., Any]:
         return look_up("activation", identifier, ACTIVATIONS)
     if not callable(identifier):
         raise refused("activation", identifier, "of one array")
+    check_home("activation", identifier)
     return identifier
 
 

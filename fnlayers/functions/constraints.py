@@ -7,7 +7,7 @@ kernel (rows, columns, in, out), so that each unit's incoming weights share one 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,9 @@ import jax.numpy as jnp
 from fnlayers.functions.options import Options, is_axes, is_number, optionclass, resolve
 
 Axis = int | Sequence[int]
-Constraint = str | Callable[..., jax.Array] | None
+Constraint = Annotated[
+    str | Callable[..., jax.Array] | None, lambda value: constraint(value)
+]  # checked by core.options
 
 EPSILON = 1e-7  # Keras's: norms are divided by norm + 1e-7, so that zero weights stay 0
 

@@ -12,7 +12,7 @@ that are given the same key, and leaves the key in charge.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from fnlayers.functions.windows import WINDOWS, stft_kernel, window
 Key = draws.Key
 Shape = tuple[int, ...]
 Axes = Sequence[int] | None
-Initializer = str | Callable[..., jax.Array]
+Initializer = Annotated[str | Callable[..., jax.Array], lambda value: initializer(value)]  # checked by core.options
 
 DISTRIBUTIONS = ("uniform", "truncated_normal", "untruncated_normal")
 MODES = ("fan_in", "fan_out", "fan_avg")

@@ -102,10 +102,30 @@ def resolve(kind: str, identifier: Any, table: Mapping[str, type[Found]], signat
     """
     found = look_up(kind, identifier, table) if isinstance(identifier, str) else identifier
     if isinstance(found, type):
-        found = found()
-    if not callable(found):
+        found = _made(kind, found)
+    if not callable(found) or hasattr(found, "init_state"):
         raise refused(kind, identifier, signature)
+    if not isinstance(identifier, str):
+        check_home(kind, found)
     return found
+
+
+def check_home(kind: str, value: Any) -> None:
+    """Raise ValueError for a function or class of this package that is of another kind, such as a swapped argument."""
+    cls = value if isinstance(value, type) else type(value)
+    owners = [value.__module__] if hasattr(value, "__qualname__") else [base.__module__ for base in cls.__mro__]
+    homes = {owner.rpartition(".")[2] for owner in owners if owner.startswith("fnlayers.functions.")} - {"options"}
+    if homes and f"{kind}s" not in homes:
+        raise ValueError(f"{kind}={value!r} is one of the {min(homes)}; give one of fnlayers.{kind}s")
+    if isinstance(value, type) and hasattr(value, "init_state"):
+        raise ValueError(f"{kind}={value.__name__} is a class; write {value.__name__}(...)")
+
+
+def _made(kind: str, cls: type) -> Any:
+    try:
+        return cls()
+    except Exception as error:
+        raise ValueError(f"{kind}={cls.__name__} is a class that needs options; write {cls.__name__}(...)") from error
 
 
 def look_up(kind: str, name: str, table: Mapping[str, Found]) -> Found:

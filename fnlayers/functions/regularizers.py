@@ -5,14 +5,16 @@ The penalty is summed and returned in float32 (float64 for float64 weights): a s
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
 from fnlayers.functions.options import Options, is_number, optionclass, resolve
 
-Regularizer = str | Callable[..., jax.Array] | None
+Regularizer = Annotated[
+    str | Callable[..., jax.Array] | None, lambda value: regularizer(value)
+]  # checked by core.options
 
 EPSILON = 1e-7  # Keras's: rows shorter than this are not stretched to length 1
 

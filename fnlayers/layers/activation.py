@@ -167,10 +167,14 @@ class Softmax(Layer):
 
     passes_mask: ClassVar[bool] = True
 
+    def call(self, params: Any, x: Any) -> Any:
+        """Without a mask; also where this layer is another one's activation."""
+        return activations.softmax(x, self.axis)
+
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Masked cells are left out of the sum; their gradient is 0."""
         if ctx.mask is None:
-            return Out(activations.softmax(x, self.axis))
+            return Out(self.call(params, x))
         kept = ctx.mask.reshape(ctx.mask.shape + (1,) * (x.ndim - ctx.mask.ndim))
         # a finite stand-in, not -inf: a row with nothing left must not divide 0 by 0
         y = activations.softmax(jnp.where(kept, x, float(jnp.finfo(x.dtype).min) / 2), self.axis)

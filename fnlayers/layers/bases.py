@@ -53,6 +53,17 @@ def check_activation(layer: Layer, *names: str) -> None:
         value = getattr(layer, name)
         if not isinstance(value, Layer):
             configured(layer, activation, value)
+        elif not _is_function(value):
+            raise ConfigError(
+                f"{type(layer).__name__}: {name}={value!r} is more than a function of one array (it has weights, state "
+                f"or children, or draws numbers); put it after this layer, as in Sequential([..., {value!r}])"
+            )
+
+
+def _is_function(layer: Layer) -> bool:
+    """Whether the layer is a function of one array alone: it defines `call`, and neither weights nor children."""
+    cls = type(layer)
+    return cls.call is not Layer.call and cls.weights is Layer.weights and cls.children is Layer.children
 
 
 def configured(layer: Layer, resolve: Any, *args: Any) -> Any:

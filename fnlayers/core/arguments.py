@@ -1,0 +1,76 @@
+"""The arguments of a layer: which were given, and what to write for those that it does not have."""
+
+import difflib
+import functools
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from fnlayers.core.errors import ConfigError
+
+
+def bound(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that were given, by name."""
+    positional, names, needed = _arguments(cls)
+    if len(args) > len(positional):
+        raise ConfigError(f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}")
+    given = dict(zip(positional, args, strict=False))
+    for name, value in kwargs.items():
+        if name not in names:
+            raise ConfigError(f"{cls.__name__} has no argument {name!r}; {_instead(name, names)}")
+        if name in given:
+            raise ConfigError(f"{cls.__name__} got {name!r} twice, by position and by name")
+        given[name] = value
+    absent = [name for name in needed if name not in given]
+    if absent:
+        raise ConfigError(f"{cls.__name__} needs {' and '.join(absent)}; write {cls.__name__}({absent[0]}=...)")
+    return given
+
+
+@functools.cache
+def _arguments(cls: type) -> tuple[list[str], list[str], list[str]]:
+    """The names of the fields that may be given by position, of all, and of those without a default."""
+    listed = fields(cls)
+    positional = [f.name for f in listed if not f.kw_only]
+    return positional, [f.name for f in listed], [f.name for f in listed if f.default is MISSING]
+
+
+# Keras 2's arguments, which tutorials still use, and today's way.
+_KERAS_2 = {
+    "input_shape": "begin the model with fnlayers.Input(shape), or give the shape to init: (None, *input_shape)",
+    "input_dim": "begin the model with fnlayers.Input((input_dim,)), or give the shape to init: (None, input_dim)",
+    "batch_input_shape": "begin the model with fnlayers.Input(shape, batch_size), or give the shape to init",
+    "batch_shape": "begin the model with fnlayers.Input(shape, batch_size), or give the shape to init",
+    "batch_size": "begin the model with fnlayers.Input(shape, batch_size), or give the shape to init",
+    "input_length": "leave it out: the length is read from the shape",
+    "weights": "leave it out: weights are in params, and are given to apply (or write an initializer for them)",
+    "dynamic": "leave it out: layers are pure functions, compiled or not",
+    "autocast": "choose a dtype policy, such as dtype='mixed_bfloat16'",
+    "implementation": "leave it out: the algorithm is chosen by shape and platform",
+    "use_cudnn": "leave it out: the algorithm is chosen by shape and platform",
+    "init": "write kernel_initializer",
+    "W_regularizer": "write kernel_regularizer",
+    "b_regularizer": "write bias_regularizer",
+    "nb_filter": "write filters",
+    "subsample": "write strides",
+    "border_mode": "write padding",
+    "dim_ordering": "write data_format",
+    "output_dim": "write units",
+    "p": "write rate",
+    "lr": "give the learning rate to the optimizer, as in optax.adam(1e-3)",
+    "learning_rate": "give it to the optimizer, as in optax.adam(1e-3)",
+}
+_RENAMED = {"alpha": ("negative_slope",), "theta": ("threshold",), "noise": ("stddev",)}
+
+
+def _instead(name: str, names: list[str]) -> str:
+    """What to write for an argument that a layer does not have."""
+    for new in _RENAMED.get(name, ()):
+        if new in names:
+            return f"write {new}"
+    if name in _KERAS_2:
+        old = _KERAS_2[name]
+        if not old.startswith("write ") or old.removeprefix("write ") in names:
+            return f"that is Keras 2's: {old}" if name != "learning_rate" else old
+    near = difflib.get_close_matches(name, names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"

@@ -1,0 +1,175 @@
+"""The types of a layer's fields, checked in one place when the layer is made.
+
+A field's annotation is its type, for editors and for the check alike: `bool`, `int`, `float`, `str`, `Literal[...]`,
+tuples and sequences of those, functions, layers, and unions. `Annotated[type, check]` adds a function of the value that
+raises ValueError (a name that must be known). What an annotation says beyond that passes.
+"""
+
+import functools
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from fnlayers.core.errors import ConfigError, choices
+from fnlayers.core.frozen import freeze
+
+
+class Kind(NamedTuple):
+    """What an annotation accepts.
+
+    Arguments:
+        accepts: whether a value that `freeze` returned is of the type.
+        words: the type in words: "an integer or None".
+        ranks: the numbers of axes of the arrays that are taken as numbers (0) or tuples of them (1).
+        choices: the values of a closed set.
+    """
+
+    accepts: Callable[[Any], bool]
+    words: str
+    ranks: frozenset[int] = frozenset()
+    choices: tuple = ()
+
+
+ANYTHING = Kind(lambda value: True, "a value")
+
+
+class Option(NamedTuple):
+    """A field as the check knows it: its default, its type, and functions that raise ValueError for a bad value."""
+
+    name: str
+    default: Any
+    kind: Kind
+    checks: tuple[Callable[[Any], Any], ...]
+
+
+@functools.cache
+def options_of(cls: type) -> tuple[Option, ...]:
+    """The fields of a layer class, their annotations resolved: once, when the first layer of the class is made."""
+    try:
+        hints = typing.get_type_hints(cls, include_extras=True)
+    except Exception:  # names that only a type checker sees: such fields are not checked
+        hints = {}
+    return tuple(
+        Option(f.name, f.default, kind_of(hints.get(f.name, Any)), _checks(hints.get(f.name, Any))) for f in fields(cls)
+    )
+
+
+def stored(option: Option, value: Any) -> Any:
+    """The value as the layer stores it: `freeze`, and small arrays as the numbers they are where numbers are due."""
+    if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, jax.core.Tracer):
+        if value.ndim in option.kind.ranks:
+            value = value.tolist()
+    return freeze(value)
+
+
+def fault(layer: Any) -> str | None:
+    """What is wrong with the first field that is not of its type, as a sentence; None: all are.
+
+    Raises:
+        ConfigError: for a class in place of a layer, which nothing else could explain better.
+    """
+    cls, given = type(layer).__name__, layer.__dict__
+    for name, default, kind, checks in options_of(type(layer)):
+        value = given[name]
+        if value is default and default is not MISSING:
+            continue
+        if not kind.accepts(value):
+            _refuse_classes(cls, name, value)
+            if kind.choices:
+                return f"{cls}: {choices(name, value, kind.choices)}"
+            return f"{cls}: {name}={value!r} is wrong; give {kind.words}"
+        for check in checks:
+            try:
+                check(value)
+            except ValueError as error:
+                return f"{cls}: {name}: {error}"
+    return None
+
+
+def kind_of(annotation: Any) -> Kind:
+    """The Kind of an annotation; ANYTHING where it says more than is checked here."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return kind_of(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return _union([kind_of(argument) for argument in arguments])
+    if origin is Literal:
+        known = [(type(choice), choice) for choice in arguments]
+        return Kind(lambda value: (type(value), value) in known, " or ".join(map(repr, arguments)), choices=arguments)
+    if annotation in _SIMPLE:
+        return _SIMPLE[annotation]
+    if origin is Callable or annotation is Callable or annotation is typing.Callable:
+        return Kind(callable, "a function")
+    cls = origin or annotation
+    if cls in (Sequence, tuple, list):
+        return _tuple_of(cls, arguments)
+    if isinstance(cls, type) and issubclass(cls, Mapping):
+        return Kind(lambda value: isinstance(value, Mapping), "a dict")
+    if isinstance(cls, type) and not getattr(cls, "_is_protocol", False) and cls is not object:
+        return Kind(lambda value: isinstance(value, cls), f"a {cls.__name__}")
+    return ANYTHING
+
+
+def is_integer(value: Any) -> bool:
+    """Whether the value is a whole number, and not a boolean."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+_SIMPLE = {
+    bool: Kind(lambda value: isinstance(value, bool), "True or False", frozenset({0})),
+    int: Kind(is_integer, "an integer", frozenset({0})),
+    float: Kind(_is_number, "a number", frozenset({0})),
+    str: Kind(lambda value: isinstance(value, str), "a string"),
+    None: Kind(lambda value: value is None, "None", choices=(None,)),
+    type(None): Kind(lambda value: value is None, "None", choices=(None,)),
+    Any: ANYTHING,
+}
+
+
+def _union(kinds: list[Kind]) -> Kind:
+    """Any of several; None is named last in words, and first among choices."""
+    if ANYTHING in kinds:
+        return ANYTHING
+    kinds = sorted(kinds, key=lambda kind: kind.words == "None")
+    accepts = tuple(kind.accepts for kind in kinds)
+    closed = all(kind.choices for kind in kinds)
+    return Kind(
+        lambda value: any(accept(value) for accept in accepts),
+        " or ".join(kind.words for kind in kinds),
+        frozenset().union(*(kind.ranks for kind in kinds)),
+        tuple(choice for kind in reversed(kinds) for choice in kind.choices) if closed else (),
+    )
+
+
+def _tuple_of(cls: Any, arguments: tuple) -> Kind:
+    """Tuples, which lists and sequences become when they are stored."""
+    if not arguments or (cls is tuple and arguments[-1] is not Ellipsis):
+        return Kind(lambda value: isinstance(value, tuple), "a tuple", frozenset({1, 2, 3}))
+    item = kind_of(arguments[0])
+    return Kind(
+        lambda value: isinstance(value, tuple) and all(map(item.accepts, value)),
+        f"a tuple, each of it {item.words}",
+        frozenset(rank + 1 for rank in item.ranks),
+    )
+
+
+def _checks(annotation: Any) -> tuple:
+    """The functions in the annotation's Annotated parts."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return tuple(extra for extra in annotation.__metadata__ if callable(extra))
+    return ()
+
+
+def _refuse_classes(cls: str, name: str, value: Any) -> None:
+    for item in value if isinstance(value, tuple) else (value,):
+        if isinstance(item, type) and hasattr(item, "init_state"):
+            raise ConfigError(f"{cls}: {name} holds the class {item.__name__}; make a layer: {item.__name__}(...)")
