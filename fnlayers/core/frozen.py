@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from fnlayers.core.errors import ConfigError
 
@@ -47,7 +48,7 @@ def freeze(value: Any) -> Any:
         return FrozenDict(value)
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise ConfigError(
             f"a traced value ({value.dtype}{list(value.shape)}) was given as an option, and options are known before "
             "anything is traced: make the layer outside of jit, grad and vmap, or make the value an input"

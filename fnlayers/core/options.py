@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from fnlayers.core.errors import ConfigError, choices
 from fnlayers.core.frozen import freeze
@@ -61,7 +62,7 @@ def options_of(cls: type) -> tuple[Option, ...]:
 
 def stored(option: Option, value: Any) -> Any:
     """The value as the layer stores it: `freeze`, and small arrays as the numbers they are where numbers are due."""
-    if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, jax.core.Tracer):
+    if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, Tracer):
         if value.ndim in option.kind.ranks:
             value = value.tolist()
     return freeze(value)
