@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound
 from fnlayers.core.context import Context, Mask, Out, has_mask
+from fnlayers.core.declared import check_sizes
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, within
 from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.names import snake_case
@@ -253,8 +254,10 @@ class Layer:
         if written is not None:
             written.paths.append(ctx.path)
         try:
-            if type(self).check_shape is not Layer.check_shape:
-                self.check_shape(canonical(shape_of(type_of(x))))
+            if params or ctx.state or type(self).check_shape is not Layer.check_shape:
+                shape = _shape_given(x)
+                self.check_shape(shape)
+                check_sizes(self, shape, params, ctx.state)
             if not self.trainable:
                 ctx = replace(ctx, frozen=True)
             params, inputs = self._cast(params, x)
@@ -332,6 +335,13 @@ def _check_given(layer: Layer, x: Any) -> None:
         except LayerError as error:
             error.of(layer)
             raise
+
+
+def _shape_given(x: Any) -> Shape:
+    """The shapes of x, None for a size that is symbolic (under export)."""
+    if isinstance(x, jax.Array):
+        return tuple([n if isinstance(n, int) else None for n in x.shape])
+    return canonical(shape_of(type_of(x)))
 
 
 def _checked_mask(layer: Layer, mask: Mask, x: Any) -> Mask:

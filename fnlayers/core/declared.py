@@ -1,0 +1,51 @@
+"""Params and state compared with what a layer declares for its input: shapes only, which are known while tracing."""
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fnlayers.core.errors import LayerError, ShapeError
+from fnlayers.core.frozen import freeze, map_nest
+from fnlayers.core.shapes import is_shape
+from fnlayers.core.spec import expand, spec_items
+
+if TYPE_CHECKING:
+    from fnlayers.core.layer import Layer
+
+
+def check_sizes(layer: "Layer", shape: Any, params: Any, state: Any) -> None:
+    """Raise ShapeError for an array of params or state of another shape than the layer declares for that input.
+
+    Containers are left to the layers inside, which are checked as they run. What is absent is left to those who read
+    it, and so is what does not have a shape.
+    """
+    if layer.casts_inputs == "none" or not (params or state):
+        return
+    for path, wanted in _declared_shapes(layer, shape):
+        found, where = _at(params, path), "params hold"
+        if found is None:
+            found, where = _at(state, path), "the state holds"
+        got = getattr(found, "shape", None)
+        if got is not None and tuple(got) != wanted:
+            raise ShapeError(
+                f"{layer!r} was given an input of shape {shape}, for which {'/'.join(path)} has shape {wanted}, but "
+                f"{where} {tuple(got)}; init and apply need the same layer and sizes (the batch axis excepted)"
+            )
+
+
+@functools.lru_cache(maxsize=4096)
+def _declared_shapes(layer: "Layer", shape: Any) -> tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]:
+    """The path and shape of each array that does not depend on the batch."""
+    for given in (freeze(map_nest(lambda s: (None, *s[1:]), shape, is_leaf=is_shape)), shape):
+        try:
+            items = list(spec_items(expand(layer._declared(given))))
+        except LayerError:
+            continue
+        return tuple((tuple(path.split("/")), spec.full_shape) for path, spec in items if None not in spec.full_shape)
+    return ()
+
+
+def _at(tree: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree

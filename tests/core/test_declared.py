@@ -1,0 +1,40 @@
+"""Params and state of other sizes than the layer declares are refused, on every path; nothing is computed for that."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import fnlayers as fl
+
+KEY = jax.random.key(0)
+OTHERS = [
+    (fl.Dense(3), fl.Dense(7), (2, 4)),
+    (fl.Conv2D(2, 3), fl.Conv2D(3, 3), (1, 6, 6, 2)),
+    (fl.Conv2D(2, 3), fl.Conv2D(2, 5), (1, 6, 6, 2)),
+    (fl.MultiHeadAttention(2, 4), fl.MultiHeadAttention(2, 5), ((1, 3, 4), (1, 3, 4))),
+    (fl.GRU(3), fl.GRU(5), (2, 3, 4)),
+    (fl.Sequential([fl.Dense(3), fl.Dense(2)]), fl.Sequential([fl.Dense(3), fl.Dense(7)]), (2, 4)),
+]
+
+
+@pytest.mark.parametrize("layer, other, shape", OTHERS)
+def test_params_of_another_size_are_refused(layer, other, shape):
+    several = isinstance(shape[0], tuple)
+    x = tuple(map(jnp.ones, shape)) if several else jnp.ones(shape)
+    params = jax.eval_shape(lambda: other.init(KEY, shape))
+    with pytest.raises(fl.ShapeError, match="init and apply need the same"):
+        jax.eval_shape(layer.apply, params, x)
+
+
+def test_state_of_another_size_is_refused():
+    layer, x = fl.BatchNormalization(), jnp.ones((2, 4))
+    with pytest.raises(fl.ShapeError, match=r"moving_mean has shape \(4,\), but the state holds \(1,\)"):
+        layer.apply(layer.init(KEY, x.shape), x, state=layer.init_state((2, 1)))
+
+
+def test_params_of_a_vmap_and_of_other_dtypes_run():
+    layer, x = fl.Dense(3), jnp.ones((2, 4))
+    several = jax.vmap(lambda key: layer.init(key, x.shape))(jax.random.split(KEY, 5))
+    assert jax.vmap(layer.apply, (0, None))(several, x).shape == (5, 2, 3)
+    half = jax.tree.map(lambda a: a[0].astype("float16"), several)
+    assert layer.apply(half, x).shape == (2, 3)
