@@ -4,6 +4,7 @@ from fnlayers.training import losses, metrics
 from fnlayers.training.callbacks import CSVLog, EarlyStopping, Event, JSONLog, KeepBest
 from fnlayers.training.diagnose import NonFiniteError
 from fnlayers.training.loop import evaluate, fit, predict
+from fnlayers.training.programs import clear_cache
 from fnlayers.training.run import Fitted
 from fnlayers.training.state import TrainState
 from fnlayers.training.step import make_step
@@ -17,6 +18,7 @@ __all__ = [
     "KeepBest",
     "NonFiniteError",
     "TrainState",
+    "clear_cache",
     "evaluate",
     "fit",
     "losses",

@@ -1,19 +1,25 @@
-"""Callbacks: functions of an `Event`, called at the end of each epoch. A true result ends the training.
+"""Callbacks: functions of an `Event`, called at the end of each epoch. One that returns True ends the training.
 
 A callback sees all that happened in `event.history`, so those here keep nothing themselves: they are plain data, and
 serve any number of runs. One that has a method `keeps(event)` also says whether the train state of that epoch is to be
-kept; `fit` then returns the one kept last.
+kept; `fit` then returns the one kept last. One that has a method `check_monitor(directions)` is given, before the first
+step, the names that will be in the logs.
 """
 
 import csv
+import inspect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fnlayers.core.errors import ConfigError
+from fnlayers.training.data import whole_number
+from fnlayers.training.directions import direction
 from fnlayers.training.state import TrainState, copied
 
 
@@ -27,6 +33,8 @@ class Event:
         step: how many updates were made in all.
         logs: this epoch's numbers, by name.
         history: every epoch's numbers, this one's included.
+        directions: for each name "max" or "min", which is better; None where nothing says so. Empty: less is better for
+            "loss" and "val_loss", and of the others nothing is known.
     """
 
     epoch: int
@@ -34,30 +42,28 @@ class Event:
     step: int
     logs: Mapping[str, float]
     history: Mapping[str, list[float]]
-    live: TrainState = field(repr=False)
+    _train_state: TrainState | None = field(default=None, repr=False)
+    directions: Mapping[str, str | None] = field(default_factory=dict, repr=False)
 
     @property
     def train_state(self) -> TrainState:
         """The train state, copied: the next step gives the arrays in use to the compiler."""
-        return copied(self.live)
+        return copied(self._train_state)
 
     def since_best(self, monitor: str, mode: str | None = None, min_delta: float = 0.0) -> int:
-        """How many epochs ago `monitor` was at its best; 0: now.
+        """How many epochs ago `monitor` was at its best; 0: now. NaN and infinity are never the best.
 
         Arguments:
             monitor: a name in the logs.
-            mode: "min", "max", or None: "max" if the name says accuracy, similarity or score, else "min".
+            mode: "min", "max", or None: what the metric says (see `EarlyStopping`).
             min_delta: a better number must be better by more than this.
         """
-        if monitor not in self.history:
-            there = ", ".join(self.history)
-            hint = "; give fit validation_data" if monitor.startswith("val_") else ""
-            raise ConfigError(f"{monitor!r} is not among the logs ({there}){hint}")
-        values = self.history[monitor]
-        sign = -1 if (mode or _usual_mode(monitor)) == "max" else 1
+        known = dict.fromkeys(self.history) | {"loss": "min", "val_loss": "min"} | dict(self.directions)
+        values = self.history.get(monitor, ())
+        sign = -1 if direction(monitor, mode, {name: known[name] for name in self.history}) == "max" else 1
         best, at = math.inf, -1
         for place, value in enumerate(values):
-            if sign * value < best - (min_delta if at >= 0 else 0):
+            if math.isfinite(value) and sign * value < best - (min_delta if at >= 0 else 0):
                 best, at = sign * value, place
         return len(values) - 1 - at
 
@@ -70,7 +76,8 @@ class EarlyStopping:
         monitor: a name in the logs.
         patience: epochs to wait.
         min_delta: a better number must be better by more than this.
-        mode: "min", "max", or None: read from the name (see `Event.since_best`).
+        mode: "min", "max", or None: what the metric's function says. Losses are minimized; those of `fnlayers.metrics`
+            are known; a function of your own says it by an attribute (f1.better = "max"), or mode has to be given.
         restore_best: whether fit returns the train state of the best epoch instead of the last.
 
     Example:
@@ -88,8 +95,11 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         _check_mode(self)
-        if not isinstance(self.patience, int) or self.patience < 1:
-            raise ConfigError(f"EarlyStopping(patience={self.patience!r}): give a whole number of at least 1")
+        whole_number("EarlyStopping: patience", self.patience)
+
+    def check_monitor(self, directions: Mapping[str, str | None]) -> None:
+        """Raise ConfigError for a monitor that is not in the logs, or of which nothing says which way is better."""
+        direction(self.monitor, self.mode, directions)
 
     def __call__(self, event: Event) -> bool:
         """Whether to stop."""
@@ -106,7 +116,7 @@ class KeepBest:
 
     Arguments:
         monitor: a name in the logs.
-        mode: "min", "max", or None: read from the name (see `Event.since_best`).
+        mode: "min", "max", or None: what the metric's function says (see `EarlyStopping`).
     """
 
     monitor: str = "val_loss"
@@ -114,6 +124,10 @@ class KeepBest:
 
     def __post_init__(self) -> None:
         _check_mode(self)
+
+    def check_monitor(self, directions: Mapping[str, str | None]) -> None:
+        """Raise ConfigError for a monitor that is not in the logs, or of which nothing says which way is better."""
+        direction(self.monitor, self.mode, directions)
 
     def __call__(self, event: Event) -> bool:
         """Never a reason to stop."""
@@ -174,8 +188,63 @@ def _opened(log: JSONLog | CSVLog, event: Event) -> Any:
     return open(log.path, "w" if fresh else "a", encoding="utf-8", newline="")
 
 
-def _usual_mode(monitor: str) -> str:
-    return "max" if any(word in monitor for word in ("accuracy", "similarity", "score")) else "min"
+def checked_callbacks(callbacks: Any, directions: Mapping[str, str | None]) -> tuple[Callable, ...]:
+    """The callbacks as a tuple.
+
+    Raises:
+        ConfigError: for what cannot be called with an event, and for a monitor that will not be there.
+    """
+    if callable(callbacks) or isinstance(callbacks, (str, bytes, Mapping)) or not hasattr(callbacks, "__iter__"):
+        raise ConfigError(f"callbacks={callbacks!r}: give a list of them")
+    callbacks = tuple(callbacks)
+    for callback in callbacks:
+        _check_callback(callback)
+        check = getattr(callback, "check_monitor", None)
+        if check is not None:
+            check(directions)
+    return callbacks
+
+
+def _check_callback(callback: Any) -> None:
+    if isinstance(callback, type):
+        raise ConfigError(f"the callback {callback.__name__} is a class; give an object: {callback.__name__}(...)")
+    keeps = getattr(callback, "keeps", None)
+    for what, function in (("", callback), (".keeps", keeps)):
+        if what and function is None:
+            continue
+        if not callable(function):
+            raise ConfigError(
+                f"the callback {callback!r}{what} is not callable; a callback is a function of an "
+                "fnlayers.training.Event, called after each epoch"
+            )
+        if inspect.iscoroutinefunction(function) or not _takes_one(function):
+            raise ConfigError(f"the callback {callback!r}{what} must take one argument, the Event, and be no coroutine")
+
+
+def _takes_one(function: Callable) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # built in, without one
+        return True
+    try:
+        signature.bind(None)
+    except TypeError:
+        return False
+    return True
+
+
+def ends_training(callback: Callable, event: Event) -> bool:
+    """Call a callback: whether it wants the training to end.
+
+    Raises:
+        ConfigError: where it returns anything but True, False or None, as a loss that was returned by accident.
+    """
+    result = callback(event)
+    if isinstance(result, (bool, np.bool_, type(None))):
+        return bool(result)
+    raise ConfigError(
+        f"the callback {callback!r} returned {result!r}; return True to end the training, False or None to go on"
+    )
 
 
 def _check_mode(callback: Any) -> None:

@@ -1,6 +1,7 @@
 """Data as batches: arrays that are cut into batches here, or any iterable of batches made elsewhere."""
 
 import itertools
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ class Source:
         even: whether all batches are known to have the same size.
         whole: the data set, where it is in memory: what can be checked before the first step.
         epoch: seed -> the batches of one epoch; None: in order.
+        remainder: what becomes of a batch that is smaller than the first: "pad", "run" or "drop".
     """
 
     first: Batch
@@ -30,9 +32,28 @@ class Source:
     even: bool
     whole: Batch | None
     epoch: Callable[[Sequence[int] | None], Iterable[Batch]]
+    remainder: str = "run"
+
+    def batches(self, seed: Sequence[int] | None, check: Callable[[Batch], None] | None = None) -> Iterator[Batch]:
+        """The batches of one epoch as they are run; `check` looks at those that nobody could see before."""
+        size, pads = self.first.count, self.remainder == "pad"
+        for batch in self.epoch(seed):
+            if check is not None and self.whole is None:
+                check(batch)
+            if self.remainder == "drop" and batch.count < size:
+                continue
+            yield filled(batch, size, weighted=not self.even) if pads else batch
+
+    @property
+    def length(self) -> int | None:
+        """Batches an epoch as they are run, None where nobody knows."""
+        dropped = self.remainder == "drop" and self.whole is not None and not self.even
+        return self.steps - 1 if dropped and self.steps else self.steps
 
 
-def source_of(data: Any, batch_size: int, epochs: int = 1, steps: int | None = None) -> Source:
+def source_of(
+    data: Any, batch_size: int, epochs: int = 1, steps: int | None = None, *, held_out: bool = False
+) -> Source:
     """The batches of what a user calls data.
 
     Arguments:
@@ -41,20 +62,33 @@ def source_of(data: Any, batch_size: int, epochs: int = 1, steps: int | None = N
         batch_size: examples a batch; for arrays alone.
         epochs: how often it is gone through.
         steps: batches an epoch, for an iterable that is longer or does not end.
+        held_out: whether it is validation data, which begin anew with each epoch.
 
     Raises:
-        ConfigError: if it is empty, an iterator that is spent after one epoch, or no data at all.
+        ConfigError: if it is empty, an iterator that is spent after one epoch, endless, or no data at all.
         ShapeError: if x and y have different lengths.
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ConfigError(f"batch_size={batch_size!r}: give a whole number of at least 1")
+    argument = "validation_steps" if held_out else "steps_per_epoch"
+    batch_size = whole_number("batch_size", batch_size)
+    steps = None if steps is None else whole_number(argument, steps)
     if isinstance(data, tuple):
         if steps is not None:
-            raise ConfigError("steps_per_epoch is for iterables of batches; arrays are gone through whole")
+            raise ConfigError(f"{argument} is for iterables of batches; arrays are gone through whole")
         return _from_arrays(batch_of(data), batch_size)
     if isinstance(data, Mapping) or hasattr(data, "dtype"):
         raise ConfigError(f"data is {type(data).__name__}; give a tuple (x, y) of arrays, or an iterable of batches")
-    return _from_batches(data, epochs, steps)
+    return _from_batches(data, epochs, steps, argument)
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """The value as an int; ConfigError unless it is a whole number, NumPy's too, of at least `least`."""
+    try:
+        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise ConfigError(f"{name}={value!r}: give a whole number of at least {least}")
+    return number
 
 
 def only_x(x: Any) -> Any:
@@ -63,7 +97,7 @@ def only_x(x: Any) -> Any:
         return x, None
     if _makes(x):
         return lambda: ((batch, None) for batch in x())
-    return ((batch, None) for batch in x)
+    return ((batch, None) for batch in _iterator(lambda: x, x))
 
 
 def filled(batch: Batch, size: int, weighted: bool) -> Batch:
@@ -106,32 +140,28 @@ def _from_arrays(whole: Batch, batch_size: int) -> Source:
     return Source(take(slice(0, size)), -(-count // size), count % size == 0, whole, epoch)
 
 
-def _from_batches(data: Any, epochs: int, steps: int | None) -> Source:
+def _from_batches(data: Any, epochs: int, steps: int | None, argument: str) -> Source:
     start: Callable[[], Any] = data if _makes(data) else lambda: data
-    try:
-        iterator = iter(start())
-    except TypeError:
-        raise ConfigError(
-            f"data is {type(data).__name__}; give a tuple (x, y) of arrays, an iterable of batches, or a function "
-            "that returns one"
-        ) from None
+    iterator = _iterator(start, data)
     once = iterator is data
-    if once and epochs > 1 and steps is None:
-        raise ConfigError(
-            f"data is an iterator ({type(data).__name__}), which is spent after one of {epochs} epochs; give the "
-            "function that makes it (data=batches, not data=batches()), a list of batches, or steps_per_epoch"
-        )
+    _check_end(data, iterator, once, epochs, steps, argument)
     first = next(iterator, iterator)
     if first is iterator:
         raise ConfigError("the data set is empty: it yields no batch")
 
-    def flow() -> Iterator:
-        yield first  # was taken for its shapes; an iterator shall lose nothing
+    def flow(iterator: Iterator) -> Iterator:
         yield from iterator
-        while steps is not None and not once:
-            yield from start()
+        empty = False
+        while steps is not None and not once and not empty:
+            empty = True
+            for given in _iterator(start, data):
+                empty = False
+                yield given
 
-    stream = flow()
+    def again() -> Iterator:  # begun when its first batch is asked for
+        yield from flow(_iterator(start, data))
+
+    stream = flow(itertools.chain([first], iterator))  # was taken for its shapes; an iterator shall lose nothing
 
     def epoch(_: Sequence[int] | None) -> Iterator[Batch]:
         nonlocal stream
@@ -140,12 +170,44 @@ def _from_batches(data: Any, epochs: int, steps: int | None) -> Source:
             number += 1
             yield batch_of(given, f"batch {number} of the epoch")
         if number < (steps or 1):
-            wanted = f", and steps_per_epoch={steps} asks for more" if steps else ""
+            wanted = f", and {argument}={steps} asks for more" if steps else ""
             raise ConfigError(f"the data ended after {number} batches of this epoch{wanted}")
-        if steps is None and not once:
-            stream = iter(start())
+        if not once and (steps is None or argument == "validation_steps"):
+            stream = again()
 
     return Source(batch_of(first, "the first batch"), steps or _sized(data), False, None, epoch)
+
+
+def _iterator(start: Callable[[], Any], data: Any) -> Iterator:
+    """An iterator over the batches, from the beginning where they have one."""
+    given = start()
+    by_index = getattr(type(given), "__iter__", None) in (None, Sequence.__iter__) and hasattr(given, "__getitem__")
+    if by_index and _sized(given) is not None:
+        return (given[place] for place in range(len(given)))  # Python itself goes on until an IndexError
+    try:
+        return iter(given)
+    except TypeError:
+        what = f"a function that returns {type(given).__name__}" if given is not data else type(data).__name__
+        raise ConfigError(
+            f"data is {what}; give a tuple (x, y) of arrays, an iterable of batches, or a function that returns one"
+        ) from None
+
+
+def _check_end(data: Any, iterator: Iterator, once: bool, epochs: int, steps: int | None, argument: str) -> None:
+    """Refuse what is spent too soon, or is known never to end, where nobody says how many batches to take."""
+    if steps is not None:
+        return
+    endless = isinstance(iterator, (itertools.count, itertools.cycle)) or (
+        isinstance(iterator, itertools.repeat) and operator.length_hint(iterator, -1) < 0
+    )
+    if endless or (once and argument == "validation_steps"):
+        why = "does not end" if endless else "may not end, and is spent after one epoch"
+        raise ConfigError(f"data is an iterator ({type(iterator).__name__}), which {why}; give {argument}, or a list")
+    if once and epochs > 1:
+        raise ConfigError(
+            f"data is an iterator ({type(data).__name__}), which is spent after one of {epochs} epochs; give the "
+            "function that makes it (data=batches, not data=batches()), a list of batches, or steps_per_epoch"
+        )
 
 
 def _makes(data: Any) -> bool:

@@ -9,15 +9,19 @@ import optax
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer
-from fnlayers.training.callbacks import Event
-from fnlayers.training.data import Batch, Source, filled, only_x, source_of
+from fnlayers.training.batch import Batch
+from fnlayers.training.callbacks import Event, checked_callbacks
+from fnlayers.training.data import Source, only_x, source_of, whole_number
+from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.labels import check_data
 from fnlayers.training.objective import objective_of
+from fnlayers.training.per_example import may_fill
+from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
 from fnlayers.training.run import Fitted, Run, evaluated
 from fnlayers.training.state import TrainState, as_key, copied
-from fnlayers.training.step import compiled_prediction, shapes
+from fnlayers.training.step import evaluation_of, prediction_of, shapes
 
 Tree = Any
 
@@ -38,14 +42,16 @@ def fit(
     train_state: TrainState | None = None,
     shuffle: bool = True,
     steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    remainder: str | None = None,
     callbacks: Iterable[Callable[[Event], Any]] = (),
     verbose: bool = True,
 ) -> Fitted:
     """Train a model, and return the result; nothing that is given changes.
 
     The same arguments give the same numbers, bit for bit on one machine. A last batch that is smaller than the others
-    counts as what it is: it is filled up with rows of no weight, so that nothing is compiled twice; or runs at its own
-    size where other rows would be felt (a model with state, or with activity losses).
+    counts as what it is (see `remainder`). Values that losses and layers read from outside, such as a coefficient in a
+    closure, are taken when fit begins.
 
     Arguments:
         model: the model.
@@ -65,7 +71,12 @@ def fit(
         train_state: where to go on: that of an earlier result; in place of rng, params and state.
         shuffle: whether arrays are gone through in another order in each epoch.
         steps_per_epoch: batches an epoch, for an iterable that does not end.
-        callbacks: functions of an `Event`, called after each epoch; a true result ends the training.
+        validation_steps: batches of each validation, for an iterable that does not end, or is an iterator.
+        remainder: what becomes of a last batch that is smaller. "run": it runs at its own size, for which a second
+            program is compiled. "pad": it is filled up with rows of no weight, which is exact where each example is
+            treated by itself. "drop": it is left out. None: "pad" where losses, metrics and layers are known to treat
+            each example by itself (those of fnlayers and optax that do, without state), else "run".
+        callbacks: functions of an `Event`, called after each epoch; one that returns True ends the training.
         verbose: whether to show a bar (in a log file: a line an epoch).
 
     Returns:
@@ -73,9 +84,10 @@ def fit(
         reached.
 
     Raises:
-        NonFiniteError: when a loss or gradient is not finite: it says which step and which layer, and carries the last
-            good train state (error.train_state, error.history).
+        NonFiniteError: when a loss, a gradient or an update is not finite: it says which step and which layer.
         ConfigError: for data, labels or losses that have no meaning. ShapeError: for lengths that do not fit.
+        Exception: whatever the data or a callback raise. Every error that ends a training carries what was reached,
+            error.train_state (finite, after the last step that was) and error.history; fit(train_state=...) goes on.
 
     Example:
         >>> import fnlayers as fl
@@ -86,17 +98,20 @@ def fit(
         >>> round(float(result.params["bias"][0]), 2), len(result.history["loss"])
         (1.0, 9)
     """
-    objective = objective_of(loss, metrics)
-    _check_epochs(epochs)
+    objective, epochs = objective_of(loss, metrics), whole_number("epochs", epochs)
+    directions = directions_of(objective, validation_data is not None)
+    callbacks = checked_callbacks(callbacks, directions)
     source = source_of(data, batch_size, epochs, steps_per_epoch)
-    held_out = None if validation_data is None else source_of(validation_data, batch_size, epochs)
+    held_out = _held_out(validation_data, batch_size, epochs, validation_steps)
     train_state = _start(model, optimizer, source, rng, params, state, train_state)
     out = _outline(model, train_state, source.first)
     for each in filter(None, (source, held_out)):
         check_data(objective, each, out)
+        fills = may_fill(model, each.first.x, out, train_state.state, each is source, objective)
+        each.remainder = _remainder(remainder, fills)
     warn_of_endings(model, objective)
-    run = Run(model, objective, optimizer, source, train_state, out, verbose, epochs)
-    return run.train(epochs, shuffle, held_out, tuple(callbacks))
+    run = Run(model, objective, optimizer, source, train_state, out, verbose, held_out, callbacks, directions)
+    return run.train(epochs, shuffle)
 
 
 def evaluate(
@@ -108,11 +123,12 @@ def evaluate(
     metrics: Mapping[str, Any] | None = None,
     state: Tree = None,
     batch_size: int = 32,
+    remainder: str | None = None,
     verbose: bool = False,
 ) -> dict[str, float]:
     """The loss and the metrics of a model in inference, averaged over all examples.
 
-    They do not depend on the batch size: a last batch is filled up with rows of no weight.
+    They do not depend on the batch size, where each example is treated by itself.
 
     Arguments:
         model: the model.
@@ -122,6 +138,7 @@ def evaluate(
         metrics: as for `fit`.
         state: the model's state, where it has one.
         batch_size: examples a batch, where data are arrays.
+        remainder: what becomes of a last batch that is smaller, as for `fit`.
         verbose: whether to show a bar.
 
     Returns:
@@ -139,11 +156,20 @@ def evaluate(
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     check_data(objective, source, out)
     warn_of_endings(model, objective)
-    return evaluated(model, objective, params, state, source, out, Progress(verbose, "evaluate", source.steps))
+    source.remainder = _remainder(remainder, may_fill(model, source.first.x, out, state, False, objective))
+    evaluation = program(evaluation_of, model, objective)
+    return evaluated(evaluation, objective, params, state, source, out, Progress(verbose, "evaluate", source.length))
 
 
 def predict(
-    model: Layer, params: Tree, x: Any, *, state: Tree = None, batch_size: int = 32, verbose: bool = False
+    model: Layer,
+    params: Tree,
+    x: Any,
+    *,
+    state: Tree = None,
+    batch_size: int = 32,
+    remainder: str | None = None,
+    verbose: bool = False,
 ) -> Any:
     """The model's outputs for all of x in inference, batch by batch.
 
@@ -153,6 +179,7 @@ def predict(
         x: an array, or a tuple or dict of them; or an iterable of batches of such, or a function that returns one.
         state: the model's state, where it has one.
         batch_size: examples a batch, where x is arrays.
+        remainder: what becomes of a last batch that is smaller, as for `fit`; "drop" leaves out its outputs.
         verbose: whether to show a bar.
 
     Returns:
@@ -165,11 +192,12 @@ def predict(
         (5, 1)
     """
     source = source_of(only_x(x), batch_size)
-    run, state = compiled_prediction(model), {} if state is None else state
-    progress, size = Progress(verbose, "predict", source.steps), source.first.count
-    made: list = []
-    for batch in source.epoch(None):
-        y = run(params, state, filled(batch, size, weighted=False).x)
+    run, state = program(prediction_of, model), {} if state is None else state
+    out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
+    source.remainder = _remainder(remainder, may_fill(model, source.first.x, out._replace(losses=()), state, False))
+    progress, made = Progress(verbose, "predict", source.length), []
+    for batch in source.batches(None):
+        y = run(params, state, batch.x, None, None)
         jax.tree.map(lambda a: a.copy_to_host_async(), y)
         made.append((y, batch.count))
         if len(made) > 1:  # the one before, while this one runs
@@ -204,9 +232,20 @@ def _outline(model: Layer, train_state: TrainState, batch: Batch) -> Any:
     return jax.eval_shape(run, train_state.params, train_state.state, batch.x)
 
 
-def _check_epochs(epochs: int) -> None:
-    if not isinstance(epochs, int) or epochs < 1:
-        raise ConfigError(f"epochs={epochs!r}: give a whole number of at least 1")
+def _held_out(data: Any, batch_size: int, epochs: int, steps: int | None) -> Source | None:
+    """The validation data, if there are any."""
+    if data is None:
+        if steps is not None:
+            raise ConfigError(f"validation_steps={steps!r} was given without validation_data")
+        return None
+    return source_of(data, batch_size, epochs, steps, held_out=True)
+
+
+def _remainder(wanted: str | None, fills: bool) -> str:
+    """What becomes of a last batch that is smaller: what is asked for, else what is known to be exact."""
+    if wanted not in (None, "pad", "run", "drop"):
+        raise ConfigError(f"remainder={wanted!r} is wrong; choose from 'pad', 'run', 'drop', None")
+    return wanted or ("pad" if fills else "run")
 
 
 def _on_host(y: Any, count: int) -> tuple[Any, int]:

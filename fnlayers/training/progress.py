@@ -1,6 +1,8 @@
 """What is shown while training runs: a bar where someone looks at it, a line an epoch in a log file, or nothing."""
 
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +11,14 @@ _INTERVAL = 0.1  # seconds between two looks of the bar
 
 
 class Progress:
-    """One bar for a whole run. It is told of each step and decides itself when to draw.
+    """A bar for the running epoch, and a line that stays for each one before.
+
+    It is told of each step and decides itself when to draw.
 
     Arguments:
         verbose: False shows nothing.
         what: what it says before the numbers ("epoch 1/5" follows it by `epoch`).
-        steps: how many steps there will be in all, None if nobody knows.
+        steps: how many steps an epoch has, None if nobody knows.
     """
 
     def __init__(self, verbose: bool, what: str, steps: int | None) -> None:
@@ -60,6 +64,12 @@ class Progress:
         self.show(logs)
         if self.lines:
             self.line(f"epoch {epoch}/{epochs}  {shown(logs)}")
+        elif self.bar is not None:
+            numbers = "  ".join(f"{value:.4g}\N{NO-BREAK SPACE}{name}" for name, value in logs.items())
+            width = shutil.get_terminal_size().columns
+            self.line(textwrap.fill(f"{epoch}/{epochs}  {numbers}", width - 1, subsequent_indent="    "))
+            if epoch < epochs:
+                self.bar.reset(total=self.bar.total)
 
     def line(self, text: str) -> None:
         """A line that stays, beside the bar or instead of it."""

@@ -1,23 +1,27 @@
 """A fit under way, and one pass of evaluation: what `fit` and `evaluate` set going."""
 
+import contextlib
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from fnlayers.core.layer import Layer
-from fnlayers.training.callbacks import Event
-from fnlayers.training.data import Batch, Source, filled
+from fnlayers.training.batch import Batch
+from fnlayers.training.callbacks import Event, ends_training
+from fnlayers.training.data import Source
 from fnlayers.training.diagnose import NonFiniteError, explain
 from fnlayers.training.interrupts import Interrupts
 from fnlayers.training.labels import check_labels
 from fnlayers.training.meter import Meter
 from fnlayers.training.objective import Objective
+from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
 from fnlayers.training.state import TrainState, key_words
-from fnlayers.training.step import compiled_evaluation, compiled_step
+from fnlayers.training.step import evaluation_of, step_of
 
 Tree = Any
 History = dict[str, list[float]]
@@ -59,68 +63,84 @@ class Run:
         train_state: TrainState,
         out: Any,
         verbose: bool,
-        epochs: int,
+        held_out: Source | None,
+        callbacks: tuple,
+        directions: Mapping[str, str | None],
     ) -> None:
         self.model, self.objective, self.source, self.out = model, objective, source, out
-        self.optimizer = optimizer
-        self.advance = compiled_step(model, objective, optimizer)
+        self.optimizer, self.held_out, self.callbacks, self.directions = optimizer, held_out, callbacks, directions
+        self.advance = program(step_of, model, objective, optimizer)
+        self.evaluation = program(evaluation_of, model, objective)
         self.train_state, self.going = train_state, jnp.array(True)
         self.done = int(train_state.step)
         self.meter = Meter(objective)
         self.history: History = {}
         self.kept: TrainState | None = None
-        self.progress = Progress(verbose, "compiling", source.steps and source.steps * epochs)
-        # Rows without weight change neither loss nor gradient, but they do change a batch's own statistics
-        self.fills = not out.losses and not jax.tree.leaves(train_state.state)
+        self.progress = Progress(verbose, "compiling", source.length)
         self.words = key_words(train_state.rng)
 
-    def train(self, epochs: int, shuffle: bool, held_out: Source | None, callbacks: tuple) -> Fitted:
+    def train(self, epochs: int, shuffle: bool) -> Fitted:
         """All epochs, or as many as there is reason for."""
         stopped = None
         try:
             with Interrupts() as interrupts:
                 for epoch in range(1, epochs + 1):
-                    stopped = self.epoch(epoch, epochs, shuffle, held_out, callbacks, interrupts)
+                    stopped = self.epoch(epoch, epochs, shuffle, interrupts)
                     if stopped:
                         break
         except KeyboardInterrupt:
             stopped = f"interrupted after step {self.done}"
             self.progress.line(stopped)
+        except BaseException as error:
+            self.hand_over(error)
+            raise
         finally:
             self.progress.close()
         return Fitted(self.train_state if self.kept is None else self.kept, self.history, stopped)
 
-    def epoch(
-        self, epoch: int, epochs: int, shuffle: bool, held_out: Source | None, callbacks: tuple, interrupts: Interrupts
-    ) -> str | None:
+    def hand_over(self, error: BaseException) -> None:
+        """Give an error that ends the training what was reached, so that it is not lost."""
+        if isinstance(error, NonFiniteError):
+            return
+        lost = any(leaf.is_deleted() for leaf in jax.tree.leaves(self.train_state))  # a step failed after it had begun
+        reached = self.kept if lost else self.train_state
+        with contextlib.suppress(AttributeError, TypeError):  # an exception that takes no attributes
+            error.train_state, error.history = reached, self.history  # type: ignore[attr-defined]
+            steps = 0 if reached is None else int(reached.step)
+            error.add_note(
+                f"fit: nothing is lost of the {steps} steps before: in except {type(error).__name__} as error: there "
+                "are error.train_state and error.history; fit(..., train_state=error.train_state) goes on from there"
+            )
+
+    def epoch(self, epoch: int, epochs: int, shuffle: bool, interrupts: Interrupts) -> str | None:
         """One epoch; the reason to stop after it, if there is one."""
         start = time.perf_counter()
         self.meter.clear()
         seed = [*self.words, self.done] if shuffle else None
-        weighted = self.fills and not self.source.even
         number = 0
-        for number, batch in enumerate(self.source.epoch(seed), 1):
-            if self.source.whole is None:
-                check_labels(self.objective, batch, self.out)
-            if self.fills:
-                batch = filled(batch, self.source.first.count, weighted)
+        check = functools.partial(check_labels, self.objective, out=self.out)
+        for number, batch in enumerate(self.source.batches(seed, check), 1):
             interrupts.hold()
             self.step(batch, (epoch, number))
             interrupts.release()
             if number == 1:
                 self.progress.say(f"epoch {epoch}/{epochs}")
         self.settle(ahead=0)
-        self.progress.steps_in_all(number * epochs)
-        logs = self.meter.logs()
-        if held_out is not None:
-            now, quiet = self.train_state, Progress(False, "", None)
-            found = evaluated(self.model, self.objective, now.params, now.state, held_out, self.out, quiet)
-            logs |= {f"val_{name}": value for name, value in found.items()}
+        self.progress.steps_in_all(number)
+        logs = self.meter.logs() | self.validation()
         logs["seconds"] = time.perf_counter() - start
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
         self.progress.epoch(epoch, epochs, logs)
-        return self.call(callbacks, epoch, epochs, logs)
+        return self.call(epoch, epochs, logs)
+
+    def validation(self) -> dict[str, float]:
+        """The numbers of the validation data, if there are any."""
+        if self.held_out is None:
+            return {}
+        now, quiet = self.train_state, Progress(False, "", None)
+        found = evaluated(self.evaluation, self.objective, now.params, now.state, self.held_out, self.out, quiet)
+        return {f"val_{name}": value for name, value in found.items()}
 
     def step(self, batch: Batch, place: tuple[int, int]) -> None:
         """Start one step; look at those that are done."""
@@ -150,27 +170,24 @@ class Run:
             tuple(batch[:3]),
         )
 
-    def call(self, callbacks: tuple, epoch: int, epochs: int, logs: Mapping[str, float]) -> str | None:
+    def call(self, epoch: int, epochs: int, logs: Mapping[str, float]) -> str | None:
         """Tell the callbacks; the reason to stop, if one of them gives it."""
         history = {name: list(values) for name, values in self.history.items()}
-        event = Event(epoch, epochs, self.done, dict(logs), history, self.train_state)
-        if any([keeps(event) for keeps in (getattr(callback, "keeps", None) for callback in callbacks) if keeps]):
+        event = Event(epoch, epochs, self.done, dict(logs), history, self.train_state, self.directions)
+        keepers = (getattr(callback, "keeps", None) for callback in self.callbacks)
+        if any([keeps(event) for keeps in keepers if keeps]):
             self.kept = event.train_state
-        wish = [callback for callback in callbacks if callback(event)]
+        wish = [callback for callback in self.callbacks if ends_training(callback, event)]
         return f"{wish[0]!r} after epoch {epoch}" if wish else None
 
 
 def evaluated(
-    model: Layer, objective: Objective, params: Tree, state: Tree, source: Source, out: Any, progress: Progress
+    evaluation: Callable, objective: Objective, params: Tree, state: Tree, source: Source, out: Any, progress: Progress
 ) -> dict[str, float]:
     """The averages over a source. `out`: the shapes of what the model returns."""
-    run, meter = compiled_evaluation(model, objective), Meter(objective)
-    for batch in source.epoch(None):
-        if source.whole is None:
-            check_labels(objective, batch, out)
-        if not out.losses:  # which other rows would change
-            batch = filled(batch, source.first.count, weighted=not source.even)
-        meter.push(run(params, state, batch.x, batch.y, batch.weight), None)
+    meter = Meter(objective)
+    for batch in source.batches(None, functools.partial(check_labels, objective, out=out)):
+        meter.push(evaluation(params, state, batch.x, batch.y, batch.weight), None)
         meter.collect()
         progress.step(meter.logs)
     meter.collect(ahead=0)

@@ -4,8 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import fold
 from fnlayers.trees import trainable_mask
@@ -70,8 +72,12 @@ class TrainState(NamedTuple):
 
 
 def as_key(rng: Any) -> Any:
-    """A random key; a whole number is a seed."""
-    return jax.random.key(rng) if isinstance(rng, int) else rng
+    """A random key; a whole number, NumPy's too, is a seed."""
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
+        return jax.random.key(int(rng))
+    if not isinstance(rng, (jax.Array, np.ndarray)):
+        raise ConfigError(f"rng={rng!r}: give a random key, jax.random.key(0), or a whole number")
+    return rng
 
 
 def plain_key(key: Any) -> Any:

@@ -138,26 +138,7 @@ def advance_of(model: Layer, objective: Objective, optimizer: Any, guard: bool =
     return advance
 
 
-def remembered(build: Callable) -> Callable:
-    """`build`, its latest results kept by value, so that a second fit of the same things compiles nothing.
-
-    What cannot be hashed, such as a loss that is an object with fields that change, is built anew.
-    """
-    kept = functools.lru_cache(maxsize=16)(build)
-
-    @functools.wraps(build)
-    def recall(*args: Any) -> Any:
-        try:
-            hash(args)
-        except TypeError:
-            return build(*args)
-        return kept(*args)
-
-    return recall
-
-
-@remembered
-def compiled_step(model: Layer, objective: Objective, optimizer: Any) -> Callable:
+def step_of(model: Layer, objective: Objective, optimizer: Any) -> Callable:
     """`advance_of`, compiled for the loop: the logs in one array, so that one transfer brings them all."""
     advance = advance_of(model, objective, optimizer)
 
@@ -169,8 +150,7 @@ def compiled_step(model: Layer, objective: Objective, optimizer: Any) -> Callabl
     return step
 
 
-@remembered
-def compiled_evaluation(model: Layer, objective: Objective) -> Callable:
+def evaluation_of(model: Layer, objective: Objective) -> Callable:
     """(params, state, x, y, weight) -> the columns of one batch in inference, packed."""
 
     @jit
@@ -183,10 +163,14 @@ def compiled_evaluation(model: Layer, objective: Objective) -> Callable:
     return evaluation
 
 
-@remembered
-def compiled_prediction(model: Layer) -> Callable:
-    """(params, state, x) -> y in inference."""
-    return jit(lambda params, state, x: model.run(params, x, state=state).y)
+def prediction_of(model: Layer) -> Callable:
+    """(params, state, x, None, None) -> y in inference: called as an evaluation is."""
+
+    @jit
+    def prediction(params: Tree, state: Tree, x: Any, y: None, weight: None) -> Any:
+        return model.run(params, x, state=state).y
+
+    return prediction
 
 
 def packed(means: Any, totals: Any, going: Any) -> jax.Array:

@@ -1,4 +1,5 @@
 import csv
+import functools
 import json
 
 import jax
@@ -9,14 +10,16 @@ from toys import CROSS_ENTROPY, SGD, classes, mlp, same
 
 import fnlayers as fl
 from fnlayers.training import CSVLog, EarlyStopping, Event, JSONLog, KeepBest, fit, metrics
+from fnlayers.training.directions import directions_of
+from fnlayers.training.objective import objective_of
 
 
 def fitted(**more):
     return fit(mlp(), classes(), **{"loss": CROSS_ENTROPY, "optimizer": SGD, "verbose": False, **more})
 
 
-def event(**history):
-    return Event(len(next(iter(history.values()))), 10, 1, {}, history, None)
+def event(directions=None, **history):
+    return Event(len(next(iter(history.values()))), 10, 1, {}, history, None, directions or {})
 
 
 def test_a_callback_is_a_function_of_the_epoch():
@@ -46,7 +49,8 @@ def test_early_stopping():
     stop = EarlyStopping("val_loss", patience=2)
     assert not stop(event(val_loss=[3.0, 2.0, 2.5])) and stop(event(val_loss=[3.0, 2.0, 2.5, 2.0]))
     assert stop(event(val_loss=[3.0, float("nan"), float("nan")]))
-    assert not EarlyStopping("val_accuracy", 1)(event(val_accuracy=[0.1, 0.2]))
+    assert not EarlyStopping("val_accuracy", 1)(event({"val_accuracy": "max"}, val_accuracy=[0.1, 0.2]))
+    assert not EarlyStopping("loss", 2)(event(loss=[1.0, -np.inf, 0.5]))
     assert EarlyStopping("val_accuracy", 1, mode="min")(event(val_accuracy=[0.1, 0.2]))
     assert EarlyStopping("loss", 1, min_delta=0.5)(event(loss=[1.0, 0.6]))
     assert not EarlyStopping("loss", 1, min_delta=0.3)(event(loss=[1.0, 0.6]))
@@ -98,11 +102,64 @@ def test_logs_as_files(tmp_path):
             lambda: fitted(callbacks=[EarlyStopping()]),
             "'val_loss' is not among the logs .loss, seconds.; give fit valid",
         ),
+        (lambda: fitted(callbacks=[None]), "the callback None is not callable; a callback is a function"),
+        (lambda: fitted(callbacks=None), "callbacks=None: give a list"),
+        (lambda: fitted(callbacks=KeepBest("loss")), "callbacks=KeepBest.*: give a list"),
+        (lambda: fitted(callbacks=[KeepBest]), r"the callback KeepBest is a class; give an object: KeepBest\(...\)"),
+        (lambda: fitted(callbacks=[lambda: True]), "must take one argument, the Event"),
+        (lambda: fitted(callbacks=[lambda event, logs: True]), "must take one argument, the Event"),
+        (lambda: fitted(callbacks=[lambda event: event.logs["loss"]]), "the callback .*lambda.* returned [0-9.]+; ret"),
+        (lambda: fitted(callbacks=[lambda event: [1]]), r"returned \[1\]; return True to end the training"),
+        (lambda: event(f1=[0.5]).since_best("f1"), "nothing says whether more or less of 'f1' is better; write mode"),
         (lambda: fitted(callbacks=[KeepBest("acc")]), r"'acc' is not among the logs \(loss, seconds\)$"),
-        (lambda: EarlyStopping(patience=0), "patience=0.: give a whole number"),
+        (lambda: EarlyStopping(patience=0), "patience=0: give a whole number"),
         (lambda: KeepBest(mode="best"), "mode='best'. is wrong; choose from min, max, None"),
     ],
 )
 def test_callbacks_that_are_wrong(make, text):
     with pytest.raises(fl.ConfigError, match=text):
         make()
+
+
+def f1(y_pred, y_true):
+    return metrics.accuracy(y_pred, y_true)
+
+
+class AUC:
+    better = "max"
+
+    def __call__(self, y_pred, y_true):
+        return f1(y_pred, y_true)
+
+
+@pytest.mark.parametrize(
+    ("function", "better"),
+    [
+        (metrics.accuracy, "max"), (metrics.cosine_similarity, "max"), (metrics.top_k_accuracy(2), "max"), (AUC(), "max"),
+        (functools.partial(metrics.binary_accuracy, threshold=0.0), "max"), (optax.squared_error, "min"),
+        (metrics.mean_absolute_error, "min"), (f1, None),
+    ],
+)  # fmt: skip
+def test_a_metric_says_which_way_is_better_whatever_its_name(function, better):
+    directions = directions_of(objective_of(CROSS_ENTROPY, {"error": function}), held_out=True)
+    assert directions["error"] == directions["val_error"] == better
+    assert directions["loss"] == directions["val_loss"] == "min"
+
+
+def test_a_loss_is_minimized_whatever_its_name():
+    losses = {"similarity": optax.cosine_distance, "b": optax.squared_error}
+    assert set(directions_of(objective_of(losses), held_out=True).values()) == {"min"}
+
+
+def test_a_direction_that_nobody_knows_is_an_error_before_the_first_step():
+    calls = []
+    more = {"metrics": {"acc": f1}, "validation_data": classes(seed=1)}
+    for callback in (KeepBest("val_acc"), EarlyStopping("acc")):
+        with pytest.raises(fl.ConfigError, match="nothing says whether more or less of '(val_)?acc' is better"):
+            fitted(callbacks=[calls.append, callback], **more)
+    assert not calls
+    fitted(callbacks=[KeepBest("val_acc", mode="max")], **more)
+
+
+def test_the_result_of_a_callback_may_be_numpys_true():
+    assert fitted(epochs=3, callbacks=[lambda event: np.bool_(event.epoch == 2)]).stopped.endswith("after epoch 2")

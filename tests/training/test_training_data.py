@@ -1,10 +1,13 @@
+import collections.abc
+import itertools
+
 import jax
 import numpy as np
 import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp, numbers
 
 import fnlayers as fl
-from fnlayers.training import evaluate, fit
+from fnlayers.training import evaluate, fit, predict
 from fnlayers.training.data import Batch, filled, source_of
 
 
@@ -49,7 +52,10 @@ def test_an_iterator_lasts_one_epoch():
         fl.ConfigError, match=r"list_iterator\), which is spent after one of 2 epochs; give the function"
     ):
         fitted(iter(batches()), epochs=2)
-    with pytest.raises(fl.ConfigError, match="an iterator .generator., which is spent"):
+    with pytest.raises(
+        fl.ConfigError,
+        match="an iterator .generator., which may not end, and is spent after one epoch; give validation_steps",
+    ):
         fitted(classes(), epochs=2, validation_data=(b for b in batches()))
 
 
@@ -155,3 +161,62 @@ def test_double_precision_is_cast_once():
     source = source_of((x.astype("float64"), y.astype("int64")), 16)
     assert source.whole.x.dtype == "float32" and source.whole.y.dtype == "int32"
     assert source.steps == 3 and not source.even
+
+
+class Indexed:
+    """A data set that is asked by index, and does not say that it ends but by its length."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, place):
+        return batches()[place % 4]
+
+
+class IndexedSequence(Indexed, collections.abc.Sequence):
+    __len__, __getitem__ = Indexed.__len__, Indexed.__getitem__
+
+
+@pytest.mark.parametrize("make", [Indexed, IndexedSequence])
+def test_a_length_ends_what_has_no_other_end(make):
+    assert int(fitted(make(), epochs=2).train_state.step) == 6
+    assert len(predict(mlp(), fitted(make()).params, [x for x, _ in batches()][:3])) == 30
+
+
+def test_a_function_that_has_nothing_more_ends_the_training():
+    given = iter([batches(), [], [], []])
+    with pytest.raises(fl.ConfigError, match="the data ended after 1 batches of this epoch, and steps_per_epoch=3"):
+        fitted(lambda: next(given), epochs=2, steps_per_epoch=3)
+    with pytest.raises(fl.ConfigError, match="data is a function that returns NoneType"):
+        fitted(lambda: None)
+
+
+@pytest.mark.parametrize("data", [itertools.cycle(batches()), itertools.repeat(batches()[0])])
+def test_what_never_ends_needs_a_number_of_steps(data):
+    with pytest.raises(fl.ConfigError, match="which does not end; give steps_per_epoch"):
+        fitted(data)
+    with pytest.raises(fl.ConfigError, match="which does not end; give validation_steps"):
+        fitted(classes(), validation_data=data)
+
+
+def test_validation_steps():
+    def endless():
+        for number in itertools.count():
+            yield batches()[number % 4]
+
+    two = fitted(classes(), epochs=2, validation_data=batches()[:2]).history["val_loss"]
+    assert fitted(classes(), epochs=2, validation_data=endless, validation_steps=2).history["val_loss"] == two
+    assert len(fitted(classes(), epochs=2, validation_data=endless(), validation_steps=2).history["val_loss"]) == 2
+    with pytest.raises(fl.ConfigError, match="validation_steps is for iterables"):
+        fitted(classes(), validation_data=classes(), validation_steps=2)
+    with pytest.raises(fl.ConfigError, match="validation_steps=2 was given without validation_data"):
+        fitted(classes(), validation_steps=2)
+
+
+def test_whole_numbers_of_numpys():
+    ours = fitted(classes(), epochs=2, batch_size=8, rng=3)
+    theirs = fitted(classes(), epochs=np.int64(2), batch_size=np.int32(8), rng=np.int64(3))
+    assert ours.history["loss"] == theirs.history["loss"]
+    for wrong in ({"epochs": 2.0}, {"epochs": True}, {"batch_size": "8"}, {"rng": 0.5}, {"steps_per_epoch": 0}):
+        with pytest.raises(fl.ConfigError, match=f"{next(iter(wrong))}=.*: give a"):
+            fitted(batches(), **wrong)

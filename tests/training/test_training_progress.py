@@ -35,7 +35,7 @@ def test_a_terminal_gets_a_bar_at_once(monkeypatch):
     result = run()
     evaluate(mlp(), result.params, classes(), loss=CROSS_ENTROPY, verbose=True)
     text = screen.getvalue()
-    assert text.index("compiling:   0%") < text.index("epoch 1/2") < text.index("epoch 2/2: 100%") < text.index("4/4")
+    assert text.index("compiling:   0%") < text.index("epoch 1/2") < text.index("epoch 2/2: 100%")
     assert "loss" in text and "evaluate: 100%" in text
 
 
@@ -44,7 +44,7 @@ def test_the_length_is_found_out(monkeypatch):
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     fit(mlp(), lambda: iter([(x, y)] * 3), loss=CROSS_ENTROPY, optimizer=SGD, epochs=2)
-    assert "6/6" in screen.getvalue()
+    assert "3/3" in screen.getvalue()
 
 
 @pytest.mark.slow

@@ -1,0 +1,115 @@
+"""Which losses and layers are known to treat each example by itself, so that a batch may be filled up with other rows.
+
+A last batch that is smaller than the others is filled up with rows of no weight, so that no second program is compiled.
+That is exact only where no example's numbers depend on another's. What is not known to be so runs at its own size.
+"""
+
+import functools
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import jax
+import optax
+
+from fnlayers.catalog import LAYERS
+from fnlayers.core.layer import Layer
+from fnlayers.training import losses, metrics
+from fnlayers.training.objective import Objective
+
+# Layers that look across the batch, or hold a function that may. Batch statistics are of training alone.
+ACROSS = frozenset({"Lambda", "Operation", "Pair"})
+ACROSS_IN_TRAINING = frozenset({"BatchNormalization"})
+_OF_WEIGHTS = ("_initializer", "_regularizer", "_constraint", "_config")  # fields whose functions see no example
+_OPTAX = (
+    "squared_error l2_loss huber_loss log_cosh cosine_similarity cosine_distance sigmoid_binary_cross_entropy "
+    "softmax_cross_entropy softmax_cross_entropy_with_integer_labels safe_softmax_cross_entropy sigmoid_focal_loss "
+    "hinge_loss"
+)
+_FUNCTIONS = frozenset(
+    getattr(module, name)
+    for module, names in (
+        (optax, _OPTAX),
+        (losses, "categorical_crossentropy sparse_categorical_crossentropy binary_crossentropy"),
+        (
+            metrics,
+            "accuracy categorical_accuracy binary_accuracy mean_absolute_error mean_squared_error "
+            "mean_absolute_percentage_error cosine_similarity",
+        ),
+    )
+    for name in names.split()
+)
+_OPTIONS = ("label_smoothing", "delta", "threshold", "alpha", "gamma", "epsilon")  # none of which is an axis
+
+
+def is_per_example(function: Any) -> bool:
+    """Whether each value of a loss or metric is known to be a function of its own example.
+
+    >>> is_per_example(optax.squared_error), is_per_example(lambda y_pred, y_true: (y_pred - y_true) ** 2)
+    (True, False)
+    """
+    if isinstance(function, functools.partial):
+        known = set(function.keywords) <= set(_OPTIONS)
+        return known and not function.args and is_per_example(function.func)
+    if isinstance(function, metrics.TopKAccuracy):
+        return True
+    return isinstance(function, (types.FunctionType, type(jax.jit(abs)))) and function in _FUNCTIONS
+
+
+def may_fill(model: Layer, x: Any, out: Any, state: Any, train: bool, objective: Objective | None = None) -> bool:
+    """Whether rows that are added to a batch are known to change nothing of the others.
+
+    Arguments:
+        model: the model.
+        x: a batch of inputs.
+        out: the shapes of what the model returns.
+        state: the model's state.
+        train: whether in training, where a state is made of the whole batch.
+        objective: losses and metrics.
+    """
+    terms = () if objective is None else (*objective.losses, *objective.metrics)
+    return (
+        not out.losses  # activity losses are means over the batch
+        and not (train and jax.tree.leaves(state))
+        and all(leaf.ndim > 1 or leaf.dtype.kind in "iub" for leaf in jax.tree.leaves(x))
+        and all(is_per_example(term.function) for term in terms)
+        and _is_known(model, train)
+    )
+
+
+def _is_known(value: Any, train: bool) -> bool:
+    """Whether a layer, or what one of its fields holds, is known to treat each example by itself."""
+    if isinstance(value, Layer):
+        name = type(value).__name__
+        if LAYERS.get(name) is not type(value) or name in ACROSS or (train and name in ACROSS_IN_TRAINING):
+            return False
+        given = {f.name: getattr(value, f.name) for f in fields(value) if not f.name.endswith(_OF_WEIGHTS)}
+        return _keeps_batch_axis(value, given) and all(_is_known(item, train) for item in given.values())
+    if isinstance(value, Mapping):
+        return all(_is_known(item, train) for item in value.values())
+    if isinstance(value, tuple):
+        return all(_is_known(item, train) for item in value)
+    return not callable(value) or _is_activation(value)
+
+
+def _keeps_batch_axis(layer: Layer, given: Mapping[str, Any]) -> bool:
+    """Whether the layer's options leave the first axis alone."""
+    name = type(layer).__name__
+    if name == "Reshape":
+        return bool(given["target_shape"])  # to (), the features' axis would be the first
+    if name == "EinsumDense":
+        x, kernel, y = given["equation"].replace(" ", "").replace("->", ",").split(",")
+        first = x[:3] if x.startswith("...") else x[:1]
+        return y.startswith(first) and first not in kernel
+    axes = given.get("axis", -1)
+    return all(axis == -1 or axis > 0 for axis in (axes if isinstance(axes, tuple) else (axes,)) if axis is not None)
+
+
+def _is_activation(function: Any) -> bool:
+    """Whether a function is an activation of fnlayers or jax: over single numbers, or the last axis."""
+    kind = type(function).__module__ if not hasattr(function, "__name__") else ""
+    module = getattr(function, "__module__", None) or ""
+    return module in ("fnlayers.functions.activations", "jax._src.nn.functions") or (
+        kind == "fnlayers.functions.activations"
+    )
