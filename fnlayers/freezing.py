@@ -126,7 +126,7 @@ def _inner(layer: Layer) -> Mapping[str, Layer]:
     if isinstance(layer, StackedRNNCells):
         return dict(named(layer.cells))
     if isinstance(layer, Functional):
-        return dict(layer.layers)
+        return dict(layer.by_name)
     if isinstance(layer, Bidirectional):
         back = layer.backward_layer or replace(layer.layer, go_backwards=not layer.layer.go_backwards)
         return {"forward_layer": layer.layer, "backward_layer": back}
@@ -141,7 +141,7 @@ def _options(layer: Layer, inner: Mapping[str, Layer]) -> dict[str, Any]:
     if isinstance(layer, StackedRNNCells):
         return {"cells": tuple(inner[name] for name, _ in named(layer.cells))}
     if isinstance(layer, Functional):
-        return {"layers": tuple((name, inner[name]) for name, _ in layer.layers)}
+        return {"layers": tuple(inner[str(old.name)].renamed(old.name) for old in layer.layers)}
     if isinstance(layer, Bidirectional):
         return {"layer": inner["forward_layer"], "backward_layer": inner["backward_layer"]}
     return dict(inner)

@@ -19,7 +19,7 @@ from fnlayers.core.spec import Param, State, is_spec, map_specs, only, spec_item
 Tree = Any
 
 
-def penalty(model: Layer, shape: Shape) -> Callable[[Tree], jax.Array]:
+def penalty(model: Layer, shape: Shape = None) -> Callable[[Tree], jax.Array]:
     """The sum of the trainable weights' regularizers, as a function of params; a float32 scalar.
 
     Example:
@@ -38,7 +38,7 @@ def penalty(model: Layer, shape: Shape) -> Callable[[Tree], jax.Array]:
     return penalty_of
 
 
-def project(model: Layer, shape: Shape) -> Callable[[Tree], Tree]:
+def project(model: Layer, shape: Shape = None) -> Callable[[Tree], Tree]:
     """The trainable weights' constraints, as a function params -> params; to be applied after each update.
 
     A param that is not there, None or optax.MaskedNode in its place, is left out: so optimizers see those that train.
@@ -58,7 +58,9 @@ def project(model: Layer, shape: Shape) -> Callable[[Tree], Tree]:
     return project_onto
 
 
-def projected(optimizer: optax.GradientTransformation, model: Layer, shape: Shape) -> optax.GradientTransformation:
+def projected(
+    optimizer: optax.GradientTransformation, model: Layer, shape: Shape = None
+) -> optax.GradientTransformation:
     """The optimizer followed by the model's constraints: after its updates are added, they hold.
 
     Its update needs the params: optimizer.update(gradients, state, params).
@@ -77,12 +79,12 @@ def projected(optimizer: optax.GradientTransformation, model: Layer, shape: Shap
     return optax.GradientTransformationExtraArgs(optimizer.init, update)
 
 
-def trainable_mask(model: Layer, shape: Shape) -> Tree:
+def trainable_mask(model: Layer, shape: Shape = None) -> Tree:
     """A tree like params: True where the layer, and every container around it, is trainable."""
     return map_specs(lambda spec: spec.trainable, only(model.specs(shape), Param))
 
 
-def decay_mask(model: Layer, shape: Shape) -> Tree:
+def decay_mask(model: Layer, shape: Shape = None) -> Tree:
     """A tree like params: True where weight decay is meant: kernels and tables, not biases, scales or slopes."""
     return map_specs(lambda spec: spec.decays, only(model.specs(shape), Param))
 
@@ -116,7 +118,7 @@ def paths(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> dict[str,
     return {"/".join(map(_key_name, path)): leaf for path, leaf in found}
 
 
-def weight_paths(model: Layer, shape: Shape, kind: type[Param] | type[State] = Param) -> list[str]:
+def weight_paths(model: Layer, shape: Shape = None, kind: type[Param] | type[State] = Param) -> list[str]:
     """The paths of a model's params (or state), in the order in which its layers declare them: Keras's order."""
     return [path for path, spec in spec_items(only(model.specs(shape), kind))]
 

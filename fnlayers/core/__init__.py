@@ -7,7 +7,7 @@ from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer, layerclass
 from fnlayers.core.shapes import ArrayType, known, per_axis
 from fnlayers.core.spec import Drawn, Param, State
-from fnlayers.core.symbol import Input, Symbol
+from fnlayers.core.symbol import Input, InputLayer, Symbol
 
 __all__ = [
     "ArrayType",
@@ -16,6 +16,7 @@ __all__ = [
     "Drawn",
     "FrozenDict",
     "Input",
+    "InputLayer",
     "Layer",
     "LayerError",
     "MissingError",

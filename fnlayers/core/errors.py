@@ -16,7 +16,7 @@ class LayerError(ValueError):
     def of(self, layer: object) -> None:
         """Put the layer before the message, where that does not name it: what checks a shape knows no layer."""
         if not self.path and type(layer).__name__ not in str(self):
-            self.args = (f"{layer!r}: {self}",)
+            self.args = (f"{brief(layer)}: {self}",)
 
 
 class ShapeError(LayerError):
@@ -39,6 +39,12 @@ def within(name: str) -> Iterator[None]:
     except LayerError as error:
         error.path = (name, *error.path)
         raise
+
+
+def brief(layer: object) -> str:
+    """A layer in one short line, for a message: a graph's repr has a line for each of its nodes."""
+    text = " ".join(repr(layer).split())
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def choices(what: str, got: object, allowed: Iterable[object]) -> str:

@@ -12,8 +12,8 @@ from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound
 from fnlayers.core.context import Context, Mask, Out, has_mask
 from fnlayers.core.declared import check_sizes
-from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, within
-from fnlayers.core.frozen import map_nest, nest_leaves
+from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief, within
+from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.names import snake_case
 from fnlayers.core.options import fault, options_of, stored
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of, with_dtype
@@ -74,10 +74,13 @@ class Layer:
     trainable: bool = field(default=True, kw_only=True)
     dtype: str | None = field(default=None, kw_only=True)
 
+    __slots__ = ("__dict__", "__weakref__", "_origin")
+
     passes_mask: ClassVar[bool] = False  # whether a mask goes through `call` unchanged; else it is refused
     casts_inputs: ClassVar[str] = "floats"  # which inputs are cast to the policy's compute dtype: floats, all, none
     casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
     regularizes_output: ClassVar[bool] = True  # whether activity_regularizer sees y; else the layer sees to it
+    is_template: ClassVar[bool] = False  # whether layers inside are copied: one object may stand elsewhere too
     activity_regularizer = None  # a field in the layers that have it
 
     __signature__ = _Signature()
@@ -122,7 +125,7 @@ class Layer:
         """The output of a layer with effects: randomness, state, masks, losses or children."""
         if has_mask(ctx.mask) and not self.passes_mask:
             raise ConfigError(
-                f"{self!r} has no meaning for the mask that reaches it; put fnlayers.DropMask() before it if its "
+                f"{brief(self)} has no meaning for the mask that reaches it; put fnlayers.DropMask() before it if its "
                 "padded steps may count as data"
             )
         return Out(self.call(params, x), {}, ctx.mask)
@@ -132,22 +135,28 @@ class Layer:
         """The dtype of the input that shapes are traced with; integer layers say "int32"."""
         return dtypes.policy(self.dtype).compute.name
 
+    @property
+    def in_shape(self) -> Shape | None:
+        """The input's shape, where the layer knows it: of a graph, or a Sequential that begins with an Input."""
+        return None
+
     # What a user calls
 
-    def init(self, rng: Any, shape: Shape) -> dict:
+    def init(self, rng: Any, shape: Shape = None) -> dict:
         """Draw the params for inputs of that shape.
 
         Arguments:
             rng: a random key; each array's own key is folded from it by the array's path.
-            shape: the input's shape with its batch axis, None where unknown; a tuple or dict of shapes for several.
+            shape: the input's shape with its batch axis, None where unknown; a tuple or dict of shapes for several. A
+                model with an Input knows its own.
         """
         if isinstance(rng, int) or rng is None:
             raise MissingError(f"{type(self).__name__}.init takes a random key, got {rng!r}; write jax.random.key(0)")
-        return initialize(self._declared(canonical(shape)), rng, (Param, Drawn))
+        return initialize(self._declared(self._known_shape(shape, "init(rng, x.shape)")), rng, (Param, Drawn))
 
-    def init_state(self, shape: Shape) -> dict:
+    def init_state(self, shape: Shape = None) -> dict:
         """The starting state, {} for nearly every layer."""
-        return initialize(self._declared(canonical(shape)), HostKey(0, 0), State)
+        return initialize(self._declared(self._known_shape(shape, "init_state(x.shape)")), HostKey(0, 0), State)
 
     def apply(
         self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False
@@ -182,17 +191,17 @@ class Layer:
             x = map_nest(_cleaned, mask, x)
         return self._run(params, x, Context({} if state is None else state, rng, mask, train))
 
-    def specs(self, shape: Shape) -> Tree:
+    def specs(self, shape: Shape = None) -> Tree:
         """The Param or State of every array, in trees shaped like the params and the state together."""
-        return expand(self._declared(canonical(shape)))
+        return expand(self._declared(self._known_shape(shape, "specs(x.shape)")))
 
-    def out_shape(self, shape: Shape) -> Shape:
+    def out_shape(self, shape: Shape = None) -> Shape:
         """The output's shape, None where it is unknown. Traced, so nothing is computed."""
         return shape_of(self.out_type(shape))
 
-    def out_type(self, shape: Shape, dtype: Any = None) -> Any:
+    def out_type(self, shape: Shape = None, dtype: Any = None) -> Any:
         """The output's ArrayType (shape and dtype) for inputs of that shape and dtype (None: `in_dtype`)."""
-        return trace(self, with_dtype(canonical(shape), dtype or self.in_dtype))
+        return trace(self, with_dtype(self._known_shape(shape, "out_shape(x.shape)"), dtype or self.in_dtype))
 
     def __iter__(self) -> Iterator[Callable]:
         """The pair: `init, apply = layer`."""
@@ -209,7 +218,8 @@ class Layer:
         return call_symbolically(self, x)
 
     def __repr__(self) -> str:
-        shown = (f"{f.name}={_shown(getattr(self, f.name))}" for f in fields(self) if not _is_default(self, f))
+        said = self.origin if self.origin.name is None else self  # not the name that a container gave
+        shown = (f"{f.name}={_shown(getattr(said, f.name))}" for f in fields(self) if not _is_default(said, f))
         return f"{type(self).__name__}({', '.join(shown)})"
 
     # Inside the library
@@ -226,10 +236,37 @@ class Layer:
     def __hash__(self) -> int:
         return hash((type(self), *self.__dict__.values()))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: the fields."""
+        return self.__dict__
+
+    @property
+    def origin(self) -> "Layer":
+        """The object that a container was given, where this is its copy with a name: by it weights are shared."""
+        return getattr(self, "_origin", self)
+
+    def renamed(self, name: str | None) -> Any:
+        """The same layer under another name; for a container, which gives names."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__, name=name)
+        object.__setattr__(copy, "_origin", self.origin)
+        return copy
+
     @property
     def base_name(self) -> str:
         """The name that a container numbers when this layer has none of its own."""
         return snake_case(type(self).__name__)
+
+    def _known_shape(self, shape: Shape | None, verb: str) -> Shape:
+        """The shape that was given, or the layer's own."""
+        if shape is None:
+            shape = self.in_shape
+        if shape is None:
+            raise MissingError(
+                f"{brief(self)} does not know the shape of its input; write layer.{verb}, or begin a Sequential with "
+                "fnlayers.Input(shape)"
+            )
+        return canonical(shape)
 
     def _declared(self, shape: Shape) -> dict:
         """Own and children's declarations in one tree, with dtype and trainable filled in."""
@@ -383,7 +420,7 @@ def _locate(error: Exception, layer: Layer, params: Any, x: Any, ctx: Context) -
         if better is not None:
             better.path, better._located = names, True  # type: ignore[attr-defined]
             raise better from error
-        error.add_note(f"in layer {'/'.join(names) or type(layer).__name__}: {layer!r}, given {_described(x)}")
+        error.add_note(f"in layer {'/'.join(names) or type(layer).__name__}: {brief(layer)}, given {_described(x)}")
     else:
         error.of(layer)
         error.path = names
@@ -393,7 +430,7 @@ def _locate(error: Exception, layer: Layer, params: Any, x: Any, ctx: Context) -
 def _explain(error: Exception, layer: Layer, params: Any, x: Any) -> LayerError | None:
     """An error of ours for the two common causes of a foreign one: params absent, or made for another shape."""
     if not isinstance(params, Mapping):
-        return MissingError(f"{layer!r} was given {type(params).__name__} for params; pass what layer.init returned")
+        return MissingError(f"{brief(layer)} was given {type(params).__name__} for params; pass what init returned")
     try:
         shape = canonical(shape_of(type_of(x)))
         layer.check_shape(shape)
@@ -406,14 +443,14 @@ def _explain(error: Exception, layer: Layer, params: Any, x: Any) -> LayerError 
     absent = [path for path, value in there.items() if value is None]
     if absent:
         return MissingError(
-            f"{layer!r} has no {', '.join(absent)} in its params (there: {', '.join(map(str, params)) or 'nothing'}); "
-            "pass what init returned for this model"
+            f"{brief(layer)} has no {', '.join(absent)} in its params (there: "
+            f"{', '.join(map(str, params)) or 'nothing'}); pass what init returned for this model"
         )
     for name, spec in wanted.items():
         if tuple(jnp.shape(there[name])) != spec.full_shape:
             return ShapeError(
-                f"{layer!r} was given {_described(x)}, for which {name} has shape {spec.full_shape}, but params hold "
-                f"{tuple(jnp.shape(there[name]))}; init and apply need the same sizes (the batch axis excepted)"
+                f"{brief(layer)} was given {_described(x)}, for which {name} has shape {spec.full_shape}, but params "
+                f"hold {tuple(jnp.shape(there[name]))}; init and apply need the same sizes (the batch axis excepted)"
             )
     return None
 

@@ -23,11 +23,16 @@ def snake_case(name: str) -> str:
 
 def number(name: str, taken: Container[str]) -> str:
     """The first of name, name_1, name_2, ... that is not taken."""
-    count, candidate = 0, name
+    return number_from(name, taken)[0]
+
+
+def number_from(name: str, taken: Container[str], count: int = 0) -> tuple[str, int]:
+    """The first free name from that count on, and its count: many names in one container take linear time."""
+    candidate = f"{name}_{count}" if count else name
     while candidate in taken:
         count += 1
         candidate = f"{name}_{count}"
-    return candidate
+    return candidate, count
 
 
 @functools.cache

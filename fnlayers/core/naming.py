@@ -1,12 +1,13 @@
 """Names of the layers in a container: one object, one name, one set of weights."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TypeVar
+import copy
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, brief
 from fnlayers.core.layer import Layer
-from fnlayers.core.names import number
+from fnlayers.core.names import number_from
 
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
 
@@ -17,30 +18,80 @@ def named(layers: Sequence[AnyLayer]) -> list[tuple[str, AnyLayer]]:
     An object that occurs twice has one name, and so one set of weights. Two objects of one name are an error.
     """
     taken = {layer.name for layer in layers if layer.name is not None}
+    numbers: dict[str, int] = {}
     found: dict[int, str] = {}
     owner: dict[str, Layer] = {}
     for layer in layers:
         if id(layer) in found:
             continue
-        name = layer.name or number(layer.base_name, taken)
+        name = layer.name
+        if name is None:
+            name, numbers[layer.base_name] = number_from(layer.base_name, taken, numbers.get(layer.base_name, 0))
         if owner.setdefault(name, layer) is not layer:
             raise ConfigError(
-                f"two layers are named {name!r}: {owner[name]!r} and {layer!r}; rename one, or to share weights give "
-                "the same object twice"
+                f"two layers are named {name!r}: {brief(owner[name])} and {brief(layer)}; rename one, as in "
+                "dataclasses.replace(layer, name=...), or to share weights give the same object twice"
             )
         taken.add(name)
         found[id(layer)] = name
     return [(found[id(layer)], layer) for layer in layers]
 
 
-def fix_shared_names(layers: Sequence[AnyLayer]) -> tuple[AnyLayer, ...]:
-    """The layers, those that occur more than once with their names written into them.
+def with_names(layers: Sequence[AnyLayer]) -> tuple[AnyLayer, ...]:
+    """The layers with their names written into them, so that each keeps its weights wherever it is taken.
 
-    Equal layers are ==, so a container that shares one must differ, as data, from a container of two alike.
+    What was one object is one object still, and remembers which.
     """
-    ids = [id(layer) for layer in layers]
-    fixed: dict[int, AnyLayer] = {}
+    done: dict[int, AnyLayer] = {}
     for name, layer in named(layers):
-        again = ids.count(id(layer)) > 1 and layer.name is None
-        fixed.setdefault(id(layer), replace(layer, name=name) if again else layer)
-    return tuple(fixed[i] for i in ids)
+        if id(layer) not in done:
+            done[id(layer)] = layer if layer.name == name else layer.renamed(name)
+    return tuple(done[id(layer)] for layer in layers)
+
+
+def without_automatic_names(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers as one would write them: a name that the container gives by itself is left out."""
+    often = Counter(map(id, layers))
+    given: list[Layer] = [layer if often[id(layer)] > 1 else layer.renamed(None) for layer in layers]
+    automatic = [name for name, _ in named(given)]
+    # a copy forgets its origin, and so shows its name
+    return [
+        bare if bare.name is None and name == layer.name else copy.copy(layer)
+        for bare, layer, name in zip(given, layers, automatic, strict=True)
+    ]
+
+
+def refuse_shared(container: Layer, layers: Sequence[Layer]) -> None:
+    """Raise ConfigError where one object with weights stands in two containers: it would become two sets of weights."""
+    parents: dict[int, tuple[Layer, str]] = {}
+
+    def visit(layer: Layer, parent: Layer, path: str) -> None:
+        origin = id(layer.origin)
+        seen, first = parents.setdefault(origin, (parent, path))
+        if seen is not parent:
+            if holds_weights(layer):
+                raise ConfigError(
+                    f"{type(container).__name__}: one layer stands in two containers, at {first} and {path}, where it "
+                    f"would become two sets of weights: {brief(layer)}; to share its weights call it in one container "
+                    "alone, for two sets give a second layer, as by dataclasses.replace(layer)"
+                )
+        elif first is path and not layer.is_template:
+            for inner in layers_in(layer):
+                visit(inner, layer, f"{path}/{inner.name or inner.base_name}")
+
+    for layer in layers:
+        visit(layer, container, layer.name or layer.base_name)
+
+
+def holds_weights(layer: Layer) -> bool:
+    """Whether a layer, or one inside it, declares arrays for some input."""
+    return type(layer).weights is not Layer.weights or any(map(holds_weights, layers_in(layer)))
+
+
+def layers_in(value: Any) -> Iterator[Layer]:
+    """The layers in a layer's own fields, one level down."""
+    for item in value.__dict__.values() if isinstance(value, Layer) else value:
+        if isinstance(item, Layer):
+            yield item
+        elif type(item) is tuple:
+            yield from layers_in(item)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.frozen import freeze, map_nest
@@ -51,22 +52,39 @@ class Symbol:
         )
 
 
-def Input(shape: Any, batch_size: int | None = None, dtype: str = "float32", name: str | None = None) -> Symbol:
-    """Start a graph: the Symbol of an input.
+def Input(
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: str | None = "float32",
+    name: str | None = None,
+    *,
+    batch_shape: Any = None,
+) -> Symbol:
+    """Start a graph, or a Sequential: the Symbol of an input.
 
     Arguments:
         shape: the shape WITHOUT the batch axis, as in Keras; None where unknown.
         batch_size: the batch axis, None: any.
         dtype: the dtype of the arrays that will come.
         name: the name to bind this input by, when inputs come as a dict.
+        batch_shape: the shape with the batch axis, in place of shape and batch_size.
 
     Example:
         >>> Input((28, 28, 1))
         <Symbol float32(None, 28, 28, 1), an input>
     """
+    if batch_shape is not None and is_shape(batch_shape) and len(batch_shape) and shape is None and batch_size is None:
+        batch_size, shape = batch_shape[0], batch_shape[1:]
     if not is_shape(shape):
         raise ConfigError(f"Input(shape={shape!r}): write a tuple of sizes without the batch axis, such as (28, 28, 1)")
+    try:
+        dtype = jnp.dtype(dtype or "float32").name
+    except TypeError:
+        raise ConfigError(f"Input(dtype={dtype!r}) is no dtype; write one such as 'float32' or 'int32'") from None
     return Symbol(canonical((batch_size, *shape)), dtype, name=name)
+
+
+InputLayer = Input  # Keras's name of the same, where it stands among the layers of a Sequential
 
 
 def call_symbolically(layer: "Layer", x: Any) -> Any:

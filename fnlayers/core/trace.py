@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.errors import ShapeError
-from fnlayers.core.frozen import map_nest, nest_leaves
+from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.shapes import ArrayType, shape_of
 from fnlayers.core.spec import structs
 from fnlayers.ops import record
@@ -29,6 +29,7 @@ def trace(layer: "Layer", types: Any) -> Any:
 
     Results are kept by value (layers and types are plain data), so shape inference through nested models stays linear.
     """
+    types = _with_declared(layer.in_shape, types)
     params, state = structs(layer.specs(shape_of(types)))
 
     def once(batch: int, others: int) -> Any:
@@ -66,6 +67,21 @@ def trace_training(layer: "Layer", types: Any) -> None:
         return layer.run(params, x, state=state, rng=jax.random.key(0), train=True).y
 
     jax.eval_shape(run, params, state, x)
+
+
+def _with_declared(shapes: Any, types: Any) -> Any:
+    """The types with the sizes that the layer declares for its input where they are unknown."""
+    if shapes is None:
+        return types
+
+    def fill(type_: ArrayType, shape: Any) -> ArrayType:
+        sizes = zip(type_.shape, shape, strict=True)
+        return ArrayType(tuple(b if a is None else a for a, b in sizes), type_.dtype)
+
+    try:
+        return freeze(map_nest(fill, types, shapes))
+    except (ValueError, TypeError, KeyError):
+        return types  # of another structure or rank: the layer itself says so
 
 
 def _struct(type_: ArrayType, batch: int, others: int) -> jax.ShapeDtypeStruct:

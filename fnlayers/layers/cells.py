@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fnlayers import ops
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Shape, layerclass
-from fnlayers.core.naming import fix_shared_names, named
+from fnlayers.core.naming import named, with_names
 from fnlayers.core.shapes import known
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
@@ -298,7 +298,7 @@ class StackedRNNCells(Cell):
         """Some cells."""
         if not isinstance(self.cells, tuple) or not self.cells or not all(isinstance(c, Cell) for c in self.cells):
             raise ConfigError(f"StackedRNNCells takes a list of cells, such as [LSTMCell(32)], got {self.cells!r}")
-        object.__setattr__(self, "cells", fix_shared_names(self.cells))
+        object.__setattr__(self, "cells", with_names(self.cells))
 
     def children(self, shape: Shape) -> dict:
         """Each cell with the shape that the ones before it make."""

@@ -103,6 +103,7 @@ class Bidirectional(Layer):
     merge_mode: str | None = "concat"
     backward_layer: Recurrent | None = None
 
+    is_template: ClassVar[bool] = True  # the layer is copied for each direction
     casts_inputs: ClassVar[str] = "all"
 
     def check(self) -> None:

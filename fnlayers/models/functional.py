@@ -6,15 +6,15 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 
 from fnlayers.core.context import Context, Mask, Out
-from fnlayers.core.dtypes import cast
 from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.frozen import FrozenDict, freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.names import number
-from fnlayers.core.naming import named
+from fnlayers.core.naming import refuse_shared, with_names
 from fnlayers.core.shapes import ArrayType, canonical, is_shape
 from fnlayers.core.symbol import Call, Symbol
 from fnlayers.core.threading import Thread, same_weights
+from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
 
 
 class Ref(NamedTuple):
@@ -22,14 +22,6 @@ class Ref(NamedTuple):
 
     node: int
     index: int = 0
-
-
-class InputNode(NamedTuple):
-    """An input of the graph."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
 
 
 class Node(NamedTuple):
@@ -50,14 +42,14 @@ def _is_ref(value: Any) -> bool:
 
 
 @layerclass
-class Functional(Layer):
+class Functional(Container):
     """A graph of layers: several inputs and outputs, branches, shared layers. Build one with `functional`.
 
     It is plain data (it prints, compares, hashes, saves): `nodes` are in an order in which they can run, and refer to
     `layers` by name, so two nodes with one name share weights.
 
     Arguments:
-        layers: (name, layer) pairs.
+        layers: the layers, each once, with the names by which the nodes call them.
         nodes: an InputNode for each input, a Node for each call.
         inputs, outputs: a Ref, or a tuple or dict of Refs: how x and y are structured.
 
@@ -67,13 +59,24 @@ class Functional(Layer):
     Mask: one for each input, nested like them; they go where their arrays go.
     """
 
-    layers: tuple[tuple[str, Layer], ...]
     nodes: tuple[InputNode | Node, ...]
     inputs: Any
     outputs: Any
 
     casts_inputs: ClassVar[str] = "none"
     casts_params: ClassVar[bool] = False
+
+    def check(self) -> None:
+        """Layers with names; files of fnlayers 0.1 hold (name, layer) pairs."""
+        pairs = [pair if isinstance(pair, tuple) else (getattr(pair, "name", None), pair) for pair in self.layers]
+        for name, layer in pairs:
+            if not isinstance(layer, Layer) or not isinstance(name, str):
+                raise ConfigError(
+                    f"Functional: {layer!r} is no layer with a name; to make a graph of Symbols write "
+                    "fnlayers.functional(inputs, outputs)"
+                )
+        object.__setattr__(self, "layers", tuple(y if y.name == name else y.renamed(name) for name, y in pairs))
+        refuse_shared(self, self.layers)
 
     @property
     def in_dtype(self) -> Any:
@@ -87,7 +90,7 @@ class Functional(Layer):
 
     def children(self, shape: Shape) -> Mapping[str, tuple[Layer, Shape]]:
         """Each layer with the shape of its first call."""
-        layers, found = dict(self.layers), {}
+        layers, found = self.by_name, {}
         shapes = self._start(self._bind(shape, is_shape, "shape"), check=True)
         for position, node in enumerate(self.nodes):
             if isinstance(node, Node):
@@ -100,7 +103,7 @@ class Functional(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Run the nodes in order, each with the masks of its inputs."""
-        layers, thread = dict(self.layers), Thread(params, ctx)
+        layers, thread = self.by_name, Thread(params, ctx)
         values = self._start(self._bind(x, _is_array, "input"), cast_to=True)
         masks: dict[int, list] = dict.fromkeys(values, [None])
         if ctx.mask is not None:
@@ -144,11 +147,13 @@ class Functional(Layer):
     def _start(self, bound: dict[int, Any], check: bool = False, cast_to: bool = False) -> dict[int, list]:
         """The table of values by node, with the inputs filled in: checked against their declared shapes."""
         for node, value in bound.items():
-            declared = self.nodes[node]
+            declared: Any = self.nodes[node]
             if check or cast_to:
-                _check_input(declared, value if check else value.shape)
+                check_input(declared, value if check else value.shape)
+            if check:
+                bound[node] = completed(declared, value)
             if cast_to:
-                bound[node] = _as_declared(declared, value)
+                bound[node] = as_declared(declared, value)
         return {node: [value] for node, value in bound.items()}
 
     def __repr__(self) -> str:
@@ -158,7 +163,7 @@ class Functional(Layer):
                 lines.append(f"  {i}: {node.name} {ArrayType(node.shape, node.dtype)}")
             else:
                 lines.append(f"  {i}: {node.layer}({_shown(node.inputs)})")
-        layers = [f"  {name}: {layer!r}" for name, layer in self.layers]
+        layers = [f"  {layer.name}: {layer.renamed(None)!r}" for layer in self.layers]
         return "\n".join(["Functional(", *layers, *lines, f"  returns {_shown(self.outputs)}", ")"])
 
 
@@ -180,7 +185,7 @@ def functional(inputs: Any, outputs: Any, *, name: str | None = None, trainable:
     if len({id(s) for s in starts}) < len(starts):
         raise ConfigError("functional: one Symbol occurs twice among the inputs")
     calls = _sorted_calls(starts, nest_leaves(outputs))
-    layers = named([call.layer for call in calls])
+    layers = with_names([call.layer for call in calls])
     nodes: list[InputNode | Node] = []
     place: dict[int, int] = {}
     taken: list[str] = [s.name for s in starts if s.name]
@@ -197,10 +202,10 @@ def functional(inputs: Any, outputs: Any, *, name: str | None = None, trainable:
             return Ref(place[id(symbol)])
         return Ref(place[id(symbol.call)], symbol.index)
 
-    for call, (label, _) in zip(calls, layers, strict=True):
+    for call, layer in zip(calls, layers, strict=True):
         place[id(call)] = len(nodes)
-        nodes.append(Node(label, freeze(map_nest(ref, call.inputs))))
-    unique = tuple({label: (label, layer) for label, layer in layers}.values())
+        nodes.append(Node(str(layer.name), freeze(map_nest(ref, call.inputs))))
+    unique = tuple({layer.name: layer for layer in layers}.values())
     refs = [freeze(map_nest(ref, nest)) for nest in (inputs, outputs)]
     return Functional(unique, tuple(nodes), refs[0], refs[1], name=name, trainable=trainable)
 
@@ -236,25 +241,6 @@ def _only_symbols(nest: Any, what: str) -> None:
 
 def _is_array(value: Any) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
-
-
-def _check_input(node: Any, shape: Shape) -> None:
-    fits = len(shape) == len(node.shape) and all(
-        None in (a, b) or a == b for a, b in zip(shape, node.shape, strict=True)
-    )
-    if not fits:
-        raise ShapeError(f"input {node.name!r} was declared as {node.shape}, got {tuple(shape)}")
-
-
-def _as_declared(node: Any, x: Any) -> Any:
-    # Keras: an integer array for a float input is cast; the way back would lose digits, so it is an error
-    if jax.numpy.issubdtype(node.dtype, jax.numpy.floating):
-        return cast(x, jax.numpy.dtype(node.dtype), every=True)
-    if jax.numpy.issubdtype(x.dtype, jax.numpy.floating):
-        raise ShapeError(
-            f"input {node.name!r} was declared as {node.dtype}, got {x.dtype}; cast it yourself if you mean it"
-        )
-    return x
 
 
 def _masks_of(node: Node, masks: dict[int, list], values: dict[int, Any]) -> Mask:

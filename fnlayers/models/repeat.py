@@ -38,6 +38,7 @@ class Repeat(Layer):
     n: int
     remat: bool = False
 
+    is_template: ClassVar[bool] = True
     casts_inputs: ClassVar[str] = "none"
     casts_params: ClassVar[bool] = False
 
@@ -52,6 +53,11 @@ class Repeat(Layer):
     def in_dtype(self) -> Any:
         """The layer's."""
         return self.layer.in_dtype
+
+    @property
+    def in_shape(self) -> Shape | None:
+        """The layer's."""
+        return self.layer.in_shape
 
     def weights(self, shape: Shape) -> Mapping[str, Any]:
         """The layer's specs, stacked."""

@@ -1,39 +1,46 @@
 """Sequential: layers one after the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, ClassVar
 
 from fnlayers.core.context import Context, Out
-from fnlayers.core.errors import ConfigError, within
+from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.layer import Layer, Shape, layerclass
-from fnlayers.core.naming import fix_shared_names, named
+from fnlayers.core.naming import refuse_shared, with_names, without_automatic_names
+from fnlayers.core.shapes import is_shape
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.threading import Thread, same_weights
+from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
 
 
 @layerclass
-class Sequential(Layer):
+class Sequential(Container):
     """Layers one after the other: each is given what the one before it returned.
 
     A layer that occurs twice (the same object) shares its weights. Masks, state and losses are threaded through.
+    Each layer in `model.layers` has the name of its weights, so that a model of some of them keeps them.
 
     Arguments:
-        layers: the layers, in order.
+        layers: the layers, in order. An Input before them declares the shape and dtype, which then need not be given
+            to init, init_state and summary; it is no layer, and stands in `input`.
+        input: the declared input.
 
     Shapes: the first layer's input -> the last layer's output.
     Weights: those of its layers, by name ("dense", "dense_1", ...). State: likewise.
     Mask: given to the first layer, and from each to the next.
 
     Example:
-        >>> import jax
-        >>> from fnlayers.layers.dense import Dense
-        >>> model = Sequential([Dense(8, activation="relu"), Dense(2)])
-        >>> params = model.init(jax.random.key(0), (None, 4))
+        >>> import jax, fnlayers as fl
+        >>> model = Sequential([fl.Input((4,)), fl.Dense(8, activation="relu"), fl.Dense(2)])
+        >>> params = model.init(jax.random.key(0))
         >>> jax.tree.map(lambda a: a.shape, params["dense_1"])
         {'bias': (2,), 'kernel': (8, 2)}
+        >>> model["dense_1"], len(model), model[0].name
+        (Dense(units=2), 2, 'dense')
     """
 
-    layers: Sequence[Layer]
+    input: InputNode | None = field(default=None, kw_only=True)
 
     casts_inputs: ClassVar[str] = "none"
     casts_params: ClassVar[bool] = False
@@ -42,37 +49,101 @@ class Sequential(Layer):
         """The layers must be layers, with names that do not collide."""
         if not isinstance(self.layers, tuple):
             raise ConfigError(f"Sequential takes a list of layers, got {type(self.layers).__name__}")
-        for layer in self.layers:
-            if isinstance(layer, Symbol):
-                raise ConfigError(
-                    "Sequential takes no Input: give the shape to init, as in model.init(rng, (None, 28, 28, 1))"
-                )
-            if not isinstance(layer, Layer):
-                raise ConfigError(
-                    f"Sequential takes layers, got {layer!r}; wrap a function in fnlayers.Lambda, an (init, apply) "
-                    "pair in fnlayers.Pair"
-                )
-        object.__setattr__(self, "layers", fix_shared_names(self.layers))
+        layers = self.layers
+        if layers and isinstance(layers[0], Symbol):
+            object.__setattr__(self, "input", _declared_by(layers[0]))
+            layers = layers[1:]
+        if not (self.input is None or isinstance(self.input, InputNode)):
+            raise ConfigError(f"Sequential: input={self.input!r}; write fnlayers.Input(shape) as the first layer")
+        for layer in layers:
+            _check_layer(layer)
+        object.__setattr__(self, "layers", with_names(layers))
+        refuse_shared(self, self.layers)
 
     @property
     def in_dtype(self) -> Any:
-        """The first layer's."""
+        """The declared one, or the first layer's."""
+        if self.input is not None:
+            return self.input.dtype
         return self.layers[0].in_dtype if self.layers else "float32"
+
+    @property
+    def in_shape(self) -> Shape | None:
+        """The declared one, or what the first layer knows."""
+        if self.input is not None:
+            return self.input.shape
+        return self.layers[0].in_shape if self.layers else None
+
+    def check_shape(self, shape: Shape) -> None:
+        """The declared shape."""
+        if self.input is not None:
+            if not is_shape(shape):
+                raise ShapeError(f"one input of shape {self.input.shape} was declared, got {shape!r}")
+            check_input(self.input, shape)
 
     def children(self, shape: Shape) -> Mapping[str, tuple[Layer, Shape]]:
         """Each layer with the shape that the ones before it make."""
         found: dict[str, tuple[Layer, Shape]] = {}
-        steps = named(self.layers)
-        for position, (name, layer) in enumerate(steps):
+        if self.input is not None:
+            shape = completed(self.input, shape)
+        for position, layer in enumerate(self.layers):
+            name = str(layer.name)
             with within(name):
                 same_weights(layer, found.setdefault(name, (layer, shape))[1], shape)
-                if position + 1 < len(steps):
+                if position + 1 < len(self.layers):
                     shape = layer.out_shape(shape)
         return found
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Thread x, mask, state and losses through the layers."""
         thread, mask = Thread(params, ctx), ctx.mask
-        for name, layer in named(self.layers):
-            x, mask = thread.step(name, layer, x, mask)
+        if self.input is not None:
+            x = as_declared(self.input, x)
+        for layer in self.layers:
+            x, mask = thread.step(str(layer.name), layer, x, mask)
         return thread.out(x, mask)
+
+    def __repr__(self) -> str:
+        layers = list(map(repr, without_automatic_names(self.layers)))
+        if self.input is not None:
+            layers.insert(0, _written(self.input))
+        options = [f"name={self.name!r}"] * (self.name is not None)
+        options += ["trainable=False"] * (not self.trainable) + [f"dtype={self.dtype!r}"] * (self.dtype is not None)
+        listed = f"[{', '.join(layers)}]"
+        return f"Sequential({', '.join([listed, *options])})"
+
+
+def _declared_by(symbol: Symbol) -> InputNode:
+    if symbol.call is not None:
+        raise ConfigError(
+            f"Sequential: {symbol!r} was made by a layer, and a Sequential begins with an Input or a layer; for a "
+            "graph write fnlayers.functional(inputs, outputs)"
+        )
+    return InputNode(symbol.name or "input", symbol.shape, symbol.dtype)
+
+
+def _check_layer(layer: Any) -> None:
+    if isinstance(layer, Symbol):
+        raise ConfigError("Sequential takes one Input, before its layers; for several inputs write fnlayers.functional")
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        raise ConfigError(f"Sequential takes layers, got the class {layer.__name__}; write {layer.__name__}(...)")
+    kind = type(layer)
+    if kind.__module__.split(".")[0] in ("keras", "tensorflow", "tf_keras"):
+        raise ConfigError(
+            f"Sequential takes layers of fnlayers, got Keras's {kind.__name__}; write fnlayers.{kind.__name__}(...) "
+            "with the same arguments, or read a whole model with fnlayers.load_keras(path)"
+        )
+    if not isinstance(layer, Layer):
+        raise ConfigError(
+            f"Sequential takes layers, got {layer!r}; wrap a function in fnlayers.Lambda, an (init, apply) "
+            "pair in fnlayers.Pair"
+        )
+
+
+def _written(declared: InputNode) -> str:
+    batch, *sizes = declared.shape
+    options = [f"batch_size={batch}"] * (batch is not None) + [f"dtype={declared.dtype!r}"] * (
+        declared.dtype != "float32"
+    )
+    name = [f"name={declared.name!r}"] * (declared.name != "input")
+    return f"Input({', '.join([str(tuple(sizes)), *options, *name])})"

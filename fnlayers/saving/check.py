@@ -7,10 +7,8 @@ import jax.numpy as jnp
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.frozen import freeze, map_nest
 from fnlayers.core.layer import Layer, Shape
-from fnlayers.core.naming import named
 from fnlayers.core.shapes import canonical, is_shape
 from fnlayers.core.spec import Param, spec_items
-from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 
 Types = Mapping[str, tuple]  # path -> (shape, dtype name)
@@ -33,7 +31,7 @@ def fitting_shape(model: Layer, types: Types, shape: Shape = None) -> Shape | No
     Raises:
         ConfigError: lists what is missing, unexpected, of another shape or dtype.
     """
-    if shape is None and isinstance(model, Functional):
+    if shape is None:
         shape = model.in_shape
     if shape is not None:
         _raise_if_any(differences(declared(model, shape), types), shape)
@@ -109,10 +107,10 @@ def _candidates(model: Layer, types: Types) -> Iterator[Shape]:
     """Input shapes that the model's first weights suggest: their sizes as channels, in each number of axes."""
     path = "params/"
     while isinstance(model, Sequential) and model.layers:
-        steps = named(model.layers)
+        steps = list(model.by_name.items())
         name, model = next((step for step in steps if any(t.startswith(f"{path}{step[0]}/") for t in types)), steps[0])
         path += f"{name}/"
-    if isinstance(model, Functional):
+    if model.in_shape is not None:
         yield model.in_shape
     kernels = [shape for name, (shape, _) in types.items() if name.startswith(path)]
     likely = [shape[-2] for shape in kernels if len(shape) > 1] + [n for shape in kernels for n in shape]

@@ -370,7 +370,7 @@ class _Graph:
 def _functional(config: dict) -> Functional:
     graph = _Graph(config)
     ends = [freeze(map_nest(graph.end, config[key], is_leaf=_is_end)) for key in ("input_layers", "output_layers")]
-    layers = tuple((safe_name(name), layer) for name, layer in graph.layers.items())
+    layers = tuple(layer.renamed(safe_name(name)) for name, layer in graph.layers.items())
     trainable = config.get("trainable", True)
     return Functional(layers, tuple(graph.nodes), *ends, name=_own_name(config), trainable=trainable)
 

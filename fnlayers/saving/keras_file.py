@@ -65,7 +65,7 @@ def load_keras(path: str | pathlib.Path) -> Loaded:
     """
     config, weights = _members(pathlib.Path(path))
     model = model_of(config)
-    shape = model.in_shape if isinstance(model, Functional) else input_shape_of(config)
+    shape = input_shape_of(config) if model.in_shape is None else model.in_shape
     params: dict = {}
     state = model.init_state(shape)  # of which carries stay: Keras does not save them
     order: dict[bool, list[str]] = {True: [], False: []}
@@ -107,7 +107,7 @@ def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
         yield from ((name, name) for name in children)
         return
     place, taken = "cells" if isinstance(layer, StackedRNNCells) else "layers", set()
-    order = dict(layer.layers) if isinstance(layer, Functional) else children
+    order = layer.by_name if isinstance(layer, Functional) else children
     for name in order:
         child = children[name][0]
         if isinstance(child, (Operation, CopyMask, DropMask)):

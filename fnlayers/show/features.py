@@ -110,7 +110,7 @@ def _exposed(layer: Layer, given: Any) -> tuple[Functional, list[str]] | None:
     graph = opened(layer, given)
     if graph is None:
         return None
-    layers, refs, names = dict(graph.layers), [], []
+    layers, refs, names = dict(graph.by_name), [], []
     turns: dict[str, int] = {}
     for call in calls(graph, given):
         name = call.node.layer

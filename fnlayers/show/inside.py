@@ -11,7 +11,6 @@ from fnlayers.core.errors import MissingError, within
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number
-from fnlayers.core.naming import named
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, with_dtype
 from fnlayers.core.spec import Param, spec_items
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
@@ -35,7 +34,7 @@ def opened(layer: Layer, given: Any) -> Functional | None:
     `given` are the ArrayTypes of its input. A Functional is its own graph, a Sequential a chain.
     """
     if isinstance(layer, Sequential):
-        return chain(named(layer.layers), given)
+        return chain([(str(inner.name), inner) for inner in layer.layers], given)
     return layer if isinstance(layer, Functional) else None
 
 
@@ -60,12 +59,14 @@ def chain(layers: list[tuple[str, Layer]], given: Any) -> Functional:
             leaves, structure = jax.tree.flatten(_out(layer, given))
         value = jax.tree.unflatten(structure, [Ref(len(nodes) - 1, i) for i in range(len(leaves))])
         given = freeze(jax.tree.unflatten(structure, leaves))
-    return Functional(tuple(dict(layers).items()), tuple(nodes), freeze(inputs), freeze(value))
+    return Functional(
+        tuple(y.renamed(name) for name, y in dict(layers).items()), tuple(nodes), freeze(inputs), freeze(value)
+    )
 
 
 def calls(graph: Functional, given: Any) -> Iterator[Call]:
     """The calls of a graph in the order in which they run, with types."""
-    layers = dict(graph.layers)
+    layers = graph.by_name
     types = {node: [t] for node, t in graph._bind(given, lambda t: isinstance(t, ArrayType), "input").items()}
     for position, node in enumerate(graph.nodes):
         if isinstance(node, Node):
@@ -87,7 +88,7 @@ def inner_layers(layer: Layer, given: Any) -> dict[str, tuple[Layer, Any]]:
 def input_types(model: Layer, shape: Shape, dtype: Any, who: str) -> Any:
     """The ArrayTypes of a model's input: of that shape and dtype, or what the model itself says."""
     if shape is None:
-        if not isinstance(model, Functional):
+        if model.in_shape is None:
             raise MissingError(f"{who}: {type(model).__name__} does not know its input; give its shape, as to init")
         shape = model.in_shape
     dtypes = model.in_dtype if dtype is None else freeze(map_nest(lambda d: jnp.dtype(d).name, dtype))

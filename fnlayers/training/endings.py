@@ -81,7 +81,7 @@ def ending(model: Layer, key: str | int | None = None) -> tuple[str | None, Laye
 
 def _ending_of(model: Functional, ref: Any) -> tuple[str | None, Layer | None]:
     """That of one array of a graph."""
-    layers = dict(model.layers)
+    layers = model.by_name
     while isinstance(ref, Ref) and isinstance(node := model.nodes[ref.node], Node):
         layer = layers[node.layer]
         if not _keeps(layer):

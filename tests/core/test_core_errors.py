@@ -77,7 +77,7 @@ CONFIG = [
     (lambda: fl.Flatten().apply({}, X, mask=MASK), r"Flatten\(\) has no meaning for the mask .* fnlayers.DropMask\(\)"),
     # containers
     (lambda: fl.Sequential(fl.Dense(3)), "Sequential takes a list of layers, got Dense"),
-    (lambda: fl.Sequential([A]), "Sequential takes no Input: give the shape to init"),
+    (lambda: fl.Sequential([fl.Dense(3), fl.Input((4,))]), "Sequential takes one Input, before its layers"),
     (lambda: fl.Sequential([jnp.tanh]), "Sequential takes layers, got .*; wrap a function in fnlayers.Lambda"),
     (lambda: fl.Sequential([fl.Dense(1, name="d"), fl.Dense(2, name="d")]), "two layers are named 'd'.*the same object"),
     (lambda: fl.functional(A, X), "outputs are Symbols, made by fnlayers.Input"),

@@ -58,7 +58,7 @@ def twin(value: Any, name: str | None = None) -> Any:
 
 
 def twin_graph(model: fl.Functional, name: str | None) -> keras.Model:
-    layers = {label: twin(layer, label) for label, layer in model.layers}
+    layers = {label: twin(layer, label) for label, layer in model.by_name.items()}
     table: dict[int, list] = {}
     for i, node in enumerate(model.nodes):
         if hasattr(node, "layer"):
@@ -86,7 +86,7 @@ def as_keras(nest: Any) -> Any:
 def variables_of(layer: fl.Layer, found: keras.Layer) -> list[Any]:
     """Keras's variables in the order of our declarations."""
     if isinstance(layer, (fl.Sequential, fl.Functional)):
-        pairs = dict(named(layer.layers) if isinstance(layer, fl.Sequential) else layer.layers)
+        pairs = layer.by_name
         return [v for name, inner in pairs.items() for v in variables_of(inner, found.get_layer(name))]
     return found.weights
 

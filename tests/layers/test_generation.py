@@ -236,7 +236,7 @@ def test_cached_changes_nothing_but_the_cache():
     model = fl.Sequential([fl.Dense(4), shared, shared, fl.PositionEmbedding(9), fl.Dropout(0.1)])
     changed = fl.cached(model, 7)
     assert changed.layers[1] is changed.layers[2] and changed.layers[1] == shared
-    assert changed.layers[3] == fl.PositionEmbedding(9, cache=7)
+    assert changed.layers[3] == fl.PositionEmbedding(9, cache=7, name="position_embedding")
     assert fl.cached(changed, 5) == fl.cached(model, 5)
     assert (
         repr(fl.cached(fl.TransformerDecoder(4, 2), 5))

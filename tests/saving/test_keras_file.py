@@ -249,7 +249,7 @@ def test_options_of_a_call_become_fields():
     model = attention_graph(
         "MultiHeadAttention", ([ON_X, ON_X], {"use_causal_mask": True, "value_mask": ON_M}), **HEADS
     )
-    assert dict(model.layers)["y"].use_causal_mask and dict(model.layers)["y"].keras_masks
+    assert model["y"].use_causal_mask and model["y"].keras_masks
     node = model.nodes[-1]
     assert node.inputs == {"query": (0, 0), "value": (0, 0)} and node.mask == {"query": None, "value": (1, 0)}
 
@@ -357,13 +357,13 @@ def test_a_call_with_states_sees_no_mask_and_hands_it_on():
 def test_each_sequence_of_both_directions_carries_the_mask(merge_mode, copies):
     one = layer("GRU", "one", units=2, return_sequences=True)
     model = recurrent_graph("Bidirectional", [ON_E, [ON_H, ON_C]], {}, layer=one, merge_mode=merge_mode)
-    assert sum(isinstance(found, fl.CopyMask) for _, found in model.layers) == copies
+    assert sum(isinstance(found, fl.CopyMask) for found in model.layers) == copies
 
 
 def test_an_unrolled_loop_masks_as_in_keras():
     for unroll in (False, True):
         model = recurrent_graph("LSTM", [ON_E], {}, units=2, unroll=unroll)
-        assert dict(model.layers)["y"].keras_masks is unroll
+        assert model["y"].keras_masks is unroll
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_the_layers_named_say_so():
     frozen = fl.freeze(model(), "base/**")
     assert [layer.trainable for layer in frozen.layers] == [False, True, True]
     assert not any(layer.trainable for layer in frozen.layers[0].layers)
-    assert [layer.name for layer in frozen.layers] == ["base", None, "head"]
+    assert [layer.name for layer in frozen.layers] == ["base", "dense", "head"]
 
 
 def test_a_part_of_what_is_frozen_thaws():

@@ -1,0 +1,71 @@
+"""What Sequential and Functional share: layers that are taken by number or by name, and inputs that are declared."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from fnlayers.core.dtypes import cast
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.layer import Layer, Shape, layerclass
+
+
+class InputNode(NamedTuple):
+    """A declared input: its name, its shape with the batch axis (None where unknown), and its dtype."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@layerclass
+class Container(Layer):
+    """Layers with names: `len(model)`, `model[0]`, `model["dense_1"]`, and `model.layers` for all of them."""
+
+    layers: Sequence[Layer]
+
+    @property
+    def by_name(self) -> Mapping[str, Layer]:
+        """The layers by their names, each once."""
+        return {str(layer.name): layer for layer in self.layers}
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __bool__(self) -> bool:
+        return True  # with no layers, too
+
+    def __getitem__(self, key: int | str | slice) -> Any:
+        """A layer by its number or name; for a slice, a tuple of layers."""
+        if isinstance(key, str):
+            if key not in self.by_name:
+                raise ConfigError(f"the model has no layer {key!r}; its layers are {', '.join(self.by_name) or 'none'}")
+            return self.by_name[key]
+        try:
+            return self.layers[key]
+        except (IndexError, TypeError) as error:
+            raise ConfigError(f"model[{key!r}]: {error}; the model has {len(self)} layers") from None
+
+
+def check_input(declared: InputNode, shape: Shape) -> None:
+    """Raise ShapeError for a shape that disagrees with the declared one."""
+    sizes = declared.shape
+    if len(shape) != len(sizes) or any(a != b for a, b in zip(shape, sizes, strict=True) if None not in (a, b)):
+        raise ShapeError(f"input {declared.name!r} was declared as {sizes}, got {tuple(shape)}")
+
+
+def completed(declared: InputNode, shape: Shape) -> Shape:
+    """The shape with the declared sizes where it says None."""
+    return tuple(b if a is None else a for a, b in zip(shape, declared.shape, strict=True))
+
+
+def as_declared(declared: InputNode, x: Any) -> Any:
+    """The array in the declared dtype."""
+    # Keras: an integer array for a float input is cast; the way back would lose digits, so it is an error
+    if jnp.issubdtype(declared.dtype, jnp.floating):
+        return cast(x, jnp.dtype(declared.dtype), every=True)
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        raise ShapeError(
+            f"input {declared.name!r} was declared as {declared.dtype}, got {x.dtype}; cast it yourself if you mean it"
+        )
+    return x
