@@ -67,7 +67,10 @@ class Case:
             ids.reshape(-1)[3::4] = 0
             return ids
 
-        return map_nest(make, canonical(self.shape), is_leaf=is_shape)
+        made = map_nest(make, canonical(self.shape), is_leaf=is_shape)
+        if isinstance(made, Mapping) and "attention_mask" in made:
+            made = {**made, "attention_mask": made["attention_mask"] > 0}
+        return made
 
     def weights(self, kind: type, layer: fl.Layer | None = None) -> Any:
         """Params (or state) for the layer: values away from 0, positive in the state; an array for each declaration."""
@@ -559,7 +562,7 @@ MERGING = [
     Case(fl.Add(), ((2, 1, 3), (2, 4, 3), (2, 4, 1))),
     Case(fl.Add(), ((2, 3), (2, 4, 3))),
     Case(fl.Add(), ((2, 4, 3), (2, 4, 3)), mask=(GAPS, RIGHT)),
-    Case(fl.Add(), ((2, 4, 3), (2, 4, 3)), mask=(None, RIGHT)),
+    Case(fl.Add(keras_masks=True), ((2, 4, 3), (2, 4, 3)), mask=(None, RIGHT), name="Add() ((2, 4, 3), (2, 4, 3))"),
     Case(fl.Add(dtype="bfloat16"), ((2, 4), (2, 4))),
     Case(fl.Multiply(), ((2, 4), (2, 4), (2, 4))),
     Case(fl.Multiply(), ((2, 4, 3), (2, 1, 3))),
@@ -576,10 +579,22 @@ MERGING = [
     Case(fl.Maximum(), ((2, 4), (2, 4))),
     Case(fl.Maximum(), ((2, 4, 3), (2, 1, 3), (2, 4, 3))),
     Case(fl.Maximum(), ((2, 4, 3), (2, 4, 3), (2, 4, 3)), mask=(GAPS, EMPTY, RIGHT)),
-    Case(fl.Maximum(), ((2, 4, 3), (2, 4, 3)), mask=(GAPS, None)),
-    Case(fl.Multiply(), ((2, 4, 3), (2, 4, 3)), mask=(None, RIGHT)),
+    Case(
+        fl.Maximum(keras_masks=True), ((2, 4, 3), (2, 4, 3)), mask=(GAPS, None), name="Maximum() ((2, 4, 3), (2, 4, 3))"
+    ),
+    Case(
+        fl.Multiply(keras_masks=True),
+        ((2, 4, 3), (2, 4, 3)),
+        mask=(None, RIGHT),
+        name="Multiply() ((2, 4, 3), (2, 4, 3))",
+    ),
     Case(fl.Minimum(), ((2, 4), (2, 4))),
-    Case(fl.Minimum(), ((2, 4, 3), (2, 4, 3)), mask=(None, RIGHT)),
+    Case(
+        fl.Minimum(keras_masks=True),
+        ((2, 4, 3), (2, 4, 3)),
+        mask=(None, RIGHT),
+        name="Minimum() ((2, 4, 3), (2, 4, 3))",
+    ),
     Case(fl.Dot(1), ((2, 4), (2, 4))),
     Case(fl.Dot(-1), ((2, 3, 4), (2, 2, 4))),
     Case(fl.Dot((1, 2)), ((2, 3, 4), (2, 5, 3))),

@@ -1,11 +1,12 @@
-"""What a layer is given beside params and x (`Context`), and what it returns (`Out`)."""
+"""What a layer is given besides params and x (`Context`), and what it returns (`Out`)."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 
-from fnlayers.core.errors import MissingError
+from fnlayers.core.errors import MissingError, ShapeError
+from fnlayers.core.frozen import map_nest
 from fnlayers.core.names import fold
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ class Out(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """What a layer is given beside params and x. A frozen pytree; `train` and the path are static.
+    """What a layer is given besides params and x. A frozen pytree; `train` and the path are static.
 
     Arguments:
         state: the layer's own state, or its children's by name.
         rng: the root key of the run; a layer's own key is folded from it by `key`, only where it is used.
-        mask: which steps of the input are real: a boolean array (batch, time), or None.
+        mask: which steps of the input are valid: a boolean array (batch, time), or None.
         train: whether this is a training pass.
         frozen: whether this layer, or a container around it, is not trainable.
         path: the names from the outermost container to this layer (a number after a name: a shared layer's call).
@@ -85,3 +86,32 @@ jax.tree_util.register_dataclass(
 def has_mask(mask: Mask) -> bool:
     """Whether a mask, or any mask in a nest, is there."""
     return mask is not None and bool(jax.tree.leaves(mask))
+
+
+def nest_like(mask: Mask, y: Any) -> Mask:
+    """The mask nested like y: None in place of each mask that is not there."""
+    return map_nest(lambda _: None, y) if mask is None else mask
+
+
+def expand_trailing(mask: jax.Array, rank: int) -> jax.Array:
+    """The mask with axes of size 1 at its end until it has `rank` axes: it broadcasts over an array's elements."""
+    return mask.reshape(mask.shape + (1,) * (rank - mask.ndim))
+
+
+def check_output_mask(layer: "Layer", y: Any, mask: Mask) -> None:
+    """Raise ShapeError unless the axes of each mask are the first axes of its output."""
+
+    def check(a: Any, m: Any) -> None:
+        if m is not None and m.shape != a.shape[: m.ndim]:
+            raise ShapeError(
+                f"{layer!r} gives an output of shape {a.shape} with a mask of shape {m.shape}, and a mask's axes "
+                "must be the first ones of its array; put fnlayers.DropMask() before the layer if all may count"
+            )
+
+    try:
+        map_nest(check, y, mask)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ShapeError(
+            f"{layer!r}: masks are nested like the output, with None for an array that has none; got "
+            f"{type(mask).__name__} for {type(y).__name__}"
+        ) from error

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound
-from fnlayers.core.context import Context, Mask, Out, has_mask
+from fnlayers.core.context import Context, Mask, Out, check_output_mask, has_mask
 from fnlayers.core.declared import check_sizes
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief, within
-from fnlayers.core.frozen import freeze, map_nest, nest_leaves
+from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.names import snake_case
 from fnlayers.core.options import fault, options_of, stored
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of, with_dtype
@@ -77,6 +77,7 @@ class Layer:
     __slots__ = ("__dict__", "__weakref__", "_origin")
 
     passes_mask: ClassVar[bool] = False  # whether a mask goes through `call` unchanged; else it is refused
+    sums_features: ClassVar[bool] = False  # whether `call` sums over the last axis: a mask may not cover it
     casts_inputs: ClassVar[str] = "floats"  # which inputs are cast to the policy's compute dtype: floats, all, none
     casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
     regularizes_output: ClassVar[bool] = True  # whether activity_regularizer sees y; else the layer sees to it
@@ -127,6 +128,11 @@ class Layer:
             raise ConfigError(
                 f"{brief(self)} has no meaning for the mask that reaches it; put fnlayers.DropMask() before it if its "
                 "padded steps may count as data"
+            )
+        if self.sums_features and has_mask(ctx.mask) and ctx.mask.ndim == x.ndim:
+            raise ConfigError(
+                f"{self!r} sums over the last axis, which the mask that reaches it covers, too; reduce the mask to the "
+                "axes before, or put fnlayers.DropMask() before the layer"
             )
         return Out(self.call(params, x), {}, ctx.mask)
 
@@ -304,6 +310,8 @@ class Layer:
                     f"{type(self).__name__} was given the state {sorted(ctx.state)} and returned {sorted(out.state)}; "
                     "pass state=model.init_state(shape), and return every State that weights() declares"
                 )
+            if out.mask is not None:
+                check_output_mask(self, out.y, out.mask)
             if self.activity_regularizer is not None and self.regularizes_output:
                 out = out._replace(losses=(*out.losses, activity_loss(self.activity_regularizer, out.y)))
             return out

@@ -38,7 +38,7 @@ class Dense(Layer):
 
     Shapes: (batch, ..., features) -> (batch, ..., units).
     Weights: kernel (features, units), bias (units,).
-    Mask: passed on.
+    Mask: passed on; one that covers the features is refused.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -60,6 +60,7 @@ class Dense(Layer):
     bias_constraint: Constraint = None
 
     passes_mask: ClassVar[bool] = True
+    sums_features: ClassVar[bool] = True
     casts_inputs: ClassVar[str] = "all"
 
     def check(self) -> None:

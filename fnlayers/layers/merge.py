@@ -2,13 +2,14 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import field
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from fnlayers import ops
-from fnlayers.core.context import Context, Mask, Out
+from fnlayers.core.context import Context, Mask, Out, expand_trailing
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
@@ -24,10 +25,15 @@ class Merge(Layer):
     axis, as in Keras: (batch, features) meets (batch, time, features).
 
     Shapes: a tuple of shapes -> their common shape.
-    Mask: used: where any input's step is real, the output's is; if one input has no mask, neither has the output.
-        Multiply, Maximum and Minimum leave masked steps out; where nothing is left, Multiply gives 0 and the others
-        the first input.
+    Mask: used: a step of the output is valid where that of any input that has a mask is; inputs without a mask, such as
+        gates and positions, do not unmask the others. Multiply, Maximum and Minimum leave masked steps out; where
+        nothing is left, Multiply gives 0 and the others the first input.
+
+    Arguments:
+        keras_masks: whether to drop the mask as Keras does where one of the inputs has none.
     """
+
+    keras_masks: bool = field(default=False, kw_only=True)
 
     combine: ClassVar[Callable]  # of arrays, and in those that leave masked steps out of their masks
     skips_masked: ClassVar[bool] = False
@@ -45,22 +51,25 @@ class Merge(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Fold the inputs into one."""
         rank = max(a.ndim for a in x)
-        aligned = [self._aligned(a, rank) for a in x]
-        if not self.skips_masked:
-            return Out(type(self).combine(aligned), mask=self._merged(ctx.mask))
-        masks = ctx.mask or (None,) * len(x)
-        kept = [m if m is None else self._aligned(_trailing(m, a), rank) for m, a in zip(masks, x, strict=True)]
-        return Out(type(self).combine(aligned, kept), mask=self._merged(ctx.mask))
+        aligned, given = [self._aligned(a, rank) for a in x], ctx.mask or (None,) * len(x)
+        masks = [
+            m if m is None else self._aligned(expand_trailing(m, a.ndim), rank) for m, a in zip(given, x, strict=True)
+        ]
+        y = type(self).combine(aligned, masks) if self.skips_masked else type(self).combine(aligned)
+        covered = max((rank - a.ndim + m.ndim for m, a in zip(given, x, strict=True) if m is not None), default=0)
+        return Out(y, mask=self._merged(masks, y.shape[:covered]))
 
     @staticmethod
     def _aligned(a: Any, rank: int) -> Any:
         return a.reshape(a.shape[0], *(1,) * (rank - a.ndim), *a.shape[1:])
 
-    @staticmethod
-    def _merged(masks: Mask) -> Mask:
-        if masks is None or any(m is None for m in masks):
+    def _merged(self, masks: list, shape: tuple[int, ...]) -> Mask:
+        """The valid steps of the output, in a mask of that shape."""
+        there = [m for m in masks if m is not None]
+        if not there or (self.keras_masks and len(there) < len(masks)):
             return None
-        return functools.reduce(jnp.logical_or, masks)
+        merged = functools.reduce(jnp.logical_or, there)
+        return jnp.broadcast_to(merged.reshape(merged.shape[: len(shape)]), shape)
 
 
 @layerclass
@@ -143,7 +152,7 @@ class Concatenate(Layer):
             return None
 
         def widen(a: Any, m: Any) -> Any:  # Keras: over every cell, so that any axis can be joined
-            return jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(_trailing(m, a), a.shape)
+            return jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(expand_trailing(m, a.ndim), a.shape)
 
         return jnp.any(jnp.concatenate([widen(a, m) for a, m in zip(x, masks, strict=True)], self.axis), axis=-1)
 
@@ -250,11 +259,6 @@ def check_several(layer: Layer, shape: Shape, least: int = 2, most: int | None =
         )
     if any(not is_shape(s) for s in shape):
         raise ConfigError(f"{layer!r} takes a flat tuple of inputs, got {shape!r}")
-
-
-def _trailing(mask: Any, x: Any) -> Any:
-    """The mask with axes of 1 at its end until it has as many as x."""
-    return mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
 
 
 def _product(xs: list, kept: list) -> Any:

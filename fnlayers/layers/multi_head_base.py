@@ -122,6 +122,15 @@ class MultiHead(Layer):
             sizes = ", ".join(map(str, [query[0], *pairs]))
             raise ShapeError(f"{self!r}: attention_mask has the shape {mask}, want ({sizes}), or 1 for some of these")
 
+    def _check_boolean(self, mask: Any) -> None:
+        """Raise ConfigError for a floating mask: its 0 may forbid, or allow, as in a mask that is added."""
+        if mask is not None and not self.keras_masks and jnp.issubdtype(mask.dtype, jnp.inexact):
+            raise ConfigError(
+                f"{self!r}: attention_mask is {mask.dtype}, and which of its numbers allow is not known; give a "
+                "boolean array, True where a query may attend: mask == 0 of one that is added to the scores (0 and "
+                "-1e9), mask.astype(bool) of 1 and 0"
+            )
+
     def _check_cached(self, given: Mapping[str, tuple[int | None, ...]]) -> None:
         """Raise ShapeError unless the inputs are new steps, as many queries as keys, and fit into the cache."""
         query, value = given["query"], given["value"]
@@ -156,6 +165,7 @@ class MultiHead(Layer):
         given = by_name(x)
         real = real_steps(self, given, ctx.mask)
         kept = ops.all_of(real.get("value"), real.pop("key", None))
+        self._check_boolean(given.get("attention_mask"))
         query, value = cleared(self, given["query"], real.get("query")), cleared(self, given["value"], kept)
         made = self._projected(params, query, cleared(self, given["key"], kept) if "key" in given else value, value)
         axes = self.axes(query.ndim)
@@ -217,6 +227,7 @@ class MultiHead(Layer):
         if mask is not None:
             last = sizes if len(sizes) > 2 else mask.shape[-2:]
             mask = mask.reshape(*(1,) * (weights.ndim - mask.ndim), *mask.shape[:-2], *last)
+            mask = jnp.broadcast_to(mask, shown.shape[: mask.ndim])
         return shown, mask
 
     def _projection(

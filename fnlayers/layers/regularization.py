@@ -56,7 +56,8 @@ class Dropout(Noise):
 
     Arguments:
         rate: the share that is dropped, 0 to 1.
-        noise_shape: the shape of the coins thrown; None in it means x's size, 1 that one coin serves that axis.
+        noise_shape: the shape of what is drawn: None in it means the size of x on that axis, 1 that one draw serves the
+            whole axis. With fewer axes than x it broadcasts over the last ones.
         seed: a number folded into the layer's key, to tell layers apart that a rng would treat alike.
 
     Shapes: unchanged.
@@ -71,8 +72,9 @@ class Dropout(Noise):
     seed: int | None = None
 
     def check(self) -> None:
-        """A share."""
+        """A fraction, and sizes."""
         check_share(self, "rate")
+        check_noise_sizes(self)
 
     def check_shape(self, shape: Shape) -> None:
         """One coin shape for the input's axes."""
@@ -177,8 +179,9 @@ class AlphaDropout(Noise):
     seed: int | None = None
 
     def check(self) -> None:
-        """A share."""
+        """A fraction, and sizes."""
         check_share(self, "rate")
+        check_noise_sizes(self)
 
     def check_shape(self, shape: Shape) -> None:
         """One coin shape for the input's axes."""
@@ -274,7 +277,28 @@ class ActivityRegularization(Layer):
         return x
 
 
+def check_noise_sizes(layer: Any) -> None:
+    """Raise ConfigError unless noise_shape is None, or a tuple of sizes and None."""
+    sizes = layer.noise_shape
+    if sizes is None:
+        return
+    whole = isinstance(sizes, tuple) and all(n is None or (type(n) is int and n > 0) for n in sizes)
+    if not whole:
+        raise ConfigError(
+            f"{type(layer).__name__}: noise_shape={sizes!r} is wrong; give a size of at least 1, or None for the "
+            "input's, for each axis, such as (None, 1, None)"
+        )
+
+
 def check_noise_shape(layer: Any, shape: Shape) -> None:
-    """Raise ShapeError unless noise_shape, where given, speaks of each axis."""
-    if layer.noise_shape is not None and is_shape(shape) and len(layer.noise_shape) != len(shape):
-        raise ShapeError(f"{layer!r}: noise_shape has {len(layer.noise_shape)} axes, its input {len(shape)}")
+    """Raise ShapeError unless noise_shape, where given, broadcasts to the input's shape."""
+    if layer.noise_shape is None or not is_shape(shape):
+        return
+    noise = layer.noise_shape[: len(shape)]
+    noise = tuple(shape[axis] if n is None else n for axis, n in enumerate(noise))
+    ends = zip(reversed(noise), reversed(shape), strict=False)
+    if len(layer.noise_shape) > len(shape) or not all(n in (1, size) or None in (n, size) for n, size in ends):
+        raise ShapeError(
+            f"{layer!r}: noise_shape={layer.noise_shape} does not broadcast to its input {tuple(shape)}; give a size, "
+            "1 or None for each axis"
+        )

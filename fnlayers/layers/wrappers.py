@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers import ops
-from fnlayers.core.context import Context, Out
+from fnlayers.core.context import Context, Out, expand_trailing, nest_like
 from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.frozen import map_nest
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
 from fnlayers.functions.initializers import TruncatedNormal
@@ -40,7 +41,9 @@ class TimeDistributed(Layer):
 
     Shapes: (batch, time, ...) -> (batch, time, ...).
     Weights: `layer`: those of the layer. State: likewise.
-    Mask: passed on; a BatchNormalization inside leaves masked steps out.
+    Mask: axes beyond (batch, time) are the layer's own mask of each step. The output has the mask that the layer makes,
+        with its batch axis unfolded; where the layer makes none, a step is valid if anything in it was. A
+        BatchNormalization inside leaves masked steps out.
     """
 
     layer: Layer
@@ -69,15 +72,33 @@ class TimeDistributed(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Fold time into the batch, and back."""
         batch, time = x.shape[:2]
-        mask = None
-        if ctx.mask is not None and (ctx.mask.ndim > 2 or self.layer.passes_mask):
-            mask = ctx.mask.reshape(batch * time, *ctx.mask.shape[2:])
-        share = ctx.at("layer", mask)
-        out = self.layer._run(params.get("layer", {}), x.reshape(batch * time, *x.shape[2:]), share)
-        y = jax.tree.map(lambda y: y.reshape(batch, time, *y.shape[1:]), out.y)
-        mask = None if ctx.mask is None else jax.tree.map(lambda _: ctx.mask, y)
+
+        def fold(a: Any) -> Any:
+            return a.reshape(batch * time, *a.shape[2:])
+
+        def unfold(a: Any) -> Any:
+            return a.reshape(batch, time, *a.shape[1:])
+
+        outer = None if ctx.mask is None else _over_time(ctx.mask, time)
+        inner = None if outer is None or not (outer.ndim > 2 or self.layer.passes_mask) else fold(outer)
+        out = self.layer._run(params.get("layer", {}), fold(x), ctx.at("layer", inner))
+        y = jax.tree.map(unfold, out.y)
+        steps = None if outer is None else jnp.any(outer, axis=range(2, outer.ndim))
+        mask = map_nest(
+            lambda a, made: steps if made is None else _both(unfold(made), steps), y, nest_like(out.mask, y)
+        )
         losses = tuple(loss * time for loss in out.losses)  # which were divided by batch * time, not by the batch
         return Out(y, {"layer": out.state} if out.state else {}, mask, losses)
+
+
+def _over_time(mask: Any, time: int) -> Any:
+    """A mask with a time axis, also where it is one of whole examples."""
+    return jnp.broadcast_to(mask[:, None], (mask.shape[0], time)) if mask.ndim == 1 else mask
+
+
+def _both(mask: Any, steps: Any) -> Any:
+    """The mask that a layer made within each step, in the steps that are valid themselves."""
+    return mask if steps is None else mask & expand_trailing(steps, mask.ndim)
 
 
 @layerclass

@@ -78,9 +78,9 @@ def _check(x: jax.Array, rate: float = 0) -> None:
 
 def _kept(key: jax.Array, x: jax.Array, rate: float, noise_shape: Sequence[int | None] | None) -> jax.Array:
     """True with probability 1 - rate, in the noise shape, its None filled in from x."""
-    shape = (None,) * x.ndim if noise_shape is None else noise_shape
-    if len(shape) != x.ndim:
+    shape = x.shape if noise_shape is None else noise_shape
+    if len(shape) > x.ndim:
         raise ValueError(f"noise_shape={noise_shape!r} is wrong; give one size, 1 or None for each axis of {x.shape}")
-    return jax.random.bernoulli(
-        key, 1 - rate, tuple(n if s is None else s for n, s in zip(x.shape, shape, strict=True))
-    )
+    # Keras: None is the size of the axis counted from the front, and what is drawn broadcasts over the last axes
+    sizes = tuple(n if s is None else s for n, s in zip(x.shape, shape, strict=False))
+    return jax.random.bernoulli(key, 1 - rate, sizes)

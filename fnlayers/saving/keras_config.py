@@ -16,6 +16,7 @@ from fnlayers.functions.regularizers import REGULARIZERS
 from fnlayers.layers.attention import SingleHead
 from fnlayers.layers.basic import CopyMask, DropMask
 from fnlayers.layers.cell_base import Cell
+from fnlayers.layers.merge import Merge
 from fnlayers.layers.multi_head import MultiHeadAttention
 from fnlayers.layers.multi_head_base import MultiHead
 from fnlayers.layers.operation import Cut, Operation, Slot
@@ -102,7 +103,7 @@ def _layer(kind: str, config: dict) -> Layer:
             options[key] = _value(key, value)
         elif key not in NEUTRAL or NEUTRAL[key] not in (..., value):
             raise ConfigError(f"{kind}: {key}={str(value)[:80]} has no meaning here")
-    if issubclass(LAYERS[kind], Recurrent) and options.get("unroll"):
+    if issubclass(LAYERS[kind], Merge) or (issubclass(LAYERS[kind], Recurrent) and options.get("unroll")):
         options["keras_masks"] = True
     if kind == "TimeDistributed":
         options["layer"] = _without_activity_loss(options.get("layer"))

@@ -135,7 +135,7 @@ def test_one_input_attends_to_itself(layer):
 
 @over_headed
 @pytest.mark.parametrize("shape", [(2, 4, 5), (1, 1, 5), (2, 1, 5), (4, 5)], ids=str)
-@pytest.mark.parametrize("dtype", ["bool", "int32", "float32"])
+@pytest.mark.parametrize("dtype", ["bool", "int32"])
 def test_attention_mask_says_which_pairs_meet(layer, shape, dtype):
     layer = with_options(layer, {"return_attention_scores": True})
     mask = np.random.RandomState(3).uniform(size=shape) > 0.4
@@ -143,6 +143,19 @@ def test_attention_mask_says_which_pairs_meet(layer, shape, dtype):
     _, weights = layer.apply(drawn(layer, x), x)
     kept = np.broadcast_to(mask, (2, 4, 5))[:, None]
     assert not np.where(kept, 0, weights).any() and np.where(kept, weights, 1).all()
+
+
+@over_headed
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_floating_attention_mask_is_an_error_that_says_how_to_write_a_boolean_one(layer, dtype):
+    """0 allows and -1e9 forbids in a mask that is added to the scores; read as 1 and 0 it would be turned around."""
+    added = jnp.where(jnp.tri(4, 5), 0, -1e9).astype(dtype)
+    x = {"query": array(2, 4, 3), "value": array(2, 5, 3, seed=1), "attention_mask": added}
+    params = drawn(layer, x)
+    with pytest.raises(fl.ConfigError, match=r"attention_mask is .*mask == 0 of one that is added"):
+        layer.apply(params, x)
+    with pytest.raises(fl.ConfigError, match="attention_mask is float32"):
+        layer({"query": fl.Input((4, 3)), "value": fl.Input((5, 3)), "attention_mask": fl.Input((4, 5))})
 
 
 @over_headed
