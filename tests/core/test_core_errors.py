@@ -113,7 +113,7 @@ MISSING = [
     (lambda: fl.Dense(3).init(0, (2, 4)), r"Dense.init takes a random key, got 0; write jax.random.key\(0\)"),
     (lambda: fl.Dense(3).init(None, (2, 4)), "takes a random key, got None"),
     (lambda: fl.Dense(3).apply({}, X), r"has no kernel, bias in its params \(there: nothing\)"),
-    (lambda: fl.Dense(3).apply(None, X), "was given NoneType for params; pass what layer.init returned"),
+    (lambda: fl.Dense(3).apply(None, X), "was given NoneType for params; pass what init returned"),
     (lambda: fl.Dense(3).apply({"kernel": jnp.ones((4, 3)), "b": 0}, X), r"has no bias in its params \(there: kernel, b\)"),
     (lambda: fl.LSTM(3).apply({"cell": {}}, jnp.ones((1, 2, 3))), "LSTM.* has no cell/kernel, cell/recurrent_kernel, cell/bias"),
     (lambda: fl.LayerNormalization().apply({"gamma": jnp.ones(4)}, X), r"has no beta in its params \(there: gamma\)"),

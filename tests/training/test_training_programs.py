@@ -118,7 +118,20 @@ def test_clear_cache(compilations):
         (Scaled(), False),
         ([1.0], False),
     ],
-    ids=str,
+    # not str: addresses differ between the processes of a test run
+    ids=[
+        "adam",
+        "chain",
+        "schedule of the user's",
+        "top k",
+        "loss",
+        "jitted",
+        "model",
+        "Lambda",
+        "activation",
+        "object",
+        "list",
+    ],
 )
 def test_what_cannot_have_changed(value, settled):
     assert is_settled(value) == settled
