@@ -73,9 +73,14 @@ def Input(
         >>> Input((28, 28, 1))
         <Symbol float32(None, 28, 28, 1), an input>
     """
-    if batch_shape is not None and is_shape(batch_shape) and len(batch_shape) and shape is None and batch_size is None:
-        batch_size, shape = batch_shape[0], batch_shape[1:]
-    if not is_shape(shape):
+    if batch_shape is not None:
+        if shape is not None or batch_size is not None or not is_shape(batch_shape) or not batch_shape:
+            raise ConfigError(
+                f"Input(batch_shape={batch_shape!r}): write it alone, a tuple of sizes with the batch axis, such as "
+                "(None, 28, 28, 1)"
+            )
+        batch_size, *shape = batch_shape
+    if shape is None or not is_shape(shape):
         raise ConfigError(f"Input(shape={shape!r}): write a tuple of sizes without the batch axis, such as (28, 28, 1)")
     try:
         dtype = jnp.dtype(dtype or "float32").name
