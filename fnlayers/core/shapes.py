@@ -13,10 +13,14 @@ from fnlayers.core.frozen import FrozenDict, freeze, map_nest
 
 @dataclass(frozen=True)
 class ArrayType:
-    """What is known of an array before it exists: its shape (None where unknown) and dtype."""
+    """What is known of an array before it exists: its shape (None where unknown), dtype, and mask.
+
+    `masked` is the number of its first axes that its mask has, 0 where it has no mask.
+    """
 
     shape: tuple[int | None, ...]
     dtype: str
+    masked: int = 0
 
     def __str__(self) -> str:
         return f"{self.dtype}{self.shape}"

@@ -35,11 +35,12 @@ class Symbol:
     call: Call | None = None
     index: int = 0
     name: str | None = None
+    masked: int = 0  # how many of its first axes its mask has
 
     @property
     def type(self) -> ArrayType:
-        """Shape and dtype together."""
-        return ArrayType(self.shape, self.dtype)
+        """Shape, dtype and mask together."""
+        return ArrayType(self.shape, self.dtype, self.masked)
 
     def __repr__(self) -> str:
         origin = f"from {self.call.layer!r}" if self.call else f"an input{f' named {self.name}' if self.name else ''}"
@@ -97,5 +98,5 @@ def call_symbolically(layer: "Layer", x: Any) -> Any:
     types = trace(layer, freeze(map_nest(lambda symbol: symbol.type, x)))
     call = Call(layer, freeze(x))
     leaves, structure = jax.tree.flatten(types)
-    symbols = [Symbol(t.shape, t.dtype, call, index) for index, t in enumerate(leaves)]
+    symbols = [Symbol(t.shape, t.dtype, call, index, masked=t.masked) for index, t in enumerate(leaves)]
     return jax.tree.unflatten(structure, symbols)

@@ -2,11 +2,15 @@
 
 import contextlib
 import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
+from fnlayers.core.context import Context
 from fnlayers.core.errors import ShapeError
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.shapes import ArrayType, shape_of
@@ -25,7 +29,7 @@ _OTHERS = (20160, 2520, 360, 60, 12, 2)
 
 @functools.lru_cache(maxsize=4096)
 def trace(layer: "Layer", types: Any) -> Any:
-    """The ArrayTypes of `layer`'s output for inputs of those types; nothing is computed or allocated.
+    """The ArrayTypes of `layer`'s output for inputs of those types, masks included; nothing is computed or allocated.
 
     Results are kept by value (layers and types are plain data), so shape inference through nested models stays linear.
     """
@@ -34,16 +38,31 @@ def trace(layer: "Layer", types: Any) -> Any:
 
     def once(batch: int, others: int) -> Any:
         x = map_nest(lambda t: _struct(t, batch, others), types)
-        with record.kept(None):  # a trace that is memoized says nothing the second time, so not the first time either
-            return jax.eval_shape(lambda p, s, x: layer.run(p, x, state=s).y, params, state, x)
+        masks = map_nest(lambda t, a: jax.ShapeDtypeStruct(a.shape[: t.masked], bool) if t.masked else None, types, x)
+        masks = masks if jax.tree.leaves(masks) else None
 
-    def merge(a: jax.ShapeDtypeStruct, b: jax.ShapeDtypeStruct) -> ArrayType:
-        return ArrayType(tuple(n if n == m else None for n, m in zip(a.shape, b.shape, strict=True)), a.dtype.name)
+        def run(params: Any, state: Any, x: Any, masks: Any) -> Any:
+            out = layer._run(params, x, Context(state, mask=masks))
+            return jax.tree.map(lambda a: _Traced(a, 0), out.y) if out.mask is None else _paired(out.y, out.mask)
+
+        with record.kept(None):  # a trace that is memoized says nothing the second time, so not the first time either
+            return jax.eval_shape(run, params, state, x, masks)
+
+    def merge(a: _Traced, b: _Traced) -> ArrayType:
+        sizes = zip(a.array.shape, b.array.shape, strict=True)
+        return ArrayType(tuple(n if n == m else None for n, m in sizes), a.array.dtype.name, a.masked)
+
+    known = all(None not in t.shape for t in nest_leaves(types))
 
     def guess(others: int) -> Any:
-        first = once(_BATCH, others)
-        known = all(None not in t.shape for t in nest_leaves(types))
-        return jax.tree.map(merge, first, first if known else once(2 * _BATCH, 2 * others))
+        try:
+            first = once(_BATCH, others)
+        except Exception as error:
+            if not known:
+                _say_unknown(error, lambda: once(2 * _BATCH, 2 * others))
+            raise
+        other = first if known else once(2 * _BATCH, 2 * others)
+        return jax.tree.map(merge, first, other, is_leaf=lambda leaf: isinstance(leaf, _Traced))
 
     open_axes = any(None in t.shape[1:] for t in nest_leaves(types))
     try:
@@ -53,6 +72,43 @@ def trace(layer: "Layer", types: Any) -> Any:
             with contextlib.suppress(ShapeError):
                 return guess(others)
         raise
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["array"], meta_fields=["masked"])
+@dataclass(frozen=True)
+class _Traced:
+    """An output, and how many of its first axes its mask has."""
+
+    array: Any
+    masked: int
+
+
+def _paired(y: Any, mask: Any) -> Any:
+    """The outputs with their masks' axes; y's own structure stays, whatever kind of nest the masks come in."""
+    found = nest_leaves(map_nest(lambda a, m: 0 if m is None else m.ndim, y, mask))
+    order = nest_leaves(map_nest(lambda a: a, y))
+    axes = {id(a): n for a, n in zip(order, found, strict=True)}
+    return jax.tree.map(lambda a: _Traced(a, axes[id(a)]), y)
+
+
+def _say_unknown(error: Exception, again: Callable[[], Any]) -> None:
+    """Write None for the numbers in an error that stand for unknown sizes: those that differ in the second trace's."""
+    try:
+        again()
+    except Exception as other:
+        if type(other) is type(error) and other.args and error.args and isinstance(error.args[0], str):
+            error.args = (_merged(error.args[0], other.args[0]), *error.args[1:])
+        pairs = zip(getattr(error, "__notes__", ()), getattr(other, "__notes__", ()), strict=False)
+        if notes := [_merged(*pair) for pair in pairs]:
+            error.__notes__ = notes
+
+
+def _merged(text: str, other: Any) -> str:
+    """The text with None in place of each number that the other one has another number for."""
+    words, others = (re.split(r"(\d+)", str(t)) for t in (text, other))
+    if words[::2] != others[::2]:
+        return text
+    return "".join(a if a == b else "None" for a, b in zip(words, others, strict=True))
 
 
 def trace_training(layer: "Layer", types: Any) -> None:

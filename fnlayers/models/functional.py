@@ -1,6 +1,7 @@
 """Functional: a graph of layers as plain data."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -11,9 +12,10 @@ from fnlayers.core.frozen import FrozenDict, freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.names import number
 from fnlayers.core.naming import refuse_shared, with_names
-from fnlayers.core.shapes import ArrayType, canonical, is_shape
+from fnlayers.core.shapes import ArrayType, canonical, is_shape, shape_of
 from fnlayers.core.symbol import Call, Symbol
 from fnlayers.core.threading import Thread, same_weights
+from fnlayers.core.trace import trace
 from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
 
 
@@ -91,14 +93,16 @@ class Functional(Container):
     def children(self, shape: Shape) -> Mapping[str, tuple[Layer, Shape]]:
         """Each layer with the shape of its first call."""
         layers, found = self.by_name, {}
-        shapes = self._start(self._bind(shape, is_shape, "shape"), check=True)
+        starts = self._start(self._bind(shape, is_shape, "shape"), check=True)
+        dtypes = {i: node.dtype for i, node in enumerate(self.nodes) if isinstance(node, InputNode)}
+        types = {i: [ArrayType(shape, dtypes[i])] for i, (shape,) in starts.items()}
         for position, node in enumerate(self.nodes):
             if isinstance(node, Node):
-                given = freeze(map_nest(lambda ref: shapes[ref.node][ref.index], node.inputs, is_leaf=_is_ref))
+                given = _types_of(node, types)
                 with within(node.layer):
-                    layer = layers[node.layer]
-                    same_weights(layer, found.setdefault(node.layer, (layer, given))[1], given)
-                    shapes[position] = jax.tree.leaves(layer.out_shape(given), is_leaf=is_shape)
+                    layer, sizes = layers[node.layer], shape_of(given)
+                    same_weights(layer, found.setdefault(node.layer, (layer, sizes))[1], sizes)
+                    types[position] = jax.tree.leaves(trace(layer, given))
         return found
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
@@ -254,6 +258,14 @@ def _masks_of(node: Node, masks: dict[int, list], values: dict[int, Any]) -> Mas
     if node.mask is None or node.mask is False or _is_ref(node.mask):
         return map_nest(lambda ref: choose(ref, node.mask), node.inputs, is_leaf=_is_ref)
     return map_nest(choose, node.inputs, node.mask, is_leaf=_is_ref)
+
+
+def _types_of(node: Node, types: dict[int, list]) -> Any:
+    """The types of what goes into a call, nested like its inputs, with the masks that go along."""
+    masks = {position: [t.masked or None for t in made] for position, made in types.items()}
+    axes = {position: [len(t.shape) for t in made] for position, made in types.items()}
+    given = map_nest(lambda ref: types[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
+    return freeze(map_nest(lambda t, n: replace(t, masked=n or 0), given, _masks_of(node, masks, axes)))
 
 
 def _mask_leaves(mask: Mask, count: int) -> list:

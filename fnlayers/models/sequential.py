@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError, within
+from fnlayers.core.frozen import freeze, nest_leaves
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.naming import refuse_shared, with_names, without_automatic_names
-from fnlayers.core.shapes import is_shape
+from fnlayers.core.shapes import is_shape, shape_of, with_dtype
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.threading import Thread, same_weights
+from fnlayers.core.trace import trace
 from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
 
 
@@ -86,12 +88,15 @@ class Sequential(Container):
         found: dict[str, tuple[Layer, Shape]] = {}
         if self.input is not None:
             shape = completed(self.input, shape)
+        types = with_dtype(shape, self.in_dtype)
         for position, layer in enumerate(self.layers):
             name = str(layer.name)
             with within(name):
                 same_weights(layer, found.setdefault(name, (layer, shape))[1], shape)
-                if position + 1 < len(self.layers):
-                    shape = layer.out_shape(shape)
+                # the last layer's own output concerns nobody here, but whether it takes the mask that reaches it
+                if position + 1 < len(self.layers) or any(t.masked for t in nest_leaves(types)):
+                    types = freeze(trace(layer, types))
+                    shape = shape_of(types)
         return found
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:

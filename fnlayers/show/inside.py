@@ -13,6 +13,7 @@ from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, with_dtype
 from fnlayers.core.spec import Param, spec_items
+from fnlayers.core.trace import trace
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
@@ -108,7 +109,7 @@ def counts(specs: Any) -> tuple[int, int, int]:
 
 
 def _out(layer: Layer, types: Any) -> Any:
-    return layer.out_type(shape_of(types), freeze(map_nest(lambda t: t.dtype, types)))
+    return trace(layer, freeze(types))
 
 
 def _inner_dtype(layer: Layer, child: Layer, given: Any) -> Any:

@@ -1,5 +1,7 @@
 """Errors by their text: each says which layer, what it got, and what to write instead."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -168,3 +170,16 @@ def test_a_wrong_shape_is_an_error_at_the_line_that_wrote_it():
 def test_an_unknown_state_is_not_dropped():
     with pytest.raises(fl.MissingError, match="given the state"):
         fl.Dense(3).run(fl.Dense(3).init(KEY, (2, 4)), X, state={"what": jnp.ones(1)})
+
+
+def test_errors_of_a_traced_shape_say_none_for_unknown_sizes():
+    """Sizes that stand for unknown ones while shapes are traced show in no message."""
+    for shape, make in [
+        ((None, None, 3), fl.Lambda(lambda x: x.reshape(2, 3))),
+        ((None, None, 3), fl.Sequential([fl.Conv1D(4, 2), fl.Lambda(lambda x: x @ jnp.ones((3, 3)))])),
+        ((None, None, None), fl.Sequential([fl.Lambda(lambda x: x[..., 1:]), fl.Dense(2)])),
+    ]:
+        with pytest.raises(Exception) as caught:
+            make.out_shape(shape)
+        text = "".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+        assert "None" in text and not re.search(r"\d{2,}", text.replace("float32", "")), text

@@ -103,3 +103,22 @@ def test_a_noise_shape_with_fewer_axes_broadcasts_over_the_last():
 def test_a_noise_shape_that_is_none_is_refused_when_the_layer_is_made(kind, noise):
     with pytest.raises(fl.ConfigError, match="noise_shape"):
         kind(0.5, noise_shape=noise)
+
+
+def test_a_model_whose_masks_can_only_fail_is_refused_where_it_is_built():
+    """Masks are traced where shapes are: at init, in summaries and pictures, and at the line that builds a graph."""
+    embed = fl.Embedding(5, 4, mask_zero=True)
+    model = fl.Sequential([embed, fl.Dense(3), fl.Sequential([fl.Conv1D(2, 2)])])
+    for use in (
+        lambda: model.init(KEY, (None, 6)),
+        lambda: fl.summary(model, (None, 6)),
+        lambda: fl.show.graph(model, (None, 6)),
+    ):
+        with pytest.raises(fl.ConfigError, match=r"sequential/conv1d: Conv1D.*fnlayers\.DropMask\(\)"):
+            use()
+    steps = fl.Input((6,), dtype="int32")
+    with pytest.raises(fl.ConfigError, match="Conv1D"):
+        fl.Conv1D(2, 2)(embed(steps))
+    for reader in (fl.LSTM(2), fl.Sequential([fl.DropMask(), fl.Conv1D(2, 2)])):
+        fl.functional(steps, reader(embed(steps))).init(KEY, (None, 6))
+        fl.Sequential([embed, reader]).init(KEY, (None, 6))
