@@ -90,15 +90,18 @@ class Layer:
         given, options = bound(type(self), args, kwargs), options_of(type(self))
         for option in options:
             object.__setattr__(self, option.name, stored(option, given.get(option.name, option.default)))
+        wrong = fault(self)
         try:
             _check_common(self)
             self.check()
         except LayerError:  # a layer's own words say more than the type of a field
             raise
-        except Exception:  # of a check that met a value of another type than it is written for
-            if fault(self) is None:
+        except Exception:
+            if wrong is None:
                 raise
-        if (wrong := fault(self)) is not None:  # looked at last, since a container's check stores what it was given
+        if (
+            wrong is not None and fault(self) is not None
+        ):  # a container's check stores it in another form
             raise ConfigError(wrong)
 
     # What an author writes
