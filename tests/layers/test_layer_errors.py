@@ -126,9 +126,10 @@ def test_a_mask_without_a_meaning_is_refused_with_the_way_out(one):
 
 def test_a_mask_that_arises_inside_a_model_is_refused_there():
     model = fl.Sequential([fl.Embedding(5, 2, mask_zero=True), fl.Sequential([fl.Flatten(name="flat")], name="tail")])
-    params, ids = model.init(KEY, (2, 3)), jnp.ones((2, 3), "int32")
-    with pytest.raises(fl.ConfigError, match="^tail/flat: "):
-        model.apply(params, ids)
+    embed, ids = model.layers[0], jnp.ones((2, 3), "int32")
+    for use in (lambda: model.init(KEY, (2, 3)), lambda: model.apply({"embedding": embed.init(KEY, (2, 3))}, ids)):
+        with pytest.raises(fl.ConfigError, match="^tail/flat: "):
+            use()
 
 
 @pytest.mark.parametrize("layer", [fl.Dropout(0.5), fl.GaussianNoise(0.1), fl.AlphaDropout(0.5)])
