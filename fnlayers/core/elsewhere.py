@@ -1,0 +1,62 @@
+"""Names of other libraries, each with what is written here instead. They are never answered, only explained."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fnlayers.core.errors import ConfigError
+from fnlayers.core.frozen import FrozenDict
+
+
+class AbsentError(ConfigError, AttributeError):
+    """A name that is not there: an AttributeError, so that hasattr, copy and pickle work, that says what to write."""
+
+
+# Of the package, fl.layers and fl.models: names of Keras, PyTorch, Flax and Haiku.
+NAMES: Mapping[str, str] = FrozenDict(
+    BatchNorm="BatchNormalization()",
+    BatchNorm1d="BatchNormalization()",
+    BatchNorm2d="BatchNormalization()",
+    LayerNorm="LayerNormalization()",
+    GroupNorm="GroupNormalization(groups)",
+    RMSNorm="RMSNormalization()",
+    Linear="Dense(units)",
+    Conv="Conv1D, Conv2D or Conv3D(filters, kernel_size)",
+    Conv1d="Conv1D(filters, kernel_size)",
+    Conv2d="Conv2D(filters, kernel_size)",
+    Conv3d="Conv3D(filters, kernel_size)",
+    ConvTranspose="Conv2DTranspose(filters, kernel_size)",
+    ConvTranspose1d="Conv1DTranspose(filters, kernel_size)",
+    ConvTranspose2d="Conv2DTranspose(filters, kernel_size)",
+    ConvTranspose3d="Conv3DTranspose(filters, kernel_size)",
+    MaxPool1d="MaxPooling1D()",
+    MaxPool2d="MaxPooling2D()",
+    MaxPool3d="MaxPooling3D()",
+    AvgPool1d="AveragePooling1D()",
+    AvgPool2d="AveragePooling2D()",
+    AvgPool3d="AveragePooling3D()",
+    Embed="Embedding(input_dim, output_dim)",
+    MultiheadAttention="MultiHeadAttention(num_heads, key_dim)",
+    MultiHeadDotProductAttention="MultiHeadAttention(num_heads, key_dim)",
+    Model="functional(inputs, outputs) for a graph, Sequential([...]) for a chain",
+    Module="Layer, with @layerclass, for a layer of your own",
+    ModuleList="Sequential([...]), or a tuple of layers as a field",
+    plot_model='show.graph(model).save("model.svg")',
+    load_model='load("model.safetensors"), or load_keras("model.keras")',
+    save_model='save("model.safetensors", model, params, state)',
+    optimizers="the optimizers of optax: fit(model, optax.adam(1e-3), ...)",
+    Optimizer="the optimizers of optax: optax.adam(1e-3)",
+    callbacks="EarlyStopping, KeepBest, CSVLog and JSONLog, or any function of an Event",
+    utils="show.graph for plot_model, jax.nn.one_hot for to_categorical",
+    to_categorical="jax.nn.one_hot(labels, classes)",
+    set_random_seed="a random key: model.init(jax.random.key(0), shape)",
+    datasets="the arrays of another library; fit takes arrays and iterators",
+)
+
+
+def refuse_name(where: str, name: str) -> Any:
+    """Raise AbsentError for a name that a module does not have."""
+    said = f"{where} has no {name!r}"
+    hint = NAMES.get(name)
+    if hint is None and name[:1].isupper() and name.endswith(("1d", "2d", "3d")):
+        hint = f"{name[:-1]}D, if that layer is in fnlayers.LAYERS"
+    raise AbsentError(f"{said}; here it is {hint}" if hint else said)
