@@ -43,7 +43,7 @@ NAMES: Mapping[str, str] = FrozenDict(
     plot_model='show.graph(model).save("model.svg")',
     load_model='load("model.safetensors"), or load_keras("model.keras")',
     save_model='save("model.safetensors", model, params, state)',
-    optimizers="the optimizers of optax: fit(model, optax.adam(1e-3), ...)",
+    optimizers="the optimizers of optax: fit(model, data, loss=loss, optimizer=optax.adam(1e-3))",
     Optimizer="the optimizers of optax: optax.adam(1e-3)",
     callbacks="EarlyStopping, KeepBest, CSVLog and JSONLog, or any function of an Event",
     utils="show.graph for plot_model, jax.nn.one_hot for to_categorical",
@@ -60,3 +60,56 @@ def refuse_name(where: str, name: str) -> Any:
     if hint is None and name[:1].isupper() and name.endswith(("1d", "2d", "3d")):
         hint = f"{name[:-1]}D, if that layer is in fnlayers.LAYERS"
     raise AbsentError(f"{said}; here it is {hint}" if hint else said)
+
+
+# Of a layer or model: the methods and properties of Keras.
+_PARAMS = "params are what init returns: params = model.init(rng, shape), a dict of arrays"
+_STATE = "state is what init_state returns, and out.state after a run"
+_FIT = "fitted = fnlayers.fit(model, (x, y), loss=..., optimizer=...)"
+_SHAPE = "write model.out_shape(shape), for an input of that shape"
+METHODS: Mapping[str, str] = FrozenDict(
+    get_weights=_PARAMS,
+    set_weights=f"{_PARAMS}; pass others to apply",
+    kernel=_PARAMS,
+    bias=_PARAMS,
+    params=_PARAMS,
+    variables=_PARAMS,
+    parameters=_PARAMS,
+    trainable_weights="write fnlayers.trainable_mask(model, shape), True for each array that is trained",
+    trainable_variables="write fnlayers.trainable_mask(model, shape), True for each array that is trained",
+    non_trainable_weights=_STATE,
+    non_trainable_variables=_STATE,
+    state_dict=_PARAMS,
+    load_state_dict=f"{_PARAMS}; pass others to apply",
+    add_weight="declare it: def weights(self, shape): return {name: fnlayers.Param(shape)}",
+    compile=f"{_FIT} takes them",
+    fit=_FIT,
+    train_on_batch="step = fnlayers.make_step(model, loss, optimizer) makes one training step",
+    evaluate="write fnlayers.evaluate(model, params, (x, y), ...)",
+    predict="write fnlayers.predict(model, params, x), or model.apply(params, x)",
+    predict_on_batch="write model.apply(params, x)",
+    summary="write print(fnlayers.summary(model, shape))",
+    save='write fnlayers.save("model.safetensors", model, params, state)',
+    save_weights='write fnlayers.save("model.safetensors", model, params, state)',
+    load_weights='write model, params, state = fnlayers.load("model.safetensors")',
+    count_params="write fnlayers.count(params)",
+    build="nothing is built: params = model.init(rng, shape)",
+    built="nothing is built: params = model.init(rng, shape)",
+    output_shape=_SHAPE,
+    compute_output_shape=_SHAPE,
+    output="write model.out_type(shape), for an input of that shape",
+    input_shape="it is in_shape, None where no Input declares it",
+    add="a layer does not change: write Sequential([*model.layers, layer])",
+    pop="a layer does not change: write Sequential(model.layers[:-1])",
+    get_layer='write model["dense_1"] or model[0]',
+    get_config="a layer is its fields: print(layer), dataclasses.fields(layer)",
+    losses="write out = model.run(params, x, train=True); out.losses has them",
+    to="write jax.device_put(params, device)",
+    eval="write model.apply(params, x); training is train=True of each call",
+)
+
+
+def refuse_attribute(layer: object, name: str) -> Any:
+    """Raise AbsentError for an attribute that a layer does not have."""
+    said = f"{type(layer).__name__} has no {name!r}"
+    raise AbsentError(f"{said}; {METHODS[name]}" if name in METHODS else said)

@@ -1,5 +1,9 @@
 """The names that users of other libraries write first: answered where they are ours, else explained."""
 
+import copy
+import dataclasses
+import pickle
+
 import pytest
 
 import fnlayers as fl
@@ -34,3 +38,31 @@ def test_names_of_other_libraries_are_explained(name, said):
         assert not hasattr(module, name)
         with pytest.raises(fl.ConfigError, match=said):
             getattr(module, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("get_weights", "params are what init returns"),
+        ("kernel", "params are what init returns"),
+        ("compile", "fnlayers.fit"),
+        ("predict", r"fnlayers.predict\(model, params, x\)"),
+        ("summary", r"print\(fnlayers.summary\(model, shape\)\)"),
+        ("save", "fnlayers.save"),
+        ("count_params", r"fnlayers.count\(params\)"),
+        ("output_shape", "out_shape"),
+        ("add", "Sequential"),
+    ],
+)
+def test_methods_of_keras_are_explained(name, said):
+    for layer in (fl.Dense(3), fl.Sequential([fl.Dense(3)])):
+        assert not hasattr(layer, name)
+        with pytest.raises(fl.ConfigError, match=f"{type(layer).__name__} has no '{name}'; .*{said}"):
+            getattr(layer, name)
+
+
+def test_a_layer_without_a_name_of_that_kind_still_copies_and_pickles():
+    layer = fl.Sequential([fl.Dense(3)])
+    assert copy.copy(layer) == copy.deepcopy(layer) == pickle.loads(pickle.dumps(layer)) == layer
+    assert dataclasses.replace(layer, name="a").name == "a"
+    assert getattr(layer, "get_weights", None) is None and not hasattr(layer, "__array__")
