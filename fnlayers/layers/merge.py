@@ -244,7 +244,8 @@ def dot(inputs: Sequence, axes: int | tuple[int, int] = -1) -> Any:
 
 def _merge(layer: Layer, inputs: Sequence) -> Any:
     if not isinstance(inputs, (list, tuple)):
-        raise ConfigError(f"{type(layer).__name__.lower()} takes a list of Symbols or arrays, got {inputs!r}")
+        name = type(layer).__name__.lower()
+        raise ConfigError(f"{name} takes a list of Symbols or arrays, got {inputs!r}; write {name}([a, b])")
     symbols = any(isinstance(x, Symbol) for x in inputs)
     return layer(tuple(inputs)) if symbols else layer.apply({}, tuple(inputs))
 
