@@ -6,7 +6,7 @@ A layer is plain data and a pair of pure functions: `params = layer.init(rng, sh
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fnlayers import ops
+from fnlayers import layers, models, ops
 from fnlayers.catalog import LAYERS
 from fnlayers.core import (
     ConfigError,
@@ -25,6 +25,7 @@ from fnlayers.core import (
     known,
     layerclass,
 )
+from fnlayers.core.elsewhere import refuse_name
 from fnlayers.freezing import freeze, thaw
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.host import jit, tune_host
@@ -344,6 +345,7 @@ __all__ = [
     "known",
     "labels",
     "layerclass",
+    "layers",
     "load",
     "load_keras",
     "losses",
@@ -351,6 +353,7 @@ __all__ = [
     "maximum",
     "metrics",
     "minimum",
+    "models",
     "multiply",
     "ops",
     "paths",
@@ -401,8 +404,8 @@ def __getattr__(name: str) -> Any:
             value = import_module(f"fnlayers.{name}") if module == "fnlayers" else getattr(import_module(module), name)
             globals()[name] = value
             return value
-    raise AttributeError(f"module 'fnlayers' has no attribute {name!r}")
+    return refuse_name("fnlayers", name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

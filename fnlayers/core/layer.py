@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound
 from fnlayers.core.context import Context, Mask, Out, check_output_mask, has_mask
 from fnlayers.core.declared import check_sizes
+from fnlayers.core.elsewhere import refuse_attribute
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief, within
 from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.names import snake_case
@@ -212,7 +213,7 @@ class Layer:
         return trace(self, with_dtype(self._known_shape(shape, "out_shape(x.shape)"), dtype or self.in_dtype))
 
     def __iter__(self) -> Iterator[Callable]:
-        """The pair: `init, apply = layer`."""
+        """The pair: `init, apply = layer`. The layers of a model are `model.layers`."""
         return iter((self.init, self.apply))
 
     def __call__(self, *inputs: Any) -> Any:
@@ -231,6 +232,11 @@ class Layer:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     # Inside the library
+
+    if not TYPE_CHECKING:  # a type checker knows what is there
+
+        def __getattr__(self, name: str) -> Any:  # asked for what is absent alone
+            return refuse_attribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise ConfigError(f"{type(self).__name__} does not change; write dataclasses.replace(layer, {name}=...)")

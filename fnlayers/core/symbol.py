@@ -1,6 +1,7 @@
 """Symbols: stand-ins for arrays, from which a graph is built. A Symbol is immutable and nothing is registered."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -46,11 +47,76 @@ class Symbol:
         origin = f"from {self.call.layer!r}" if self.call else f"an input{f' named {self.name}' if self.name else ''}"
         return f"<Symbol {self.type}, {origin}>"
 
-    def __array__(self, *_: Any, **__: Any) -> Any:
+    # Arithmetic and slices are Operations: plain data that save and load. Those stand above this file, so they are
+    # asked for when they are used.
+
+    def _operation(self, function: str, *arguments: Any) -> "Symbol":
+        return import_module("fnlayers.layers.operation").operate(function, *arguments)
+
+    def __add__(self, other: Any) -> "Symbol":
+        return self._operation("Add", self, other)
+
+    def __radd__(self, other: Any) -> "Symbol":
+        return self._operation("Add", other, self)
+
+    def __sub__(self, other: Any) -> "Symbol":
+        return self._operation("Subtract", self, other)
+
+    def __rsub__(self, other: Any) -> "Symbol":
+        return self._operation("Subtract", other, self)
+
+    def __mul__(self, other: Any) -> "Symbol":
+        return self._operation("Multiply", self, other)
+
+    def __rmul__(self, other: Any) -> "Symbol":
+        return self._operation("Multiply", other, self)
+
+    def __truediv__(self, other: Any) -> "Symbol":
+        return self._operation("TrueDivide", self, other)
+
+    def __rtruediv__(self, other: Any) -> "Symbol":
+        return self._operation("TrueDivide", other, self)
+
+    def __floordiv__(self, other: Any) -> "Symbol":
+        return self._operation("FloorDivide", self, other)
+
+    def __rfloordiv__(self, other: Any) -> "Symbol":
+        return self._operation("FloorDivide", other, self)
+
+    def __mod__(self, other: Any) -> "Symbol":
+        return self._operation("Mod", self, other)
+
+    def __rmod__(self, other: Any) -> "Symbol":
+        return self._operation("Mod", other, self)
+
+    def __pow__(self, other: Any) -> "Symbol":
+        return self._operation("Power", self, other)
+
+    def __rpow__(self, other: Any) -> "Symbol":
+        return self._operation("Power", other, self)
+
+    def __matmul__(self, other: Any) -> "Symbol":
+        return self._operation("Matmul", self, other)
+
+    def __neg__(self) -> "Symbol":
+        return self._operation("Negative", self)
+
+    def __abs__(self) -> "Symbol":
+        return self._operation("Absolute", self)
+
+    def __getitem__(self, key: Any) -> "Symbol":
+        return import_module("fnlayers.layers.operation").sliced(self, key)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
         raise ConfigError(
-            f"{self!r} is not an array yet; a graph is built from layers: wrap a function of arrays in "
-            "fnlayers.Lambda(function) and call that"
+            f"{self!r} is not an array yet: it has no values to compare, count or compute with; wrap a function of "
+            "arrays in fnlayers.Lambda(function) and call that (arithmetic and slices work as they are)"
         )
+
+    __jax_array__ = property(_refuse)  # jax looks whether it is there, before anything else, and so says our words
+    __array__ = __array_ufunc__ = _refuse
+    __bool__ = __float__ = __int__ = __len__ = __iter__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
 def Input(

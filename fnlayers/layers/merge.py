@@ -202,34 +202,34 @@ class Dot(Layer):
         return normal_axis(self, a, first), normal_axis(self, b, second)
 
 
-def add(inputs: Sequence) -> Any:
+def add(inputs: Any, *others: Any) -> Any:
     """The sum of a list of Symbols or of arrays: `Add` in one call, as all of these."""
-    return _merge(Add(), inputs)
+    return _merge(Add(), (inputs, *others) if others else inputs)
 
 
-def subtract(inputs: Sequence) -> Any:
+def subtract(inputs: Any, *others: Any) -> Any:
     """The first of two Symbols or arrays less the second. See `Subtract`."""
-    return _merge(Subtract(), inputs)
+    return _merge(Subtract(), (inputs, *others) if others else inputs)
 
 
-def multiply(inputs: Sequence) -> Any:
+def multiply(inputs: Any, *others: Any) -> Any:
     """The product of several Symbols or arrays. See `Multiply`."""
-    return _merge(Multiply(), inputs)
+    return _merge(Multiply(), (inputs, *others) if others else inputs)
 
 
-def average(inputs: Sequence) -> Any:
+def average(inputs: Any, *others: Any) -> Any:
     """The mean of several Symbols or arrays. See `Average`."""
-    return _merge(Average(), inputs)
+    return _merge(Average(), (inputs, *others) if others else inputs)
 
 
-def maximum(inputs: Sequence) -> Any:
+def maximum(inputs: Any, *others: Any) -> Any:
     """The largest of several Symbols or arrays, cell by cell. See `Maximum`."""
-    return _merge(Maximum(), inputs)
+    return _merge(Maximum(), (inputs, *others) if others else inputs)
 
 
-def minimum(inputs: Sequence) -> Any:
+def minimum(inputs: Any, *others: Any) -> Any:
     """The smallest of several Symbols or arrays, cell by cell. See `Minimum`."""
-    return _merge(Minimum(), inputs)
+    return _merge(Minimum(), (inputs, *others) if others else inputs)
 
 
 def concatenate(inputs: Sequence, axis: int = -1) -> Any:
@@ -244,7 +244,8 @@ def dot(inputs: Sequence, axes: int | tuple[int, int] = -1) -> Any:
 
 def _merge(layer: Layer, inputs: Sequence) -> Any:
     if not isinstance(inputs, (list, tuple)):
-        raise ConfigError(f"{type(layer).__name__.lower()} takes a list of Symbols or arrays, got {inputs!r}")
+        name = type(layer).__name__.lower()
+        raise ConfigError(f"{name} takes a list of Symbols or arrays, got {inputs!r}; write {name}([a, b])")
     symbols = any(isinstance(x, Symbol) for x in inputs)
     return layer(tuple(inputs)) if symbols else layer.apply({}, tuple(inputs))
 

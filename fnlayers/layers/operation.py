@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.context import Context, Out
-from fnlayers.core.errors import ConfigError, choices
-from fnlayers.core.frozen import FrozenDict, map_nest
+from fnlayers.core.errors import ConfigError, LayerError, ShapeError, choices
+from fnlayers.core.frozen import FrozenDict, freeze, map_nest
 from fnlayers.core.layer import Layer, layerclass
+from fnlayers.core.options import is_integer
+from fnlayers.core.symbol import Symbol
 from fnlayers.functions import activations
 
 
@@ -68,6 +70,70 @@ class Operation(Layer):
 
         filled = map_nest(fill, self.arguments, is_leaf=lambda v: isinstance(v, (Slot, Cut)))
         return Out(OPERATIONS[self.function](*filled, **self.options))
+
+
+def operate(function: str, *arguments: Any) -> Any:
+    """The Symbol of a function of the table, of Symbols and numbers: what `x * 2` and `x + y` mean."""
+    symbols = [value for value in arguments if isinstance(value, Symbol)]
+    slots = iter(range(len(symbols)))
+    filled = tuple(
+        Slot(next(slots)) if isinstance(value, Symbol) else _constant(function, value) for value in arguments
+    )
+    try:
+        return Operation(function, filled)(*symbols)
+    except LayerError:
+        raise
+    except (TypeError, ValueError) as error:
+        given = " and ".join(str(symbol.type) for symbol in symbols)
+        raise ShapeError(f"{function} does not take {given}: {str(error).splitlines()[0]}") from error
+
+
+def sliced(x: Symbol, key: Any) -> Any:
+    """The Symbol of `x[key]`: integers, slices, None and an ellipsis. Axis 0 is the batch."""
+    keys = key if isinstance(key, tuple) else (key,)
+    taken = [k for k in keys if k is not None and k is not Ellipsis]
+    if len(taken) > len(x.shape) or sum(k is Ellipsis for k in keys) > 1:
+        raise ShapeError(f"{x!r} has {len(x.shape)} axes, the batch among them; [{key!r}] asks for {len(taken)}")
+    axes = iter(_axes(keys, len(x.shape) - len(taken)))
+    cuts = tuple(_cut(x, k, None if k is None or k is Ellipsis else next(axes)) for k in keys)
+    return Operation("GetItem", (Slot(0), cuts))(x)
+
+
+def _axes(keys: tuple, skipped: int) -> list[int]:
+    """The axis of each integer and slice; an ellipsis stands for as many axes as are left."""
+    axes, axis = [], 0
+    for key in keys:
+        if key is Ellipsis:
+            axis += skipped
+        elif key is not None:
+            axes.append(axis)
+            axis += 1
+    return axes
+
+
+def _cut(x: Symbol, key: Any, axis: int | None) -> Any:
+    """One part of a slice as plain data; jax would take the last element for an integer beyond it."""
+    key = freeze(key)
+    if key is None:
+        return None
+    if key is Ellipsis:
+        return "..."
+    parts = tuple(map(freeze, (key.start, key.stop, key.step))) if isinstance(key, slice) else (key,)
+    if not all(is_integer(part) or (part is None and len(parts) == 3) for part in parts) or parts[2:] == (0,):
+        raise ConfigError(f"{x!r}[{key!r}]: a slice is made of integers, steps other than 0, None and ...")
+    if isinstance(key, slice):
+        return Cut(*parts)
+    size = None if axis is None else x.shape[axis]
+    if size is not None and not -size <= key < size:
+        raise ShapeError(f"{x!r}[{key!r}]: axis {axis} has {size} elements; write a number from {-size} to {size - 1}")
+    return key
+
+
+def _constant(function: str, value: Any) -> Any:
+    value = freeze(value)
+    if not isinstance(value, (bool, int, float)):
+        raise ConfigError(f"{function} takes Symbols and numbers, got {value!r}; or wrap a function in fnlayers.Lambda")
+    return value
 
 
 def _reduce(function: Callable) -> Callable:

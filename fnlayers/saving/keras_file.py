@@ -60,7 +60,8 @@ def load_keras(path: str | pathlib.Path) -> Loaded:
         order of Keras's trainable_weights and non_trainable_weights.
 
     Raises:
-        ConfigError: the file is no such file, or names what we do not know.
+        FileNotFoundError: there is no such file.
+        ConfigError: the file is none of Keras's, or names what we do not know.
         ShapeError, MissingError: its weights are not those of its config.
     """
     config, weights = _members(pathlib.Path(path))
@@ -119,6 +120,8 @@ def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
 
 def _members(path: pathlib.Path) -> tuple[dict, bytes]:
     """The config and the bytes of the weights, read by their exact names and by nothing else."""
+    if path.suffix in (".h5", ".hdf5"):
+        raise ConfigError(f'{path} is in the older HDF5 format; in Keras, load it and write model.save("model.keras")')
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ConfigError(f"{path} is no regular file")
@@ -131,6 +134,8 @@ def _members(path: pathlib.Path) -> tuple[dict, bytes]:
                     raise ConfigError(f"{path} holds {names.count(wanted)} members named {wanted}, want one")
             config = _read_member(archive, "config.json", MOST_CONFIG)
             weights = _read_member(archive, "model.weights.h5", MOST_WEIGHTS)
+    except FileNotFoundError:
+        raise
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
         raise ConfigError(f"{path} cannot be read as a .keras file: {error}") from None
     try:

@@ -48,3 +48,9 @@ def test_one_input_is_enough_to_concatenate_only():
     np.testing.assert_array_equal(fl.concatenate([A]), A)
     with pytest.raises(fl.ShapeError, match="takes a tuple of at least 2 inputs"):
         fl.add([A])
+
+
+def test_several_arguments_are_taken_as_the_layers_take_them():
+    one = jnp.ones(2)
+    assert fl.add(one, one).tolist() == fl.add([one, one]).tolist() == [2, 2]
+    assert fl.multiply(i := fl.Input((2,)), i).shape == (None, 2)
