@@ -14,6 +14,7 @@ from fnlayers.training.callbacks import Event, checked_callbacks
 from fnlayers.training.data import Source, only_x, source_of, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
+from fnlayers.training.given import check_whole
 from fnlayers.training.labels import check_data
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_fill
@@ -67,7 +68,8 @@ def fit(
         validation_data: like data; evaluated after each epoch as "val_...".
         rng: a random key or a seed: of the params, of what the layers draw, and of the order of the examples.
         params: where to start, instead of what the model draws.
-        state: likewise.
+        state: the state that belongs to them; needed with params where the model keeps any (model.init_state(shape)
+            starts it anew).
         train_state: where to go on: that of an earlier result; in place of rng, params and state.
         shuffle: whether arrays are gone through in another order in each epoch.
         steps_per_epoch: batches an epoch, for an iterable that does not end.
@@ -153,6 +155,7 @@ def evaluate(
     objective = objective_of(loss, metrics)
     source = source_of(data, batch_size)
     state = {} if state is None else state
+    check_whole(model, shapes(source.first.x), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     check_data(objective, source, out)
     warn_of_endings(model, objective)
@@ -193,6 +196,7 @@ def predict(
     """
     source = source_of(only_x(x), batch_size)
     run, state = program(prediction_of, model), {} if state is None else state
+    check_whole(model, shapes(source.first.x), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     source.remainder = _remainder(remainder, may_fill(model, source.first.x, out._replace(losses=()), state, False))
     progress, made = Progress(verbose, "predict", source.length), []
