@@ -3,12 +3,14 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError
 from fnlayers.core.frozen import map_nest
 from fnlayers.core.layer import Layer, Shape, brief
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.spec import Param, State, only
+from fnlayers.trees import trainable_mask
 
 Tree = Any
 
@@ -89,3 +91,55 @@ def _listed(paths: Any, most: int = 8) -> str:
     """The first paths, and how many there are beside them."""
     paths = list(paths)
     return ", ".join(paths[:most]) + (f" and {len(paths) - most} more" if len(paths) > most else "")
+
+
+def check_going_on(model: Layer, shape: Shape, optimizer: Any, train_state: Any, name: str) -> None:
+    """Raise for a train state to go on from that is none, or belongs to another model or optimizer.
+
+    Shapes and dtypes alone are read, so it holds while a step is traced as well. `name`: the function that was called.
+    """
+    if hasattr(train_state, "train_state"):
+        raise ConfigError(f"{name} takes a train state, got what fit returns; give result.train_state")
+    if not all(hasattr(train_state, field) for field in ("step", "params", "state", "opt_state", "rng")):
+        raise ConfigError(
+            f"{name} takes a train state, got {type(train_state).__name__}; write "
+            "fnlayers.TrainState.create(model, shape, optimizer), or give result.train_state of an earlier fit"
+        )
+    check_whole(model, shape, train_state.params, train_state.state)
+    trained = jax.tree.map(lambda keep, p: p if keep else None, trainable_mask(model, shape), train_state.params)
+    wanted, given = jax.eval_shape(optimizer.init, trained), train_state.opt_state
+    lines = _optimizer_lines(wanted, given)
+    if lines:
+        raise ConfigError(
+            f"{name}: the train state's opt_state is not this optimizer's for this model; {'; '.join(lines)}. Go on "
+            "with the optimizer (and the frozen layers) that it was trained with, or begin its state anew: "
+            "fnlayers.TrainState.create(model, shape, optimizer, params=train_state.params, state=train_state.state)"
+        )
+
+
+def _optimizer_lines(wanted: Any, given: Any) -> list[str]:
+    """What differs between two optimizer states: structure, else shapes and dtypes."""
+    shaped, held = _types(wanted), _types(given)
+    if jax.tree.structure(wanted) != jax.tree.structure(given):
+        surplus, missing = [p for p in held if p not in shaped], [p for p in shaped if p not in held]
+        parts = (("missing", missing), ("unexpected", surplus))
+        lines = [f"{what}: {_listed(paths, 4)}" for what, paths in parts if paths]
+        return [f"it is {_kinds(given)}, wanted {_kinds(wanted)}", *lines]
+    other = [f"{path} is {held[path]}, wanted {kind}" for path, kind in shaped.items() if held[path] != kind]
+    return [_listed(other, 4)] if other else []
+
+
+def _types(tree: Any) -> dict[str, str]:
+    """Dtype and shape of each leaf by path."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}"
+        for path, leaf in leaves
+    }
+
+
+def _kinds(tree: Any) -> str:
+    """The classes of an optimizer's state: "(ScaleByAdamState, EmptyState)"."""
+    if type(tree) in (tuple, list):
+        return f"({', '.join(map(_kinds, tree))})"
+    return type(tree).__name__

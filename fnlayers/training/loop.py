@@ -14,7 +14,7 @@ from fnlayers.training.callbacks import Event, checked_callbacks
 from fnlayers.training.data import Source, only_x, source_of, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
-from fnlayers.training.given import check_whole
+from fnlayers.training.given import check_going_on, check_whole
 from fnlayers.training.labels import check_data
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_fill
@@ -224,6 +224,7 @@ def _start(
         return TrainState.create(model, shapes(source.first.x), optimizer, rng, params=params, state=state)
     if params is not None or state is not None:
         raise ConfigError("fit: give train_state, or params and state, not both")
+    check_going_on(model, shapes(source.first.x), optimizer, train_state, "fit(train_state=...)")
     return copied(train_state)
 
 

@@ -1,5 +1,7 @@
 """What training starts from: params, state and train states that belong to the model and to each other."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import optax
@@ -59,3 +61,42 @@ def test_evaluate_and_predict_compare_with_the_declaration(params, state):
 def test_a_model_without_state_starts_from_params_alone():
     params = fl.Dense(2).init(jax.random.key(0), SHAPE)
     assert fl.TrainState.create(fl.Dense(2), SHAPE, SGD, params=params).state == {}
+
+
+OTHERS = {
+    "adam's into sgd": (MODEL, optax.adam(0.1), "ScaleByAdamState"),
+    "momentum's into sgd": (MODEL, optax.sgd(0.1, momentum=0.9), "TraceState"),
+    "another model": (fl.Sequential([fl.Dense(3), fl.BatchNormalization()]), SGD, "of another shape: "),
+    "deeper": (fl.Sequential([fl.Dense(3), fl.Dense(2)]), SGD, "missing: .*unexpected: "),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_train_state_of_another_model_or_optimizer_is_an_error_before_the_first_step(name):
+    model, optimizer, text = OTHERS[name]
+    train_state = fl.TrainState.create(model, SHAPE, optimizer)
+    with pytest.raises(LayerError, match=text):
+        fl.fit(MODEL, (X, Y), loss=optax.squared_error, optimizer=SGD, verbose=False, train_state=train_state)
+    with pytest.raises(LayerError, match=text):
+        fl.make_step(MODEL, optax.squared_error, SGD)(train_state, (X, Y))
+    assert not any(a.is_deleted() for a in jax.tree.leaves(train_state.params))
+
+
+def test_an_optimizer_state_of_other_dtypes_and_of_other_frozen_layers_is_an_error():
+    half, adam = optax.adam(0.1, mu_dtype="bfloat16"), optax.adam(0.1)
+    step = fl.make_step(MODEL, optax.squared_error, adam)
+    with pytest.raises(LayerError, match=r"mu/dense/kernel is bfloat16\[3, 2\], wanted float32\[3, 2\]"):
+        step(fl.TrainState.create(MODEL, SHAPE, half), (X, Y))
+    with pytest.raises(LayerError, match="missing: .*mu/dense/"):
+        step(fl.TrainState.create(fl.freeze(MODEL, "dense"), SHAPE, adam), (X, Y))
+
+
+def test_what_fit_returns_is_no_train_state():
+    train_state = fl.TrainState.create(MODEL, SHAPE, SGD)
+    result = fl.training.Fitted(train_state, {"loss": [1.0]})
+    wrong: list[tuple[Any, str]] = [(result, "give result.train_state"), (PARAMS, "got dict")]
+    for given, text in wrong:
+        with pytest.raises(LayerError, match=text):
+            fl.fit(MODEL, (X, Y), loss=optax.squared_error, optimizer=SGD, verbose=False, train_state=given)
+        with pytest.raises(LayerError, match=text):
+            fl.make_step(MODEL, optax.squared_error, SGD)(given, (X, Y))
