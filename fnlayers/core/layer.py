@@ -330,6 +330,8 @@ class Layer:
         compute = dtypes.policy(self.dtype).compute
         if self.casts_inputs != "none":
             every = self.casts_inputs == "all"
+            if every:
+                _check_real(self, x)
             x = (
                 dtypes.cast(x, compute, every)
                 if hasattr(x, "dtype")
@@ -380,6 +382,17 @@ def _check_given(layer: Layer, x: Any) -> None:
         except LayerError as error:
             error.of(layer)
             raise
+
+
+def _check_real(layer: Layer, x: Any) -> None:
+    """Raise for complex numbers, of which a cast to the layer's dtype would keep the real part alone."""
+    for leaf in (x,) if hasattr(x, "dtype") else nest_leaves(x):
+        if jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.complexfloating):
+            raise ConfigError(
+                f"{brief(layer)} computes with real numbers and was given {_described(leaf)}: the imaginary part would "
+                "be lost; give real and imaginary part as features, "
+                "jax.numpy.concatenate([x.real, x.imag], axis=-1), or jax.numpy.abs(x)"
+            )
 
 
 def _shape_given(x: Any) -> Shape:
