@@ -7,6 +7,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound
@@ -192,6 +193,7 @@ class Layer:
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
         _check_given(self, x)
+        train = _checked_train(self, train)
         if mask is not None:
             mask = _checked_mask(self, mask, x)
             x = map_nest(_cleaned, mask, x)
@@ -382,6 +384,25 @@ def _check_given(layer: Layer, x: Any) -> None:
         except LayerError as error:
             error.of(layer)
             raise
+
+
+def _checked_train(layer: Layer, train: Any) -> bool:
+    """A truth value; any other would act as its own, "False" as True."""
+    if not isinstance(train, (bool, np.bool_)):
+        raise ConfigError(f"{brief(layer)}: train={train!r} is wrong; give True or False, known while tracing")
+    return bool(train)
+
+
+def check_model(model: Any, verb: str) -> None:
+    """Raise ConfigError for what is no layer where a public function takes a model, above all for a class."""
+    if isinstance(model, Layer):
+        return
+    if isinstance(model, type) and issubclass(model, Layer):
+        raise ConfigError(f"{verb} takes a layer, got the class {model.__name__}; make one, {model.__name__}(...)")
+    raise ConfigError(
+        f"{verb} takes a layer, got {type(model).__name__}; give a Sequential, a graph of fnlayers.functional or any "
+        "layer (other pairs of init and apply join by fnlayers.Pair)"
+    )
 
 
 def _check_real(layer: Layer, x: Any) -> None:

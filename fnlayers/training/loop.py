@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.layer import Layer
+from fnlayers.core.layer import Layer, check_model
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
 from fnlayers.training.data import Source, only_x, source_of, whole_number
@@ -100,6 +100,7 @@ def fit(
         >>> round(float(result.params["bias"][0]), 2), len(result.history["loss"])
         (1.0, 9)
     """
+    check_model(model, "fit")
     objective, epochs = objective_of(loss, metrics), whole_number("epochs", epochs)
     directions = directions_of(objective, validation_data is not None)
     callbacks = checked_callbacks(callbacks, directions)
@@ -152,6 +153,7 @@ def evaluate(
         >>> evaluate(model, model.init(jax.random.key(0), x.shape), (x, x[:, :1]), loss=optax.squared_error)
         {'loss': 4.0}
     """
+    check_model(model, "evaluate")
     objective = objective_of(loss, metrics)
     source = source_of(data, batch_size)
     state = {} if state is None else state
@@ -194,6 +196,7 @@ def predict(
         >>> predict(model, model.init(jax.random.key(0), (None, 3)), np.ones((5, 3)), batch_size=2).shape
         (5, 1)
     """
+    check_model(model, "predict")
     source = source_of(only_x(x), batch_size)
     run, state = program(prediction_of, model), {} if state is None else state
     check_whole(model, shapes(source.first.x), params, state)

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import fold
 from fnlayers.training.given import check_start
 from fnlayers.trees import trainable_mask
@@ -68,6 +68,7 @@ class TrainState(NamedTuple):
             MissingError, ConfigError, ShapeError: for params without the state that belongs to them, state without
                 params, and for params or state that are not whole, or those of another model.
         """
+        check_model(model, "TrainState.create")
         rng = as_key(rng)
         check_start(model, shape, params, state)
         params = model.init(rng, shape) if params is None else params

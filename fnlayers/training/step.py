@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.host import jit
 from fnlayers.training.batch import parts
@@ -66,6 +66,7 @@ def make_step(
         >>> int(train_state.step), sorted(logs)
         (1, ['finite', 'loss'])
     """
+    check_model(model, "make_step")
     objective = objective_of(loss, metrics)
     warn_of_endings(model, objective)
     advance = advance_of(model, objective, optimizer, guard)
