@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound
@@ -195,6 +196,7 @@ class Layer:
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
         _check_given(self, x)
+        train = _checked_train(self, train)
         if mask is not None:
             mask = _checked_mask(self, mask, x)
             x = map_nest(_cleaned, mask, x)
@@ -338,6 +340,8 @@ class Layer:
         compute = dtypes.policy(self.dtype).compute
         if self.casts_inputs != "none":
             every = self.casts_inputs == "all"
+            if every:
+                _check_real(self, x)
             x = (
                 dtypes.cast(x, compute, every)
                 if hasattr(x, "dtype")
@@ -388,6 +392,36 @@ def _check_given(layer: Layer, x: Any) -> None:
         except LayerError as error:
             error.of(layer)
             raise
+
+
+def _checked_train(layer: Layer, train: Any) -> bool:
+    """A truth value; any other would act as its own, "False" as True."""
+    if not isinstance(train, (bool, np.bool_)):
+        raise ConfigError(f"{brief(layer)}: train={train!r} is wrong; give True or False, known while tracing")
+    return bool(train)
+
+
+def check_model(model: Any, verb: str) -> None:
+    """Raise ConfigError for what is no layer where a public function takes a model, above all for a class."""
+    if isinstance(model, Layer):
+        return
+    if isinstance(model, type) and issubclass(model, Layer):
+        raise ConfigError(f"{verb} takes a layer, got the class {model.__name__}; make one, {model.__name__}(...)")
+    raise ConfigError(
+        f"{verb} takes a layer, got {type(model).__name__}; give a Sequential, a graph of fnlayers.functional or any "
+        "layer (other pairs of init and apply join by fnlayers.Pair)"
+    )
+
+
+def _check_real(layer: Layer, x: Any) -> None:
+    """Raise for complex numbers, of which a cast to the layer's dtype would keep the real part alone."""
+    for leaf in (x,) if hasattr(x, "dtype") else nest_leaves(x):
+        if jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.complexfloating):
+            raise ConfigError(
+                f"{brief(layer)} computes with real numbers and was given {_described(leaf)}: the imaginary part would "
+                "be lost; give real and imaginary part as features, "
+                "jax.numpy.concatenate([x.real, x.imag], axis=-1), or jax.numpy.abs(x)"
+            )
 
 
 def _shape_given(x: Any) -> Shape:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.saving import container, strict
 from fnlayers.saving.check import fitting_shape
 from fnlayers.saving.config import Given, by_name, from_config, to_config
@@ -54,8 +54,7 @@ def save(path: str | os.PathLike, model: Layer, params: Tree, state: Tree = None
         True
     """
     path = _checked_path(path)
-    if not isinstance(model, Layer):
-        raise ConfigError(f"save takes (path, model, params, state), got {type(model).__name__} for the model")
+    check_model(model, "save(path, model, params, state)")
     arrays: dict[str, Any] = {}
     trees = {
         "params": describe({} if params is None else params, "params", arrays),
@@ -88,7 +87,7 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
         ConfigError: for a file that is damaged, foreign, newer than this version, or does not fit together; the
             message lists every array that is missing, unexpected, of another shape or dtype.
     """
-    path, given = Path(path), by_name(layers)
+    path, given = _as_path(path, "load"), by_name(layers)
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path} is no file; load takes the .safetensors file that save wrote")
     with strict.refusing(str(path)), open(path, "rb") as file:
@@ -101,8 +100,14 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
     return model, params, state
 
 
+def _as_path(path: Any, verb: str) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ConfigError(f"{verb} takes the path of a file, got {path!r}; write {verb}('model.safetensors', ...)")
+    return Path(path)
+
+
 def _checked_path(path: str | os.PathLike) -> Path:
-    path = Path(path)
+    path = _as_path(path, "save")
     if path.suffix != ".safetensors":
         raise ConfigError(f"{path}: the name must end in .safetensors; write {path.name or 'model'}.safetensors")
     if path.exists() and not path.is_file():

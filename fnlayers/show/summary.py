@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
-from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import snake_case
 from fnlayers.core.shapes import shape_of
 from fnlayers.core.spec import Param, State, is_spec, spec_items
@@ -243,6 +243,7 @@ def summary(
         +---------+-------+--------------+---------+--------+-----------+
         params: 19 (trainable: 19, frozen: 0)   state: 0   memory: 76 B
     """
+    check_model(model, "summary")
     if width is not None and not (isinstance(width, int) and width >= LEAST):
         raise ConfigError(f"summary(width={width!r}): give a whole number of at least {LEAST}, or None")
     given = input_types(model, shape, dtype, "summary")

@@ -8,12 +8,13 @@ import numpy as np
 import optax
 
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.layer import Layer
+from fnlayers.core.layer import Layer, check_model
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
 from fnlayers.training.data import Source, only_x, source_of, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
+from fnlayers.training.given import check_going_on, check_whole
 from fnlayers.training.labels import check_data
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_fill
@@ -67,7 +68,8 @@ def fit(
         validation_data: like data; evaluated after each epoch as "val_...".
         rng: a random key or a seed: of the params, of what the layers draw, and of the order of the examples.
         params: where to start, instead of what the model draws.
-        state: likewise.
+        state: the state that belongs to them; needed with params where the model keeps any (model.init_state(shape)
+            starts it anew).
         train_state: where to go on: that of an earlier result; in place of rng, params and state.
         shuffle: whether arrays are gone through in another order in each epoch.
         steps_per_epoch: batches an epoch, for an iterable that does not end.
@@ -98,6 +100,7 @@ def fit(
         >>> round(float(result.params["bias"][0]), 2), len(result.history["loss"])
         (1.0, 9)
     """
+    check_model(model, "fit")
     objective, epochs = objective_of(loss, metrics), whole_number("epochs", epochs)
     directions = directions_of(objective, validation_data is not None)
     callbacks = checked_callbacks(callbacks, directions)
@@ -150,9 +153,11 @@ def evaluate(
         >>> evaluate(model, model.init(jax.random.key(0), x.shape), (x, x[:, :1]), loss=optax.squared_error)
         {'loss': 4.0}
     """
+    check_model(model, "evaluate")
     objective = objective_of(loss, metrics)
     source = source_of(data, batch_size)
     state = {} if state is None else state
+    check_whole(model, shapes(source.first.x), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     check_data(objective, source, out)
     warn_of_endings(model, objective)
@@ -191,8 +196,10 @@ def predict(
         >>> predict(model, model.init(jax.random.key(0), (None, 3)), np.ones((5, 3)), batch_size=2).shape
         (5, 1)
     """
+    check_model(model, "predict")
     source = source_of(only_x(x), batch_size)
     run, state = program(prediction_of, model), {} if state is None else state
+    check_whole(model, shapes(source.first.x), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     source.remainder = _remainder(remainder, may_fill(model, source.first.x, out._replace(losses=()), state, False))
     progress, made = Progress(verbose, "predict", source.length), []
@@ -220,6 +227,7 @@ def _start(
         return TrainState.create(model, shapes(source.first.x), optimizer, rng, params=params, state=state)
     if params is not None or state is not None:
         raise ConfigError("fit: give train_state, or params and state, not both")
+    check_going_on(model, shapes(source.first.x), optimizer, train_state, "fit(train_state=...)")
     return copied(train_state)
 
 

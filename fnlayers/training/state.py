@@ -8,8 +8,9 @@ import numpy as np
 import optax
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import fold
+from fnlayers.training.given import check_start
 from fnlayers.trees import trainable_mask
 
 Tree = Any
@@ -58,12 +59,18 @@ class TrainState(NamedTuple):
             optimizer: the optimizer that the steps will use.
             rng: a random key, or a seed. Params are those of model.init(rng, shape).
             params: what to start from instead; copied, so that a step which donates takes nothing away.
-            state: likewise.
+            state: the state that belongs to them; needed with params where the model keeps any.
 
         Returns:
             A TrainState that shares no array with what was given.
+
+        Raises:
+            MissingError, ConfigError, ShapeError: for params without the state that belongs to them, state without
+                params, and for params or state that are not whole, or those of another model.
         """
+        check_model(model, "TrainState.create")
         rng = as_key(rng)
+        check_start(model, shape, params, state)
         params = model.init(rng, shape) if params is None else params
         state = model.init_state(shape) if state is None else state
         trained, _ = split(params, trainable_mask(model, shape))

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.host import jit
 from fnlayers.training.batch import parts
 from fnlayers.training.endings import warn_of_endings
+from fnlayers.training.given import check_going_on
 from fnlayers.training.guard import finite, guarded
 from fnlayers.training.objective import Objective, objective_of
 from fnlayers.training.state import TrainState, joined, split, typed_key
@@ -52,7 +53,8 @@ def make_step(
         taken: whether each gradient, and each number of the new train state, was finite too.
 
     Raises:
-        ConfigError: for a loss or metric that is no function, or returns one number for a batch.
+        ConfigError: for a loss or metric that is no function, or returns one number for a batch; by the step, while it
+            is traced, for a train state of another model or optimizer.
         ShapeError: for values that do not fit the weights or the mask.
 
     Example:
@@ -64,6 +66,7 @@ def make_step(
         >>> int(train_state.step), sorted(logs)
         (1, ['finite', 'loss'])
     """
+    check_model(model, "make_step")
     objective = objective_of(loss, metrics)
     warn_of_endings(model, objective)
     advance = advance_of(model, objective, optimizer, guard)
@@ -122,6 +125,7 @@ def advance_of(model: Layer, objective: Objective, optimizer: Any, guard: bool =
     """
 
     def advance(train_state: TrainState, going: Any, x: Any, y: Any, weight: Any) -> tuple:
+        check_going_on(model, shapes(x), optimizer, train_state, "the step of make_step")  # costs nothing once compiled
         step, params, state, opt_state, rng = train_state
         loss_at = loss_of(model, objective, train_state, x, y, weight)
         trained, _ = split(params, trainable_mask(model, shapes(x)))
