@@ -100,6 +100,7 @@ class Layer:
         except Exception:
             if wrong is None:
                 raise
+        wrong = wrong and fault(self)  # `check` may have taken a field apart: the Input of a Sequential
         if wrong is not None:
             raise ConfigError(wrong)
 
