@@ -79,6 +79,7 @@ class Layer:
     __slots__ = ("__dict__", "__weakref__", "_origin")
 
     passes_mask: ClassVar[bool] = False  # whether a mask goes through `call` unchanged; else it is refused
+    takes_one_step: ClassVar[bool] = False  # a cell: its input is one step of a sequence, with the states
     sums_features: ClassVar[bool] = False  # whether `call` sums over the last axis: a mask may not cover it
     casts_inputs: ClassVar[str] = "floats"  # which inputs are cast to the policy's compute dtype: floats, all, none
     casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
@@ -101,9 +102,8 @@ class Layer:
         except Exception:
             if wrong is None:
                 raise
-        if (
-            wrong is not None and fault(self) is not None
-        ):  # a container's check stores it in another form
+        wrong = wrong and fault(self)  # `check` may have taken a field apart: the Input of a Sequential
+        if wrong is not None:
             raise ConfigError(wrong)
 
     # What an author writes

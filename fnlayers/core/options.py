@@ -6,6 +6,7 @@ raises ValueError (a name that must be known). What an annotation says beyond th
 """
 
 import functools
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,8 @@ def fault(layer: Any) -> str | None:
             if kind.choices:
                 return f"{cls}: {choices(name, value, kind.choices)}"
             return f"{cls}: {name}={value!r} is wrong; give {kind.words}"
+        if _has_nan(value):
+            return f"{cls}: {name}={value!r} is wrong; NaN is not a number to compute with, give {kind.words}"
         for check in checks:
             try:
                 check(value)
@@ -119,6 +122,21 @@ def kind_of(annotation: Any) -> Kind:
 def is_integer(value: Any) -> bool:
     """Whether the value is a whole number, and not a boolean."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _has_nan(value: Any) -> bool:
+    """Whether a number is NaN, or one in a tuple is."""
+    if type(value) is tuple:
+        return any(map(_has_nan, value))
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _small(value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{value!r} is wrong; give a finite number from 0, such as 1e-3")
+
+
+Epsilon = typing.Annotated[float, _small]  # what is added so that nothing is divided by zero
 
 
 def _is_number(value: Any) -> bool:

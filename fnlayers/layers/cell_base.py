@@ -32,6 +32,7 @@ class Cell(Layer):
     """
 
     casts_inputs: ClassVar[str] = "all"
+    takes_one_step: ClassVar[bool] = True
     projects_before: ClassVar[bool | None] = None  # whether all steps are projected at once; None: by platform
 
     dropout = 0.0  # fields in the cells that have them

@@ -11,6 +11,7 @@ from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.options import Epsilon
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param, State
 from fnlayers.functions.constraints import Constraint
@@ -58,7 +59,7 @@ class BatchNormalization(Layer):
 
     axis: int = -1
     momentum: float = 0.99
-    epsilon: float = 1e-3
+    epsilon: Epsilon = 1e-3
     center: bool = True
     scale: bool = True
     beta_initializer: Initializer = "zeros"
@@ -173,7 +174,7 @@ class LayerNormalization(Layer):
     """
 
     axis: int | Sequence[int] = -1
-    epsilon: float = 1e-3
+    epsilon: Epsilon = 1e-3
     center: bool = True
     scale: bool = True
     beta_initializer: Initializer = "zeros"
@@ -226,7 +227,7 @@ class GroupNormalization(Layer):
 
     groups: int = 32
     axis: int = -1
-    epsilon: float = 1e-3
+    epsilon: Epsilon = 1e-3
     center: bool = True
     scale: bool = True
     beta_initializer: Initializer = "zeros"
@@ -278,7 +279,7 @@ class RMSNormalization(Layer):
     """
 
     axis: int | Sequence[int] = -1
-    epsilon: float = 1e-6
+    epsilon: Epsilon = 1e-6
 
     passes_mask: ClassVar[bool] = True
     casts_inputs: ClassVar[str] = "all"

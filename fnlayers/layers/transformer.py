@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.options import Epsilon
 from fnlayers.core.shapes import is_shape, known, shape_of, type_of
 from fnlayers.core.threading import Thread
 from fnlayers.functions.activations import Activation
@@ -106,7 +107,7 @@ class Transformer(Layer):
     num_heads: int
     dropout: float = 0.0
     activation: Activation = "relu"
-    layer_norm_epsilon: float = 1e-5
+    layer_norm_epsilon: Epsilon = 1e-5
     kernel_initializer: Initializer = "glorot_uniform"
     bias_initializer: Initializer = "zeros"
     normalize_first: bool = False

@@ -92,6 +92,7 @@ class Sequential(Container):
         for position, layer in enumerate(self.layers):
             name = str(layer.name)
             with within(name):
+                _check_states(layer, shape)
                 same_weights(layer, found.setdefault(name, (layer, shape))[1], shape)
                 # the last layer's own output concerns nobody here, but whether it takes the mask that reaches it
                 if position + 1 < len(self.layers) or any(t.masked for t in nest_leaves(types)):
@@ -125,6 +126,15 @@ def _declared_by(symbol: Symbol) -> InputNode:
             "graph write fnlayers.functional(inputs, outputs)"
         )
     return InputNode(symbol.name or "input", symbol.shape, symbol.dtype)
+
+
+def _check_states(layer: Layer, shape: Shape) -> None:
+    """A cell that is given x alone would start anew with each call: nothing would recur."""
+    if layer.takes_one_step and is_shape(shape):
+        raise ConfigError(
+            f"{layer!r} takes one step of a sequence, (x, *states), and was given one array of shape {shape}; for "
+            f"whole sequences write fnlayers.RNN({layer!r})"
+        )
 
 
 def _check_layer(layer: Any) -> None:

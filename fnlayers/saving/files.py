@@ -1,8 +1,11 @@
 """A model, its params and its state in one .safetensors file: data alone, checked before it is believed."""
 
 import contextlib
+import glob
 import os
 import secrets
+import socket
+import zlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -159,7 +162,8 @@ def _shape_config(shape: Shape) -> Any:
 
 def _write_atomically(path: Path, write: Any) -> None:
     """Write a file beside `path`, see it safe on the disk, and put it in `path`'s place."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    _remove_abandoned(path)
+    beside = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         with open(beside, "xb") as file:
             write(file)
@@ -175,6 +179,33 @@ def _write_atomically(path: Path, write: Any) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what writers of `path` left that were killed: files of this machine's processes that are gone."""
+    prefix = f".{path.name}.{_host()}."
+    for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp"):
+        pid = left.name.removeprefix(prefix).split(".")[0]
+        if pid.isascii() and pid.isdigit() and _is_gone(int(pid)):
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
+def _host() -> str:
+    """The machine in eight characters: another one's processes are unknown here, though the folder may be shared."""
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _is_gone(pid: int) -> bool:
+    if os.name != "posix":  # signal 0 asks nothing on Windows: it ends the process
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def _texts(metadata: Mapping[str, str]) -> dict[str, Any]:

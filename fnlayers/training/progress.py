@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _INTERVAL = 0.1  # seconds between two looks of the bar
+_BAR_WIDTH = 8  # columns that stay for the bar itself, and for counts that gain digits
+_NAME_WIDTH = 32  # columns of a name; longer ones lose their middle
 
 
 class Progress:
@@ -55,7 +57,7 @@ class Progress:
     def show(self, logs: Mapping[str, float]) -> None:
         """Draw these numbers now."""
         if self.bar is not None:
-            self.bar.set_postfix_str(shown(logs), refresh=False)
+            self.bar.set_postfix_str(self._fitting(logs), refresh=False)
             self.bar.update(self.pending)
             self.pending = 0
 
@@ -65,11 +67,26 @@ class Progress:
         if self.lines:
             self.line(f"epoch {epoch}/{epochs}  {shown(logs)}")
         elif self.bar is not None:
-            numbers = "  ".join(f"{value:.4g}\N{NO-BREAK SPACE}{name}" for name, value in logs.items())
-            width = shutil.get_terminal_size().columns
-            self.line(textwrap.fill(f"{epoch}/{epochs}  {numbers}", width - 1, subsequent_indent="    "))
+            numbers = "  ".join(f"{value:.4g}\N{NO-BREAK SPACE}{_shortened(name)}" for name, value in logs.items())
+            self.line(textwrap.fill(f"{epoch}/{epochs}  {numbers}", self._columns() - 1, subsequent_indent="    "))
             if epoch < epochs:
                 self.bar.reset(total=self.bar.total)
+
+    def _columns(self) -> int:
+        """The width of the terminal that the bar is drawn in, which need not be that of stdout."""
+        columns = self.bar.format_dict["ncols"]
+        return columns if isinstance(columns, int) and columns > 0 else shutil.get_terminal_size().columns
+
+    def _fitting(self, logs: Mapping[str, float]) -> str:
+        """As many of the numbers as the terminal has room for beside the bar: tqdm would cut the last one."""
+        if _in_notebook():
+            return shown(logs)
+        items = [(_shortened(name), value) for name, value in logs.items()]
+        room = self._columns() - _BAR_WIDTH
+        meter = {**self.bar.format_dict, "ncols": None, "bar_format": "{l_bar}{r_bar}"}
+        while items and len(self.bar.format_meter(**{**meter, "postfix": shown(dict(items))})) > room:
+            items.pop()
+        return shown(dict(items))
 
     def line(self, text: str) -> None:
         """A line that stays, beside the bar or instead of it."""
@@ -92,6 +109,12 @@ def shown(logs: Mapping[str, float]) -> str:
     'loss 0.1235  accuracy 0.5  seconds 2'
     """
     return "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+
+
+def _shortened(name: str) -> str:
+    """The name, a long one without its middle: both ends tell metrics apart."""
+    half = _NAME_WIDTH // 2
+    return name if len(name) <= _NAME_WIDTH else f"{name[: half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
 
 
 def _in_notebook() -> bool:

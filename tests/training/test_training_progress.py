@@ -1,4 +1,7 @@
 import io
+import os
+import re
+import struct
 import subprocess
 import sys
 
@@ -6,6 +9,7 @@ import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp
 
 from fnlayers.training import evaluate, fit
+from fnlayers.training.progress import Progress
 
 
 class Terminal(io.StringIO):
@@ -45,6 +49,35 @@ def test_the_length_is_found_out(monkeypatch):
     monkeypatch.setattr(sys, "stderr", screen)
     fit(mlp(), lambda: iter([(x, y)] * 3), loss=CROSS_ENTROPY, optimizer=SGD, epochs=2)
     assert "3/3" in screen.getvalue()
+
+
+def test_a_terminal_of_80_columns_cuts_no_number():
+    termios, pty, fcntl = (pytest.importorskip(name) for name in ("termios", "pty", "fcntl"))
+    main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    names = [
+        "loss",
+        "accuracy",
+        "top_5_categorical_accuracy",
+        "mean_absolute_percentage_error_of_the_first_head",
+        "auc",
+    ]
+    logs = {key: 0.123456 for name in names for key in (name, f"val_{name}")}
+    with open(terminal, "w") as screen, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", screen)
+        progress = Progress(True, "epoch 1/2", 3)
+        progress.show(logs)
+        progress.epoch(1, 2, logs)
+        progress.close()
+        screen.flush()
+        text = os.read(main, 65536).decode()
+    os.close(main)
+    rows = [row for row in re.split(r"[\r\n]|\x1b\[A", text) if row.strip()]
+    assert max(map(len, rows)) <= 80
+    kept = [row for row in rows if "0.1235\N{NO-BREAK SPACE}" in row]
+    assert kept[0].startswith("1/2  ") and sum(row.count("0.1235") for row in kept) == len(logs)
+    bars = [row for row in rows if "loss 0.1235" in row]
+    assert bars and all(re.search(r"[a-z_] 0\.1235\]\s*$", row) for row in bars)
 
 
 @pytest.mark.slow
