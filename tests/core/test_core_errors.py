@@ -70,7 +70,7 @@ CONFIG = [
     (lambda: fl.Dense(3)(X), r"Dense holds no weights; write params = layer.init\(rng, x.shape\)"),
     (lambda: fl.Add()(A, jnp.ones((2, 4))), "Add holds no weights"),
     (lambda: fl.Dense(3).apply({}, A), "run and apply take arrays; to build a graph, call the layer itself"),
-    (lambda: np.tanh(A), "is not an array yet; .* wrap a function of arrays in fnlayers.Lambda"),
+    (lambda: np.tanh(A), "is not an array yet: .* wrap a function of arrays in fnlayers.Lambda"),
     (lambda: fl.Input(4), r"Input\(shape=4\): write a tuple of sizes without the batch axis"),
     # writing a layer
     (lambda: Nothing().apply({}, X), "Nothing defines neither call nor forward; write one of them"),
