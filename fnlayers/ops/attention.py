@@ -18,6 +18,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fnlayers.ops.dense import matmul_in_float32
+from fnlayers.ops.layout import sum_dtype
+
 # What the fused kernel wants of (query, key, value); all else goes to the reference.
 FUSED: dict[str, Callable[[Any, Any, Any], bool]] = {
     "float16 or bfloat16": lambda q, k, v: q.dtype == k.dtype == v.dtype and q.dtype in ("float16", "bfloat16"),
@@ -125,11 +128,11 @@ def _reference(
     q, k, v = (jnp.moveaxis(a, -2, -3) for a in (query, key, value))
     few_keys = isinstance(k.shape[-2], int) and k.shape[-2] < min(q.shape[-1], v.shape[-1])
     if score is None:
-        scale, k = jnp.asarray(scale, _wide(q)), jnp.swapaxes(k, -1, -2)
+        scale, k = jnp.asarray(scale, sum_dtype(q)), jnp.swapaxes(k, -1, -2)
         # queries are fewer than scores of many keys, but those of a half type would be rounded once more
-        scores = scale * _grouped(q, k) if few_keys or q.dtype != _wide(q) else _grouped(scale * q, k)
+        scores = scale * _grouped(q, k) if few_keys or q.dtype != sum_dtype(q) else _grouped(scale * q, k)
     else:
-        scores = score(q, k).astype(_wide(q))
+        scores = score(q, k).astype(sum_dtype(q))
     if mask is not None:
         scores = jnp.where(mask, scores, EMPTY[empty](scores))
     # the largest score, or with nothing to attend to a finite number, so that exp gives 0 and not NaN
@@ -147,12 +150,8 @@ def _grouped(a: jax.Array, b: jax.Array) -> jax.Array:
     """The product of the last two axes, in float32 at least; neighboring heads of `a` share a head of `b`."""
     *batch, heads, rows, inner = a.shape
     stacked = a.reshape(*batch, b.shape[-3], heads // b.shape[-3] * rows, inner)
-    product = jnp.matmul(stacked, b, preferred_element_type=_wide(a))
+    product = matmul_in_float32(stacked, b)
     return product.reshape(*product.shape[:-3], heads, rows, b.shape[-1])
-
-
-def _wide(x: jax.Array) -> Any:
-    return x.dtype if jnp.finfo(x.dtype).bits > 32 else jnp.float32
 
 
 def _fused(

@@ -1,14 +1,18 @@
-"""Matrix products over the last axis, and the bias that follows them."""
+"""Matrix products over the last axis, and the bias that follows them.
+
+Products of float16 and bfloat16 are asked for in that dtype, not in float32 to be rounded afterwards: XLA sums them in
+float32 on every platform, inside of the product. A float32 result would have a float32 cotangent, and the other
+operand of both gradient products would be widened to meet it, at half the rate of a GPU or less.
+"""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
 
-from fnlayers.ops.layout import channel_axis
+from fnlayers.ops.layout import channel_axis, is_half_precision
 from fnlayers.ops.tracing import count_product
 
 
@@ -35,22 +39,41 @@ def dot(x: jax.Array, kernel: jax.Array, axes: int = 1) -> jax.Array:
 def _apart(x: jax.Array, kernel: jax.Array, axes: int) -> jax.Array:
     if axes == 1 and kernel.ndim == 2:
         # jnp.matmul is compiled once and for all, so an eager call costs half as much as that of others
-        return _in_dtype(x, jnp.matmul(x, kernel, preferred_element_type=_sums(x)))
-    return _in_dtype(x, jnp.tensordot(x, kernel, axes, preferred_element_type=_sums(x)))
+        return _rounded(jnp.matmul(x, kernel), x)
+    return _rounded(jnp.tensordot(x, kernel, axes), x)
 
 
 def einsum(equation: str, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The einsum of two operands, in x's dtype; float16 and bfloat16 are summed in float32."""
-    return _in_dtype(x, jnp.einsum(equation, x, kernel, preferred_element_type=_sums(x)))
+    return _rounded(jnp.einsum(equation, x, kernel), x)
 
 
-def _sums(x: jax.Array) -> Any:
-    """The dtype to sum products in, None for x's own."""
-    return jnp.float32 if x.dtype in (jnp.float16, jnp.bfloat16) else None
+def _rounded(y: jax.Array, x: jax.Array) -> jax.Array:
+    """The product y of x and a kernel in x's dtype, where that is of half precision and the kernel's is not."""
+    return y.astype(x.dtype) if is_half_precision(x) else y
 
 
-def _in_dtype(x: jax.Array, y: jax.Array) -> jax.Array:
-    return y if _sums(x) is None else y.astype(x.dtype)
+def matmul_in_float32(a: jax.Array, b: jax.Array) -> jax.Array:
+    """The product of the last two axes; of float16 and bfloat16 the sums in float32, as they are.
+
+    For what goes on in float32, such as the scores of attention. In derivatives, too, the operands keep their dtype: a
+    cotangent, which comes in float32, is rounded before it is multiplied.
+
+    Shapes: a (..., rows, inner), b (..., inner, columns), the product (..., rows, columns).
+    """
+    return _matmul_in_float32(a, b) if is_half_precision(a) else jnp.matmul(a, b)
+
+
+@jax.custom_jvp
+def _matmul_in_float32(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
+
+
+@_matmul_in_float32.defjvp
+def _(primals: tuple, tangents: tuple) -> tuple:
+    (a, b), (da, db) = primals, tangents
+    dy = jnp.matmul(da, b).astype(jnp.float32) + jnp.matmul(a, db).astype(jnp.float32)
+    return _matmul_in_float32(a, b), dy
 
 
 def add_bias(y: jax.Array, bias: jax.Array, data_format: str = "channels_last") -> jax.Array:
