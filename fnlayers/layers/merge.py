@@ -67,7 +67,7 @@ class Merge(Layer):
 class Add(Merge):
     """The sum of the inputs. See `Merge`."""
 
-    combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.add))
+    combine: ClassVar[Callable] = staticmethod(ops.sum_arrays)
 
 
 @layerclass
@@ -90,7 +90,7 @@ class Multiply(Merge):
 class Average(Merge):
     """The mean of the inputs. See `Merge`."""
 
-    combine: ClassVar[Callable] = staticmethod(lambda xs: functools.reduce(jnp.add, xs) / len(xs))
+    combine: ClassVar[Callable] = staticmethod(ops.average_arrays)
 
 
 @layerclass

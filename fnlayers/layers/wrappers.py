@@ -24,7 +24,7 @@ MERGES: dict[str, Callable] = {
     "concat": lambda forward, backward: jnp.concatenate([forward, backward], -1),
     "sum": jnp.add,
     "mul": jnp.multiply,
-    "ave": lambda forward, backward: (forward + backward) / 2,
+    "ave": lambda forward, backward: ops.average_arrays((forward, backward)),
 }
 
 

@@ -5,12 +5,13 @@ Users write `ops.conv(...)`. Each file holds one family, and each operation is o
 
 from fnlayers.ops.attention import additive_score, all_of, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
-from fnlayers.ops.dense import add_bias, dot, einsum
+from fnlayers.ops.dense import add_bias, dot, einsum, matmul_in_float32
 from fnlayers.ops.dense_scan import DenseWeights, scan_dense
 from fnlayers.ops.explain import explain
 from fnlayers.ops.fusion import gradient_once
 from fnlayers.ops.lstm import scan_lstm
 from fnlayers.ops.moments import (
+    average_arrays,
     group_normalize,
     l2_normalize,
     mask_count,
@@ -18,6 +19,7 @@ from fnlayers.ops.moments import (
     normalize,
     rms_normalize,
     spectral_norm,
+    sum_arrays,
 )
 from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from fnlayers.ops.position import rotate, waves
@@ -44,6 +46,7 @@ __all__ = [
     "all_of",
     "alpha_dropout",
     "attention",
+    "average_arrays",
     "average_pool",
     "conv",
     "conv_output_size",
@@ -64,6 +67,7 @@ __all__ = [
     "l2_normalize",
     "lstm_gates",
     "mask_count",
+    "matmul_in_float32",
     "max_pool",
     "moments",
     "nearby",
@@ -76,6 +80,7 @@ __all__ = [
     "scan_time",
     "separable_conv",
     "spectral_norm",
+    "sum_arrays",
     "upsample",
     "waves",
     "zero_pad",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
 
-from fnlayers.ops.layout import channel_axis, sum_dtype
+from fnlayers.ops.layout import channel_axis, is_half_precision
 from fnlayers.ops.tracing import count_product
 
 
@@ -39,13 +39,18 @@ def dot(x: jax.Array, kernel: jax.Array, axes: int = 1) -> jax.Array:
 def _apart(x: jax.Array, kernel: jax.Array, axes: int) -> jax.Array:
     if axes == 1 and kernel.ndim == 2:
         # jnp.matmul is compiled once and for all, so an eager call costs half as much as that of others
-        return jnp.matmul(x, kernel).astype(x.dtype)
-    return jnp.tensordot(x, kernel, axes).astype(x.dtype)
+        return _rounded(jnp.matmul(x, kernel), x)
+    return _rounded(jnp.tensordot(x, kernel, axes), x)
 
 
 def einsum(equation: str, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The einsum of two operands, in x's dtype; float16 and bfloat16 are summed in float32."""
-    return jnp.einsum(equation, x, kernel).astype(x.dtype)
+    return _rounded(jnp.einsum(equation, x, kernel), x)
+
+
+def _rounded(y: jax.Array, x: jax.Array) -> jax.Array:
+    """The product y of x and a kernel in x's dtype, where that is of half precision and the kernel's is not."""
+    return y.astype(x.dtype) if is_half_precision(x) else y
 
 
 def matmul_in_float32(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -56,7 +61,7 @@ def matmul_in_float32(a: jax.Array, b: jax.Array) -> jax.Array:
 
     Shapes: a (..., rows, inner), b (..., inner, columns), the product (..., rows, columns).
     """
-    return jnp.matmul(a, b) if a.dtype == sum_dtype(a) else _matmul_in_float32(a, b)
+    return _matmul_in_float32(a, b) if is_half_precision(a) else jnp.matmul(a, b)
 
 
 @jax.custom_jvp

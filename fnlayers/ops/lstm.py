@@ -9,8 +9,6 @@ import jax.numpy as jnp
 from fnlayers.ops.dense_scan import Carry, DenseWeights, scan_dense
 from fnlayers.ops.recurrent import lstm_gates
 
-TYPES = (jnp.float32, jnp.bfloat16, jnp.float16)  # the kernel computes in float32
-
 
 def scan_lstm(
     weights: DenseWeights,
@@ -26,21 +24,20 @@ def scan_lstm(
 ) -> tuple[Carry, jax.Array, jax.Array | None]:
     """`scan_dense` of an LSTM whose activations are tanh and sigmoid, with gates in the order i, f, candidate, o.
 
-    On NVIDIA GPUs by cuDNN's kernel, where nothing is held back (no mask, no `held`) and `unroll` does not ask for a
-    loop of a certain kind.
+    On NVIDIA GPUs by cuDNN's kernel, where nothing is held back (no mask, no `held`), `unroll` does not ask for a loop
+    of a certain kind, and numbers are of float32: jax has the kernel in no other dtype, and on an H100 the scan in
+    bfloat16 took 12.0 ms where the kernel with its inputs widened took 13.6.
     """
     given = (xs, *carry, weights.kernel, weights.recurrent)
     plain = held is None and mask is None and unroll == 1 and weights.recurrent_bias is None
-    typed = xs.dtype in TYPES and all(array.dtype == xs.dtype for array in given)
+    typed = all(array.dtype == jnp.float32 for array in given)
     if not (plain and typed and all(isinstance(n, int) and n for n in xs.shape) and has_kernel()):
         options: dict[str, Any] = dict(reverse=reverse, unroll=unroll, zero_output=zero_output, return_all=return_all)
         return scan_dense(join, gates, weights, carry, xs, held=held, mask=mask, **options)
     bias = jnp.zeros(weights.kernel.shape[-1], xs.dtype) if weights.bias is None else weights.bias
-    x, *others = (array.astype(jnp.float32) for array in (*given, bias))
     from fnlayers.ops.cuda import lstm as cudnn_lstm  # here, since jax.extend takes 18 ms to import
 
-    found = cudnn_lstm.forward.bind(jnp.flip(x, 0) if reverse else x, *others)[:3]
-    ys, h, c = (array.astype(xs.dtype) for array in found)
+    ys, h, c = cudnn_lstm.forward.bind(jnp.flip(xs, 0) if reverse else xs, *given[1:], bias)[:3]
     return (h, c), h, ys if return_all else None
 
 

@@ -5,12 +5,13 @@ dtype it summed in.
 """
 
 import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.layout import mean_dtype, sum_dtype
+from fnlayers.ops.layout import is_half_precision, mean_dtype, sum_dtype
 
 MASK_EPSILON = 1e-7  # Keras: added to the number of kept cells, so that a mean over none of them is 0
 NORM_EPSILON = 1e-12  # Keras: the least norm that has a direction
@@ -49,6 +50,26 @@ def _(axes: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
     (x,), (dx,) = primals, tangents
     mean, variance = _all_moments(x, axes)
     return (mean, variance), (jnp.mean(dx, axes, keepdims=True), jnp.mean(2 * (x - mean) * dx, axes, keepdims=True))
+
+
+def sum_arrays(xs: Sequence[jax.Array]) -> jax.Array:
+    """The sum of several arrays; of float16 and bfloat16 in float32, rounded once."""
+    return _in_float32(_sum_arrays, xs)
+
+
+def average_arrays(xs: Sequence[jax.Array]) -> jax.Array:
+    """The mean of several arrays; of float16 and bfloat16 in float32, since sums in float16 overflow from 65,520 on."""
+    return _in_float32(lambda xs: _sum_arrays(xs) / len(xs), xs)
+
+
+def _sum_arrays(xs: Sequence[jax.Array]) -> jax.Array:
+    return functools.reduce(jnp.add, xs)
+
+
+def _in_float32(combine: Callable[[Sequence[jax.Array]], jax.Array], xs: Sequence[jax.Array]) -> jax.Array:
+    if not all(map(is_half_precision, xs)):
+        return combine(xs)
+    return combine([x.astype(jnp.float32) for x in xs]).astype(xs[0].dtype)
 
 
 def mask_count(x: jax.Array, axes: tuple[int, ...], mask: jax.Array, keepdims: bool = False) -> jax.Array:

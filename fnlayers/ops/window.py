@@ -19,6 +19,7 @@ from fnlayers.ops.layout import (
     channel_axis,
     check_choice,
     check_space,
+    is_half_precision,
     lowest,
     mean_dtype,
     over_space,
@@ -120,9 +121,48 @@ def upsample(
         for axis, times in zip(space_axes(x.ndim, data_format), size, strict=True):
             x = jnp.repeat(x, times, axis)
         return x
+    if is_half_precision(x):
+        return _upsample_in_half_precision(x, size, interpolation, data_format)
     shape = tuple(n * times for n, times in zip(x.shape, over_space(size, 1, data_format), strict=True))
     y = jax.image.resize(x.astype(sum_dtype(x)), shape, interpolation, antialias=False)
     return y.astype(mean_dtype(x))
+
+
+def _upsample_in_half_precision(x: jax.Array, size: tuple[int, ...], interpolation: str, data_format: str) -> jax.Array:
+    """One product along each axis, with weights that are found in float32 and rounded once.
+
+    `jax.image.resize` finds the positions of elements in x's dtype, in which large images have too few digits; and of x
+    in float32 its products would be of float32, too.
+    """
+    kernel = INTERPOLATION_KERNELS[interpolation]
+    for axis, times in zip(space_axes(x.ndim, data_format), size, strict=True):
+        if times > 1:
+            length = x.shape[axis]
+            centers = (jnp.arange(length * times, dtype="float32") + 0.5) / times - 0.5
+            weights = kernel(abs(centers - jnp.arange(length, dtype="float32")[:, None]))
+            weights = (weights / jnp.sum(weights, 0)).astype(x.dtype)  # those beyond the edges are left out
+            x = jnp.moveaxis(jnp.tensordot(x, weights, (axis, 0)), -1, axis)
+    return x
+
+
+def _cubic(distance: jax.Array) -> jax.Array:
+    """Keys' cubic with a = -0.5."""
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return jnp.where(distance < 1, near, jnp.where(distance < 2, far, 0))
+
+
+def _lanczos(radius: int) -> Callable[[jax.Array], jax.Array]:
+    return lambda distance: jnp.where(distance < radius, jnp.sinc(distance) * jnp.sinc(distance / radius), 0)
+
+
+# The weight of an element at so many elements' distance, before all weights are divided by their sum.
+INTERPOLATION_KERNELS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "bilinear": lambda distance: jnp.maximum(1 - distance, 0),
+    "bicubic": _cubic,
+    "lanczos3": _lanczos(3),
+    "lanczos5": _lanczos(5),
+}
 
 
 def _pooled(operation: str, x: jax.Array, window: PoolWindow) -> jax.Array:

@@ -203,3 +203,19 @@ def test_trap_52_time_distributed_hands_masks_to_the_layer():
     out = layer.run(layer.init(KEY, x.shape), x, state=layer.init_state(x.shape), mask=mask, train=True)
     np.testing.assert_allclose(out.state["layer"]["moving_mean"], x[mask].mean(0), rtol=1e-5)
     assert out.mask is mask
+
+
+def test_trap_51_sums_of_float16_inputs_do_not_overflow():
+    xs = (jnp.full((1, 2), 40000.0), jnp.full((1, 2), 50000.0))  # in float16 50000 is 49984
+    assert fl.Average(dtype="float16").apply({}, xs).tolist() == [[44992, 44992]]
+    added = fl.Add(dtype="float16").apply({}, (*xs, jnp.full((1, 2), -60000.0)))
+    assert added.tolist() == [[29984, 29984]]
+    assert jnp.isfinite(jax.grad(lambda x: fl.Average(dtype="float16").apply({}, (x, x)).sum())(xs[0])).all()
+
+
+def test_trap_51_both_directions_are_averaged_in_float32():
+    layer = fl.Bidirectional(
+        fl.SimpleRNN(1, activation="linear", use_bias=False, dtype="float16"), "ave", dtype="float16"
+    )
+    params = jax.tree.map(jnp.ones_like, layer.init(KEY, (1, 1, 1)))
+    assert layer.apply(params, jnp.full((1, 1, 1), 60000.0)).tolist() == [[60000]]
