@@ -249,7 +249,7 @@ class MultiHead(Layer):
         axes = self.axes(query.ndim)
         if given is not None:
             n, sizes = len(axes), [a.shape[axis] for a in (query, value) for axis in axes]
-            given = (given != 0).reshape(
+            given = given.astype(bool).reshape(
                 *given.shape[: -2 * n], *(1,) * (query.ndim + n - given.ndim), *given.shape[-2 * n :]
             )
             if n > 1:
