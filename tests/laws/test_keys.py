@@ -19,7 +19,7 @@ def test_adding_a_layer_moves_no_other_numbers(case, passes):
     key, added = jax.random.key(3), fl.Input((3,))
     symbols = map_nest(lambda s: start(s, case), canonical(case.shape), is_leaf=is_shape)
     if isinstance(case.shape, dict) and "attention_mask" in case.shape:
-        symbols = {**symbols, "attention_mask": fl.Input(case.shape["attention_mask"][1:], dtype="bool")}
+        symbols = {**symbols, "attention_mask": fl.Input(batch_shape=case.shape["attention_mask"], dtype="bool")}
     y = case.layer(symbols)
     alone = fl.functional({"x": symbols}, {"y": y})
     beside = fl.functional({"x": symbols, "new": added}, {"y": y, "new": fl.Dense(2, name="added")(added)})
