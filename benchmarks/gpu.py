@@ -37,6 +37,7 @@ from networks.jitted import Training
 
 DTYPES = ("float32", "bfloat16")
 CONTENDERS = ("fnlayers", "linen", "torch")
+LEAST_ROUNDS = 3  # of a contest, however long compiling took
 LSTMS = {"scan": "scanned_lstm", "cudnn": "cudnn_lstm"}
 
 
@@ -58,7 +59,7 @@ class Scale(NamedTuple):
     rounds: int
 
 
-SCALES = {False: Scale(FULL, 8192, 2**28, 0.3, 7), True: Scale(TINY, 64, 2**12, 0.001, 2)}
+SCALES = {False: Scale(FULL, 8192, 2**28, 0.2, 7), True: Scale(TINY, 64, 2**12, 0.001, 2)}
 
 
 # Ceilings
@@ -150,9 +151,12 @@ def prepared(name: str, network: Network, dtype: str, torch: Torch | None) -> Tr
 
 
 def contest(
-    scale: Scale, network: Network, dtype: str, names: list[str], torch: Torch | None, write: Callable
+    scale: Scale, network: Network, dtype: str, names: list[str], torch: Torch | None, write: Callable, ends: float
 ) -> dict[str, Any]:
-    """Each contender's figures. First each is prepared and timed alone, then all take turns."""
+    """Each contender's figures. First each is prepared and timed alone, then all take turns.
+
+    After LEAST_ROUNDS no round begins later than `ends`, a time of time.monotonic().
+    """
     trainings: dict[str, Training] = {}
     calls: dict[str, int] = {}
     row: dict[str, Any] = {"network": network.name, "dtype": dtype, "shape": network.shape, **network.options}
@@ -176,7 +180,9 @@ def contest(
             }
         write(row)
     times: dict[str, list[float]] = {name: [] for name in trainings}
-    for _ in range(scale.rounds):
+    for rounds in range(scale.rounds):
+        if rounds >= LEAST_ROUNDS and time.monotonic() > ends:
+            break
         for name, training in trainings.items():
             times[name].append(training.run(calls[name]) / calls[name])
     for name, seconds in times.items():
@@ -294,11 +300,14 @@ def measured(args: argparse.Namespace, names: list[str], torch: Torch | None, ab
         kept = [*rows, rated(row, ceiling)]
         write_figures(args.json, card=card(), ceilings=ceiling, rows=kept, not_installed=absent)
 
-    for network, dtype in [(network, dtype) for network in scale.networks for dtype in args.dtypes]:
-        if args.networks and network.name not in args.networks:
-            continue
+    networks = [network for network in scale.networks if not args.networks or network.name in args.networks]
+    contests = [(network, dtype) for network in networks for dtype in args.dtypes]
+    stops = time.monotonic() + args.seconds
+    for done, (network, dtype) in enumerate(contests):
+        now = time.monotonic()
+        ends = now + (stops - now) / (len(contests) - done)  # what an earlier one leaves, all later ones share
         here = names + (list(LSTMS) if network.name == "lstm" and "fnlayers" in names else [])
-        row = contest(scale, network.of_batch(args.batch_share), dtype, here, torch, write)
+        row = contest(scale, network.of_batch(args.batch_share), dtype, here, torch, write, ends)
         rows.append(row)
         show(row)
     return rows

@@ -3,6 +3,7 @@ import gc
 import jax
 import pytest
 
+import chosen_platform  # before cases, which makes arrays
 from cases import CASES
 from fnlayers.ops.cpu import table
 
@@ -25,11 +26,13 @@ def x64():
 
 
 def pytest_addoption(parser):
+    parser.addoption("--platform", help="the platform of jax, such as cuda or tpu, in place of what JAX_PLATFORMS says")
     parser.addoption("--tenth", action="store_true", help="hold the laws to one case in ten only")
     parser.addoption("--references", action="store_true", help="empty the rows of fnlayers/ops/cpu")
 
 
 def pytest_configure(config):
+    chosen_platform.check(config.getoption("platform"))
     if config.getoption("references"):
         # as if there were no algorithms: every operation is its reference
         table.TABLES.update(dict.fromkeys(table.TABLES, ()))

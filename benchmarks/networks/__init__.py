@@ -33,7 +33,7 @@ FULL = (
     Network("mobilenet", (128, 56, 56, 64), {"blocks": 4, "expansion": 4}),
     Network("transformer", (16, 1024, 1024), {"blocks": 4, "heads": 16}),
     Network("lstm", (128, 256, 512), {"units": 512}),
-    Network("unet", (32, 128, 128, 3), {"filters": 32, "levels": 3, "classes": 2}),
+    Network("unet", (16, 96, 96, 3), {"filters": 32, "levels": 3, "classes": 2}),
 )
 TINY = (
     Network("resnet", (2, 32, 32, 3), {"filters": 4, "depths": (1, 2), "classes": 5}),

@@ -1,5 +1,6 @@
 """Params and state compared with what a layer declares for its input: shapes only, which are known while tracing."""
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -36,13 +37,18 @@ def check_sizes(layer: "Layer", shape: Any, params: Any, state: Any) -> None:
 @functools.lru_cache(maxsize=4096)
 def _declared_shapes(layer: "Layer", shape: Any) -> tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]:
     """The path and shape of each array that does not depend on the batch."""
-    for given in (freeze(map_nest(lambda s: (None, *s[1:]), shape, is_leaf=is_shape)), shape):
-        try:
-            items = list(spec_items(expand(layer._declared(given))))
-        except LayerError:
-            continue
-        return tuple((tuple(path.split("/")), spec.full_shape) for path, spec in items if None not in spec.full_shape)
+    with contextlib.suppress(LayerError):
+        return tuple((path, sizes) for path, sizes in _shapes(layer, None, shape).items() if None not in sizes)
+    with contextlib.suppress(LayerError):  # of a layer whose state needs to know the batch, such as a carry
+        found, others = _shapes(layer, 1, shape), _shapes(layer, 2, shape)
+        return tuple((path, sizes) for path, sizes in found.items() if others[path] == sizes)
     return ()
+
+
+def _shapes(layer: "Layer", batch: int | None, shape: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
+    """The shape of each declared array, by path, for inputs of another batch size."""
+    given = freeze(map_nest(lambda s: (batch, *s[1:]), shape, is_leaf=is_shape))
+    return {tuple(path.split("/")): spec.full_shape for path, spec in spec_items(expand(layer._declared(given)))}
 
 
 def _at(tree: Any, path: tuple[str, ...]) -> Any:

@@ -2,6 +2,9 @@
 
 "float32" (the default), "bfloat16", "float16" and "float64" use one dtype for both; "mixed_bfloat16" and
 "mixed_float16" keep float32 params and compute in the half type. `Layer.run` is the one place that casts.
+
+A gradient smaller than 3e-8 is 0 in float16, so under "mixed_float16" a loss of 1e-8 moves no weight, without an error;
+multiply the loss, and divide the gradients, by a number such as 1024. bfloat16 has the range of float32 and needs none.
 """
 
 import functools

@@ -1,4 +1,8 @@
-"""Normalization: activations brought to mean 0 and variance 1, by the batch or by the example, in float32."""
+"""Normalization: activations brought to mean 0 and variance 1, by the batch or by the example, in float32.
+
+Deviations, root mean squares and norms may be up to 1e12, float64 aside. Of larger ones gradients are wrong, and from
+about 1e18 on outputs are 0, since float32 holds neither their squares nor the inverse of their third power.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +42,7 @@ class BatchNormalization(Layer):
     Arguments:
         axis: the channels' axis.
         momentum: how much of the moving statistics stays in each step.
-        epsilon: added to the variance.
+        epsilon: added to the variance. Deviations may be up to 1e12 in float32.
         center, scale: whether there is a beta, a gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: where they start.
         beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: of the weights.
@@ -162,7 +166,7 @@ class LayerNormalization(Layer):
 
     Arguments:
         axis: the axis, or axes, that the mean is taken over.
-        epsilon: added to the variance.
+        epsilon: added to the variance. Deviations may be up to 1e12 in float32.
         center, scale: whether there is a beta, a gamma.
         beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: of
             the weights.
@@ -214,7 +218,7 @@ class GroupNormalization(Layer):
     Arguments:
         groups: how many groups the channels are cut into; -1: each channel is one (instance normalization).
         axis: the channels' axis.
-        epsilon: added to the variance.
+        epsilon: added to the variance. Deviations may be up to 1e12 in float32.
         center, scale: whether there is a beta, a gamma.
         beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: of
             the weights.

@@ -206,10 +206,10 @@ def test_trap_52_time_distributed_hands_masks_to_the_layer():
 
 
 def test_trap_51_sums_of_float16_inputs_do_not_overflow():
-    xs = (jnp.full((1, 2), 40000.0), jnp.full((1, 2), 50000.0))
-    assert fl.Average(dtype="float16").apply({}, xs).tolist() == [[44992, 44992]]  # 45000, in float16
+    xs = (jnp.full((1, 2), 40000.0), jnp.full((1, 2), 50000.0))  # in float16 50000 is 49984
+    assert fl.Average(dtype="float16").apply({}, xs).tolist() == [[44992, 44992]]
     added = fl.Add(dtype="float16").apply({}, (*xs, jnp.full((1, 2), -60000.0)))
-    assert added.tolist() == [[30000, 30000]]
+    assert added.tolist() == [[29984, 29984]]
     assert jnp.isfinite(jax.grad(lambda x: fl.Average(dtype="float16").apply({}, (x, x)).sum())(xs[0])).all()
 
 
@@ -219,3 +219,45 @@ def test_trap_51_both_directions_are_averaged_in_float32():
     )
     params = jax.tree.map(jnp.ones_like, layer.init(KEY, (1, 1, 1)))
     assert layer.apply(params, jnp.full((1, 1, 1), 60000.0)).tolist() == [[60000]]
+
+
+NORMALIZATIONS = {
+    "batch": fl.BatchNormalization(),
+    "layer": fl.LayerNormalization(),
+    "group": fl.GroupNormalization(2),
+    "rms": fl.RMSNormalization(),
+    "unit": fl.UnitNormalization(),
+}
+
+
+@pytest.mark.parametrize("layer", NORMALIZATIONS.values(), ids=NORMALIZATIONS.keys())
+def test_trap_13_normalizations_are_right_up_to_1e12(layer):
+    x = jax.random.normal(KEY, (16, 64)) / 10  # vectors shorter than 1
+    params, state = layer.init(KEY, x.shape), layer.init_state(x.shape)
+
+    def loss(x):
+        return jnp.sum(jnp.sin(layer.run(params, x, state=state, train=True).y))
+
+    for size in (1e12, 1e30):
+        y, moderate = (layer.run(params, n * x, state=state, train=True).y for n in (size, 1e6))
+        gradient, wanted = (n * jax.grad(loss)(n * x) for n in (size, 1e6))
+        if size == 1e12:  # beyond, first the gradient goes wrong: the third power of 1 / deviation is 0 in float32
+            np.testing.assert_allclose(y, moderate, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(gradient, wanted, rtol=1e-4, atol=1e-5)
+        else:  # the squares are infinite, as `ops.moments` says
+            assert not y.any() and not gradient.any()
+
+
+def test_trap_51_gradients_below_float16_are_0_and_bfloat16_holds_them():
+    def gradient(dtype, loss_scale):
+        layer = fl.Dense(1, dtype=dtype)
+        params, x = layer.init(KEY, (8, 4)), jnp.ones((8, 4))
+
+        def loss(params):
+            return loss_scale * 1e-8 * jnp.mean(layer.apply(params, x).astype("float32"))
+
+        return jax.tree.map(lambda g: g / loss_scale, jax.grad(loss)(params))["kernel"]
+
+    assert not gradient("mixed_float16", 1).any()  # the docstring of `Layer` says so
+    for dtype, loss_scale in (("mixed_bfloat16", 1), ("mixed_float16", 65536)):
+        np.testing.assert_allclose(gradient(dtype, loss_scale), 1e-8, rtol=0.01)

@@ -17,7 +17,11 @@ KEY = jax.random.key(0)
 
 def sequential(first=None):
     return fl.Sequential(
-        [first or fl.Input((3,)), fl.Dense(4, "relu", kernel_regularizer="l2"), fl.BatchNormalization()]
+        [
+            fl.Input((3,)) if first is None else first,
+            fl.Dense(4, "relu", kernel_regularizer="l2"),
+            fl.BatchNormalization(),
+        ]
     )
 
 
