@@ -83,7 +83,7 @@ class TimeDistributed(Layer):
         inner = None if outer is None or not (outer.ndim > 2 or self.layer.passes_mask) else fold(outer)
         out = self.layer._run(params.get("layer", {}), fold(x), ctx.at("layer", inner))
         y = jax.tree.map(unfold, out.y)
-        steps = None if outer is None else jnp.any(outer, axis=range(2, outer.ndim))
+        steps = outer if outer is None or outer.ndim == 2 else jnp.any(outer, axis=tuple(range(2, outer.ndim)))
         mask = map_nest(
             lambda a, made: steps if made is None else _both(unfold(made), steps), y, nest_like(out.mask, y)
         )
