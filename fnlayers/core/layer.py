@@ -375,9 +375,9 @@ def _shown(value: Any) -> str:
 
 def activity_loss(rule: Any, y: Any) -> jax.Array:
     """The regularizer's loss on an output, or on each of several."""
-    # Keras: divided by the batch size, so that the loss of a batch does not grow with it
+    # Keras: divided by the batch size, so that the loss of a batch does not grow with it; of no examples it is 0
     rule = regularizer(rule)
-    terms = [rule(leaf) / leaf.shape[0] for leaf in jax.tree.leaves(y)]
+    terms = [rule(leaf) / leaf.shape[0] for leaf in jax.tree.leaves(y) if leaf.shape[0] != 0]
     return jnp.asarray(sum(terms), "float32")
 
 

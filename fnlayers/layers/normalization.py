@@ -56,7 +56,8 @@ class BatchNormalization(Layer):
     Shapes: unchanged.
     Weights: gamma, beta (channels,).
     State: moving_mean, moving_variance (channels,); with renorm also moving_stddev, renorm_mean, renorm_stddev.
-    Mask: used and passed on: masked steps count in no mean. A batch that is masked whole leaves the state as it was.
+    Mask: used and passed on: masked steps count in no mean. A batch that is masked whole, or is
+        empty, leaves the state as it was.
 
     Reference: Ioffe and Szegedy, Batch Normalization, 2015. Ioffe, Batch Renormalization, 2017.
     """
@@ -349,6 +350,9 @@ def _affine_of(layer: Any, params: Any) -> tuple[Any, Any]:
 
 def _batch_moments(x: Any, axes: tuple[int, ...], mask: Any, mapped: bool | str) -> tuple[Any, Any, Any]:
     """Mean, variance and whether anything was seen, over the whole batch where it is split over a mapped axis."""
+    if 0 in x.shape:  # the mean of no numbers is NaN, which the moving statistics would keep for good
+        channels = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
+        return jnp.zeros(channels), jnp.ones(channels), False
     mean, variance = ops.moments(x, axes, mask)
     seen = True if mask is None else jnp.any(mask)
     if not mapped:

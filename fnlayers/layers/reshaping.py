@@ -78,7 +78,11 @@ class Reshape(Layer):
 
     def call(self, params: Any, x: Any) -> Any:
         """One reshape."""
-        return x.reshape(x.shape[0], *self.target_shape)
+        sizes, example = self.target_shape, x.shape[1:]
+        if -1 in sizes and all(isinstance(n, int) for n in example):  # a batch of 0 does not tell what is left
+            left = math.prod(example) // math.prod(n for n in sizes if n != -1)
+            sizes = tuple(left if n == -1 else n for n in sizes)
+        return x.reshape(x.shape[0], *sizes)
 
 
 @layerclass

@@ -22,7 +22,7 @@ class Passes:
 
     def __init__(self, case: Case) -> None:
         self.case, self.x, self.params, self.state = case, case.inputs(), case.params, case.state
-        self.key = jax.random.key(7)
+        self.masks, self.key = case.masks, jax.random.key(7)
         self.floats, self.rest = split(self.x)
 
     def run(
@@ -30,7 +30,7 @@ class Passes:
     ) -> Any:
         """A pass as a function of what may be differentiated or mapped: params, floating inputs, key."""
         given = dict(
-            state=self.state if state is None else state, rng=key if train else None, mask=self.case.masks, train=train
+            state=self.state if state is None else state, rng=key if train else None, mask=self.masks, train=train
         )
         return (layer or self.case.layer).run(params, merge(floats, self.rest), **given)
 

@@ -31,8 +31,8 @@ class ConvProblem(NamedTuple):
 
     @classmethod
     def of(cls, x: Any, kernel: Any, window: Window, channel_axis: int = -1) -> "ConvProblem | None":
-        """For arrays, or what has their shape and dtype; None where a kernel is empty, or padding is not known."""
-        if 0 in kernel.shape or isinstance(window.padding, str):
+        """For arrays, or what has their shape and dtype; None where something is empty, or padding is not known."""
+        if 0 in x.shape or 0 in kernel.shape or isinstance(window.padding, str):
             return None
         *spans, _, out = kernel.shape
         batch, *rest = x.shape
@@ -100,7 +100,7 @@ class ConvTransposeProblem(NamedTuple):
         batch, *rest = x.shape
         space = rest[:-1] if channel_axis == -1 else rest[1:]
         *spans, out, channels = kernel.shape
-        if not all(isinstance(n, int) and n for n in (*space, *kernel.shape)):
+        if 0 in x.shape or not all(isinstance(n, int) and n for n in (*space, *kernel.shape)):
             return None
         half = x.dtype not in (jnp.float32, jnp.float64)
         (batch,) = _known((batch,))
