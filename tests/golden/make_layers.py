@@ -154,7 +154,8 @@ def row(case: Case) -> list[Any]:
     parts = jax.tree.leaves(y)
     for leaf in jax.tree.leaves(y):
         mask = get_keras_mask(leaf)
-        parts += [0] if mask is None else [1, mask]
+        # Keras leaves axes of 1 in the mask of attention weights; ours has the sizes of its array
+        parts += [0] if mask is None else [1, np.broadcast_to(mask, leaf.shape[: mask.ndim])]
     params = fl.paths(case.params)
     parts += [v.constraint(v.value) if v.constraint else v.value for v in map(found.variables.get, params)]
     parts.append(sum(found.layer._get_regularization_losses(), 0.0))
