@@ -40,8 +40,12 @@ def mlp(batch: int, width: int, depth: int) -> tuple[fl.Layer, tuple[int, ...]]:
 
 
 def cnn(batch: int, channels: int, depth: int, size: int) -> tuple[fl.Layer, tuple[int, ...]]:
-    block = [fl.Conv2D(channels, 3, padding="same", use_bias=False), fl.BatchNormalization(), fl.ReLU()]
-    return fl.Sequential([fl.Sequential(block) for _ in range(depth)]), (batch, size, size, channels)
+    def block() -> fl.Layer:
+        return fl.Sequential(
+            [fl.Conv2D(channels, 3, padding="same", use_bias=False), fl.BatchNormalization(), fl.ReLU()]
+        )
+
+    return fl.Sequential([block() for _ in range(depth)]), (batch, size, size, channels)
 
 
 def lstm(batch: int, units: int, depth: int, length: int) -> tuple[fl.Layer, tuple[int, ...]]:
