@@ -89,6 +89,18 @@ def decay_mask(model: Layer, shape: Shape = None) -> Tree:
     return map_specs(lambda spec: spec.decays, only(model.specs(shape), Param))
 
 
+def split(params: Tree, mask: Tree) -> tuple[Tree, Tree]:
+    """(the params where the mask is True, the others), each with None in place of what the other holds."""
+    trained = jax.tree.map(lambda keep, p: p if keep else None, mask, params)
+    fixed = jax.tree.map(lambda keep, p: None if keep else p, mask, params)
+    return trained, fixed
+
+
+def joined(trained: Tree, fixed: Tree) -> Tree:
+    """What `split` took apart."""
+    return jax.tree.map(lambda t, f: f if t is None else t, trained, fixed, is_leaf=lambda p: p is None)
+
+
 def labels(params: Tree, patterns: Mapping[str, str], default: str = "default") -> Tree:
     """A tree like params of labels, for optax.partition (optax.multi_transform).
 

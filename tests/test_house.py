@@ -175,6 +175,7 @@ def test_layers_are_base_or_leaf():
         "call",
         "forward",
         "in_dtype",
+        "in_types",
         "activity_regularizer",
         "__repr__",
     }

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 
-from fnlayers.core.errors import MissingError, ShapeError
+from fnlayers.core.errors import MissingError
 from fnlayers.core.frozen import map_nest
 from fnlayers.core.names import fold
 
@@ -93,25 +93,8 @@ def nest_like(mask: Mask, y: Any) -> Mask:
     return map_nest(lambda _: None, y) if mask is None else mask
 
 
-def expand_trailing(mask: jax.Array, rank: int) -> jax.Array:
-    """The mask with axes of size 1 at its end until it has `rank` axes: it broadcasts over an array's elements."""
-    return mask.reshape(mask.shape + (1,) * (rank - mask.ndim))
-
-
-def check_output_mask(layer: "Layer", y: Any, mask: Mask) -> None:
-    """Raise ShapeError unless the axes of each mask are the first axes of its output."""
-
-    def check(a: Any, m: Any) -> None:
-        if m is not None and m.shape != a.shape[: m.ndim]:
-            raise ShapeError(
-                f"{layer!r} gives an output of shape {a.shape} with a mask of shape {m.shape}, and a mask's axes "
-                "must be the first ones of its array; put fnlayers.DropMask() before the layer if all may count"
-            )
-
-    try:
-        map_nest(check, y, mask)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ShapeError(
-            f"{layer!r}: masks are nested like the output, with None for an array that has none; got "
-            f"{type(mask).__name__} for {type(y).__name__}"
-        ) from error
+def mask_leaves(mask: Mask, count: int) -> list:
+    """The mask of each of so many outputs, None where it has none, in the order in which jax.tree lists them."""
+    if mask is None:
+        return [None] * count
+    return jax.tree.leaves(mask, is_leaf=lambda m: m is None)

@@ -2,13 +2,12 @@
 
 import contextlib
 import functools
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fnlayers.core.errors import LayerError, ShapeError
 from fnlayers.core.frozen import freeze, map_nest
 from fnlayers.core.shapes import is_shape
-from fnlayers.core.spec import expand, spec_items
+from fnlayers.core.spec import expand, leaf_at, spec_items
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
@@ -20,18 +19,23 @@ def check_sizes(layer: "Layer", shape: Any, params: Any, state: Any) -> None:
     Containers are left to the layers inside, which are checked as they run. What is absent is left to those who read
     it, and so is what does not have a shape.
     """
-    if layer.casts_inputs == "none" or not (params or state):
-        return
+    if layer.casts_inputs != "none" and (params or state) and (error := size_error(layer, shape, params, state)):
+        raise error
+
+
+def size_error(layer: "Layer", shape: Any, params: Any, state: Any) -> ShapeError | None:
+    """The error for the first array of another shape than the layer declares for that input; None: all fit."""
     for path, wanted in _declared_shapes(layer, shape):
-        found, where = _at(params, path), "params hold"
+        found, where = leaf_at(params, path), "params hold"
         if found is None:
-            found, where = _at(state, path), "the state holds"
+            found, where = leaf_at(state, path), "the state holds"
         got = getattr(found, "shape", None)
         if got is not None and tuple(got) != wanted:
-            raise ShapeError(
+            return ShapeError(
                 f"{layer!r} was given an input of shape {shape}, for which {'/'.join(path)} has shape {wanted}, but "
                 f"{where} {tuple(got)}; init and apply need the same layer and sizes (the batch axis excepted)"
             )
+    return None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -49,9 +53,3 @@ def _shapes(layer: "Layer", batch: int | None, shape: Any) -> dict[tuple[str, ..
     """The shape of each declared array, by path, for inputs of another batch size."""
     given = freeze(map_nest(lambda s: (batch, *s[1:]), shape, is_leaf=is_shape))
     return {tuple(path.split("/")): spec.full_shape for path, spec in spec_items(expand(layer._declared(given)))}
-
-
-def _at(tree: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        tree = tree.get(name) if isinstance(tree, Mapping) else None
-    return tree

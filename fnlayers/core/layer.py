@@ -7,22 +7,31 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound
-from fnlayers.core.context import Context, Mask, Out, check_output_mask, has_mask
+from fnlayers.core.context import Context, Mask, Out, has_mask
 from fnlayers.core.declared import check_sizes
 from fnlayers.core.elsewhere import refuse_attribute
-from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief, within
+from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
 from fnlayers.core.frozen import map_nest, nest_leaves
+from fnlayers.core.given import (
+    check_given,
+    check_output_mask,
+    check_real,
+    checked_mask,
+    checked_train,
+    cleaned,
+    locate,
+    refuse_summed,
+    shape_given,
+)
 from fnlayers.core.names import snake_case
 from fnlayers.core.options import fault, options_of, stored
-from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of, with_dtype
-from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize, only, spec_items
+from fnlayers.core.shapes import canonical, shape_of, with_dtype
+from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
 from fnlayers.core.symbol import Symbol, call_symbolically
 from fnlayers.core.trace import trace, trace_training
-from fnlayers.core.values import check_values
 from fnlayers.functions.draws import HostKey
 from fnlayers.functions.regularizers import regularizer
 from fnlayers.ops import record
@@ -134,17 +143,18 @@ class Layer:
                 f"{brief(self)} has no meaning for the mask that reaches it; put fnlayers.DropMask() before it if its "
                 "padded steps may count as data"
             )
-        if self.sums_features and has_mask(ctx.mask) and ctx.mask.ndim == x.ndim:
-            raise ConfigError(
-                f"{self!r} sums over the last axis, which the mask that reaches it covers, too; reduce the mask to the "
-                "axes before, or put fnlayers.DropMask() before the layer"
-            )
+        if self.sums_features:
+            refuse_summed(self, x, ctx.mask)
         return Out(self.call(params, x), {}, ctx.mask)
 
     @property
     def in_dtype(self) -> Any:
         """The dtype of the input that shapes are traced with; integer layers say "int32"."""
         return dtypes.policy(self.dtype).compute.name
+
+    def in_types(self, shape: Shape) -> Any:
+        """The ArrayTypes of the inputs of that shape that shapes are traced with: of `in_dtype`, all of them."""
+        return with_dtype(shape, self.in_dtype)
 
     @property
     def in_shape(self) -> Shape | None:
@@ -196,11 +206,11 @@ class Layer:
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
-        _check_given(self, x)
-        train = _checked_train(self, train)
+        check_given(self, x)
+        train = checked_train(self, train)
         if mask is not None:
-            mask = _checked_mask(self, mask, x)
-            x = map_nest(_cleaned, mask, x)
+            mask = checked_mask(self, mask, x)
+            x = map_nest(cleaned, mask, x)
         return self._run(params, x, Context({} if state is None else state, rng, mask, train))
 
     def specs(self, shape: Shape = None) -> Tree:
@@ -213,7 +223,8 @@ class Layer:
 
     def out_type(self, shape: Shape = None, dtype: Any = None) -> Any:
         """The output's ArrayType (shape and dtype) for inputs of that shape and dtype (None: `in_dtype`)."""
-        return trace(self, with_dtype(self._known_shape(shape, "out_shape(x.shape)"), dtype or self.in_dtype))
+        shape = self._known_shape(shape, "out_shape(x.shape)")
+        return trace(self, with_dtype(shape, dtype) if dtype else self.in_types(shape))
 
     def __iter__(self) -> Iterator[Callable]:
         """The pair: `init, apply = layer`. The layers of a model are `model.layers`."""
@@ -309,7 +320,7 @@ class Layer:
             written.paths.append(ctx.path)
         try:
             if params or ctx.state or type(self).check_shape is not Layer.check_shape:
-                shape = _shape_given(x)
+                shape = shape_given(x)
                 self.check_shape(shape)
                 check_sizes(self, shape, params, ctx.state)
             if not self.trainable:
@@ -327,7 +338,7 @@ class Layer:
                 out = out._replace(losses=(*out.losses, activity_loss(self.activity_regularizer, out.y)))
             return out
         except Exception as error:
-            _locate(error, self, params, x, ctx)
+            locate(error, self, params, x, ctx)
             raise
         finally:
             if written is not None:
@@ -335,14 +346,14 @@ class Layer:
 
     def _trace(self, shape: Shape) -> None:
         """Trace a training pass, whose choices `ops.explain` writes down."""
-        trace_training(self, with_dtype(canonical(shape), self.in_dtype))
+        trace_training(self, self.in_types(canonical(shape)))
 
     def _cast(self, params: Any, x: Any) -> tuple[Any, Any]:
         compute = dtypes.policy(self.dtype).compute
         if self.casts_inputs != "none":
             every = self.casts_inputs == "all"
             if every:
-                _check_real(self, x)
+                check_real(self, x)
             x = (
                 dtypes.cast(x, compute, every)
                 if hasattr(x, "dtype")
@@ -381,27 +392,6 @@ def activity_loss(rule: Any, y: Any) -> jax.Array:
     return jnp.asarray(sum(terms), "float32")
 
 
-def _check_given(layer: Layer, x: Any) -> None:
-    """Arrays, and such as jax takes as they are."""
-    for leaf in nest_leaves(x):
-        if isinstance(leaf, Symbol):
-            raise ConfigError(
-                f"{type(layer).__name__}: run and apply take arrays; to build a graph, call the layer itself"
-            )
-        try:
-            check_values(leaf, "x")
-        except LayerError as error:
-            error.of(layer)
-            raise
-
-
-def _checked_train(layer: Layer, train: Any) -> bool:
-    """A truth value; any other would act as its own, "False" as True."""
-    if not isinstance(train, (bool, np.bool_)):
-        raise ConfigError(f"{brief(layer)}: train={train!r} is wrong; give True or False, known while tracing")
-    return bool(train)
-
-
 def check_model(model: Any, verb: str) -> None:
     """Raise ConfigError for what is no layer where a public function takes a model, above all for a class."""
     if isinstance(model, Layer):
@@ -412,112 +402,3 @@ def check_model(model: Any, verb: str) -> None:
         f"{verb} takes a layer, got {type(model).__name__}; give a Sequential, a graph of fnlayers.functional or any "
         "layer (other pairs of init and apply join by fnlayers.Pair)"
     )
-
-
-def _check_real(layer: Layer, x: Any) -> None:
-    """Raise for complex numbers, of which a cast to the layer's dtype would keep the real part alone."""
-    for leaf in (x,) if hasattr(x, "dtype") else nest_leaves(x):
-        if jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.complexfloating):
-            raise ConfigError(
-                f"{brief(layer)} computes with real numbers and was given {_described(leaf)}: the imaginary part would "
-                "be lost; give real and imaginary part as features, "
-                "jax.numpy.concatenate([x.real, x.imag], axis=-1), or jax.numpy.abs(x)"
-            )
-
-
-def _shape_given(x: Any) -> Shape:
-    """The shapes of x, None for a size that is symbolic (under export)."""
-    if isinstance(x, jax.Array):
-        return tuple([n if isinstance(n, int) else None for n in x.shape])
-    return canonical(shape_of(type_of(x)))
-
-
-def _checked_mask(layer: Layer, mask: Mask, x: Any) -> Mask:
-    def check(mask: Any, x: Any) -> None:
-        if mask is None:
-            return
-        if not hasattr(mask, "dtype") or mask.dtype != bool:
-            raise ShapeError(
-                f"{type(layer).__name__}: a mask is a boolean array, got {getattr(mask, 'dtype', type(mask))}; "
-                "write mask = lengths[:, None] > jnp.arange(time), or mask.astype(bool)"
-            )
-        if tuple(mask.shape) != tuple(x.shape[: mask.ndim]):
-            raise ShapeError(f"{type(layer).__name__}: the mask has shape {mask.shape}, but x has shape {x.shape}")
-
-    try:
-        map_nest(check, mask, x)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ShapeError(
-            f"{type(layer).__name__}: masks are nested like the inputs, with None for an input that has none, got "
-            f"{type(mask).__name__} for {_described(x)}"
-        ) from error
-    return mask
-
-
-def _cleaned(mask: Any, x: Any) -> Any:
-    """X with 0 for NaN and infinity in masked cells, at the entry, so that no sum holds them, forward or backward."""
-    if mask is None or not jnp.issubdtype(x.dtype, jnp.inexact):
-        return x
-    return jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - mask.ndim)) | jnp.isfinite(x), x, 0)
-
-
-def _locate(error: Exception, layer: Layer, params: Any, x: Any, ctx: Context) -> None:
-    """Say where an error arose, once; and where params do not belong to x, say that instead."""
-    if getattr(error, "_located", False):
-        return
-    names = tuple(part for part in ctx.path if isinstance(part, str))
-    if not isinstance(error, LayerError):
-        better = _explain(error, layer, params, x)
-        if better is not None:
-            better.path, better._located = names, True  # type: ignore[attr-defined]
-            raise better from error
-        error.add_note(f"in layer {'/'.join(names) or type(layer).__name__}: {brief(layer)}, given {_described(x)}")
-    else:
-        error.of(layer)
-        error.path = names
-    error._located = True  # type: ignore[attr-defined]
-
-
-def _explain(error: Exception, layer: Layer, params: Any, x: Any) -> LayerError | None:
-    """An error of ours for the two common causes of a foreign one: params absent, or made for another shape."""
-    if not isinstance(params, Mapping):
-        return MissingError(f"{brief(layer)} was given {type(params).__name__} for params; pass what init returned")
-    try:
-        shape = canonical(shape_of(type_of(x)))
-        layer.check_shape(shape)
-        wanted = dict(spec_items(only(expand(layer._declared(shape)), Param)))
-    except LayerError as better:
-        return better
-    except Exception:
-        return None
-    there = {path: _at(params, path.split("/")) for path in wanted}
-    absent = [path for path, value in there.items() if value is None]
-    if absent:
-        return MissingError(
-            f"{brief(layer)} has no {', '.join(absent)} in its params (there: "
-            f"{', '.join(map(str, params)) or 'nothing'}); pass what init returned for this model"
-        )
-    for name, spec in wanted.items():
-        if tuple(jnp.shape(there[name])) != spec.full_shape:
-            return ShapeError(
-                f"{brief(layer)} was given {_described(x)}, for which {name} has shape {spec.full_shape}, but params "
-                f"hold {tuple(jnp.shape(there[name]))}; init and apply need the same sizes (the batch axis excepted)"
-            )
-    return None
-
-
-def _at(tree: Any, path: list[str]) -> Any:
-    """The leaf at a path of names, and of numbers where a tuple stands; None where there is none."""
-    for part in path:
-        if isinstance(tree, Mapping):
-            tree = tree.get(part)
-        else:
-            tree = tree[int(part)] if isinstance(tree, (tuple, list)) and int(part) < len(tree) else None
-    return tree
-
-
-def _described(x: Any) -> str:
-    def describe(a: Any) -> str:
-        return str(ArrayType(tuple(a.shape), str(a.dtype))) if hasattr(a, "dtype") else repr(a)
-
-    return str(map_nest(describe, x)).replace("'", "")

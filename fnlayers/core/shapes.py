@@ -85,8 +85,6 @@ def with_dtype(shape: Any, dtype: Any) -> Any:
     """Shapes and dtypes put together; one dtype serves all shapes of a nest."""
     if is_shape(shape):
         return ArrayType(shape, str(dtype))
-    if isinstance(dtype, str) and isinstance(shape, Mapping):
-        dtype = {key: "bool" if key == "attention_mask" else dtype for key in shape}  # no floating mask is taken
     if isinstance(dtype, str):
         return freeze(map_nest(lambda s: ArrayType(s, dtype), shape, is_leaf=is_shape))
     if isinstance(shape, Mapping):

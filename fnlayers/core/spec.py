@@ -6,7 +6,7 @@ from that declaration, and from nothing else.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -226,6 +226,17 @@ def spec_items(specs: Tree, path: tuple[str, ...] = ()) -> Iterator[tuple[str, P
     )
     for name, sub in pairs:
         yield from spec_items(sub, (*path, str(name)))
+
+
+def leaf_at(tree: Tree, path: Sequence[str]) -> Any:
+    """The leaf at a path of names, and of numbers where a tuple stands; None where there is none."""
+    for part in path:
+        if isinstance(tree, Mapping):
+            tree = tree.get(part)
+        else:
+            numbered = isinstance(tree, (tuple, list)) and part.isdigit() and int(part) < len(tree)
+            tree = tree[int(part)] if numbered else None
+    return tree
 
 
 def declare(tree: Mapping[str, Any], dtype: str, trainable: bool) -> dict:

@@ -4,13 +4,12 @@ import contextlib
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
-from fnlayers.core.context import Context
+from fnlayers.core.context import Context, mask_leaves
 from fnlayers.core.errors import ShapeError
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.shapes import ArrayType, shape_of
@@ -41,28 +40,29 @@ def trace(layer: "Layer", types: Any) -> Any:
         masks = map_nest(lambda t, a: jax.ShapeDtypeStruct(a.shape[: t.masked], bool) if t.masked else None, types, x)
         masks = masks if jax.tree.leaves(masks) else None
 
-        def run(params: Any, state: Any, x: Any, masks: Any) -> Any:
+        def run(params: Any, state: Any, x: Any, masks: Any) -> tuple[Any, list]:
             out = layer._run(params, x, Context(state, mask=masks))
-            return jax.tree.map(lambda a: _Traced(a, 0), out.y) if out.mask is None else _paired(out.y, out.mask)
+            return out.y, mask_leaves(out.mask, len(jax.tree.leaves(out.y)))
 
         with record.kept(None):  # a trace that is memoized says nothing the second time, so not the first time either
             return jax.eval_shape(run, params, state, x, masks)
 
-    def merge(a: _Traced, b: _Traced) -> ArrayType:
-        sizes = zip(a.array.shape, b.array.shape, strict=True)
-        return ArrayType(tuple(n if n == m else None for n, m in sizes), a.array.dtype.name, a.masked)
+    def merge(a: jax.ShapeDtypeStruct, b: jax.ShapeDtypeStruct, mask: Any) -> ArrayType:
+        sizes = tuple(n if n == m else None for n, m in zip(a.shape, b.shape, strict=True))
+        return ArrayType(sizes, a.dtype.name, 0 if mask is None else len(mask.shape))
 
     known = all(None not in t.shape for t in nest_leaves(types))
 
     def guess(others: int) -> Any:
         try:
-            first = once(_BATCH, others)
+            first, masks = once(_BATCH, others)
         except Exception as error:
             if not known:
                 _say_unknown(error, lambda: once(2 * _BATCH, 2 * others))
             raise
-        other = first if known else once(2 * _BATCH, 2 * others)
-        return jax.tree.map(merge, first, other, is_leaf=lambda leaf: isinstance(leaf, _Traced))
+        leaves, structure = jax.tree.flatten(first)
+        other = leaves if known else jax.tree.leaves(once(2 * _BATCH, 2 * others)[0])
+        return jax.tree.unflatten(structure, map(merge, leaves, other, masks))
 
     open_axes = any(None in t.shape[1:] for t in nest_leaves(types))
     try:
@@ -72,23 +72,6 @@ def trace(layer: "Layer", types: Any) -> Any:
             with contextlib.suppress(ShapeError):
                 return guess(others)
         raise
-
-
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["array"], meta_fields=["masked"])
-@dataclass(frozen=True)
-class _Traced:
-    """An output, and how many of its first axes its mask has."""
-
-    array: Any
-    masked: int
-
-
-def _paired(y: Any, mask: Any) -> Any:
-    """The outputs with their masks' axes; y's own structure stays, whatever kind of nest the masks come in."""
-    found = nest_leaves(map_nest(lambda a, m: 0 if m is None else m.ndim, y, mask))
-    order = nest_leaves(map_nest(lambda a: a, y))
-    axes = {id(a): n for a, n in zip(order, found, strict=True)}
-    return jax.tree.map(lambda a: _Traced(a, axes[id(a)]), y)
 
 
 def _say_unknown(error: Exception, again: Callable[[], Any]) -> None:

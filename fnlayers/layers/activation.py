@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, layerclass
@@ -175,7 +176,7 @@ class Softmax(Layer):
         """Masked cells are left out of the sum; their gradient is 0."""
         if ctx.mask is None:
             return Out(self.call(params, x))
-        kept = ctx.mask.reshape(ctx.mask.shape + (1,) * (x.ndim - ctx.mask.ndim))
+        kept = ops.expand_trailing(ctx.mask, x.ndim)
         # a finite stand-in, not -inf: a row with nothing left must not divide 0 by 0
         y = activations.softmax(jnp.where(kept, x, float(jnp.finfo(x.dtype).min) / 2), self.axis)
         return Out(jnp.where(kept, y, 0), mask=ctx.mask)

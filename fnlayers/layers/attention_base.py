@@ -75,7 +75,7 @@ def real_steps(layer: Layer, given: Mapping[str, Any], mask: Any) -> dict[str, A
             x = given[name]
             if real.ndim >= x.ndim:
                 raise ShapeError(f"{layer!r} takes masks of steps, not of features; the {name}'s is {real.shape}")
-            found[name] = jnp.broadcast_to(real.reshape(*real.shape, *(1,) * (x.ndim - 1 - real.ndim)), x.shape[:-1])
+            found[name] = jnp.broadcast_to(ops.expand_trailing(real, x.ndim - 1), x.shape[:-1])
     return found
 
 

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from fnlayers import ops
-from fnlayers.core.context import Context, Out, has_mask
+from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError
+from fnlayers.core.given import refuse_summed
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import Param
 from fnlayers.functions.constraints import Constraint
@@ -122,8 +123,7 @@ class ReversibleEmbedding(Layer):
         x = jnp.asarray(x)
         if not jnp.issubdtype(x.dtype, jnp.floating):
             return Out(look_up(params["embeddings"], x), mask=x != 0 if self.mask_zero else None)
-        if has_mask(ctx.mask) and ctx.mask.ndim == x.ndim:
-            raise ConfigError(f"{self!r} sums over the last axis, which the mask that reaches it covers, too")
+        refuse_summed(self, x, ctx.mask)
         kernel = params["embeddings"].T if self.tie_weights else params["reverse_embeddings"]
         if self.reverse_dtype is not None:
             x, kernel = x.astype(self.reverse_dtype), kernel.astype(self.reverse_dtype)

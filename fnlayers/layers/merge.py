@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers import ops
-from fnlayers.core.context import Context, Mask, Out, expand_trailing
+from fnlayers.core.context import Context, Mask, Out
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
@@ -53,7 +53,8 @@ class Merge(Layer):
         rank = max(a.ndim for a in x)
         aligned, given = [self._aligned(a, rank) for a in x], ctx.mask or (None,) * len(x)
         masks = [
-            m if m is None else self._aligned(expand_trailing(m, a.ndim), rank) for m, a in zip(given, x, strict=True)
+            m if m is None else self._aligned(ops.expand_trailing(m, a.ndim), rank)
+            for m, a in zip(given, x, strict=True)
         ]
         y = type(self).combine(aligned, masks) if self.skips_masked else type(self).combine(aligned)
         covered = max((rank - a.ndim + m.ndim for m, a in zip(given, x, strict=True) if m is not None), default=0)
@@ -152,7 +153,7 @@ class Concatenate(Layer):
             return None
 
         def widen(a: Any, m: Any) -> Any:  # Keras: over every cell, so that any axis can be joined
-            return jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(expand_trailing(m, a.ndim), a.shape)
+            return jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(ops.expand_trailing(m, a.ndim), a.shape)
 
         return jnp.any(jnp.concatenate([widen(a, m) for a, m in zip(x, masks, strict=True)], self.axis), axis=-1)
 
@@ -204,32 +205,32 @@ class Dot(Layer):
 
 def add(inputs: Any, *others: Any) -> Any:
     """The sum of a list of Symbols or of arrays: `Add` in one call, as all of these."""
-    return _merge(Add(), (inputs, *others) if others else inputs)
+    return _merge(Add(), inputs, *others)
 
 
 def subtract(inputs: Any, *others: Any) -> Any:
     """The first of two Symbols or arrays less the second. See `Subtract`."""
-    return _merge(Subtract(), (inputs, *others) if others else inputs)
+    return _merge(Subtract(), inputs, *others)
 
 
 def multiply(inputs: Any, *others: Any) -> Any:
     """The product of several Symbols or arrays. See `Multiply`."""
-    return _merge(Multiply(), (inputs, *others) if others else inputs)
+    return _merge(Multiply(), inputs, *others)
 
 
 def average(inputs: Any, *others: Any) -> Any:
     """The mean of several Symbols or arrays. See `Average`."""
-    return _merge(Average(), (inputs, *others) if others else inputs)
+    return _merge(Average(), inputs, *others)
 
 
 def maximum(inputs: Any, *others: Any) -> Any:
     """The largest of several Symbols or arrays, cell by cell. See `Maximum`."""
-    return _merge(Maximum(), (inputs, *others) if others else inputs)
+    return _merge(Maximum(), inputs, *others)
 
 
 def minimum(inputs: Any, *others: Any) -> Any:
     """The smallest of several Symbols or arrays, cell by cell. See `Minimum`."""
-    return _merge(Minimum(), (inputs, *others) if others else inputs)
+    return _merge(Minimum(), inputs, *others)
 
 
 def concatenate(inputs: Sequence, axis: int = -1) -> Any:
@@ -242,7 +243,9 @@ def dot(inputs: Sequence, axes: int | tuple[int, int] = -1) -> Any:
     return _merge(Dot(axes), inputs)
 
 
-def _merge(layer: Layer, inputs: Sequence) -> Any:
+def _merge(layer: Layer, inputs: Any, *others: Any) -> Any:
+    """The layer on a list, or on arguments one by one."""
+    inputs = (inputs, *others) if others else inputs
     if not isinstance(inputs, (list, tuple)):
         name = type(layer).__name__.lower()
         raise ConfigError(f"{name} takes a list of Symbols or arrays, got {inputs!r}; write {name}([a, b])")

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer, Shape, activity_loss, layerclass
-from fnlayers.core.shapes import known
+from fnlayers.core.shapes import known, with_dtype
 from fnlayers.core.spec import Param
 from fnlayers.layers.attention_base import (
     by_name,
@@ -93,6 +94,13 @@ class MultiHead(Layer):
     def axes(self, rank: int) -> tuple[int, ...]:
         """The axes to attend over."""
         raise ConfigError(f"{type(self).__name__} defines no axes()")
+
+    def in_types(self, shape: Shape) -> Any:
+        """An attention_mask is boolean."""
+        types = with_dtype(shape, self.in_dtype)
+        if isinstance(types, Mapping) and "attention_mask" in types:
+            types = FrozenDict({**types, "attention_mask": with_dtype(shape["attention_mask"], "bool")})
+        return types
 
     def check_shape(self, shape: Shape) -> None:
         """Inputs that fit."""

@@ -103,7 +103,7 @@ class Recurrent(Layer):
         x, given = split_states(x)
         mask = step_mask(self, x, ctx.mask)
         if mask is not None:  # whatever stands in masked steps, inf and NaN too, is in no output and no gradient
-            x = jnp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
+            x = jnp.where(ops.expand_trailing(mask, x.ndim), x, 0)
         params = cell.prepare(params.get("cell", {}), self.step_shape(x.shape), ctx.at("cell"))
         carry = self._first_carry(cell, x, given, ctx)
         xs = x if self.time_major else jnp.moveaxis(x, 1, 0)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers import ops
-from fnlayers.core.context import Context, Out, expand_trailing, nest_like
+from fnlayers.core.context import Context, Out, nest_like
 from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.frozen import map_nest
@@ -98,7 +98,7 @@ def _over_time(mask: Any, time: int) -> Any:
 
 def _both(mask: Any, steps: Any) -> Any:
     """The mask that a layer made within each step, in the steps that are valid themselves."""
-    return mask if steps is None else mask & expand_trailing(steps, mask.ndim)
+    return mask if steps is None else mask & ops.expand_trailing(steps, mask.ndim)
 
 
 @layerclass

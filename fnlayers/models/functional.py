@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 
-from fnlayers.core.context import Context, Mask, Out
+from fnlayers.core.context import Context, Mask, Out, mask_leaves
 from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.frozen import FrozenDict, freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape, layerclass
@@ -118,7 +118,7 @@ class Functional(Container):
                 mask = _masks_of(node, masks, values)
                 y, mask = thread.step(node.layer, layers[node.layer], given, mask, node.train)
                 values[position] = jax.tree.leaves(y)
-                masks[position] = _mask_leaves(mask, len(values[position]))
+                masks[position] = mask_leaves(mask, len(values[position]))
         y = map_nest(lambda ref: values[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
         mask = map_nest(lambda ref: masks[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
         return thread.out(y, mask)
@@ -266,12 +266,6 @@ def _types_of(node: Node, types: dict[int, list]) -> Any:
     axes = {position: [len(t.shape) for t in made] for position, made in types.items()}
     given = map_nest(lambda ref: types[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
     return freeze(map_nest(lambda t, n: replace(t, masked=n or 0), given, _masks_of(node, masks, axes)))
-
-
-def _mask_leaves(mask: Mask, count: int) -> list:
-    if mask is None:
-        return [None] * count
-    return jax.tree.leaves(mask, is_leaf=lambda m: m is None)
 
 
 def _mismatch(model: Functional, given: Any, what: str) -> ShapeError:

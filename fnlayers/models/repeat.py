@@ -59,6 +59,10 @@ class Repeat(Layer):
         """The layer's."""
         return self.layer.in_shape
 
+    def in_types(self, shape: Shape) -> Any:
+        """The layer's."""
+        return self.layer.in_types(shape)
+
     def weights(self, shape: Shape) -> Mapping[str, Any]:
         """The layer's specs, stacked."""
         made = self.layer.out_shape(shape)

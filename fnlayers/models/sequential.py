@@ -69,6 +69,12 @@ class Sequential(Container):
             return self.input.dtype
         return self.layers[0].in_dtype if self.layers else "float32"
 
+    def in_types(self, shape: Shape) -> Any:
+        """The declared one, or the first layer's."""
+        if self.input is None and self.layers:
+            return self.layers[0].in_types(shape)
+        return with_dtype(shape, self.in_dtype)
+
     @property
     def in_shape(self) -> Shape | None:
         """The declared one, or what the first layer knows."""
@@ -88,7 +94,7 @@ class Sequential(Container):
         found: dict[str, tuple[Layer, Shape]] = {}
         if self.input is not None:
             shape = completed(self.input, shape)
-        types = with_dtype(shape, self.in_dtype)
+        types = self.in_types(shape)
         for position, layer in enumerate(self.layers):
             name = str(layer.name)
             with within(name):
@@ -129,7 +135,7 @@ def _declared_by(symbol: Symbol) -> InputNode:
 
 
 def _check_states(layer: Layer, shape: Shape) -> None:
-    """A cell that is given x alone would start anew with each call: nothing would recur."""
+    """A cell that is given x alone would start again with each call: nothing would recur."""
     if layer.takes_one_step and is_shape(shape):
         raise ConfigError(
             f"{layer!r} takes one step of a sequence, (x, *states), and was given one array of shape {shape}; for "

@@ -9,6 +9,7 @@ from fnlayers.ops.dense import add_bias, dot, einsum, matmul_in_float32
 from fnlayers.ops.dense_scan import DenseWeights, scan_dense
 from fnlayers.ops.explain import explain
 from fnlayers.ops.fusion import gradient_once
+from fnlayers.ops.layout import expand_trailing
 from fnlayers.ops.lstm import scan_lstm
 from fnlayers.ops.moments import (
     average_arrays,
@@ -56,6 +57,7 @@ __all__ = [
     "dot",
     "dropout",
     "einsum",
+    "expand_trailing",
     "explain",
     "gaussian_dropout",
     "gaussian_noise",

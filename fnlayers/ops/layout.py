@@ -24,6 +24,11 @@ def over_space(values: tuple, fill: object, data_format: str) -> tuple:
     return (fill, *values, fill) if channel_axis(data_format) == -1 else (fill, fill, *values)
 
 
+def expand_trailing(mask: jax.Array, rank: int) -> jax.Array:
+    """The mask with axes of size 1 at its end until it has `rank` axes: it broadcasts over an array's elements."""
+    return mask.reshape(mask.shape + (1,) * (rank - mask.ndim))
+
+
 def sum_dtype(x: jax.Array) -> jnp.dtype:
     """The dtype to sum in: float64 for float64, float32 for all else (half types overflow and round too soon)."""
     return x.dtype if x.dtype == jnp.float64 else jnp.dtype(jnp.float32)

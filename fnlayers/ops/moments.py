@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.layout import is_half_precision, mean_dtype, sum_dtype
+from fnlayers.ops.layout import expand_trailing, is_half_precision, mean_dtype, sum_dtype
 
 MASK_EPSILON = 1e-7  # Keras: added to the number of kept cells, so that a mean over none of them is 0
 NORM_EPSILON = 1e-12  # Keras: the least norm that has a direction
@@ -178,4 +178,4 @@ def _from_left(mask: jax.Array, x: jax.Array) -> jax.Array:
     """The mask as booleans, with axes of 1 added at its end until it has as many axes as x."""
     if mask.ndim > x.ndim:
         raise ValueError(f"a mask of shape {mask.shape} has more axes than x of shape {x.shape}")
-    return mask.astype(bool).reshape(mask.shape + (1,) * (x.ndim - mask.ndim))
+    return expand_trailing(mask.astype(bool), x.ndim)

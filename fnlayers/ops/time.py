@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fnlayers.ops.layout import expand_trailing
+
 Tree = Any
 
 # Where the projection of x runs inside of the scan, a step at a time, and its weights' gradients are summed there too.
@@ -207,6 +209,6 @@ def _where(kept: jax.Array, new: Tree, old: Tree) -> Tree:
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
         if jnp.ndim(new) == 0:
             return new
-        return jnp.where(kept.astype(bool).reshape(kept.shape + (1,) * (new.ndim - kept.ndim)), new, old)
+        return jnp.where(expand_trailing(kept.astype(bool), new.ndim), new, old)
 
     return jax.tree.map(choose, new, old)

@@ -92,8 +92,9 @@ def input_types(model: Layer, shape: Shape, dtype: Any, who: str) -> Any:
         if model.in_shape is None:
             raise MissingError(f"{who}: {type(model).__name__} does not know its input; give its shape, as to init")
         shape = model.in_shape
-    dtypes = model.in_dtype if dtype is None else freeze(map_nest(lambda d: jnp.dtype(d).name, dtype))
-    return with_dtype(canonical(shape), dtypes)
+    if dtype is None:
+        return model.in_types(canonical(shape))
+    return with_dtype(canonical(shape), freeze(map_nest(lambda d: jnp.dtype(d).name, dtype)))
 
 
 def is_ref(value: Any) -> bool:

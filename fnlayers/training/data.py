@@ -62,7 +62,7 @@ def source_of(
         batch_size: examples a batch; for arrays alone.
         epochs: how often it is gone through.
         steps: batches an epoch, for an iterable that is longer or does not end.
-        held_out: whether it is validation data, which begin anew with each epoch.
+        held_out: whether it is validation data, which begin again with each epoch.
 
     Raises:
         ConfigError: if it is empty, an iterator that is spent after one epoch, endless, or no data at all.

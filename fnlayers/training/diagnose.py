@@ -16,9 +16,9 @@ from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer
 from fnlayers.training.batch import Batch
 from fnlayers.training.objective import Objective
-from fnlayers.training.state import TrainState, split
+from fnlayers.training.state import TrainState
 from fnlayers.training.step import loss_of, shapes, update_of
-from fnlayers.trees import paths, trainable_mask, weight_paths
+from fnlayers.trees import paths, split, trainable_mask, weight_paths
 
 
 class NonFiniteError(LayerError):

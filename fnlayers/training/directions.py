@@ -4,42 +4,11 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import optax
-
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.frozen import FrozenDict
-from fnlayers.training import losses, metrics
+from fnlayers.training import metrics
 from fnlayers.training.objective import Objective
-
-_MAX = frozenset(
-    {
-        metrics.accuracy,
-        metrics.categorical_accuracy,
-        metrics.binary_accuracy,
-        metrics.cosine_similarity,
-        optax.cosine_similarity,
-    }
-)
-_MIN = frozenset(
-    {
-        metrics.mean_absolute_error,
-        metrics.mean_squared_error,
-        metrics.mean_absolute_percentage_error,
-        losses.categorical_crossentropy,
-        losses.sparse_categorical_crossentropy,
-        losses.binary_crossentropy,
-        optax.squared_error,
-        optax.l2_loss,
-        optax.huber_loss,
-        optax.log_cosh,
-        optax.hinge_loss,
-        optax.cosine_distance,
-        optax.softmax_cross_entropy,
-        optax.softmax_cross_entropy_with_integer_labels,
-        optax.sigmoid_binary_cross_entropy,
-        optax.sigmoid_focal_loss,
-    }
-)
+from fnlayers.training.takes import KNOWN
 
 
 def direction_of(function: Any) -> str | None:
@@ -58,7 +27,7 @@ def direction_of(function: Any) -> str | None:
     if isinstance(function, metrics.TopKAccuracy):
         return "max"
     try:
-        return "max" if function in _MAX else "min" if function in _MIN else None
+        return KNOWN[function].better if function in KNOWN else None
     except TypeError:  # it does not hash
         return None
 

@@ -5,24 +5,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError
+from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief
 from fnlayers.core.frozen import map_nest
-from fnlayers.core.layer import Layer, Shape, brief
+from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import is_shape
-from fnlayers.core.spec import Param, State, only
-from fnlayers.trees import trainable_mask
+from fnlayers.core.spec import Param, State, only, spec_items
+from fnlayers.trees import paths, split, trainable_mask
 
 Tree = Any
 
 
 def check_start(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
     """Raise for params or state to start from, of which one is None where both are needed, or that are not whole."""
-    declared = _declared(model, shape)
-    wanted = {kind: _sizes(only(declared, kind)) for kind in (Param, State)}
+    wanted = _declared(model, shape)
     if params is not None and state is None and wanted[State]:
         raise MissingError(
             f"params= was given without state=, but {brief(model)} keeps state ({_listed(wanted[State])}): give the "
-            "state that belongs to these params, or state=model.init_state(shape) to start it anew"
+            "state that belongs to these params, or state=model.init_state(shape) for initial values"
         )
     if state is not None and params is None and wanted[Param]:
         raise ConfigError(
@@ -35,15 +34,15 @@ def check_start(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
 
 def check_whole(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
     """Raise where params or state are not those that the model declares, path by path."""
-    declared = _declared(model, shape)
-    _check(model, "params", _sizes(only(declared, Param)), params)
-    _check(model, "state", _sizes(only(declared, State)), state)
+    wanted = _declared(model, shape)
+    _check(model, "params", wanted[Param], params)
+    _check(model, "state", wanted[State], state)
 
 
 def _check(model: Layer, word: str, wanted: dict, given: Tree) -> None:
     if given is None:
         return
-    found = _sizes(given)
+    found = {path: getattr(leaf, "shape", None) for path, leaf in paths(given).items()}
     missing = [path for path in wanted if path not in found]
     surplus = [path for path in found if path not in wanted]
     other = [
@@ -52,7 +51,7 @@ def _check(model: Layer, word: str, wanted: dict, given: Tree) -> None:
         if path in found and not _fits(found[path], shape)
     ]
     wrong = (("missing", missing), ("unexpected", surplus), ("of another shape", other))
-    lines = [f"{what}: {_listed(paths)}" for what, paths in wrong if paths]
+    lines = [f"{what}: {_listed(names)}" for what, names in wrong if names]
     if lines:
         made = "init(rng, shape)" if word == "params" else "init_state(shape)"
         kind = ShapeError if not (missing or surplus) else MissingError if missing else ConfigError
@@ -62,22 +61,13 @@ def _check(model: Layer, word: str, wanted: dict, given: Tree) -> None:
         )
 
 
-def _declared(model: Layer, shape: Shape) -> Tree:
-    """The model's specs, free of the batch size where it can be."""
+def _declared(model: Layer, shape: Shape) -> dict[type, dict[str, tuple]]:
+    """The shapes of the params and of the state by path, free of the batch size where they can be."""
     try:
-        return model.specs(map_nest(lambda s: (None, *s[1:]), shape, is_leaf=is_shape))
+        specs = model.specs(map_nest(lambda s: (None, *s[1:]), shape, is_leaf=is_shape))
     except LayerError:
-        return model.specs(shape)
-
-
-def _sizes(tree: Tree) -> dict[str, tuple | None]:
-    """The shape of each leaf by path; None for what has none."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda n: isinstance(n, (Param, State)))
-    named = ((jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves)
-    return {
-        path: leaf.full_shape if isinstance(leaf, (Param, State)) else getattr(leaf, "shape", None)
-        for path, leaf in named
-    }
+        specs = model.specs(shape)
+    return {kind: {path: spec.full_shape for path, spec in spec_items(only(specs, kind))} for kind in (Param, State)}
 
 
 def _fits(found: tuple | None, declared: tuple) -> bool:
@@ -87,10 +77,10 @@ def _fits(found: tuple | None, declared: tuple) -> bool:
     return len(found) == len(declared) and all(w is None or n == w for n, w in zip(found, declared, strict=True))
 
 
-def _listed(paths: Any, most: int = 8) -> str:
-    """The first paths, and how many there are beside them."""
-    paths = list(paths)
-    return ", ".join(paths[:most]) + (f" and {len(paths) - most} more" if len(paths) > most else "")
+def _listed(names: Any, most: int = 8) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def check_going_on(model: Layer, shape: Shape, optimizer: Any, train_state: Any, name: str) -> None:
@@ -106,13 +96,13 @@ def check_going_on(model: Layer, shape: Shape, optimizer: Any, train_state: Any,
             "fnlayers.TrainState.create(model, shape, optimizer), or give result.train_state of an earlier fit"
         )
     check_whole(model, shape, train_state.params, train_state.state)
-    trained = jax.tree.map(lambda keep, p: p if keep else None, trainable_mask(model, shape), train_state.params)
+    trained, _ = split(train_state.params, trainable_mask(model, shape))
     wanted, given = jax.eval_shape(optimizer.init, trained), train_state.opt_state
     lines = _optimizer_lines(wanted, given)
     if lines:
         raise ConfigError(
             f"{name}: the train state's opt_state is not this optimizer's for this model; {'; '.join(lines)}. Go on "
-            "with the optimizer (and the frozen layers) that it was trained with, or begin its state anew: "
+            "with the optimizer (and the frozen layers) that it was trained with, or begin with a new state: "
             "fnlayers.TrainState.create(model, shape, optimizer, params=train_state.params, state=train_state.state)"
         )
 
@@ -123,7 +113,7 @@ def _optimizer_lines(wanted: Any, given: Any) -> list[str]:
     if jax.tree.structure(wanted) != jax.tree.structure(given):
         surplus, missing = [p for p in held if p not in shaped], [p for p in shaped if p not in held]
         parts = (("missing", missing), ("unexpected", surplus))
-        lines = [f"{what}: {_listed(paths, 4)}" for what, paths in parts if paths]
+        lines = [f"{what}: {_listed(names, 4)}" for what, names in parts if names]
         return [f"it is {_kinds(given)}, wanted {_kinds(wanted)}", *lines]
     other = [f"{path} is {held[path]}, wanted {kind}" for path, kind in shaped.items() if held[path] != kind]
     return [_listed(other, 4)] if other else []
@@ -131,11 +121,7 @@ def _optimizer_lines(wanted: Any, given: Any) -> list[str]:
 
 def _types(tree: Any) -> dict[str, str]:
     """Dtype and shape of each leaf by path."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}"
-        for path, leaf in leaves
-    }
+    return {path: f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}" for path, leaf in paths(tree).items()}
 
 
 def _kinds(tree: Any) -> str:

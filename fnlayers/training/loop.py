@@ -69,7 +69,7 @@ def fit(
         rng: a random key or a seed: of the params, of what the layers draw, and of the order of the examples.
         params: where to start, instead of what the model draws.
         state: the state that belongs to them; needed with params where the model keeps any (model.init_state(shape)
-            starts it anew).
+            starts it again).
         train_state: where to go on: that of an earlier result; in place of rng, params and state.
         shuffle: whether arrays are gone through in another order in each epoch.
         steps_per_epoch: batches an epoch, for an iterable that does not end.

@@ -11,41 +11,25 @@ from dataclasses import fields
 from typing import Any
 
 import jax
-import optax
 
 from fnlayers.catalog import LAYERS
 from fnlayers.core.layer import Layer
-from fnlayers.training import losses, metrics
+from fnlayers.training import metrics
 from fnlayers.training.objective import Objective
+from fnlayers.training.takes import KNOWN
 
 # Layers that look across the batch, or hold a function that may. Batch statistics are of training alone.
 ACROSS = frozenset({"Lambda", "Operation", "Pair"})
 ACROSS_IN_TRAINING = frozenset({"BatchNormalization"})
 _OF_WEIGHTS = ("_initializer", "_regularizer", "_constraint", "_config")  # fields whose functions see no example
-_OPTAX = (
-    "squared_error l2_loss huber_loss log_cosh cosine_similarity cosine_distance sigmoid_binary_cross_entropy "
-    "softmax_cross_entropy softmax_cross_entropy_with_integer_labels safe_softmax_cross_entropy sigmoid_focal_loss "
-    "hinge_loss"
-)
-_FUNCTIONS = frozenset(
-    getattr(module, name)
-    for module, names in (
-        (optax, _OPTAX),
-        (losses, "categorical_crossentropy sparse_categorical_crossentropy binary_crossentropy"),
-        (
-            metrics,
-            "accuracy categorical_accuracy binary_accuracy mean_absolute_error mean_squared_error "
-            "mean_absolute_percentage_error cosine_similarity",
-        ),
-    )
-    for name in names.split()
-)
+_FUNCTIONS = frozenset(function for function, takes in KNOWN.items() if takes.per_example)
 _OPTIONS = ("label_smoothing", "delta", "threshold", "alpha", "gamma", "epsilon")  # none of which is an axis
 
 
 def is_per_example(function: Any) -> bool:
     """Whether each value of a loss or metric is known to be a function of its own example.
 
+    >>> import optax
     >>> is_per_example(optax.squared_error), is_per_example(lambda y_pred, y_true: (y_pred - y_true) ** 2)
     (True, False)
     """

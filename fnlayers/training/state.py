@@ -11,7 +11,7 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import fold
 from fnlayers.training.given import check_start
-from fnlayers.trees import trainable_mask
+from fnlayers.trees import split, trainable_mask
 
 Tree = Any
 
@@ -113,15 +113,3 @@ def copied(tree: Tree) -> Tree:
 def _copied(tree: Tree) -> Tree:
     # A dtype that is named makes a weakly typed scalar a plain one, which a second step would be compiled for
     return jax.tree.map(lambda a: jnp.copy(jnp.asarray(a, dtype=a.dtype)), tree)
-
-
-def split(params: Tree, mask: Tree) -> tuple[Tree, Tree]:
-    """(the params where the mask is True, the others), each with None in place of what the other holds."""
-    trained = jax.tree.map(lambda keep, p: p if keep else None, mask, params)
-    fixed = jax.tree.map(lambda keep, p: None if keep else p, mask, params)
-    return trained, fixed
-
-
-def joined(trained: Tree, fixed: Tree) -> Tree:
-    """What `split` took apart."""
-    return jax.tree.map(lambda t, f: f if t is None else t, trained, fixed, is_leaf=lambda p: p is None)

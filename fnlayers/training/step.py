@@ -16,8 +16,8 @@ from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.given import check_going_on
 from fnlayers.training.guard import finite, guarded
 from fnlayers.training.objective import Objective, objective_of
-from fnlayers.training.state import TrainState, joined, split, typed_key
-from fnlayers.trees import penalty, project, trainable_mask
+from fnlayers.training.state import TrainState, typed_key
+from fnlayers.trees import joined, penalty, project, split, trainable_mask
 
 Tree = Any
 

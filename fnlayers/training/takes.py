@@ -1,13 +1,13 @@
-"""What the losses and metrics that we know take: logits or probabilities, class numbers or one-hot labels.
+"""What is known of losses and metrics, in one table: what they take, which way is better, what they look at.
 
-The functions say it nowhere in a form that can be read, and given the other thing most of them return numbers all the
-same. A function that is not in the table is taken as it is.
+The functions say it nowhere in a form that can be read, and given logits for probabilities, or class numbers for
+one-hot labels, most of them return numbers all the same. A function that is not in the table is taken as it is.
 """
 
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optax
@@ -26,6 +26,8 @@ class Takes:
         form: "logits" or "probabilities", where y_pred must be one of them.
         other_form, other_labels: what to use for y_pred in the other form, for labels of the other kind.
         axis: that of the classes.
+        better: "min" or "max", None where nothing says so.
+        per_example: whether each value is known to be a function of its own example.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Takes:
     other_form: str = ""
     other_labels: str = ""
     axis: int = -1
+    better: str | None = "min"
+    per_example: bool = True
 
     def wanted(self, shape: tuple) -> tuple:
         """The shape of y for y_pred of that shape."""
@@ -68,6 +72,8 @@ _OPTAX = {
             "logits",
             "fnlayers.losses.categorical_crossentropy",
             "optax.softmax_cross_entropy_with_integer_labels",
+            better=None,
+            per_example=name == "safe_softmax_cross_entropy",
         )
         for name in ("safe_softmax_cross_entropy", "poly_loss_cross_entropy")
     },
@@ -75,8 +81,9 @@ _OPTAX = {
     "hinge_loss": Takes("optax.hinge_loss", "signs"),
     **{
         name: Takes(f"optax.{name}", "numbers")
-        for name in ("squared_error", "l2_loss", "huber_loss", "log_cosh", "cosine_distance", "cosine_similarity")
+        for name in ("squared_error", "l2_loss", "huber_loss", "log_cosh", "cosine_distance")
     },
+    "cosine_similarity": Takes("optax.cosine_similarity", "numbers", better="max"),
 }
 
 _OURS = {
@@ -98,16 +105,17 @@ _OURS = {
         "fnlayers.losses.binary_crossentropy", "binary", "probabilities", "optax.sigmoid_binary_cross_entropy"
     ),
     metrics.accuracy: Takes(
-        "fnlayers.metrics.accuracy", "classes", other_labels="fnlayers.metrics.categorical_accuracy"
+        "fnlayers.metrics.accuracy", "classes", other_labels="fnlayers.metrics.categorical_accuracy", better="max"
     ),
     metrics.categorical_accuracy: Takes(
-        "fnlayers.metrics.categorical_accuracy", "one-hot", other_labels="fnlayers.metrics.accuracy"
+        "fnlayers.metrics.categorical_accuracy", "one-hot", other_labels="fnlayers.metrics.accuracy", better="max"
     ),
     metrics.binary_accuracy: Takes(
         "fnlayers.metrics.binary_accuracy",
         "binary",
         "probabilities",
         "functools.partial(fnlayers.metrics.binary_accuracy, threshold=0.0)",
+        better="max",
     ),
     **{
         function: Takes(f"fnlayers.metrics.{function.__name__}", "numbers")
@@ -115,13 +123,13 @@ _OURS = {
             metrics.mean_absolute_error,
             metrics.mean_squared_error,
             metrics.mean_absolute_percentage_error,
-            metrics.cosine_similarity,
         )
     },
+    metrics.cosine_similarity: Takes("fnlayers.metrics.cosine_similarity", "numbers", better="max"),
 }
 # By name, since the oldest optax that we take does not have them all
-_KNOWN: dict[Callable, Takes] = {getattr(optax, name): takes for name, takes in _OPTAX.items() if hasattr(optax, name)}
-_KNOWN |= _OURS
+KNOWN: dict[Callable, Takes] = {getattr(optax, name): takes for name, takes in _OPTAX.items() if hasattr(optax, name)}
+KNOWN |= _OURS
 
 
 def takes_of(function: Any) -> Takes | None:
@@ -141,9 +149,9 @@ def takes_of(function: Any) -> Takes | None:
         else:
             break
     if isinstance(function, metrics.TopKAccuracy):
-        return Takes("fnlayers.metrics.top_k_accuracy", "classes")
+        return Takes("fnlayers.metrics.top_k_accuracy", "classes", better="max")
     try:
-        takes = _KNOWN.get(function)
+        takes = KNOWN.get(function)
     except TypeError:  # an object that does not hash
         return None
     if takes is None:
@@ -154,7 +162,7 @@ def takes_of(function: Any) -> Takes | None:
     form = takes.form
     if "threshold" in options:  # whoever gives it knows of which form y_pred is
         form = None
-    return Takes(takes.name, takes.labels, form, takes.other_form, takes.other_labels, axis)
+    return replace(takes, form=form, axis=axis)
 
 
 def _is_jitted(function: Any) -> bool:

@@ -1,0 +1,177 @@
+"""What a layer is given when it runs, and the masks that it gives: checked, and told in errors."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fnlayers.core.context import Context, Mask, has_mask
+from fnlayers.core.declared import size_error
+from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief
+from fnlayers.core.frozen import map_nest, nest_leaves
+from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of
+from fnlayers.core.spec import Param, expand, leaf_at, only, spec_items
+from fnlayers.core.symbol import Symbol
+from fnlayers.core.values import check_values
+from fnlayers.ops.layout import expand_trailing
+
+if TYPE_CHECKING:
+    from fnlayers.core.layer import Layer
+
+
+def check_given(layer: "Layer", x: Any) -> None:
+    """Arrays, and such as jax takes as they are."""
+    for leaf in nest_leaves(x):
+        if isinstance(leaf, Symbol):
+            raise ConfigError(
+                f"{type(layer).__name__}: run and apply take arrays; to build a graph, call the layer itself"
+            )
+        try:
+            check_values(leaf, "x")
+        except LayerError as error:
+            error.of(layer)
+            raise
+
+
+def checked_train(layer: "Layer", train: Any) -> bool:
+    """A truth value; any other would act as its own, "False" as True."""
+    if not isinstance(train, (bool, np.bool_)):
+        raise ConfigError(f"{brief(layer)}: train={train!r} is wrong; give True or False, known while tracing")
+    return bool(train)
+
+
+def check_real(layer: "Layer", x: Any) -> None:
+    """Raise for complex numbers, of which a cast to the layer's dtype would keep the real part alone."""
+    for leaf in (x,) if hasattr(x, "dtype") else nest_leaves(x):
+        if jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.complexfloating):
+            raise ConfigError(
+                f"{brief(layer)} computes with real numbers and was given {_described(leaf)}: the imaginary part would "
+                "be lost; give real and imaginary part as features, "
+                "jax.numpy.concatenate([x.real, x.imag], axis=-1), or jax.numpy.abs(x)"
+            )
+
+
+def shape_given(x: Any) -> Any:
+    """The shapes of x, None for a size that is symbolic (under export)."""
+    if isinstance(x, jax.Array):
+        return tuple([n if isinstance(n, int) else None for n in x.shape])
+    return canonical(shape_of(type_of(x)))
+
+
+def checked_mask(layer: "Layer", mask: Mask, x: Any) -> Mask:
+    """The mask; ShapeError unless it is boolean, nested like x, and its axes are the first ones of x."""
+
+    def check(mask: Any, x: Any) -> None:
+        if mask is None:
+            return
+        if not hasattr(mask, "dtype") or mask.dtype != bool:
+            raise ShapeError(
+                f"{type(layer).__name__}: a mask is a boolean array, got {getattr(mask, 'dtype', type(mask))}; "
+                "write mask = lengths[:, None] > jnp.arange(time), or mask.astype(bool)"
+            )
+        if tuple(mask.shape) != tuple(x.shape[: mask.ndim]):
+            raise ShapeError(f"{type(layer).__name__}: the mask has shape {mask.shape}, but x has shape {x.shape}")
+
+    _check_each(
+        check,
+        mask,
+        x,
+        lambda: (
+            f"{type(layer).__name__}: masks are nested like the inputs, with None for an "
+            f"input that has none, got {type(mask).__name__} for {_described(x)}"
+        ),
+    )
+    return mask
+
+
+def check_output_mask(layer: "Layer", y: Any, mask: Mask) -> None:
+    """Raise ShapeError unless the axes of each mask are the first axes of its output."""
+
+    def check(a: Any, m: Any) -> None:
+        if m is not None and m.shape != a.shape[: m.ndim]:
+            raise ShapeError(
+                f"{layer!r} gives an output of shape {a.shape} with a mask of shape {m.shape}, and a mask's axes "
+                "must be the first ones of its array; put fnlayers.DropMask() before the layer if all may count"
+            )
+
+    _check_each(
+        check,
+        y,
+        mask,
+        lambda: (
+            f"{layer!r}: masks are nested like the output, with None for an array that has "
+            f"none; got {type(mask).__name__} for {type(y).__name__}"
+        ),
+    )
+
+
+def _check_each(check: Callable, first: Any, second: Any, mismatch: Callable[[], str]) -> None:
+    """Call check for each pair of leaves of two nests; ShapeError where they are not nested alike."""
+    try:
+        map_nest(check, first, second)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ShapeError(mismatch()) from error
+
+
+def refuse_summed(layer: "Layer", x: Any, mask: Mask) -> None:
+    """Raise ConfigError for a mask that covers the last axis, which the layer sums over."""
+    if has_mask(mask) and mask.ndim == x.ndim:
+        raise ConfigError(
+            f"{layer!r} sums over the last axis, which the mask that reaches it covers, too; reduce the mask to the "
+            "axes before, or put fnlayers.DropMask() before the layer"
+        )
+
+
+def cleaned(mask: Any, x: Any) -> Any:
+    """X with 0 for NaN and infinity in masked cells, at the entry, so that no sum holds them, forward or backward."""
+    if mask is None or not jnp.issubdtype(x.dtype, jnp.inexact):
+        return x
+    return jnp.where(expand_trailing(mask, x.ndim) | jnp.isfinite(x), x, 0)
+
+
+def locate(error: Exception, layer: "Layer", params: Any, x: Any, ctx: Context) -> None:
+    """Say where an error arose, once; and where params do not belong to x, say that instead."""
+    if getattr(error, "_located", False):
+        return
+    names = tuple(part for part in ctx.path if isinstance(part, str))
+    if not isinstance(error, LayerError):
+        better = _explain(error, layer, params, x)
+        if better is not None:
+            better.path, better._located = names, True  # type: ignore[attr-defined]
+            raise better from error
+        error.add_note(f"in layer {'/'.join(names) or type(layer).__name__}: {brief(layer)}, given {_described(x)}")
+    else:
+        error.of(layer)
+        error.path = names
+    error._located = True  # type: ignore[attr-defined]
+
+
+def _explain(error: Exception, layer: "Layer", params: Any, x: Any) -> LayerError | None:
+    """An error of ours for the two common causes of a foreign one: params absent, or made for another shape."""
+    if not isinstance(params, Mapping):
+        return MissingError(f"{brief(layer)} was given {type(params).__name__} for params; pass what init returned")
+    try:
+        shape = canonical(shape_of(type_of(x)))
+        layer.check_shape(shape)
+        wanted = [path for path, _ in spec_items(only(expand(layer._declared(shape)), Param))]
+    except LayerError as better:
+        return better
+    except Exception:
+        return None
+    there = {path: leaf_at(params, path.split("/")) for path in wanted}
+    absent = [path for path, value in there.items() if value is None]
+    if absent:
+        return MissingError(
+            f"{brief(layer)} has no {', '.join(absent)} in its params (there: "
+            f"{', '.join(map(str, params)) or 'nothing'}); pass what init returned for this model"
+        )
+    return size_error(layer, shape, params, {})
+
+
+def _described(x: Any) -> str:
+    def describe(a: Any) -> str:
+        return str(ArrayType(tuple(a.shape), str(a.dtype))) if hasattr(a, "dtype") else repr(a)
+
+    return str(map_nest(describe, x)).replace("'", "")
