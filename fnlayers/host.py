@@ -74,8 +74,7 @@ def jit(function: Callable, **options: Any) -> Callable:
     def like(name: str) -> Callable:
         return lambda *args, **kwargs: getattr(choose(*args, **kwargs), name)(*args, **kwargs)
 
-    methods = {"lower": like("lower"), "trace": like("trace")}  # of what jax.jit returns
-    vars(step).update(methods, _cache_size=lambda: chosen[0]._cache_size() if chosen else 0)
+    vars(step).update(lower=like("lower"), trace=like("trace"))  # of what jax.jit returns
     return step
 
 

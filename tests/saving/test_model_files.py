@@ -242,7 +242,7 @@ def test_where_a_file_can_go(tmp_path: Path) -> None:
         load(tmp_path / "absent.safetensors")
     with pytest.raises(FileNotFoundError):
         save(tmp_path / "absent" / "m.safetensors", fl.Dense(3), params)
-    with pytest.raises(fl.ConfigError, match=r"save takes \(path, model, params, state\)"):
+    with pytest.raises(fl.ConfigError, match=r"save\(path, model, params, state\) takes a layer, got dict"):
         save(tmp_path / "m.safetensors", params, fl.Dense(3))  # type: ignore[arg-type]
 
 

@@ -20,7 +20,10 @@ Y = np.ones((4, 2), "float32")
 WRONG = {
     "no state": ({"params": PARAMS}, r"state=model.init_state\(shape\)"),
     "no params": ({"state": STATE}, "would draw params to which that state does not belong"),
-    "a layer less": ({"params": {"dense": PARAMS["dense"]}, "state": STATE}, "missing: batch_normalization/beta, "),
+    "a layer less": (
+        {"params": {"dense": PARAMS["dense"]}, "state": STATE},
+        "missing: batch_normalization/gamma, batch_normalization/beta",
+    ),
     "a layer more": ({"params": {**PARAMS, "b": {"w": X}}, "state": STATE}, "unexpected: b/w"),
     "empty state": ({"params": PARAMS, "state": {}}, "missing: batch_normalization/moving_mean"),
     "other sizes": (
