@@ -1,7 +1,7 @@
 """What makes XLA's programs for CPUs faster besides the algorithms in `ops/cpu`: options of compiler and allocator.
 
-XLA hands convolutions on CPUs to a library, YNNPACK, that takes up to four times as long for them as XLA's own code
-does, and products as well. `jit` turns that off where it helps, `tune_host` for the convolutions of the whole process.
+XLA hands convolutions on CPUs to YNNPACK, which takes up to four times as long for them as XLA's own code does, and
+products as well. `jit` turns that off where it helps, `tune_host` for the convolutions of the whole process.
 """
 
 import ctypes
@@ -17,12 +17,13 @@ from typing import Any
 import jax
 import jaxlib
 
-from fnlayers.ops import reference, tracing
+from fnlayers.ops import program, reference
+from fnlayers.ops.cpu.table import Limits, prefers_xla_products
+from fnlayers.ops.program import XLA_FLAG, Program
 from fnlayers.ops.reference import Window
-from fnlayers.ops.tracing import OWN_FLAG, Program
 
-OPTION, _ = OWN_FLAG.removeprefix("--").split("=")
-REDUCTIONS = "LIBRARY_FUSION_TYPE_REDUCE"  # of the library, which XLA's own are far behind
+OPTION, _ = XLA_FLAG.removeprefix("--").split("=")
+REDUCTIONS = "LIBRARY_FUSION_TYPE_REDUCE"  # of YNNPACK, far faster than XLA's own
 PRODUCTS = f"LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,{REDUCTIONS}"
 
 # malloc.h: mallopt's parameters, and the values with which freed memory stays in the process
@@ -46,20 +47,20 @@ def jit(function: Callable, **options: Any) -> Callable:
     without = jax.jit(function, **options)
     if jax.default_backend() != "cpu" or not _accepts_options():
         return without
-    program = Program()
+    recorded = Program()
 
     @functools.wraps(function)
     def traced(*args: Any, **kwargs: Any) -> Any:
-        with tracing.traced(program):
+        with program.traced(recorded):
             return function(*args, **kwargs)
 
-    compiled = functools.cache(lambda kept: jax.jit(traced, compiler_options={OPTION: kept}, **options))
+    compiled = functools.cache(lambda enabled: jax.jit(traced, compiler_options={OPTION: enabled}, **options))
     chosen: list[Callable] = []
 
     def choose(*args: Any, **kwargs: Any) -> Callable:
         if not chosen:
             compiled(PRODUCTS).trace(*args, **kwargs)
-            chosen.append(compiled(REDUCTIONS if program.has_own_products else PRODUCTS))
+            chosen.append(compiled(REDUCTIONS if prefers_xla_products(recorded, Limits()) else PRODUCTS))
         return chosen[0]
 
     @functools.wraps(function)
@@ -99,7 +100,7 @@ def tune_host() -> tuple[str, ...]:
     >>> tune_host()  # doctest: +SKIP
     ('freed memory stays in the process', "convolutions are XLA's own")
     """
-    return (_keep_memory(), _own_convolutions())
+    return (_keep_memory(), _xla_convolutions())
 
 
 def _keep_memory() -> str:
@@ -111,13 +112,13 @@ def _keep_memory() -> str:
     return "freed memory stays in the process"
 
 
-def _own_convolutions() -> str:
+def _xla_convolutions() -> str:
     flags = os.environ.get("XLA_FLAGS", "")
     if not _knows_flag():  # XLA ends the process at a flag that it does not know
         return "convolutions as they were: this jaxlib knows no other"
     if OPTION not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {OWN_FLAG}".strip()
-    if jax.default_backend() == "cpu" and _is_own():
+        os.environ["XLA_FLAGS"] = f"{flags} {XLA_FLAG}".strip()
+    if jax.default_backend() == "cpu" and _compiles_convolutions():
         return "convolutions are XLA's own"
     os.environ["XLA_FLAGS"] = flags  # as it was: the rows of ops/cpu ask it which convolutions there are
     return "convolutions as they were: call tune_host() before the first computation, on a CPU"
@@ -134,10 +135,10 @@ def _holds(path: Path, words: tuple[bytes, ...]) -> bool:
         return all(text.find(word) >= 0 for word in words)
 
 
-def _is_own() -> bool:
+def _compiles_convolutions() -> bool:
     """Whether a convolution compiled now is XLA's own."""
     x, kernel = jax.ShapeDtypeStruct((8, 16, 16, 64), "float32"), jax.ShapeDtypeStruct((3, 3, 64, 64), "float32")
-    program = (
+    compiled = (
         jax.jit(lambda x, kernel: reference.conv(x, kernel, Window((1, 1), "SAME", (1, 1)))).lower(x, kernel).compile()
     )
-    return "ynn" not in str(program.as_text())
+    return "ynn" not in str(compiled.as_text())

@@ -12,7 +12,8 @@ import pytest
 
 import fnlayers as fl
 from fnlayers import host
-from fnlayers.ops import tracing
+from fnlayers.ops import program
+from fnlayers.ops.cpu.table import Limits
 
 MODEL = fl.Sequential([fl.Conv2D(32, 3, activation="relu"), fl.GlobalAveragePooling2D(), fl.Dense(2)])
 BATCH = jnp.linspace(-1, 1, 4 * 36 * 36 * 3).reshape(4, 36, 36, 3), jnp.arange(4) % 2
@@ -52,15 +53,15 @@ def test_an_error_of_the_function_is_its_own():
 
     with pytest.raises(ValueError, match="mine"):
         fl.jit(fails)(1.0)
-    assert not tracing.own_convolutions()
+    assert not program.uses_xla_convolutions()
 
 
 @pytest.mark.skipif(not host._accepts_options(), reason="this XLA does not know the option")
-def test_what_the_library_compiles_has_its_own_convolutions():
+def test_what_fl_jit_compiles_has_the_convolutions_of_xla():
     seen = []
 
     def function(x):
-        seen.append(tracing.own_convolutions())
+        seen.append(program.uses_xla_convolutions())
         return fl.Conv2D(32, 3).apply(params, x)
 
     params = fl.Conv2D(32, 3).init(jax.random.key(0), BATCH[0].shape)
@@ -70,11 +71,11 @@ def test_what_the_library_compiles_has_its_own_convolutions():
 
 
 @pytest.mark.skipif(not host._accepts_options(), reason="this XLA does not know the option")
-@pytest.mark.parametrize("rows", [tracing.MANY_ROWS, tracing.MANY_ROWS - 1])
-def test_products_of_many_rows_are_its_own(rows):
+@pytest.mark.parametrize("rows", [Limits().product_rows, Limits().product_rows - 1])
+def test_products_of_many_rows_are_compiled_by_xla(rows):
     dense, x = fl.Dense(32), jnp.ones((rows, 32))
     step = fl.jit(lambda x: dense.apply(dense.init(jax.random.key(0), x.shape), x))
-    assert ("ynn" in step.lower(x).compile().as_text()) == (rows < tracing.MANY_ROWS)
+    assert ("ynn" in step.lower(x).compile().as_text()) == (rows < Limits().product_rows)
 
 
 @pytest.mark.skipif(not host._accepts_options(), reason="this XLA does not know the option")

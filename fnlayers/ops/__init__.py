@@ -7,11 +7,12 @@ from fnlayers.ops.attention import additive_score, all_of, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum, matmul_in_float32
 from fnlayers.ops.dense_scan import DenseWeights, scan_dense
+from fnlayers.ops.dropout import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from fnlayers.ops.explain import explain
 from fnlayers.ops.fusion import gradient_once
 from fnlayers.ops.layout import expand_trailing
 from fnlayers.ops.lstm import scan_lstm
-from fnlayers.ops.moments import (
+from fnlayers.ops.normalization import (
     average_arrays,
     group_normalize,
     l2_normalize,
@@ -22,11 +23,9 @@ from fnlayers.ops.moments import (
     spectral_norm,
     sum_arrays,
 )
-from fnlayers.ops.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from fnlayers.ops.position import rotate, waves
 from fnlayers.ops.recurrent import gru_gates, lstm_gates
-from fnlayers.ops.time import scan_gates, scan_time
-from fnlayers.ops.window import (
+from fnlayers.ops.spatial import (
     adaptive_average_pool,
     adaptive_max_pool,
     average_pool,
@@ -37,6 +36,7 @@ from fnlayers.ops.window import (
     upsample,
     zero_pad,
 )
+from fnlayers.ops.time import scan_gates, scan_time
 
 __all__ = [
     "DenseWeights",

@@ -13,7 +13,7 @@ from jax import lax
 from jax.core import Tracer
 
 from fnlayers.ops.layout import channel_axis, is_half_precision
-from fnlayers.ops.tracing import count_product
+from fnlayers.ops.program import count_product
 
 
 def dot(x: jax.Array, kernel: jax.Array, axes: int = 1) -> jax.Array:

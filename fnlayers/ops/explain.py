@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from fnlayers.ops import record, reference, tracing
+from fnlayers.ops import program, record, reference
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 REFERENCES = {
@@ -94,8 +94,8 @@ def explain(layer: Traceable, shape: Any, platform: str | None = None) -> Explan
     """
     if platform is not None and platform not in PLATFORMS:
         raise ValueError(f"platform={platform!r} is not known; choose from {', '.join(map(repr, PLATFORMS))}")
-    kinds = {"cpu, fl.jit": tracing.Program(), "cpu, jax.jit": None}
-    found = {kind: _choices(layer, shape, kind, program) for kind, program in kinds.items()}
+    kinds = {"cpu, fl.jit": program.Program(), "cpu, jax.jit": None}
+    found = {kind: _choices(layer, shape, kind, traced) for kind, traced in kinds.items()}
     choices = []
     for ours, theirs in zip(*found.values(), strict=True):
         if platform in (None, "cpu"):
@@ -107,10 +107,10 @@ def explain(layer: Traceable, shape: Any, platform: str | None = None) -> Explan
     return Explanation(tuple(choices))
 
 
-def _choices(layer: Traceable, shape: Any, kind: str, program: tracing.Program | None) -> list[Choice]:
+def _choices(layer: Traceable, shape: Any, kind: str, traced: program.Program | None) -> list[Choice]:
     """A choice for each operation that is dispatched in such a program for a CPU."""
     written = record.Record()
-    with tracing.traced(program), record.kept(written):
+    with program.traced(traced), record.kept(written):
         layer._trace(shape)
     return [_choice(each, kind) for each in written.dispatched]
 

@@ -5,7 +5,7 @@ Those tested elsewhere: 1-5 with several heads in test_attention.py; 9 (frozen s
 functions/test_activations.py; 21 (strides with dilation) in test_layer_errors.py; 23 (transposed convolution) in
 ops/test_ops_conv.py; 35 (one key, one use) in laws/test_keys.py; 37, 38 (orthogonal, fans) in
 functions/test_initializers.py; 46 (shrinking bounds) in functions/test_constraints.py; 48 (interpolation) in
-ops/test_ops_window.py; 50 (products in float32) for all tests in conftest.py.
+ops/test_ops_spatial.py; 50 (products in float32) for all tests in conftest.py.
 """
 
 import jax

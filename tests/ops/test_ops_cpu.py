@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fnlayers import ops
-from fnlayers.ops import reference, tracing
+from fnlayers.ops import program, reference
 from fnlayers.ops.cpu import compose, table
 from fnlayers.ops.cpu.problem import HAS_YNNPACK, ConvProblem, ConvTransposeProblem, PoolProblem
 from fnlayers.ops.cpu.table import Limits
@@ -167,8 +167,8 @@ CONVS = [
     (("depthwise",), X2, (3, 2, 1, 8), Window((2, 1), ((1, 0), (0, 0)), (1, 1), 4)),
     (("single_channel",), (2, 9, 8, 1), (3, 3, 1, 3), Window((2, 1), ((0, 1), (1, 1)), (1, 1))),
     (("single_channel", "thin_columns", "line_columns"), (2, 12, 1), (3, 1, 4), Window((2,), ((0, 1),), (1,))),
-    (("pad_past_input", "own_convolution", "wide_columns"), X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
-    (("own_convolution", "half_im2col"), (4, 9, 8, 8), (3, 3, 8, 5), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (("pad_past_input", "xla_convolution", "wide_columns"), X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (("xla_convolution", "half_im2col"), (4, 9, 8, 8), (3, 3, 8, 5), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (
         (
             "thin_line",
@@ -407,7 +407,7 @@ def test_which_convolutions_in_programs_with_ynnpack(x, kernel, window, rows):
 )
 def test_which_gradients_of_kernels_in_programs_with_convolutions_of_xla(x, kernel, window, row):
     sizes = jax.export.symbolic_shape("b, c") if x[0] == "b" else x
-    with tracing.traced(tracing.Program()):
+    with program.traced(program.Program()):
         found = taken(conv_problem((sizes[0], *x[1:]), kernel, window))
     assert found.get("kernel_gradient") == row
     assert found.get("input_gradient") == ("thin_columns" if x[-1] == 3 else None)
@@ -441,8 +441,8 @@ def test_half_precision_stays(dtype):
 def test_a_mean_takes_no_convolution_that_is_padded_past_its_input_into_ynnpack(names):
     x, kernel = (jax.ShapeDtypeStruct(shape, "float32") for shape in ((4, 24, 24, 32), (3, 3, 32, 32)))
     function = composed(ConvProblem.of(x, kernel, SAME), *names) or functools.partial(reference.conv, window=SAME)
-    program = jax.jit(lambda x, kernel: jnp.mean(jax.nn.relu(function(x, kernel)), (1, 2))).lower(x, kernel)
-    parts = program.compile().as_text().split("\n\n")
+    compiled = jax.jit(lambda x, kernel: jnp.mean(jax.nn.relu(function(x, kernel)), (1, 2))).lower(x, kernel)
+    parts = compiled.compile().as_text().split("\n\n")
     within = [part.split()[0] for part in parts if " convolution(" in part]
     assert within and (all(name == "ENTRY" for name in within) or (not names and HAS_YNNPACK))
 
@@ -462,7 +462,7 @@ def test_a_mean_takes_no_convolution_that_is_padded_past_its_input_into_ynnpack(
 @pytest.mark.skipif(not HAS_YNNPACK, reason="this XLA has only its own convolutions")
 def test_which_transposed_convolutions(x, kernel, stride, own, rows):
     window = TransposedWindow((stride, stride), SAME.padding, (1, 1))
-    with tracing.traced(tracing.Program() if own else None):
+    with program.traced(program.Program() if own else None):
         problem = ConvTransposeProblem.of(*(jax.ShapeDtypeStruct(shape, "float32") for shape in (x, kernel)), window)
     assert all(taken(problem).get(which) == name for which, name in rows.items())
 

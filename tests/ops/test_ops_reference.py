@@ -8,7 +8,7 @@ import pytest
 
 TESTS = pathlib.Path(__file__).parents[1]
 # Against definitions written as loops, and a tenth of the law that compares layers with Keras
-FILES = ["ops/test_ops_conv.py", "ops/test_ops_window.py", "laws/test_parity.py"]
+FILES = ["ops/test_ops_conv.py", "ops/test_ops_spatial.py", "laws/test_parity.py"]
 
 
 @pytest.mark.slow

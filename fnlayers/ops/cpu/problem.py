@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnlayers.ops.program import uses_xla_convolutions
 from fnlayers.ops.reference import PoolWindow, TransposedWindow, Window
-from fnlayers.ops.tracing import own_convolutions
 
 HAS_YNNPACK = jax.__version_info__ >= (0, 10)  # whether XLA hands convolutions on CPUs to YNNPACK, unless told not to
 
@@ -123,7 +123,7 @@ def _known(sizes: Sequence[Any]) -> tuple[int, ...]:
 
 def uses_ynnpack() -> bool:
     """Whether convolutions of the program that is traced go to YNNPACK, which is slow at gradients of kernels."""
-    return HAS_YNNPACK and not own_convolutions()
+    return HAS_YNNPACK and not uses_xla_convolutions()
 
 
 class PoolProblem(NamedTuple):

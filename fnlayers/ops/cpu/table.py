@@ -15,6 +15,7 @@ import jax
 from fnlayers.ops import reference
 from fnlayers.ops.cpu import conv, conv_kernel_gradient, conv_transpose, fusion, pooling
 from fnlayers.ops.cpu.problem import HAS_YNNPACK, ConvProblem, ConvTransposeProblem, PoolProblem
+from fnlayers.ops.program import Program
 
 # jax 0.6 cannot transpose a scan whose body is computed again in the backward pass
 TRANSPOSES_SCANS = jax.__version_info__ >= (0, 10)
@@ -26,6 +27,8 @@ PASSES = ("forward", "training", "input_gradient", "kernel_gradient")
 class Limits:
     """Where one algorithm becomes faster than another; measured with jax 0.10 on x86-64, in float32 unless said."""
 
+    # Products
+    product_rows: int = 512  # from which on XLA's own code is faster than YNNPACK: 1.1 times on average
     # Windows
     unrolled_taps: int = 64  # a window of more is left to the reference: each tap is a slice of x
     instruction_channels: int = 16  # fewer take a convolution as long
@@ -105,6 +108,15 @@ class Row:
         """The algorithm of each pass that this row says something about."""
         found = {which: getattr(self, which) or self.every for which in PASSES}
         return {which: algorithm for which, algorithm in found.items() if algorithm is not None}
+
+
+# Products
+
+
+def prefers_xla_products(program: Program, t: Limits) -> bool:
+    """Whether XLA's own code is faster than YNNPACK for most multiplications of a program's products."""
+    large = sum(count for rows, count in program.products.items() if rows >= t.product_rows)
+    return program.wants_xla_products or large > program.products.total() - large
 
 
 # Convolutions
@@ -299,7 +311,7 @@ CONV = (
         bench="line",
     ),
     Row(
-        "own_convolution",
+        "xla_convolution",
         when=lambda p, t: not p.uses_ynnpack,
         training=reference.conv,
         because="no mean of a training step absorbs XLA's own convolutions, so nothing need keep them from YNNPACK",
