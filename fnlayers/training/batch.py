@@ -28,12 +28,13 @@ def parts(batch: Any) -> tuple[Any, Any, Any]:
     return x, y, weight[0] if weight else None
 
 
-def batch_of(given: Any, called: str = "the data set") -> Batch:
+def batch_of(given: Any, called: str = "the data set", fetch: bool = True) -> Batch:
     """A user's (x, y) or (x, y, weight) with its leaves as arrays: of one length, of numbers that jax can hold.
 
     Arguments:
         given: the tuple. Values are looked at before they are cast, where they are on the host.
         called: what it is in an error: the whole data set, or a batch.
+        fetch: whether sample weights are looked at on a device, too, which waits for them.
 
     Raises:
         ConfigError: for what is empty, no array of numbers, or too large for 32 bits; for weights that are no weights.
@@ -49,7 +50,7 @@ def batch_of(given: Any, called: str = "the data set") -> Batch:
         raise ShapeError(f"the examples do not pair: {said}; give all parts the same length")
     if counts["x"] == 0:
         raise ConfigError(f"{called} is empty: x has no examples; leave it out")
-    return Batch(x, y, None if weight is None else _weights(weight), counts["x"])
+    return Batch(x, y, None if weight is None else _weights(weight, fetch), counts["x"])
 
 
 def _arrays(nest: Any, name: str) -> Any:
@@ -70,13 +71,15 @@ def _as_array(leaf: Any, name: str) -> Any:
     return np.asarray(found)
 
 
-def _weights(weight: Any) -> Any:
+def _weights(weight: Any, fetch: bool) -> Any:
     """Sample weights as float32: numbers of at least 0."""
     if isinstance(weight, (Mapping, tuple, list)):
         raise ConfigError("weight is one array: a number for each example, or for each step of one")
     if np.issubdtype(weight.dtype, np.complexfloating):
         raise ConfigError(f"weight is {weight.dtype}; give real numbers of at least 0")
     weight = weight.astype("float32")
+    if isinstance(weight, jax.Array) and not fetch:
+        return weight
     values = np.asarray(weight)  # also from a device: few numbers, which were there before the step
     if values.size and not (values.min() >= 0 and np.isfinite(values.max())):
         at = tuple(np.argwhere(~(np.isfinite(values) & (values >= 0)))[0].tolist())

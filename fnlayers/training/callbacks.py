@@ -233,8 +233,8 @@ def _takes_one(function: Callable) -> bool:
     return True
 
 
-def ends_training(callback: Callable, event: Event) -> bool:
-    """Call a callback: whether it wants the training to end.
+def is_true(callback: Callable, event: Event) -> bool:
+    """What a callback, or its `keeps`, answers to an event.
 
     Raises:
         ConfigError: where it returns anything but True, False or None, as a loss that was returned by accident.
@@ -242,9 +242,9 @@ def ends_training(callback: Callable, event: Event) -> bool:
     result = callback(event)
     if isinstance(result, (bool, np.bool_, type(None))):
         return bool(result)
-    raise ConfigError(
-        f"the callback {callback!r} returned {result!r}; return True to end the training, False or None to go on"
-    )
+    keeps = getattr(callback, "__name__", "") == "keeps"
+    yes, no = ("keep the train state", "let it go") if keeps else ("end the training", "go on")
+    raise ConfigError(f"the callback {callback!r} returned {result!r}; return True to {yes}, False or None to {no}")
 
 
 def _check_mode(callback: Any) -> None:

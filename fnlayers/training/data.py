@@ -1,7 +1,10 @@
 """Data as batches: arrays that are cut into batches here, or any iterable of batches made elsewhere."""
 
+import dis
 import itertools
+import math
 import operator
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +15,8 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch, batch_of
+
+MOST_BATCHES = 10_000  # of a validation of which nobody says how long it is: it might never end
 
 
 @dataclass
@@ -163,11 +168,17 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str) -> S
 
     stream = flow(itertools.chain([first], iterator))  # was taken for its shapes; an iterator shall lose nothing
 
+    most = MOST_BATCHES if argument == "validation_steps" and steps is None and _sized(data) is None else math.inf
+
     def epoch(_: Sequence[int] | None) -> Iterator[Batch]:
         nonlocal stream
         number = 0
         for given in itertools.islice(stream, steps):
             number += 1
+            if number > most:
+                raise ConfigError(
+                    f"the validation data went on after {MOST_BATCHES} batches; if they end, give validation_steps"
+                )
             yield batch_of(given, f"batch {number} of the epoch")
         if number < (steps or 1):
             wanted = f", and {argument}={steps} asks for more" if steps else ""
@@ -182,8 +193,14 @@ def _iterator(start: Callable[[], Any], data: Any) -> Iterator:
     """An iterator over the batches, from the beginning where they have one."""
     given = start()
     by_index = getattr(type(given), "__iter__", None) in (None, Sequence.__iter__) and hasattr(given, "__getitem__")
-    if by_index and _sized(given) is not None:
-        return (given[place] for place in range(len(given)))  # Python itself goes on until an IndexError
+    if by_index:  # Python itself goes on until an IndexError, which many such classes do not raise
+        size = _sized(given)
+        if size is None:
+            raise ConfigError(
+                f"data is {type(given).__name__}, which has __getitem__, but nothing says where it ends; give it a "
+                "__len__ or an __iter__"
+            )
+        return (given[index] for index in range(size))
     try:
         return iter(given)
     except TypeError:
@@ -197,9 +214,7 @@ def _check_end(data: Any, iterator: Iterator, once: bool, epochs: int, steps: in
     """Refuse what is spent too soon, or is known never to end, where nobody says how many batches to take."""
     if steps is not None:
         return
-    endless = isinstance(iterator, (itertools.count, itertools.cycle)) or (
-        isinstance(iterator, itertools.repeat) and operator.length_hint(iterator, -1) < 0
-    )
+    endless = _never_ends(iterator)
     if endless or (once and argument == "validation_steps"):
         why = "does not end" if endless else "may not end, and is spent after one epoch"
         raise ConfigError(f"data is an iterator ({type(iterator).__name__}), which {why}; give {argument}, or a list")
@@ -208,6 +223,16 @@ def _check_end(data: Any, iterator: Iterator, once: bool, epochs: int, steps: in
             f"data is an iterator ({type(data).__name__}), which is spent after one of {epochs} epochs; give the "
             "function that makes it (data=batches, not data=batches()), a list of batches, or steps_per_epoch"
         )
+
+
+def _never_ends(iterator: Iterator) -> bool:
+    """Whether an iterator is known not to end: some of itertools, and generators such as `while True: yield ...`."""
+    if isinstance(iterator, types.GeneratorType):
+        names = (instruction.opname for instruction in dis.get_instructions(iterator.gi_code))
+        return not any(name.startswith("RETURN") and name != "RETURN_GENERATOR" for name in names)
+    if isinstance(iterator, itertools.repeat):
+        return operator.length_hint(iterator, -1) < 0
+    return isinstance(iterator, (itertools.count, itertools.cycle))
 
 
 def _makes(data: Any) -> bool:

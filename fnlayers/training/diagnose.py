@@ -15,6 +15,7 @@ from fnlayers.core.errors import LayerError
 from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer
 from fnlayers.training.batch import Batch
+from fnlayers.training.labels import check_labels
 from fnlayers.training.objective import Objective
 from fnlayers.training.state import TrainState
 from fnlayers.training.step import loss_of, shapes, update_of
@@ -57,7 +58,7 @@ def explain(
     """
     if found := _in_data(batch, "batch"):
         return (whole and _in_data(whole, "data set")) or found
-    for find in (_in_params, _in_layers, _in_losses, _in_gradients):
+    for find in (_in_params, _in_labels, _in_layers, _in_losses, _in_gradients):
         found = find(model, objective, train_state, batch)
         if found:
             return found
@@ -85,6 +86,22 @@ def _in_params(model: Layer, objective: Objective, train_state: TrainState, batc
                     f"{what} {path} was not finite before the step: it holds {_count(leaf)}; the update before "
                     "overflowed (lower the learning rate), or training began with it"
                 )
+    return None
+
+
+def _in_labels(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str | None:
+    """A label that the loss cannot take, whose loss is NaN: on a device nobody looked at it before."""
+    key = jax.random.key(0)
+    out = jax.eval_shape(
+        lambda params, state, x: model.run(params, x, state=state, rng=key, train=True),
+        train_state.params,
+        train_state.state,
+        batch.x,
+    )
+    try:
+        check_labels(objective, batch, out, fetch=True)
+    except LayerError as error:
+        return str(error)
     return None
 
 

@@ -13,13 +13,13 @@ from fnlayers.training.objective import Objective, Term, check_outputs, pick, sp
 from fnlayers.training.pairing import check_pair
 from fnlayers.training.takes import Takes, takes_of
 
-# What each kind of labels may be: the least, the largest, and what to say of others
-_BOUNDS = {
-    "binary": (0, 1, "takes labels from 0 to 1; for -1 and 1 write (y + 1) / 2, for class numbers use {softmax}"),
-    "one-hot": (0, np.inf, "takes one-hot labels, or probabilities, which are not negative"),
-    "signs": (-1, 1, "takes labels of -1 and 1; for 0 and 1 write 2 * y - 1"),
+# What to say of labels that a loss cannot take
+_EXPECTED = {
+    "binary": "takes labels from 0 to 1; for -1 and 1 write (y + 1) / 2, for class numbers use "
+    "optax.softmax_cross_entropy_with_integer_labels",
+    "one-hot": "takes one-hot labels, or probabilities, which are not negative",
+    "signs": "takes labels of -1 and 1; for 0 and 1 write 2 * y - 1",
 }
-_SOFTMAX = "optax.softmax_cross_entropy_with_integer_labels"
 
 
 def check_data(objective: Objective, source: Source, out: Any) -> None:
@@ -32,18 +32,20 @@ def check_data(objective: Objective, source: Source, out: Any) -> None:
     """
     if source.whole is not None and source.whole.weight is not None and not source.whole.weight.any():
         raise ConfigError("all sample weights are 0, so nothing can be learned or measured; give some examples weight")
-    batch = source.first if source.whole is None else source.whole
-    check_labels(objective, batch._replace(y=jax.tree.map(np.asarray, batch.y)), out)
+    check_labels(objective, source.first if source.whole is None else source.whole, out, fetch=True)
 
 
-def check_labels(objective: Objective, batch: Batch, out: Any) -> None:
+def check_labels(objective: Objective, batch: Batch, out: Any, fetch: bool = False) -> None:
     """Raise where y is nothing that a loss can take: shapes that do not pair, classes that there are not.
 
     Arguments:
         objective: the losses and metrics; those that are not known (see `takes`) take what they like.
-        batch: examples. Arrays on a device are not fetched for this.
+        batch: examples.
         out: the model's Out with the shapes of its output.
+        fetch: whether labels on a device are looked at, too, which waits for them; in training the step itself does.
     """
+    if fetch:
+        batch = batch._replace(y=jax.tree.map(np.asarray, batch.y))
     check_outputs(objective, out.y)
     for term in (*objective.losses, *objective.metrics):
         takes, y = takes_of(term.function), pick(batch.y, term.key, "y")
@@ -92,27 +94,24 @@ def _check_integers(term: Term, takes: Takes, y: Any) -> None:
 
 def _check_numbers(term: Term, takes: Takes, y: np.ndarray, weight: Any, classes: int) -> None:
     """Each label must be one that the loss can take, those without weight excepted."""
-    if takes.labels == "classes":
-        least, most = 0, classes - 1
-        kinds = f"has {classes} classes, 0 to {most}" if classes > 1 else "is one number, not one for each class"
-        said = f"but the model's output {kinds}"
-    elif takes.labels in _BOUNDS:
-        least, most, text = _BOUNDS[takes.labels]
-        said = f"but {takes.name} {text.format(softmax=_SOFTMAX)}"
-    else:
+    wrong = takes.is_wrong(y, classes)
+    if wrong is None or not wrong.any():
         return
-    signs = takes.labels == "signs"
-    if y.min() >= least and y.max() <= most and not (signs and (abs(y) != 1).any()):
-        return
-    wrong = ~((y >= least) & (y <= most)) | (signs & (abs(y) != 1))
     if weight is not None:
         wrong &= np.asarray(spread(weight, y, term.name, "sample weight")) != 0
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ConfigError(
-            f"{_named(term)}[{', '.join(map(str, at))}] is {y[at]}, {said} ({int(wrong.sum())} such labels); correct "
-            "them, or give those examples the weight 0"
+            f"{_named(term)}[{', '.join(map(str, at))}] is {y[at]}, but {_expected(takes, classes)} "
+            f"({int(wrong.sum())} such labels); correct them, or give those examples the weight 0"
         )
+
+
+def _expected(takes: Takes, classes: int) -> str:
+    if takes.labels == "classes":
+        kinds = f"has {classes} classes, 0 to {classes - 1}" if classes > 1 else "is one number, not one for each class"
+        return f"the model's output {kinds}"
+    return f"{takes.name} {_EXPECTED[takes.labels]}"
 
 
 def _named(term: Term) -> str:

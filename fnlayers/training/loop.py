@@ -73,7 +73,8 @@ def fit(
         train_state: where to go on: that of an earlier result; in place of rng, params and state.
         shuffle: whether arrays are gone through in another order in each epoch.
         steps_per_epoch: batches an epoch, for an iterable that does not end.
-        validation_steps: batches of each validation, for an iterable that does not end, or is an iterator.
+        validation_steps: batches of each validation, for an iterable that does not end, is an iterator, or has more
+            than 10,000 batches and no length.
         remainder: what becomes of a last batch that is smaller. "run": it runs at its own size, for which a second
             program is compiled. "pad": it is filled up with rows of no weight, which is exact where each example is
             treated by itself. "drop": it is left out. None: "pad" where losses, metrics and layers are known to treat

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fnlayers.core.errors import ConfigError
 from fnlayers.training.objective import Objective
 
 AHEAD = 8  # steps that may be under way: enough that the device never waits, few enough that their batches fit
@@ -43,6 +44,13 @@ class Meter:
             self.sums += np.where(totals > 0, means * totals, 0)
             self.totals += totals
         return None
+
+    def check_weight(self, what: str) -> None:
+        """Raise ConfigError where no loss had any weight in what was gone through."""
+        if not self.totals[: len(self.objective.losses)].any():
+            raise ConfigError(
+                f"nothing in {what} counts: all sample weights are 0, or all steps are masked; give some of them weight"
+            )
 
     def logs(self) -> dict[str, float]:
         """The means so far, by name; empty before the first step is done."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.training.pairing import check_pair, explained, function_of, shapes_in
+from fnlayers.training.takes import takes_of
 
 Function = Callable[[Any, Any], Any]
 
@@ -39,6 +40,22 @@ class Term(NamedTuple):
             raise
         return _as_values(self.name, values, jax.tree.leaves(y_pred)[0].shape[0], shapes)
 
+    def marked(self, values: jax.Array, y_pred: Any, y_true: Any) -> jax.Array:
+        """The values, NaN for a label that the loss cannot take: most losses return some number, -1 the last class's.
+
+        So a step finds wrong labels on a device as it finds numbers that are not finite, and nothing waits for them.
+        """
+        takes, y_true = takes_of(self.function), pick(y_true, self.key)
+        if takes is None:
+            return values
+        y_pred = pick(y_pred, self.key)
+        wrong = takes.is_wrong(jnp.asarray(y_true), y_pred.shape[takes.axis])
+        if wrong is None:
+            return values
+        if wrong.ndim > values.ndim:
+            wrong = jnp.any(wrong, takes.axis)
+        return jnp.where(wrong, jnp.nan, values) if wrong.shape == values.shape else values
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -59,14 +76,15 @@ class Objective:
         check_outputs(self, out.y)
         means, totals = [], []
         for term in self.losses:
-            mean, total = _mean(term, out, y_true, weight)
+            values = term.marked(term.values(out.y, y_true), out.y, y_true)
+            mean, total = _mean(term, values, out, weight)
             means.append(mean)
             totals.append(total)
         loss = sum(means) + extra
         means.append(extra)
         totals.append(jnp.float32(jax.tree.leaves(out.y)[0].shape[0]))
         for term in self.metrics:
-            mean, total = _mean(term, out, y_true, weight)
+            mean, total = _mean(term, term.values(out.y, y_true), out, weight)
             means.append(mean)
             totals.append(total)
         return loss, means, totals
@@ -182,9 +200,8 @@ def _as_values(name: str, values: Any, rows: int, shapes: str) -> jax.Array:
     return wide(values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype("float32"))
 
 
-def _mean(term: Term, out: Any, y_true: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
+def _mean(term: Term, values: jax.Array, out: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
     """The mean of a term's values over what has weight, and that weight."""
-    values = term.values(out.y, y_true)
     mask = _mask_of(term, out)
     if weight is None and mask is None:
         return jnp.mean(values), jnp.asarray(values.size, values.dtype)

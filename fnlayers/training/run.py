@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from fnlayers.core.layer import Layer
 from fnlayers.training.batch import Batch
-from fnlayers.training.callbacks import Event, ends_training
+from fnlayers.training.callbacks import Event, is_true
 from fnlayers.training.data import Source
 from fnlayers.training.diagnose import NonFiniteError, explain
 from fnlayers.training.interrupts import Interrupts
@@ -126,6 +126,7 @@ class Run:
             if number == 1:
                 self.progress.say(f"epoch {epoch}/{epochs}")
         self.settle(ahead=0)
+        self.meter.check_weight(f"epoch {epoch}")
         self.progress.steps_in_all(number)
         logs = self.meter.logs() | self.validation()
         logs["seconds"] = time.perf_counter() - start
@@ -175,9 +176,9 @@ class Run:
         history = {name: list(values) for name, values in self.history.items()}
         event = Event(epoch, epochs, self.done, dict(logs), history, self.train_state, self.directions)
         keepers = (getattr(callback, "keeps", None) for callback in self.callbacks)
-        if any([keeps(event) for keeps in keepers if keeps]):
+        if any([is_true(keeps, event) for keeps in keepers if keeps]):
             self.kept = event.train_state
-        wish = [callback for callback in self.callbacks if ends_training(callback, event)]
+        wish = [callback for callback in self.callbacks if is_true(callback, event)]
         return f"{wish[0]!r} after epoch {epoch}" if wish else None
 
 
@@ -186,11 +187,12 @@ def evaluated(
 ) -> dict[str, float]:
     """The averages over a source. `out`: the shapes of what the model returns."""
     meter = Meter(objective)
-    for batch in source.batches(None, functools.partial(check_labels, objective, out=out)):
+    for batch in source.batches(None, functools.partial(check_labels, objective, out=out, fetch=True)):
         meter.push(evaluation(params, state, batch.x, batch.y, batch.weight), None)
         meter.collect()
         progress.step(meter.logs)
     meter.collect(ahead=0)
+    meter.check_weight("the data")
     progress.show(meter.logs())
     progress.close()
     return meter.logs()

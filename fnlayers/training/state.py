@@ -81,6 +81,8 @@ class TrainState(NamedTuple):
 def as_key(rng: Any) -> Any:
     """A random key; a whole number, NumPy's too, is a seed."""
     if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
+        if not -(2**63) <= rng < 2**63:
+            raise ConfigError(f"rng={rng}: a seed is an integer of 64 bits; give a smaller one, or a random key")
         return jax.random.key(int(rng))
     if not isinstance(rng, (jax.Array, np.ndarray)):
         raise ConfigError(f"rng={rng!r}: give a random key, jax.random.key(0), or a whole number")

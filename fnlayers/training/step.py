@@ -11,7 +11,7 @@ import optax
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.host import jit
-from fnlayers.training.batch import parts
+from fnlayers.training.batch import batch_of, parts
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.given import check_going_on
 from fnlayers.training.guard import finite, guarded
@@ -48,13 +48,14 @@ def make_step(
             few examples for its params; without it, a step costs what it does when written by hand.
 
     Returns:
-        A jitted function of a TrainState and a batch, (x, y) or (x, y, weight). logs["loss"] and each metric are
+        A compiled function of a TrainState and a batch, (x, y) or (x, y, weight). logs["loss"] and each metric are
         scalars on the device; logs["finite"] says whether the loss was finite, and with guard whether the update was
         taken: whether each gradient, and each number of the new train state, was finite too.
 
     Raises:
-        ConfigError: for a loss or metric that is no function, or returns one number for a batch; by the step, while it
-            is traced, for a train state of another model or optimizer.
+        ConfigError: for a loss or metric that is no function, or returns one number for a batch; by the step, for a
+            train state of another model or optimizer, for an empty batch, and for arrays of NumPy that jax would bend:
+            64-bit integers that 32 bits cannot hold, objects, negative sample weights.
         ShapeError: for values that do not fit the weights or the mask.
 
     Example:
@@ -76,7 +77,25 @@ def make_step(
         train_state, finite, means, _ = advance(train_state, True, *parts(batch))
         return train_state, objective.logs(means) | {"finite": finite}
 
-    return step
+    return Step(step)
+
+
+class Step:
+    """A compiled step that looks at the numbers of a batch on the host before they are cast for the device.
+
+    It is called as the compiled function is, and has its methods, such as `lower`.
+    """
+
+    def __init__(self, compiled: Callable) -> None:
+        self.compiled = compiled
+
+    def __call__(self, train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Run it: the train state after the step, and its logs."""
+        batch_of(batch, "the batch", fetch=False)
+        return self.compiled(train_state, batch)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.compiled, name)
 
 
 def shapes(x: Any) -> Shape:

@@ -39,6 +39,25 @@ class Takes:
     better: str | None = "min"
     per_example: bool = True
 
+    def bounds(self, classes: int) -> tuple[int, int | None] | None:
+        """The least and the largest label, None for no limit; None where any number is a label."""
+        if self.labels == "classes":
+            return 0, classes - 1
+        return {"binary": (0, 1), "one-hot": (0, None), "signs": (-1, 1)}.get(self.labels)
+
+    def is_wrong(self, y: Any, classes: int) -> Any:
+        """Which labels the loss cannot take, as booleans; None where it takes any. `y`: of NumPy or JAX."""
+        bounds = self.bounds(classes)
+        if bounds is None:
+            return None
+        least, most = bounds
+        right = y >= least
+        if most is not None:
+            right &= y <= most
+        if self.labels == "signs":
+            right &= abs(y) == 1
+        return ~right
+
     def wanted(self, shape: tuple) -> tuple:
         """The shape of y for y_pred of that shape."""
         if self.labels != "classes":

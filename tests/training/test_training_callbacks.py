@@ -22,6 +22,14 @@ def event(directions=None, **history):
     return Event(len(next(iter(history.values()))), 10, 1, {}, history, None, directions or {})
 
 
+class KeepsLoss:
+    def __call__(self, event):
+        return False
+
+    def keeps(self, event):
+        return event.logs["loss"]
+
+
 def test_a_callback_is_a_function_of_the_epoch():
     events = []
     result = fitted(epochs=3, callbacks=[events.append])
@@ -109,6 +117,7 @@ def test_logs_as_files(tmp_path):
         (lambda: fitted(callbacks=[lambda: True]), "must take one argument, the Event"),
         (lambda: fitted(callbacks=[lambda event, logs: True]), "must take one argument, the Event"),
         (lambda: fitted(callbacks=[lambda event: event.logs["loss"]]), "the callback .*lambda.* returned [0-9.]+; ret"),
+        (lambda: fitted(callbacks=[KeepsLoss()]), "KeepsLoss.* returned [0-9.]+; return True to keep the train state"),
         (lambda: fitted(callbacks=[lambda event: [1]]), r"returned \[1\]; return True to end the training"),
         (lambda: event(f1=[0.5]).since_best("f1"), "nothing says whether more or less of 'f1' is better; write mode"),
         (lambda: fitted(callbacks=[KeepBest("acc")]), r"'acc' is not among the logs \(loss, seconds\)$"),

@@ -7,6 +7,7 @@ import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp, numbers
 
 import fnlayers as fl
+from fnlayers.training import data as data_module
 from fnlayers.training import evaluate, fit, predict
 from fnlayers.training.data import Batch, filled, source_of
 
@@ -191,12 +192,33 @@ def test_a_function_that_has_nothing_more_ends_the_training():
         fitted(lambda: None)
 
 
-@pytest.mark.parametrize("data", [itertools.cycle(batches()), itertools.repeat(batches()[0])])
+def forever():
+    while True:
+        yield batches()[0]
+
+
+@pytest.mark.parametrize(
+    "data", [itertools.cycle(batches()), itertools.repeat(batches()[0]), forever, lambda: itertools.cycle(batches())]
+)
 def test_what_never_ends_needs_a_number_of_steps(data):
     with pytest.raises(fl.ConfigError, match="which does not end; give steps_per_epoch"):
         fitted(data)
     with pytest.raises(fl.ConfigError, match="which does not end; give validation_steps"):
         fitted(classes(), validation_data=data)
+
+
+def test_what_nobody_knows_the_end_of(monkeypatch):
+    class Unending:
+        def __getitem__(self, index):
+            return batches()[0]
+
+    with pytest.raises(fl.ConfigError, match="data is Unending, .* nothing says where it ends; give it a __len__"):
+        fitted(Unending())
+    monkeypatch.setattr(data_module, "MOST_BATCHES", 5)
+    with pytest.raises(fl.ConfigError, match="went on after 5 batches; if they end, give validation_steps") as caught:
+        fitted(batches(), validation_data=lambda: (batches()[0] for _ in itertools.count()))
+    assert int(caught.value.train_state.step) == 4
+    assert fitted(batches(), validation_data=batches() * 2).history["val_loss"]  # a list says how long it is
 
 
 def test_validation_steps():

@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -184,3 +185,43 @@ def test_what_is_known_of_functions():
     assert takes_of(functools.partial(metrics.binary_accuracy, threshold=0.0)).form is None
     for unknown in (lambda p, y: p, functools.partial(SOFT, 1), functools.partial(SOFT, axis=(1, 2)), [].append):
         assert takes_of(unknown) is None
+
+
+ON_DEVICE = {  # a label that the loss answers with some number, and where
+    "classes": (optax.softmax_cross_entropy_with_integer_labels, jnp.array([0, -1]), r"y\[1\] is -1, .* 2 classes"),
+    "binary": (optax.sigmoid_binary_cross_entropy, jnp.array([[0, 1], [5, 1]]), r"y\[1, 0\] is 5, .* from 0 to 1"),
+    "one-hot": (optax.softmax_cross_entropy, jnp.array([[0.0, 1], [-1, 2]]), r"y\[1, 0\] is -1.0, .* one-hot"),
+    "signs": (optax.hinge_loss, jnp.array([[0, 1], [1, 1]]), r"y\[0, 0\] is 0, .* -1 and 1"),
+}
+
+
+@pytest.mark.parametrize("kind", ON_DEVICE)
+def test_wrong_labels_on_a_device_are_found_in_every_batch(kind):
+    loss, wrong, text = ON_DEVICE[kind]
+    model, x = fl.Dense(2), np.ones((2, 3), "float32")
+    right = jnp.ones_like(wrong)
+    params = model.init(jax.random.key(0), x.shape)
+    with pytest.raises(fl.NonFiniteError, match=f"step 2 .* was not taken: {text}") as caught:
+        fit(model, [(x, right), (x, wrong)], loss=loss, optimizer=SGD, params=params, verbose=False)
+    assert int(caught.value.train_state.step) == 1
+    with pytest.raises(fl.ConfigError, match=text):
+        evaluate(model, params, [(x, right), (x, wrong)], loss=loss)
+    step = fl.make_step(model, loss, SGD)
+    train_state, logs = step(fl.TrainState.create(model, x.shape, SGD), (x, wrong))
+    assert not logs["finite"] and int(train_state.step) == 0
+    bad = (wrong != right).reshape(2, -1).any(1)  # and one without weight may be anything
+    assert step(train_state, (x, wrong, 1.0 * ~bad))[1]["finite"]
+
+
+def test_batches_without_any_weight():
+    x, y = np.ones((2, 3), "float32"), np.zeros(2, "int32")
+    model, nothing = fl.Dense(2), (x, y, np.zeros(2))
+    params = model.init(jax.random.key(0), x.shape)
+    options = {"loss": optax.softmax_cross_entropy_with_integer_labels, "optimizer": SGD, "verbose": False}
+    with pytest.raises(fl.ConfigError, match="nothing in epoch 1 counts: all sample weights are 0"):
+        fit(model, [nothing], **options)
+    with pytest.raises(fl.ConfigError, match="nothing in the data counts"):
+        evaluate(model, params, [nothing], loss=options["loss"])
+    with pytest.raises(fl.ConfigError, match="nothing in the data counts"):
+        fit(model, (x, y), validation_data=[nothing], **options)
+    assert fit(model, [nothing, (x, y, np.ones(2))], **options).history["loss"][0] > 0

@@ -278,7 +278,7 @@ def test_a_loss_that_is_none(loss, text):
     [
         (lambda x, y: (x, y[:, 0]), r"y_pred has shape \(40, 1\) and y has shape \(40,\); reshape y to \(40, 1\)"),
         (lambda x, y: x, "a batch is .x, y. or .x, y, weight., got"),
-        (lambda x, y: (x, y, np.ones(7)), "sample weight of shape .7,. does not fit"),
+        (lambda x, y: (x, y, np.ones(7)), "the examples do not pair: x has 40, y has 40, weight has 7"),
     ],
 )
 def test_a_batch_that_is_none(batch, text):

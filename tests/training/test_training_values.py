@@ -81,3 +81,38 @@ def test_ids_and_inputs_of_predictions():
         predict(model, table, [ids[:0]])
     with pytest.raises(fl.ConfigError, match="x holds no array"):
         predict(model, table, [None])
+
+
+STEP_MODEL = fl.Dense(3)
+
+
+@functools.cache
+def made_step():
+    return fl.make_step(STEP_MODEL, CROSS_ENTROPY, SGD)
+
+
+def started():
+    return fl.TrainState.create(STEP_MODEL, (None, 5), SGD)
+
+
+@pytest.mark.parametrize(
+    ("batch", "text"),
+    [
+        ((X, at(Y.astype("int64"), 3, BIG)), r"y\[3\] is 4294967297, which int32 cannot hold"),
+        ((X.astype(object), Y), "x is an array of objects"),
+        ((X, Y.astype(">i4")), "y is >i4, in the other byte order"),
+        ((X, Y, -ONES), r"weight\[0\] is -1.0"),
+        ((X[:0], Y[:0]), "the batch is empty"),
+        ((X[:0], Y[:0], ONES[:0]), "the batch is empty"),
+        ((X, Y[:3]), "the examples do not pair: x has 40, y has 3"),
+        ((X.tolist(), Y), "x holds .* of type float"),
+    ],
+)
+def test_the_batch_of_a_made_step_is_looked_at_before_the_cast(batch, text):
+    with pytest.raises(fl.LayerError, match=text):
+        made_step()(started(), batch)
+
+
+def test_a_made_step_has_the_methods_of_a_compiled_function():
+    assert "stablehlo" in made_step().lower(started(), (X, Y)).as_text()
+    assert jax.eval_shape(made_step(), started(), (X, Y))[1]["loss"].shape == ()
