@@ -30,10 +30,12 @@ from fnlayers.freezing import freeze, thaw
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.host import jit, tune_host
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from fnlayers.layers.attention import AdditiveAttention, Attention
+from fnlayers.layers.attention.multi_head import GroupQueryAttention, MultiHeadAttention
+from fnlayers.layers.attention.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
+from fnlayers.layers.attention.single_head import AdditiveAttention, Attention
 from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
-from fnlayers.layers.cell_base import Cell
-from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from fnlayers.layers.blocks.token_and_position import TokenAndPositionEmbedding
+from fnlayers.layers.blocks.transformer import TransformerDecoder, TransformerEncoder
 from fnlayers.layers.conv import (
     Conv1D,
     Conv1DTranspose,
@@ -48,7 +50,6 @@ from fnlayers.layers.conv import (
     Convolution3D,
     Convolution3DTranspose,
 )
-from fnlayers.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import (
     DepthwiseConv1D,
@@ -77,7 +78,6 @@ from fnlayers.layers.merge import (
     multiply,
     subtract,
 )
-from fnlayers.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -118,8 +118,11 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
-from fnlayers.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from fnlayers.layers.recurrent.bidirectional import Bidirectional
+from fnlayers.layers.recurrent.cell import Cell
+from fnlayers.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from fnlayers.layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
+from fnlayers.layers.recurrent.rnn import GRU, LSTM, RNN, SimpleRNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -145,8 +148,7 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
-from fnlayers.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed
+from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
 from fnlayers.models import Functional, Pair, Repeat, Sequential, cached, flax_pair, functional, haiku_pair, stax_pair
 from fnlayers.trees import count, decay_mask, labels, paths, penalty, project, projected, trainable_mask, weight_paths
 from fnlayers.version import __version__

@@ -2,16 +2,17 @@
 
 from fnlayers.core.layer import Layer
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from fnlayers.layers.attention import AdditiveAttention, Attention
+from fnlayers.layers.attention.multi_head import GroupQueryAttention, MultiHeadAttention
+from fnlayers.layers.attention.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
+from fnlayers.layers.attention.single_head import AdditiveAttention, Attention
 from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
-from fnlayers.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from fnlayers.layers.blocks.token_and_position import TokenAndPositionEmbedding
+from fnlayers.layers.blocks.transformer import TransformerDecoder, TransformerEncoder
 from fnlayers.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
-from fnlayers.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from fnlayers.layers.embedding import Embedding, ReversibleEmbedding
 from fnlayers.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
-from fnlayers.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -40,8 +41,10 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from fnlayers.layers.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
-from fnlayers.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from fnlayers.layers.recurrent.bidirectional import Bidirectional
+from fnlayers.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from fnlayers.layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
+from fnlayers.layers.recurrent.rnn import GRU, LSTM, RNN, SimpleRNN
 from fnlayers.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -67,8 +70,7 @@ from fnlayers.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from fnlayers.layers.transformer import TokenAndPositionEmbedding, TransformerDecoder, TransformerEncoder
-from fnlayers.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed
+from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
 from fnlayers.models.functional import Functional
 from fnlayers.models.pair import Pair
 from fnlayers.models.repeat import Repeat

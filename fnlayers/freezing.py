@@ -7,8 +7,8 @@ from typing import Any
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
 from fnlayers.core.naming import named
-from fnlayers.layers.cells import StackedRNNCells
-from fnlayers.layers.wrappers import Bidirectional
+from fnlayers.layers.recurrent.bidirectional import Bidirectional
+from fnlayers.layers.recurrent.cells import StackedRNNCells
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 from fnlayers.trees import matches

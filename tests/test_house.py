@@ -21,9 +21,9 @@ FLOORS = {
     "version": 0, "functions": 0, "ops": 0, "core": 1, "host": 1, "layers": 2, "models": 2, "trees": 2,
     "catalog": 3, "freezing": 3, "training": 3, "saving": 3, "show": 3, "__init__": 5,
 }  # fmt: skip
-# What siblings inside a package may import of each other.
-SHARED = {"layers": {"bases", "cell_base", "cells", "recurrent_base", "attention_base", "multi_head_base", "cache"}}
-BLOCKS = {"transformer"}  # files of layers made of their siblings
+# What the families of layers, each a file or a folder, may import of each other.
+COMMON = {"common"}
+BLOCKS = "blocks"  # the folder of layers made of layers of other families
 # On their floor, but used by their neighbors: the list of layers, the version, activations in operation nodes' maths.
 NEIGHBORS = {"catalog", "version"}
 
@@ -59,8 +59,8 @@ def test_imports_go_downward(path):
     here = parts_of(path)
     for there in imported(path):
         if here[0] == there[0]:
-            if here[0] in SHARED and len(there) > 1 and here[-1] not in {"__init__", *BLOCKS}:
-                assert there[1] in SHARED[here[0]], f"{here} imports its sibling {there}"
+            if here[0] == "layers" and here[1] not in ("__init__", "recurrent_base", BLOCKS):
+                assert there[1] in {here[1], *COMMON}, f"{here} imports {there}, of another family"
             continue
         same_floor = FLOORS[there[0]] == FLOORS[here[0]]
         assert FLOORS[there[0]] < FLOORS[here[0]] or (same_floor and there[0] in NEIGHBORS), f"{here} imports {there}"

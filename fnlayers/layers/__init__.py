@@ -1,4 +1,4 @@
-"""The layers, one family a file; and, as in Keras, each by its name: `layers.Dense` is `fnlayers.Dense`."""
+"""The layers, one family a file or a folder; and, as in Keras, each by its name: `layers.Dense` is `fnlayers.Dense`."""
 
 import sys
 from typing import Any

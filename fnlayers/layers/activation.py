@@ -14,7 +14,7 @@ from fnlayers.functions import activations
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import activate, check_activation, check_rank, normal_axis, option_param
+from fnlayers.layers.common import activate, check_activation, check_rank, normal_axis, option_param
 
 
 @layerclass

@@ -10,7 +10,7 @@ from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
-from fnlayers.layers.bases import check_rank
+from fnlayers.layers.common import check_rank
 
 
 @layerclass

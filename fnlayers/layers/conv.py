@@ -11,7 +11,7 @@ from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import (
+from fnlayers.layers.common import (
     FORMATS,
     activate,
     add_bias,

@@ -12,7 +12,7 @@ from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import (
+from fnlayers.layers.common import (
     activate,
     add_bias,
     check_activation,

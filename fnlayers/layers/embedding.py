@@ -13,7 +13,7 @@ from fnlayers.core.spec import Param
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import check_count, option_param
+from fnlayers.layers.common import check_count, option_param
 
 
 @layerclass

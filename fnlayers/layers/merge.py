@@ -14,7 +14,7 @@ from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.symbol import Symbol
-from fnlayers.layers.bases import normal_axis
+from fnlayers.layers.common import normal_axis
 
 
 @layerclass

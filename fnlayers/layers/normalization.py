@@ -21,7 +21,7 @@ from fnlayers.core.spec import Param, State
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer, initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import (
+from fnlayers.layers.common import (
     check_axes,
     check_count,
     check_rank,

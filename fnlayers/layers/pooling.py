@@ -7,7 +7,7 @@ from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known, per_axis
-from fnlayers.layers.bases import FORMATS, check_choice, check_fits, check_rank, layout_of
+from fnlayers.layers.common import FORMATS, check_choice, check_fits, check_rank, layout_of
 
 
 @layerclass

@@ -11,7 +11,7 @@ from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
 from fnlayers.functions.regularizers import L1L2
-from fnlayers.layers.bases import (
+from fnlayers.layers.common import (
     FORMATS,
     channel_axis,
     check_choice,

@@ -10,7 +10,7 @@ from fnlayers import ops
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known, per_axis
-from fnlayers.layers.bases import FORMATS, channel_axis, check_choice, check_count, check_rank, layout_of, space_of
+from fnlayers.layers.common import FORMATS, channel_axis, check_choice, check_count, check_rank, layout_of, space_of
 
 
 @layerclass

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.layers.attention import SingleHead
-from fnlayers.layers.multi_head import MultiHeadAttention
-from fnlayers.layers.multi_head_base import MultiHead
+from fnlayers.layers.attention.multi_head import MultiHeadAttention
+from fnlayers.layers.attention.multi_head_base import MultiHead
+from fnlayers.layers.attention.single_head import SingleHead
 
 # The arguments of a call, in Keras's order.
 SINGLE = ("inputs", "mask", "training", "return_attention_scores", "use_causal_mask")

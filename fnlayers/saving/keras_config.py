@@ -13,16 +13,16 @@ from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
-from fnlayers.layers.attention import SingleHead
+from fnlayers.layers.attention.multi_head import MultiHeadAttention
+from fnlayers.layers.attention.multi_head_base import MultiHead
+from fnlayers.layers.attention.single_head import SingleHead
 from fnlayers.layers.basic import CopyMask, DropMask
-from fnlayers.layers.cell_base import Cell
 from fnlayers.layers.merge import Merge
-from fnlayers.layers.multi_head import MultiHeadAttention
-from fnlayers.layers.multi_head_base import MultiHead
 from fnlayers.layers.operation import Cut, Operation, Slot
-from fnlayers.layers.recurrent_base import Recurrent
+from fnlayers.layers.recurrent.base import Recurrent
+from fnlayers.layers.recurrent.bidirectional import Bidirectional
+from fnlayers.layers.recurrent.cell import Cell
 from fnlayers.layers.regularization import ActivityRegularization
-from fnlayers.layers.wrappers import Bidirectional
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
 from fnlayers.saving.keras_attention import attention_call

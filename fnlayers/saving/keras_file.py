@@ -15,11 +15,11 @@ from fnlayers.core.errors import ConfigError, MissingError, ShapeError
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number
 from fnlayers.core.spec import Param, State
+from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.basic import CopyMask, DropMask
-from fnlayers.layers.cells import StackedRNNCells
-from fnlayers.layers.multi_head_base import MultiHead
 from fnlayers.layers.operation import Operation
-from fnlayers.layers.recurrent_base import Recurrent
+from fnlayers.layers.recurrent.base import Recurrent
+from fnlayers.layers.recurrent.cells import StackedRNNCells
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 from fnlayers.saving.keras_config import input_shape_of, model_of

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.frozen import nest_leaves
-from fnlayers.layers.cell_base import Cell
-from fnlayers.layers.recurrent_base import Recurrent
-from fnlayers.layers.wrappers import Bidirectional
+from fnlayers.layers.recurrent.base import Recurrent
+from fnlayers.layers.recurrent.bidirectional import Bidirectional
+from fnlayers.layers.recurrent.cell import Cell
 
 # The arguments of a call, in Keras's order.
 LAYER = ("sequences", "initial_state", "mask", "training")

@@ -26,7 +26,7 @@ from cases import CASES, Case  # noqa: E402
 from fnlayers.core.frozen import FrozenDict, map_nest  # noqa: E402
 from fnlayers.core.naming import named  # noqa: E402
 from fnlayers.core.spec import spec_items  # noqa: E402
-from fnlayers.layers.recurrent_base import Recurrent  # noqa: E402
+from fnlayers.layers.recurrent.base import Recurrent  # noqa: E402
 
 KINDS = {
     "fnlayers.functions.regularizers": keras.regularizers,

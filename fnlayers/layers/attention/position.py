@@ -16,8 +16,8 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param
 from fnlayers.functions.initializers import Initializer
-from fnlayers.layers.bases import check_count, check_positive, check_rank, normal_axis
-from fnlayers.layers.cache import check_cache, check_room, moved, place, place_state, within_room
+from fnlayers.layers.attention.cache import check_cache, check_room, moved, place, place_state, within_room
+from fnlayers.layers.common import check_count, check_positive, check_rank, normal_axis
 
 
 @layerclass

@@ -11,7 +11,7 @@ from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param
-from fnlayers.layers.attention_base import (
+from fnlayers.layers.attention.inputs import (
     by_name,
     check_common,
     check_inputs,
@@ -22,7 +22,7 @@ from fnlayers.layers.attention_base import (
     result,
     same,
 )
-from fnlayers.layers.bases import check_choice
+from fnlayers.layers.common import check_choice
 
 
 @layerclass

@@ -17,7 +17,7 @@ from fnlayers.core.shapes import is_shape
 from fnlayers.core.spec import Param
 from fnlayers.functions import draws
 from fnlayers.functions.initializers import Initializer, initializer
-from fnlayers.layers.bases import option_param, seeded
+from fnlayers.layers.common import option_param, seeded
 
 
 @layerclass

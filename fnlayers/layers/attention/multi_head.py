@@ -9,8 +9,8 @@ from fnlayers.core.shapes import per_axis
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import check_count
-from fnlayers.layers.multi_head_base import MultiHead, check_heads
+from fnlayers.layers.attention.multi_head_base import MultiHead, check_heads
+from fnlayers.layers.common import check_count
 
 
 @layerclass

@@ -16,7 +16,8 @@ from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer, Shape, activity_loss, layerclass
 from fnlayers.core.shapes import known, with_dtype
 from fnlayers.core.spec import Param
-from fnlayers.layers.attention_base import (
+from fnlayers.layers.attention.cache import check_cache, check_room, memory_state, place, remember, within_room
+from fnlayers.layers.attention.inputs import (
     by_name,
     check_common,
     check_inputs,
@@ -29,8 +30,7 @@ from fnlayers.layers.attention_base import (
     same,
     to_steps,
 )
-from fnlayers.layers.bases import check_count, check_positive, configured, option_param
-from fnlayers.layers.cache import check_cache, check_room, memory_state, place, remember, within_room
+from fnlayers.layers.common import check_count, check_positive, configured, option_param
 
 
 @layerclass

@@ -1,4 +1,4 @@
-"""Transformers: blocks of attention and dense layers, and the embedding that they begin with. All of public layers.
+"""Transformers: blocks of attention and dense layers, all of public layers.
 
 Names and arguments are KerasHub's.
 """
@@ -17,68 +17,12 @@ from fnlayers.core.shapes import is_shape, known, shape_of, type_of
 from fnlayers.core.threading import Thread
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.initializers import Initializer
-from fnlayers.layers.attention_base import by_name, real_steps
-from fnlayers.layers.bases import check_activation, check_choice, check_count, check_positive, check_rank, check_share
+from fnlayers.layers.attention.inputs import by_name, real_steps
+from fnlayers.layers.attention.multi_head import MultiHeadAttention
+from fnlayers.layers.common import check_activation, check_choice, check_count, check_positive, check_share
 from fnlayers.layers.dense import Dense
-from fnlayers.layers.embedding import Embedding
-from fnlayers.layers.multi_head import MultiHeadAttention
 from fnlayers.layers.normalization import LayerNormalization
-from fnlayers.layers.position import PositionEmbedding
 from fnlayers.layers.regularization import Dropout
-
-
-@layerclass
-class TokenAndPositionEmbedding(Layer):
-    """y[t] = token_embedding[x[t]] + position_embedding[t]: a learned vector for each token, and one for each place.
-
-    Arguments:
-        vocabulary_size: the number of tokens.
-        sequence_length: the number of places: the greatest number of steps.
-        embedding_dim: the length of a vector.
-        embeddings_initializer: of both tables.
-        mask_zero: whether token 0 is padding.
-        cache: see `PositionEmbedding`.
-
-    Shapes: integers (batch, steps) -> (batch, steps, embedding_dim).
-    Weights: token_embedding, position_embedding: each with embeddings.
-    State: with cache: that of position_embedding.
-    Mask: made with mask_zero: True where x is not 0; else ended.
-    """
-
-    vocabulary_size: int
-    sequence_length: int
-    embedding_dim: int
-    embeddings_initializer: Initializer = "uniform"
-    mask_zero: bool = False
-    cache: int | None = field(default=None, kw_only=True)
-
-    def check(self) -> None:
-        """Tables that can be made."""
-        self._tables()
-
-    @property
-    def in_dtype(self) -> str:
-        """Integers."""
-        return "int32"
-
-    def children(self, shape: Shape) -> dict:
-        """Two tables."""
-        check_rank(self, shape, 2, layout="(batch, steps)")
-        tokens, places = self._tables()
-        return {"token_embedding": (tokens, shape), "position_embedding": (places, (*shape, self.embedding_dim))}
-
-    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """The sum of two rows for each step."""
-        (tokens, places), thread = self._tables(), Thread(params, ctx)
-        y, mask = thread.step("token_embedding", tokens, x, None)
-        return thread.out(y + thread.step("position_embedding", places, y, mask)[0], mask)
-
-    def _tables(self) -> tuple[Embedding, PositionEmbedding]:
-        start, dtype = self.embeddings_initializer, self.dtype
-        return (
-            Embedding(self.vocabulary_size, self.embedding_dim, start, mask_zero=self.mask_zero, dtype=dtype),
-            PositionEmbedding(self.sequence_length, start, cache=self.cache, dtype=dtype),
-        )
 
 
 @layerclass

@@ -13,7 +13,7 @@ from fnlayers.core.context import Context
 from fnlayers.core.dtypes import policy
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.spec import State
-from fnlayers.layers.bases import check_count
+from fnlayers.layers.common import check_count
 
 
 def check_cache(layer: Any) -> None:

@@ -17,7 +17,7 @@ from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ShapeError
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import is_shape
-from fnlayers.layers.bases import check_choice, check_share, seeded
+from fnlayers.layers.common import check_choice, check_share, seeded
 
 
 def by_name(nest: Any, shapes: bool = False) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import activate, check_activation, check_count, check_rank, check_share
-from fnlayers.layers.cell_base import Cell, dropped, first_shape, recurrent_weights
+from fnlayers.layers.common import activate, check_activation, check_count, check_rank, check_share
+from fnlayers.layers.recurrent.cell import Cell, dropped, first_shape, recurrent_weights
 
 
 @layerclass

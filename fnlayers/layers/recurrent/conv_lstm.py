@@ -14,7 +14,7 @@ from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.bases import (
+from fnlayers.layers.common import (
     FORMATS,
     activate,
     channel_axis,
@@ -28,8 +28,8 @@ from fnlayers.layers.bases import (
     layout_of,
     space_of,
 )
-from fnlayers.layers.cell_base import Cell, dropped, first_shape, recurrent_weights
-from fnlayers.layers.recurrent_base import FlatRecurrent
+from fnlayers.layers.recurrent.base import FlatRecurrent
+from fnlayers.layers.recurrent.cell import Cell, dropped, first_shape, recurrent_weights
 
 
 @layerclass

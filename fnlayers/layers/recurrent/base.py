@@ -1,0 +1,192 @@
+"""What the layers that scan a cell over time share."""
+
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from fnlayers import ops
+from fnlayers.core.context import Context, Mask, Out
+from fnlayers.core.dtypes import cast, policy
+from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.spec import State
+from fnlayers.layers.common import check_choice, configured
+from fnlayers.layers.recurrent.cell import Cell, as_carry, first_shape, split_states, states_of
+from fnlayers.layers.recurrent.cells import GatedCell
+
+
+@layerclass
+class Recurrent(Layer):
+    """Base of the layers that scan a cell over time. Each has the fields named in `Arguments`.
+
+    Arguments:
+        return_sequences: whether to return the outputs of all steps, not the last one's alone.
+        return_state: whether to return the last carry too.
+        go_backwards: whether to run from the last step to the first; outputs come in that order.
+        stateful: whether a run starts from the carry that the run before it ended with, in training and inference: in
+            by state, out by state. `init_state(shape)`, with the batch size in the shape, starts anew.
+        unroll: True to unroll the whole loop, or how many steps to compile into one turn of it.
+        zero_output_for_mask: whether the output of a masked step is 0.
+        time_major: whether the first axis of x, of its mask and of sequences returned is time, the second the batch.
+        keras_masks: whether to mask to the letter as Keras does, where an unrolled loop knows no zero_output_for_mask
+            and gives 0 before the first real step, whatever the first carry is. Set by `load_keras`.
+
+    Shapes: (batch, time, features) -> (batch, units), or (batch, time, units) with return_sequences; with return_state
+        (y, *carry). With time_major (time, batch, features) -> (batch, units) or (time, batch, units). The input may be
+        (x, *carry), to start from that carry: in a graph, layer(x, *carry).
+    Weights: `cell`: those of the cell.
+    State: none; with stateful `carry_0`, `carry_1`, ...: the arrays of the carry.
+    Random: in training, where the cell has dropout.
+    Mask: used: a masked step keeps the carry and repeats the output before it, whatever stands in x there; before the
+        first real step, that of the first carry. Passed on with return_sequences, else ended.
+    """
+
+    time_major: bool = field(default=False, kw_only=True)
+    keras_masks: bool = field(default=False, kw_only=True)
+
+    casts_inputs: ClassVar[str] = "all"
+    return_sequences = return_state = go_backwards = stateful = unroll = zero_output_for_mask = False  # fields in all
+
+    def make_cell(self) -> Cell:
+        """The cell that is scanned."""
+        raise ConfigError(f"{type(self).__name__} defines no make_cell()")
+
+    def check(self) -> None:
+        """A cell that can be made, and loop options."""
+        self.make_cell()
+        check_choice(self, "time_major", (False, True))
+        if self.time_major and self.return_sequences and getattr(self, "activity_regularizer", None) is not None:
+            raise ConfigError(
+                f"{type(self).__name__}: activity losses are divided by the size of the first axis, here that of time; "
+                "leave activity_regularizer out, or time_major"
+            )
+        if not isinstance(self.unroll, int) or self.unroll < 0:
+            raise ConfigError(
+                f"{type(self).__name__}: unroll={self.unroll!r} is wrong; give a bool or a number of steps"
+            )
+
+    def check_shape(self, shape: Shape) -> None:
+        """Batch, time, and what the cell takes."""
+        sequence = first_shape(shape)
+        if len(sequence) < 3:
+            raise ShapeError(f"{self!r} takes sequences (batch, time, features), got the shape {sequence}")
+        self.make_cell().check_shape(self.step_shape(sequence))
+
+    def weights(self, shape: Shape) -> dict:
+        """The carry, where it stays from run to run."""
+        if not self.stateful:
+            return {}
+        sequence, cell = first_shape(shape), self.make_cell()
+        step = self.step_shape(sequence)
+        if None in step:
+            raise ShapeError(
+                f"{self!r} keeps its carry from run to run, so its size must be known, got {sequence}; write "
+                "fnlayers.Input(shape, batch_size=...), or give init and init_state the shape with the batch size"
+            )
+        leaves = jax.tree.leaves(jax.eval_shape(lambda: cell.begin(step)))
+        return {f"carry_{i}": State(a.shape, Start(cell, step, i), _kept_dtype(a)) for i, a in enumerate(leaves)}
+
+    def children(self, shape: Shape) -> dict:
+        """The cell sees one step."""
+        return {"cell": (self.make_cell(), self.step_shape(first_shape(shape)))}
+
+    def step_shape(self, sequence: Shape) -> Shape:
+        """The shape of one step of a sequence of that shape: (batch, ...)."""
+        return (sequence[1 if self.time_major else 0], *sequence[2:])
+
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        """Scan the cell."""
+        cell = self.make_cell()
+        x, given = split_states(x)
+        mask = step_mask(self, x, ctx.mask)
+        if mask is not None:  # whatever stands in masked steps, inf and NaN too, is in no output and no gradient
+            x = jnp.where(ops.expand_trailing(mask, x.ndim), x, 0)
+        params = cell.prepare(params.get("cell", {}), self.step_shape(x.shape), ctx.at("cell"))
+        carry = self._first_carry(cell, x, given, ctx)
+        xs = x if self.time_major else jnp.moveaxis(x, 1, 0)
+        as_unrolled = self.keras_masks and bool(self.unroll)
+        options: dict[str, Any] = dict(
+            mask=mask if mask is None or self.time_major else mask.T,
+            reverse=self.go_backwards,
+            unroll=max(1, xs.shape[0] if self.unroll is True else int(self.unroll)),
+            zero_output=self.zero_output_for_mask and not as_unrolled,
+            return_all=self.return_sequences,
+        )
+        output = None if as_unrolled or cell.output(carry) is None else cell.output
+        if isinstance(cell, GatedCell) and cell.is_dense and output is not None:
+            xs, weights = cell.taken(params, xs), cell.dense(params)
+            scan = ops.scan_lstm if cell.is_plain_lstm else partial(ops.scan_dense, cell.join, cell.gates)
+            carry, last, ys = scan(weights, carry, xs, held=params.get("recurrent_mask"), **options)
+        elif cell.has_gates and output is not None:
+            inner = dict(project=cell.enter, output=output, before=cell.projects_before)
+            carry, last, ys = ops.scan_gates(cell.feed, cell.gates, params, carry, xs, **inner, **options)
+        else:
+            step, project = partial(cell.step, params), partial(cell.enter, params)
+            inner = dict(project=project, output=output, before=cell.projects_before)
+            carry, last, ys = ops.scan_time(step, carry, xs, **inner, **options)
+        kept = jax.tree.leaves(carry) if self.stateful else []
+        state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}
+        y = self._typed(last if ys is None else ys if self.time_major else jnp.moveaxis(ys, 0, 1))
+        mask = mask if self.return_sequences else None
+        if not self.return_state:
+            return Out(y, state, mask)
+        states = jax.tree.map(self._typed, states_of(carry))
+        return Out((y, *states), state, None if mask is None else (mask, *jax.tree.map(lambda _: None, states)))
+
+    def carry_count(self, x: Any) -> int:
+        """How many arrays the carry holds, for sequences like x."""
+        return len(jax.tree.leaves(jax.eval_shape(lambda: self.make_cell().begin(self.step_shape(x.shape)))))
+
+    def _first_carry(self, cell: Cell, x: Any, given: list, ctx: Context) -> Any:
+        """What is given after x, else what is kept, else the cell's start."""
+        start = cell.begin(self.step_shape(x.shape))
+        if self.stateful:
+            kept = [ctx.read(self, f"carry_{i}") for i in range(len(jax.tree.leaves(start)))]
+            return as_carry(self, given or kept, start)
+        return as_carry(self, given, start) if given else start
+
+    def _typed(self, array: Any) -> Any:
+        """An output in the dtype of the layer, which may not be its cell's."""
+        return cast(array, policy(self.dtype).compute)
+
+
+@layerclass
+class FlatRecurrent(Recurrent):
+    """Base of the recurrent layers that repeat their cell's fields among their own. See `Recurrent` for the others."""
+
+    cell_class: ClassVar[type]
+
+    def make_cell(self) -> Cell:
+        """The cell with the fields that bear its names."""
+        options = {f.name: getattr(self, f.name) for f in fields(self.cell_class) if f.name != "name"}
+        return configured(self, partial(self.cell_class, **options))
+
+
+@dataclass(frozen=True)
+class Start:
+    """The initializer of one array of a carry: what the cell begins with."""
+
+    cell: Cell
+    shape: tuple[int, ...]
+    index: int
+
+    def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """The array."""
+        return jax.tree.leaves(self.cell.begin(self.shape))[self.index].astype(dtype)
+
+
+def step_mask(layer: Layer, x: Any, mask: Mask) -> Mask:
+    """The mask of x, of its first two axes: the first mask, where initial states that have masks come after x."""
+    mask = mask[0] if isinstance(mask, (tuple, list)) else mask
+    if mask is not None and tuple(mask.shape) != tuple(x.shape[:2]):
+        order = "(time, batch)" if getattr(getattr(layer, "layer", layer), "time_major", False) else "(batch, time)"
+        raise ShapeError(f"{layer!r} takes a mask {order}, here {x.shape[:2]}, got one of shape {mask.shape}")
+    return None if mask is None else mask.astype(bool)
+
+
+def _kept_dtype(array: Any) -> str:
+    """The dtype in which an array of the carry waits for the next run: no less than float32, like all state."""
+    return "float32" if array.dtype in (jnp.float16, jnp.bfloat16) else array.dtype.name
