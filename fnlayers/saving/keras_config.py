@@ -17,12 +17,14 @@ from fnlayers.layers.attention.multi_head import MultiHeadAttention
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.attention.single_head import SingleHead
 from fnlayers.layers.basic import CopyMask, DropMask
+from fnlayers.layers.embedding import ReversibleEmbedding
 from fnlayers.layers.merge import Merge
 from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.bidirectional import Bidirectional
 from fnlayers.layers.recurrent.cell import Cell
 from fnlayers.layers.regularization import ActivityRegularization
+from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
 from fnlayers.saving.keras_attention import attention_call
@@ -184,12 +186,23 @@ def _sequential(config: dict) -> Sequential:
     for layer in built:
         if _refuses_mask(layer):
             layers.append(DropMask(name=f"drop_mask_before_{layer.name}"))
+        if _looks_up(layer):
+            layers.append(_to_integers(name=f"cast_before_{layer.name}"))
         layers.append(layer)
     return Sequential(layers, name=_own_name(config), trainable=config.get("trainable", True))
 
 
 def _own_name(config: dict) -> str | None:
     return safe_name(config["name"]) if config.get("name") else None
+
+
+def _looks_up(layer: Layer) -> bool:
+    """Whether a call that is not reversed looks rows up: ours goes back to logits where it is given floats."""
+    return isinstance(layer.layer if isinstance(layer, TimeDistributed) else layer, ReversibleEmbedding)
+
+
+def _to_integers(name: str | None = None) -> Operation:
+    return Operation("Cast", (Slot(0), "int32"), name=name)
 
 
 def _refuses_mask(layer: Layer) -> bool:
@@ -216,8 +229,9 @@ class _Graph:
         for key in [*(key for key in outputs if key not in self.place), *self.calls]:
             self._visit(key, found)
         for key in self._in_keras_order(list(found)):
+            node = self._node(key[0], self.calls[key])
             self.place[key] = len(self.nodes)
-            self.nodes.append(self._node(key[0], self.calls[key]))
+            self.nodes.append(node)
             self._copy_masks(key[0])
 
     def _read(self, entry: dict) -> None:
@@ -284,12 +298,14 @@ class _Graph:
         if isinstance(layer, (Recurrent, Bidirectional, Cell)):
             return self._recurrent_node(name, layer, args, options)
         inputs = args[0] if len(args) == 1 else tuple(args)
-        mask, train = options.pop("mask", None), options.pop("training", None)
-        if options.pop("reverse", None) and self.kinds[name] != "ReversibleEmbedding":
+        mask, train, reverse = (options.pop(key, None) for key in ("mask", "training", "reverse"))
+        if reverse and self.kinds[name] != "ReversibleEmbedding":
             raise ConfigError(f"{name}: reverse is an option of ReversibleEmbedding alone")
         if any(value is not None for value in options.values()):
             raise ConfigError(f"{name}: called with {', '.join(options)}, which has no meaning here")
         refs = freeze(map_nest(self.ref, inputs, is_leaf=_is_tensor))
+        if _looks_up(layer) and not reverse:
+            refs = self._as_integers(name, refs)
         if mask is not None:
             mask = freeze(map_nest(self._given_mask, mask, is_leaf=_is_tensor))
         elif _refuses_mask(layer):
@@ -335,6 +351,16 @@ class _Graph:
             self.masked[pair[0]], label = Ref(len(self.nodes)), number(f"copy_mask_to_{name}", self.layers)
             self.layers[label] = CopyMask()
             self.nodes.append(Node(safe_name(label), pair, self._own_masks(pair)))
+
+    def _as_integers(self, name: str, ref: Ref) -> Ref:
+        """The array as integers, which Keras casts where it looks up; by floats our layer would go back to logits."""
+        source = self.nodes[ref.node]
+        if isinstance(source, InputNode) and source.dtype.startswith(("int", "uint")):
+            return ref
+        label = number(f"cast_before_{name}", self.layers)
+        self.layers[label] = _to_integers()
+        self.nodes.append(Node(safe_name(label), ref, mask=False))
+        return Ref(len(self.nodes) - 1)
 
     def _own_masks(self, refs: Any) -> Any:
         """None for the arrays' own masks, with False for those that have lost theirs."""

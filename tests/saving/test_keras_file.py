@@ -415,3 +415,36 @@ def test_a_missing_file_and_an_older_format_are_said(tmp_path):
     (tmp_path / "m.h5").write_bytes(b"\x89HDF")
     with pytest.raises(fl.ConfigError, match=r"older HDF5 format.*model\.save"):
         fl.load_keras(tmp_path / "m.h5")
+
+
+TABLE = np.arange(10.0, dtype="float32").reshape(5, 2)
+IDS = np.array([[1.0, 4.7], [0.0, 3.0]], "float32")  # Keras cuts them off
+
+
+def embedding(*calls, kind="ReversibleEmbedding", **config):
+    return layer(kind, "e", *calls, input_dim=5, output_dim=2, **config)
+
+
+def test_a_reversible_embedding_looks_up_floats(tmp_path):
+    weights = {"layers/reversible_embedding/vars/0": TABLE}
+    model, params, _, *_ = fl.load_keras(write(tmp_path / "a.keras", sequential(embedding(), shape=(None, 2)), weights))
+    assert np.array_equal(model.apply(params, IDS), TABLE[IDS.astype(int)])
+    inner = {"module": "keras.layers", "class_name": "ReversibleEmbedding", "config": embedding()["config"]}
+    steps = sequential(layer("TimeDistributed", "t", layer=inner), shape=(None, 2))
+    model = model_of(steps)
+    params = {"t": {"layer": {"embeddings": jnp.asarray(TABLE)}}}
+    assert np.array_equal(model.apply(params, IDS), TABLE[IDS.astype(int)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_a_reversible_embedding_goes_back_where_the_call_says_so(tmp_path, dtype):
+    back = embedding([("x",)], [("y",)])
+    back["inbound_nodes"][1]["kwargs"] = {"reverse": True}
+    layers = [start(shape=(None, 2)), back, layer("ReLU", "y", [("e",)])]
+    layers[0]["config"]["dtype"] = dtype
+    config = functional(layers, outputs=("e", 1, 0))
+    path = write(tmp_path / "a.keras", config, {"layers/reversible_embedding/vars/0": TABLE})
+    model, params, *_ = fl.load_keras(path)
+    assert [node.layer for node in model.nodes[1:]] == ["cast_before_e"] * (dtype == "float32") + ["e", "y", "e"]
+    rows = TABLE[IDS.astype(int)]
+    assert np.allclose(model.apply(params, IDS.astype(dtype)), rows @ TABLE.T)
