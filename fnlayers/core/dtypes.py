@@ -3,8 +3,9 @@
 "float32" (the default), "bfloat16", "float16" and "float64" use one dtype for both; "mixed_bfloat16" and
 "mixed_float16" keep float32 params and compute in the half type. `Layer.run` is the one place that casts.
 
-A gradient smaller than 3e-8 is 0 in float16, so under "mixed_float16" a loss of 1e-8 moves no weight, without an error;
-multiply the loss, and divide the gradients, by a number such as 1024. bfloat16 has the range of float32 and needs none.
+A gradient smaller than 3e-8 is 0 in float16, so the steps of `fit` and `make_step` multiply the loss by a power of two,
+and divide the gradients by it (`training/gradients.py`). A training loop of one's own has to do the same, or a small
+loss moves no weight, without an error. bfloat16 has the range of float32 and needs nothing of the kind.
 """
 
 import functools

@@ -78,8 +78,8 @@ class Layer:
     Arguments:
         name: its name in a container; None: the class's name in snake case, numbered.
         trainable: False freezes its params (see `fnlayers.trainable_mask`) and its state; noise stays noise.
-        dtype: a dtype policy, such as "mixed_bfloat16"; None is "float32". Under float16 gradients below 3e-8 are 0: a
-            small loss trains nothing unless it is multiplied by a number such as 1024, and its gradients divided.
+        dtype: a dtype policy, such as "mixed_bfloat16"; None is "float32". Under float16 gradients below 3e-8 are 0:
+            `fit` and `make_step` scale the loss, a loop of one's own has to (multiply it, and divide the gradients).
     """
 
     name: str | None = field(default=None, kw_only=True)

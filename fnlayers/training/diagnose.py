@@ -15,6 +15,7 @@ from fnlayers.core.errors import LayerError
 from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer
 from fnlayers.training.batch import Batch
+from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.labels import check_labels
 from fnlayers.training.objective import Objective
 from fnlayers.training.state import TrainState
@@ -138,7 +139,7 @@ def _in_losses(model: Layer, objective: Objective, train_state: TrainState, batc
 
 def _in_gradients(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str | None:
     loss_at = loss_of(model, objective, train_state, *batch[:3])
-    gradients = paths(jax.grad(lambda trained: loss_at(trained)[0])(_trained(model, train_state, batch)))
+    gradients = paths(value_and_gradients(model, loss_at, _trained(model, train_state, batch))[1])
     bad = [path for path, leaf in gradients.items() if not _finite(leaf)]
     if not bad:
         return None
@@ -153,7 +154,7 @@ def _in_gradients(model: Layer, objective: Objective, train_state: TrainState, b
 
 def _in_update(model: Layer, objective: Objective, optimizer: Any, train_state: TrainState, batch: Batch) -> str | None:
     loss_at = loss_of(model, objective, train_state, *batch[:3])
-    (loss, (_, _, state)), gradients = jax.value_and_grad(loss_at, has_aux=True)(_trained(model, train_state, batch))
+    (loss, (_, _, state)), gradients = value_and_gradients(model, loss_at, _trained(model, train_state, batch))
     if (bad := _first_not_finite(state)) is not None:
         return f"every output, loss and gradient is finite, but the model's new state {bad}"
     update = update_of(model, optimizer, shapes(batch.x), loss_at, loss, gradients)

@@ -14,6 +14,7 @@ from fnlayers.host import jit
 from fnlayers.training.batch import batch_of, parts
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.given import check_going_on
+from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.guard import finite, guarded
 from fnlayers.training.objective import Objective, objective_of
 from fnlayers.training.state import TrainState, typed_key
@@ -35,7 +36,8 @@ def make_step(
     It adds the regularizers' penalty and the activity losses, leaves frozen params alone, applies the constraints
     after the update, and draws from a key folded from the step's number. Where the loss, a gradient, or a number that
     it would keep is not finite it changes nothing, so the train state is always the last good one. It donates the train
-    state it is given.
+    state it is given. Where layers compute in float16 it scales the loss, as Keras's LossScaleOptimizer does: the scale
+    follows the loss, and a backward pass that overflows is repeated with a smaller one.
 
     Arguments:
         model: the model.
@@ -148,7 +150,7 @@ def advance_of(model: Layer, objective: Objective, optimizer: Any, guard: bool =
         step, params, state, opt_state, rng = train_state
         loss_at = loss_of(model, objective, train_state, x, y, weight)
         trained, _ = split(params, trainable_mask(model, shapes(x)))
-        (loss, (means, totals, moved)), gradients = jax.value_and_grad(loss_at, has_aux=True)(trained)
+        (loss, (means, totals, moved)), gradients = value_and_gradients(model, loss_at, trained)
         update = update_of(model, optimizer, shapes(x), loss_at, loss, gradients)
         before = (step, params, opt_state)
         if guard:
