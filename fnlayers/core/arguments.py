@@ -13,13 +13,16 @@ def bound(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that were given, by name."""
     positional, names, needed = _arguments(cls)
     if len(args) > len(positional):
-        raise ConfigError(f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}")
+        raise ConfigError(
+            f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}; it takes "
+            f"{', '.join(positional) or 'none'}, and by name {', '.join(sorted(set(names) - set(positional)))}"
+        )
     given = dict(zip(positional, args, strict=False))
     for name, value in kwargs.items():
         if name not in names:
             raise ConfigError(f"{cls.__name__} has no argument {name!r}; {_instead(name, names)}")
         if name in given:
-            raise ConfigError(f"{cls.__name__} got {name!r} twice, by position and by name")
+            raise ConfigError(f"{cls.__name__} got {name!r} twice, by position and by name; give it once")
         given[name] = value
     absent = [name for name in needed if name not in given]
     if absent:

@@ -9,14 +9,15 @@ loss moves no weight, without an error. bfloat16 has the range of float32 and ne
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
 
-NAMES = ("float32", "bfloat16", "float16", "float64", "mixed_bfloat16", "mixed_float16")
+PolicyName = Literal["float32", "bfloat16", "float16", "float64", "mixed_bfloat16", "mixed_float16"]
+NAMES = get_args(PolicyName)
 
 
 class Policy(NamedTuple):

@@ -47,6 +47,9 @@ def brief(layer: object) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
+shortened = brief  # of any value that was given
+
+
 def choices(what: str, got: object, allowed: Iterable[object]) -> str:
     """A sentence for an argument outside a list: "padding='full' is unknown; choose from valid, same"."""
     return f"{what}={got!r} is unknown; choose from {', '.join(map(str, allowed))}"

@@ -42,14 +42,20 @@ def checked_train(layer: "Layer", train: Any) -> bool:
     return bool(train)
 
 
-def check_real(layer: "Layer", x: Any) -> None:
-    """Raise for complex numbers, of which a cast to the layer's dtype would keep the real part alone."""
+def check_numbers(layer: "Layer", x: Any, booleans: bool = True) -> None:
+    """Raise for complex numbers, whose imaginary part would be lost, and for booleans unless they count as 0 and 1."""
     for leaf in (x,) if hasattr(x, "dtype") else nest_leaves(x):
-        if jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.complexfloating):
+        dtype = getattr(leaf, "dtype", type(leaf))
+        if jnp.issubdtype(dtype, jnp.complexfloating):
             raise ConfigError(
                 f"{brief(layer)} computes with real numbers and was given {_described(leaf)}: the imaginary part would "
                 "be lost; give real and imaginary part as features, "
                 "jax.numpy.concatenate([x.real, x.imag], axis=-1), or jax.numpy.abs(x)"
+            )
+        if not booleans and jnp.issubdtype(dtype, jnp.bool_):
+            raise ConfigError(
+                f"{brief(layer)} takes numbers and was given {_described(leaf)}; write x.astype('float32') if True "
+                "counts as 1, x.astype('int32') for ids (a mask is given by mask=)"
             )
 
 

@@ -17,8 +17,8 @@ from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, w
 from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.given import (
     check_given,
+    check_numbers,
     check_output_mask,
-    check_real,
     checked_mask,
     checked_train,
     cleaned,
@@ -84,7 +84,7 @@ class Layer:
 
     name: str | None = field(default=None, kw_only=True)
     trainable: bool = field(default=True, kw_only=True)
-    dtype: str | None = field(default=None, kw_only=True)
+    dtype: dtypes.PolicyName | None = field(default=None, kw_only=True)
 
     __slots__ = ("__dict__", "__weakref__", "_origin")
 
@@ -93,6 +93,7 @@ class Layer:
     sums_features: ClassVar[bool] = False  # whether `call` sums over the last axis: a mask may not cover it
     casts_inputs: ClassVar[str] = "floats"  # which inputs are cast to the policy's compute dtype: floats, all, none
     casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
+    takes: ClassVar[str] = "numbers"  # "real": no complex ones; "ordered": nor booleans
     regularizes_output: ClassVar[bool] = True  # whether activity_regularizer sees y; else the layer sees to it
     is_template: ClassVar[bool] = False  # whether layers inside are copied: one object may stand elsewhere too
     activity_regularizer = None  # a field in the layers that have it
@@ -107,14 +108,12 @@ class Layer:
         try:
             _check_common(self)
             self.check()
-        except LayerError:  # a layer's own words say more than the type of a field
-            raise
-        except Exception:
-            if wrong is None:
+        except Exception as error:  # a layer's own words say more than the type of a field, if they name it
+            if wrong is None or (isinstance(error, LayerError) and wrong.name in str(error)):
                 raise
         wrong = wrong and fault(self)  # `check` may have taken a field apart: the Input of a Sequential
         if wrong is not None:
-            raise ConfigError(wrong)
+            raise ConfigError(wrong.sentence)
 
     # What an author writes
 
@@ -350,10 +349,10 @@ class Layer:
 
     def _cast(self, params: Any, x: Any) -> tuple[Any, Any]:
         compute = dtypes.policy(self.dtype).compute
+        every = self.casts_inputs == "all"
+        if every or self.takes != "numbers":
+            check_numbers(self, x, booleans=self.takes != "ordered")
         if self.casts_inputs != "none":
-            every = self.casts_inputs == "all"
-            if every:
-                check_real(self, x)
             x = (
                 dtypes.cast(x, compute, every)
                 if hasattr(x, "dtype")

@@ -7,6 +7,7 @@ raises ValueError (a name that must be known). What an annotation says beyond th
 
 import functools
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,13 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from fnlayers.core.errors import ConfigError, choices
-from fnlayers.core.frozen import freeze
+from fnlayers.core.errors import ConfigError, choices, shortened
+from fnlayers.core.frozen import FrozenDict, freeze
+
+Padding = Literal["valid", "same"]
+CausalPadding = Literal["valid", "same", "causal"]
+DataFormat = Literal["channels_last", "channels_first"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
 
 
 class Kind(NamedTuple):
@@ -43,6 +49,7 @@ ANYTHING = Kind(lambda value: True, "a value")
 class Option(NamedTuple):
     """A field as the check knows it: its default, its type, and functions that raise ValueError for a bad value."""
 
+    layer: str
     name: str
     default: Any
     kind: Kind
@@ -57,7 +64,8 @@ def options_of(cls: type) -> tuple[Option, ...]:
     except Exception:  # names that only a type checker sees: such fields are not checked
         hints = {}
     return tuple(
-        Option(f.name, f.default, kind_of(hints.get(f.name, Any)), _checks(hints.get(f.name, Any))) for f in fields(cls)
+        Option(cls.__name__, f.name, f.default, kind_of(hints.get(f.name, Any)), _checks(hints.get(f.name, Any)))
+        for f in fields(cls)
     )
 
 
@@ -66,40 +74,72 @@ def stored(option: Option, value: Any) -> Any:
     if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, Tracer):
         if value.ndim in option.kind.ranks:
             value = value.tolist()
-    return freeze(value)
+    try:
+        value = freeze(value)
+        _check_hashes(value)
+    except ConfigError as error:
+        raise ConfigError(f"{option.layer}: {option.name}: {error}") from None
+    return value
 
 
-def fault(layer: Any) -> str | None:
-    """What is wrong with the first field that is not of its type, as a sentence; None: all are.
+def _check_hashes(value: Any) -> None:
+    """Raise ConfigError for a value that does not hash, by which layers are compared and traces kept."""
+    if type(value) is tuple or type(value) is FrozenDict:
+        for item in value.values() if type(value) is FrozenDict else value:
+            _check_hashes(item)
+    elif type(value).__hash__ is None:
+        raise ConfigError(
+            f"{shortened(value)} of type {type(value).__name__} was given as an option, and options hash: give a "
+            "number, a string, a tuple, a dict, a function or a layer"
+        )
+
+
+class Fault(NamedTuple):
+    """A field that is not of its type, and what is wrong with it, as a sentence."""
+
+    name: str
+    sentence: str
+
+
+def fault(layer: Any) -> Fault | None:
+    """The first field that is not of its type; None: all are.
 
     Raises:
         ConfigError: for a class in place of a layer, which nothing else could explain better.
     """
-    cls, given = type(layer).__name__, layer.__dict__
-    for name, default, kind, checks in options_of(type(layer)):
-        value = given[name]
-        if value is default and default is not MISSING:
+    given = layer.__dict__
+    for option in options_of(type(layer)):
+        value = given[option.name]
+        if value is option.default and option.default is not MISSING:
             continue
-        if not kind.accepts(value):
-            _refuse_classes(cls, name, value)
-            if kind.choices:
-                return f"{cls}: {choices(name, value, kind.choices)}"
-            return f"{cls}: {name}={value!r} is wrong; give {kind.words}"
-        if _has_nan(value):
-            return f"{cls}: {name}={value!r} is wrong; NaN is not a number to compute with, give {kind.words}"
-        for check in checks:
+        sentence = _wrong_type(option, value)
+        for check in option.checks if sentence is None else ():
             try:
                 check(value)
             except ValueError as error:
-                return f"{cls}: {name}: {error}"
+                sentence = f"{option.layer}: {option.name}: {error}"
+        if sentence is not None:
+            return Fault(option.name, sentence)
     return None
+
+
+def _wrong_type(option: Option, value: Any) -> str | None:
+    """What is wrong with the value's type, as a sentence; None: nothing."""
+    cls, name, kind = option.layer, option.name, option.kind
+    if kind.accepts(value):
+        return None
+    _refuse_classes(cls, name, value)
+    if kind.choices:
+        return f"{cls}: {choices(name, value, kind.choices)}"
+    why = f"{_not_finite(value)} is not a number to compute with, " if _not_finite(value) else ""
+    return f"{cls}: {name}={shortened(value)} is wrong; {why}give {kind.words}"
 
 
 def kind_of(annotation: Any) -> Kind:
     """The Kind of an annotation; ANYTHING where it says more than is checked here."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return kind_of(arguments[0])
+        return next((extra for extra in arguments[1:] if isinstance(extra, Kind)), kind_of(arguments[0]))
     if origin in (typing.Union, types.UnionType):
         return _union([kind_of(argument) for argument in arguments])
     if origin is Literal:
@@ -120,15 +160,16 @@ def kind_of(annotation: Any) -> Kind:
 
 
 def is_integer(value: Any) -> bool:
-    """Whether the value is a whole number, and not a boolean."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether the value is a whole number that 32 bits hold, and not a boolean."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31
 
 
-def _has_nan(value: Any) -> bool:
-    """Whether a number is NaN, or one in a tuple is."""
+def _not_finite(value: Any) -> str:
+    """What a number is, or one in a tuple, that is not finite: NaN or infinity."""
     if type(value) is tuple:
-        return any(map(_has_nan, value))
-    return isinstance(value, float) and math.isnan(value)
+        return next(filter(None, map(_not_finite, value)), "")
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return "" if finite else "NaN" if math.isnan(value) else "infinity"
 
 
 def _small(value: float) -> None:
@@ -137,10 +178,14 @@ def _small(value: float) -> None:
 
 
 Epsilon = typing.Annotated[float, _small]  # what is added so that nothing is divided by zero
+Seed = typing.Annotated[  # an integer of any size: its last 32 bits are folded into the key
+    int | None, Kind(lambda value: value is None or (type(value) is int), "an integer or None", frozenset({0}))
+]
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether the value is a number that a float holds."""
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
 _SIMPLE = {
@@ -184,7 +229,7 @@ def _tuple_of(cls: Any, arguments: tuple) -> Kind:
 def _checks(annotation: Any) -> tuple:
     """The functions in the annotation's Annotated parts."""
     if typing.get_origin(annotation) is typing.Annotated:
-        return tuple(extra for extra in annotation.__metadata__ if callable(extra))
+        return tuple(extra for extra in annotation.__metadata__ if not isinstance(extra, Kind) and callable(extra))
     return ()
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError
+from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.functions import activations
@@ -37,7 +38,9 @@ class Activation(Layer):
         check_activation(self, "activation")
 
     def call(self, params: Any, x: Any) -> Any:
-        """The function of x."""
+        """The function of x; one of Keras's orders numbers, or takes their roots, and those are real."""
+        if isinstance(self.activation, str):
+            check_numbers(self, x, booleans=self.activation == "linear")
         return activate(self.activation, x)
 
 
@@ -59,6 +62,7 @@ class ReLU(Layer):
     threshold: float = 0.0
 
     passes_mask: ClassVar[bool] = True
+    takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
         """No negative bounds, as in Keras."""
@@ -86,6 +90,7 @@ class LeakyReLU(Layer):
     negative_slope: float = 0.3
 
     passes_mask: ClassVar[bool] = True
+    takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
         """A slope."""
@@ -111,6 +116,7 @@ class ELU(Layer):
     alpha: float = 1.0
 
     passes_mask: ClassVar[bool] = True
+    takes: ClassVar[str] = "ordered"
 
     def call(self, params: Any, x: Any) -> Any:
         """The function of x."""
@@ -138,6 +144,7 @@ class PReLU(Layer):
     shared_axes: Sequence[int] | None = None
 
     passes_mask: ClassVar[bool] = True
+    takes: ClassVar[str] = "ordered"
 
     def weights(self, shape: Shape) -> dict:
         """One alpha for each cell that shares none."""
@@ -167,6 +174,7 @@ class Softmax(Layer):
     axis: int | Sequence[int] = -1
 
     passes_mask: ClassVar[bool] = True
+    takes: ClassVar[str] = "ordered"
 
     def call(self, params: Any, x: Any) -> Any:
         """Without a mask; also where this layer is another one's activation."""

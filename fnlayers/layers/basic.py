@@ -57,7 +57,7 @@ class Lambda(Layer):
         for name in ("function", "mask"):
             value = getattr(self, name)
             if not callable(value) and (value is not None or name == "function"):
-                raise ConfigError(f"Lambda: {name}={value!r} is no function")
+                raise ConfigError(f"Lambda: {name}={value!r} is no function; give one of arrays, such as jax.numpy.sin")
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One call."""
@@ -90,7 +90,7 @@ class Masking(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Compare, and clear what is padding."""
         mask = jnp.any(x != self.mask_value, axis=-1)
-        return Out(jnp.where(mask[..., None], x, 0), mask=mask)
+        return Out(jnp.where(mask[..., None], x, jnp.zeros((), x.dtype)), mask=mask)
 
 
 @layerclass

@@ -130,9 +130,6 @@ def normal_axes(layer: Any, rank: int) -> tuple[int, ...]:
     return tuple(sorted(normal_axis(layer, axis, rank) for axis in axes))
 
 
-FORMATS = (None, "channels_last", "channels_first")
-
-
 def channel_axis(layer: Any) -> int:
     """Where the layer's data_format has the channels: -1 or 1."""
     return 1 if layer.data_format == "channels_first" else -1
@@ -172,4 +169,4 @@ def check_window(layer: Any, both: bool = False) -> None:
 def seeded(layer: Any, ctx: Context) -> Any:
     """The layer's key, with its seed folded in where it has one."""
     key = ctx.key(layer)
-    return key if layer.seed is None else jax.random.fold_in(key, layer.seed)
+    return key if layer.seed is None else jax.random.fold_in(key, layer.seed & 0xFFFFFFFF)

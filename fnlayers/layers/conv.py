@@ -6,18 +6,17 @@ from typing import Any, ClassVar
 from fnlayers import ops
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.options import CausalPadding, DataFormat, Padding
 from fnlayers.core.shapes import known, per_axis
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.common import (
-    FORMATS,
     activate,
     add_bias,
     channel_axis,
     check_activation,
-    check_choice,
     check_count,
     check_fits,
     check_rank,
@@ -55,8 +54,8 @@ class Conv(Layer):
     filters: int
     kernel_size: int | Sequence[int]
     strides: int | Sequence[int] = 1
-    padding: str = "valid"
-    data_format: str | None = None
+    padding: CausalPadding = "valid"
+    data_format: DataFormat | None = None
     dilation_rate: int | Sequence[int] = 1
     groups: int = 1
     activation: Activation = None
@@ -70,15 +69,12 @@ class Conv(Layer):
     bias_constraint: Constraint = None
 
     rank: ClassVar[int]
-    paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
     casts_inputs: ClassVar[str] = "all"
 
     def check(self) -> None:
         """Options that no input could make sense of."""
         check_count(self, "filters")
         check_count(self, "groups")
-        check_choice(self, "padding", self.paddings)
-        check_choice(self, "data_format", FORMATS)
         check_activation(self, "activation")
         check_window(self)
         if self.filters % self.groups:
@@ -115,12 +111,13 @@ class Conv1D(Conv):
     """Convolution over time. See `Conv`."""
 
     rank: ClassVar[int] = 1
-    paddings: ClassVar[tuple[str, ...]] = ("valid", "same", "causal")
 
 
 @layerclass
 class Conv2D(Conv):
     """Convolution over height and width. See `Conv`."""
+
+    padding: Padding = "valid"
 
     rank: ClassVar[int] = 2
 
@@ -128,6 +125,8 @@ class Conv2D(Conv):
 @layerclass
 class Conv3D(Conv):
     """Convolution over depth, height and width. See `Conv`."""
+
+    padding: Padding = "valid"
 
     rank: ClassVar[int] = 3
 
@@ -157,9 +156,9 @@ class ConvTranspose(Layer):
     filters: int
     kernel_size: int | Sequence[int]
     strides: int | Sequence[int] = 1
-    padding: str = "valid"
+    padding: Padding = "valid"
     output_padding: int | Sequence[int] | None = None
-    data_format: str | None = None
+    data_format: DataFormat | None = None
     dilation_rate: int | Sequence[int] = 1
     activation: Activation = None
     use_bias: bool = True
@@ -177,8 +176,6 @@ class ConvTranspose(Layer):
     def check(self) -> None:
         """Options that no input could make sense of."""
         check_count(self, "filters")
-        check_choice(self, "padding", ("valid", "same"))
-        check_choice(self, "data_format", FORMATS)
         check_activation(self, "activation")
         check_window(self)
         if self.output_padding is not None:

@@ -122,6 +122,9 @@ class EinsumDense(Layer):
         for letter in kernel:
             if letter not in inputs + outputs:
                 raise ConfigError(f"{self!r}: {letter!r} of the kernel is in neither the input nor the output")
+        check_sizes(self)
+        if self.bias_axes == "":
+            raise ConfigError("EinsumDense: bias_axes='' names no axis; give letters of the output, or None")
         for letter in self.bias_axes or "":
             if letter not in outputs:
                 raise ConfigError(f"{self!r}: {letter!r} of bias_axes is not in the output {outputs!r}")
@@ -169,6 +172,16 @@ class EinsumDense(Layer):
                     f"{self!r}: {letter!r} is {size} in output_shape and {sizes[letter]} in the input {shape}"
                 )
         return {letter: sizes.get(letter) for letter in inputs + outputs if letter != "."}
+
+
+def check_sizes(layer: Any) -> None:
+    """Raise ConfigError for an output_shape that is no size, or holds one."""
+    sizes = layer.output_shape if isinstance(layer.output_shape, tuple) else (layer.output_shape,)
+    if any(isinstance(size, int) and size < 1 for size in sizes):
+        raise ConfigError(
+            f"{type(layer).__name__}: output_shape={layer.output_shape!r} is wrong; give sizes of at least 1, or None "
+            "for the input's"
+        )
 
 
 def einsum_terms(layer: Any) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from fnlayers import ops
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.options import DataFormat, Padding
 from fnlayers.core.shapes import known, per_axis
 from fnlayers.core.spec import Param
 from fnlayers.functions.activations import Activation
@@ -12,12 +13,10 @@ from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.common import (
-    FORMATS,
     activate,
     add_bias,
     channel_axis,
     check_activation,
-    check_choice,
     check_count,
     check_fits,
     check_rank,
@@ -44,9 +43,9 @@ class DepthwiseConv(Layer):
 
     kernel_size: int | Sequence[int]
     strides: int | Sequence[int] = 1
-    padding: str = "valid"
+    padding: Padding = "valid"
     depth_multiplier: int = 1
-    data_format: str | None = None
+    data_format: DataFormat | None = None
     dilation_rate: int | Sequence[int] = 1
     activation: Activation = None
     use_bias: bool = True
@@ -117,8 +116,8 @@ class SeparableConv(Layer):
     filters: int
     kernel_size: int | Sequence[int]
     strides: int | Sequence[int] = 1
-    padding: str = "valid"
-    data_format: str | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat | None = None
     dilation_rate: int | Sequence[int] = 1
     depth_multiplier: int = 1
     activation: Activation = None
@@ -175,8 +174,6 @@ class SeparableConv2D(SeparableConv):
 
 def _check_options(layer: Any) -> None:
     check_count(layer, "depth_multiplier")
-    check_choice(layer, "padding", ("valid", "same"))
-    check_choice(layer, "data_format", FORMATS)
     check_activation(layer, "activation")
     check_window(layer, both=True)  # Keras: these take strides and dilation together, as Conv does not
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
+from fnlayers.core.dtypes import PolicyName
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.given import refuse_summed
 from fnlayers.core.layer import Layer, Shape, layerclass
@@ -42,6 +43,7 @@ class Embedding(Layer):
     mask_zero: bool = False
 
     casts_inputs: ClassVar[str] = "none"
+    takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
         """Positive sizes."""
@@ -93,8 +95,10 @@ class ReversibleEmbedding(Layer):
     embeddings_regularizer: Regularizer = None
     embeddings_constraint: Constraint = None
     mask_zero: bool = False
-    reverse_dtype: str | None = None
+    reverse_dtype: PolicyName | None = None
     logit_soft_cap: float | None = None
+
+    takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
         """Positive sizes, a positive cap."""

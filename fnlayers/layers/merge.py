@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from fnlayers import ops
 from fnlayers.core.context import Context, Mask, Out
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.symbol import Symbol
@@ -85,6 +86,7 @@ class Subtract(Merge):
     """The first of two inputs less the second. See `Merge`."""
 
     combine: ClassVar[Callable] = staticmethod(functools.partial(functools.reduce, jnp.subtract))
+    takes: ClassVar[str] = "ordered"
     most: ClassVar[int | None] = 2
 
 
@@ -108,6 +110,7 @@ class Maximum(Merge):
     """The largest of the inputs, cell by cell. See `Merge`."""
 
     combine: ClassVar[Callable] = staticmethod(lambda xs, kept: _chosen(jnp.maximum, xs, kept))
+    takes: ClassVar[str] = "real"
     skips_masked: ClassVar[bool] = True
 
 
@@ -116,6 +119,7 @@ class Minimum(Merge):
     """The smallest of the inputs, cell by cell. See `Merge`."""
 
     combine: ClassVar[Callable] = staticmethod(lambda xs, kept: _chosen(jnp.minimum, xs, kept))
+    takes: ClassVar[str] = "real"
     skips_masked: ClassVar[bool] = True
 
 
@@ -194,6 +198,8 @@ class Dot(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One contraction."""
         a, b = self._pair(x[0].ndim, x[1].ndim)
+        if self.normalize:
+            check_numbers(self, x)
         left, right = (ops.l2_normalize(v, axis) for v, axis in zip(x, (a, b), strict=True)) if self.normalize else x
         y = jax.lax.dot_general(left, right, (((a,), (b,)), ((0,), (0,))))
         return Out(y[:, None] if y.ndim == 1 else y)

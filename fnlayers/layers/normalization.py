@@ -89,11 +89,20 @@ class BatchNormalization(Layer):
         """Momenta between 0 and 1, bounds in order."""
         check_share(self, "momentum")
         check_share(self, "renorm_momentum")
+        if self.synchronized in ("", "True", "False"):
+            raise ConfigError(
+                f"BatchNormalization: synchronized={self.synchronized!r} is wrong; give True, False, or the name of "
+                "the axis of a pmap, vmap or shard_map"
+            )
         bounds = self.renorm_clipping or {}
         if set(bounds) - {"rmin", "rmax", "dmax"}:
-            raise ConfigError(f"BatchNormalization: renorm_clipping={bounds!r} is wrong; its keys are rmin, rmax, dmax")
+            raise ConfigError(
+                f"BatchNormalization: renorm_clipping={bounds!r} is wrong; give a dict of rmin, rmax, dmax"
+            )
         if bounds.get("rmin", -jnp.inf) > bounds.get("rmax", jnp.inf) or bounds.get("dmax", 0) < 0:
-            raise ConfigError(f"BatchNormalization: renorm_clipping={bounds!r} is wrong; rmin <= rmax, and dmax >= 0")
+            raise ConfigError(
+                f"BatchNormalization: renorm_clipping={bounds!r} is wrong; give rmin <= rmax, and dmax >= 0"
+            )
 
     def weights(self, shape: Shape) -> dict:
         """One number of each kind for a channel."""

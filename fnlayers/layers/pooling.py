@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.options import DataFormat, Padding
 from fnlayers.core.shapes import known, per_axis
-from fnlayers.layers.common import FORMATS, check_choice, check_fits, check_rank, layout_of
+from fnlayers.layers.common import check_fits, check_rank, layout_of
 
 
 @layerclass
@@ -28,18 +29,17 @@ class Pool(Layer):
 
     pool_size: int | Sequence[int]
     strides: int | Sequence[int] | None = None
-    padding: str = "valid"
-    data_format: str | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat | None = None
 
     rank: ClassVar[int]
+    takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
         """Options that no input could make sense of."""
         per_axis(self.pool_size, self.rank, f"{type(self).__name__}: pool_size")
         if self.strides is not None:
             per_axis(self.strides, self.rank, f"{type(self).__name__}: strides")
-        check_choice(self, "padding", ("valid", "same"))
-        check_choice(self, "data_format", FORMATS)
 
     def check_shape(self, shape: Shape) -> None:
         """The right number of axes, and at least one window."""
@@ -128,14 +128,14 @@ class GlobalPool(Layer):
     Mask: refused, but used and ended by GlobalAveragePooling1D.
     """
 
-    data_format: str | None = None
+    data_format: DataFormat | None = None
     keepdims: bool = False
 
     rank: ClassVar[int]
+    takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
         """A known format."""
-        check_choice(self, "data_format", FORMATS)
 
     def check_shape(self, shape: Shape) -> None:
         """The right number of axes."""
@@ -223,14 +223,14 @@ class AdaptivePool(Layer):
     """
 
     output_size: int | Sequence[int]
-    data_format: str | None = None
+    data_format: DataFormat | None = None
 
     rank: ClassVar[int]
+    takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
         """Positive sizes, a known format."""
         per_axis(self.output_size, self.rank, f"{type(self).__name__}: output_size")
-        check_choice(self, "data_format", FORMATS)
 
     def check_shape(self, shape: Shape) -> None:
         """The right number of axes, known where windows depend on them."""

@@ -9,12 +9,11 @@ from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.options import DataFormat, Seed
 from fnlayers.core.shapes import is_shape
 from fnlayers.functions.regularizers import L1L2
 from fnlayers.layers.common import (
-    FORMATS,
     channel_axis,
-    check_choice,
     check_rank,
     check_share,
     configured,
@@ -69,7 +68,7 @@ class Dropout(Noise):
 
     rate: float
     noise_shape: Sequence[int | None] | None = None
-    seed: int | None = None
+    seed: Seed = None
 
     def check(self) -> None:
         """A fraction, and sizes."""
@@ -108,7 +107,6 @@ class SpatialDropout(Noise):
     def check(self) -> None:
         """A share, and a known format."""
         check_share(self, "rate")
-        check_choice(self, "data_format", FORMATS)
 
     def check_shape(self, shape: Shape) -> None:
         """The right number of axes."""
@@ -125,7 +123,7 @@ class SpatialDropout(Noise):
 class SpatialDropout1D(SpatialDropout):
     """Dropout of whole channels of a sequence. See `SpatialDropout`."""
 
-    seed: int | None = None
+    seed: Seed = None
 
     rank: ClassVar[int] = 1
 
@@ -138,8 +136,8 @@ class SpatialDropout2D(SpatialDropout):
         data_format: "channels_last" (the default) or "channels_first".
     """
 
-    data_format: str | None = None
-    seed: int | None = None
+    data_format: DataFormat | None = None
+    seed: Seed = None
 
     rank: ClassVar[int] = 2
 
@@ -152,8 +150,8 @@ class SpatialDropout3D(SpatialDropout):
         data_format: "channels_last" (the default) or "channels_first".
     """
 
-    data_format: str | None = None
-    seed: int | None = None
+    data_format: DataFormat | None = None
+    seed: Seed = None
 
     rank: ClassVar[int] = 3
 
@@ -176,7 +174,7 @@ class AlphaDropout(Noise):
 
     rate: float
     noise_shape: Sequence[int | None] | None = None
-    seed: int | None = None
+    seed: Seed = None
 
     def check(self) -> None:
         """A fraction, and sizes."""
@@ -208,7 +206,7 @@ class GaussianDropout(Noise):
     """
 
     rate: float
-    seed: int | None = None
+    seed: Seed = None
 
     def check(self) -> None:
         """A share."""
@@ -233,7 +231,7 @@ class GaussianNoise(Noise):
     """
 
     stddev: float
-    seed: int | None = None
+    seed: Seed = None
 
     amount: ClassVar[str] = "stddev"
 

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 
 from fnlayers import ops
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.options import DataFormat, Interpolation
 from fnlayers.core.shapes import known, per_axis
-from fnlayers.layers.common import FORMATS, channel_axis, check_choice, check_count, check_rank, layout_of, space_of
+from fnlayers.layers.common import channel_axis, check_count, check_rank, layout_of, space_of
 
 
 @layerclass
@@ -24,11 +26,10 @@ class Flatten(Layer):
     Mask: refused; it would have no steps left.
     """
 
-    data_format: str | None = None
+    data_format: DataFormat | None = None
 
     def check(self) -> None:
         """A known format."""
-        check_choice(self, "data_format", FORMATS)
 
     def check_shape(self, shape: Shape) -> None:
         """Known sizes."""
@@ -151,14 +152,13 @@ class ZeroPad(Layer):
     """
 
     padding: int | tuple
-    data_format: str | None = None
+    data_format: DataFormat | None = None
 
     rank: ClassVar[int]
 
     def check(self) -> None:
         """Pairs of counts, and a known format."""
         pairs_of(self, self.padding, "padding")
-        check_choice(self, "data_format", FORMATS)
 
     def check_shape(self, shape: Shape) -> None:
         """The right number of axes."""
@@ -209,14 +209,13 @@ class Crop(Layer):
     """
 
     cropping: int | tuple
-    data_format: str | None = None
+    data_format: DataFormat | None = None
 
     rank: ClassVar[int]
 
     def check(self) -> None:
         """Pairs of counts, and a known format."""
         pairs_of(self, self.cropping, "cropping")
-        check_choice(self, "data_format", FORMATS)
 
     def check_shape(self, shape: Shape) -> None:
         """Something left."""
@@ -270,7 +269,7 @@ class UpSample(Layer):
     """
 
     size: int | Sequence[int] = 2
-    data_format: str | None = None
+    data_format: DataFormat | None = None
 
     rank: ClassVar[int]
     interpolation = "nearest"  # a field of UpSampling2D
@@ -278,8 +277,6 @@ class UpSample(Layer):
     def check(self) -> None:
         """Whole factors, and a known format."""
         per_axis(self.size, self.rank, f"{type(self).__name__}: size")
-        check_choice(self, "data_format", FORMATS)
-        check_choice(self, "interpolation", ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"))
 
     def check_shape(self, shape: Shape) -> None:
         """The right number of axes."""
@@ -287,6 +284,8 @@ class UpSample(Layer):
 
     def call(self, params: Any, x: Any) -> Any:
         """One repetition, or resampling."""
+        if self.interpolation != "nearest":
+            check_numbers(self, x)
         return ops.upsample(x, per_axis(self.size, self.rank), self.interpolation, self.data_format or "channels_last")
 
 
@@ -305,7 +304,7 @@ class UpSampling2D(UpSample):
         interpolation: "nearest" (repeats cells), "bilinear", "bicubic", "lanczos3" or "lanczos5".
     """
 
-    interpolation: str = "nearest"
+    interpolation: Interpolation = "nearest"
 
     rank: ClassVar[int] = 2
 

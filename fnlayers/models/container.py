@@ -61,6 +61,11 @@ def completed(declared: InputNode, shape: Shape) -> Shape:
 
 def as_declared(declared: InputNode, x: Any) -> Any:
     """The array in the declared dtype."""
+    if jnp.issubdtype(x.dtype, jnp.complexfloating) and not jnp.issubdtype(declared.dtype, jnp.complexfloating):
+        raise ShapeError(
+            f"input {declared.name!r} was declared as {declared.dtype}, got {x.dtype}, whose imaginary part would be "
+            f"lost; declare fnlayers.Input(shape, dtype={x.dtype.name!r}), or give real numbers"
+        )
     # Keras: an integer array for a float input is cast; the way back would lose digits, so it is an error
     if jnp.issubdtype(declared.dtype, jnp.floating):
         return cast(x, jnp.dtype(declared.dtype), every=True)

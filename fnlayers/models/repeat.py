@@ -76,7 +76,8 @@ class Repeat(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Scan the layer over its stacked params and state."""
         inner = ctx.at("layer", ctx.mask)
-        x = map_nest(lambda a, made: cast(a, jnp.dtype(made.dtype)), x, trace(self.layer, freeze(type_of(x))))
+        made = trace(self.layer, freeze(type_of(x)))
+        x = map_nest(lambda a, like: cast(a, jnp.dtype(like.dtype), every=True), x, made)
 
         def step(carry: tuple, slices: tuple) -> tuple:
             x, mask = carry

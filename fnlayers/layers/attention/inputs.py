@@ -14,7 +14,9 @@ import jax.numpy as jnp
 
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
+from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ShapeError
+from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import is_shape
 from fnlayers.layers.common import check_choice, check_share, seeded
@@ -27,6 +29,15 @@ def by_name(nest: Any, shapes: bool = False) -> dict[str, Any]:
     if isinstance(nest, (tuple, list)) and not (shapes and is_shape(nest)):
         return dict(zip(("query", "value", "key"), nest, strict=False))
     return {"query": nest, "value": nest}
+
+
+def numbers_by_name(layer: Layer, x: Any) -> dict[str, Any]:
+    """The inputs by name: query, value and key in the layer's compute dtype; an attention_mask as it is."""
+    given, compute = by_name(x), policy(layer.dtype).compute
+    for name in given.keys() & {"query", "value", "key"}:
+        check_numbers(layer, given[name], booleans=False)
+        given[name] = cast(given[name], compute, every=True)
+    return given
 
 
 def check_common(layer: Any) -> None:

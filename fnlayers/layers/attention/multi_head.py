@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import layerclass
+from fnlayers.core.options import Seed
 from fnlayers.core.shapes import per_axis
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
@@ -58,7 +59,7 @@ class MultiHeadAttention(MultiHead):
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
     use_gate: bool = False
-    seed: int | None = None
+    seed: Seed = None
 
     regularizes_output: ClassVar[bool] = False
 
@@ -145,7 +146,7 @@ class GroupQueryAttention(MultiHead):
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
     use_gate: bool = False
-    seed: int | None = None
+    seed: Seed = None
 
     most_rank: ClassVar[int] = 3
 

@@ -25,6 +25,7 @@ from fnlayers.layers.attention.inputs import (
     dropping,
     fit,
     from_steps,
+    numbers_by_name,
     real_steps,
     result,
     same,
@@ -170,7 +171,7 @@ class MultiHead(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Project, attend, project."""
-        given = by_name(x)
+        given = numbers_by_name(self, x)
         real = real_steps(self, given, ctx.mask)
         kept = ops.all_of(real.get("value"), real.pop("key", None))
         self._check_boolean(given.get("attention_mask"))

@@ -35,6 +35,7 @@ class Positional(Layer):
     cache: int | None = field(default=None, kw_only=True)
 
     passes_mask: ClassVar[bool] = True
+    casts_inputs: ClassVar[str] = "all"
     sequence_axis = -2  # a field of RotaryEmbedding
 
     def placed(self, params: Any, x: Any, start: Any) -> Any:

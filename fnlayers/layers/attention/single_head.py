@@ -1,7 +1,7 @@
 """Attention with one head: what each query gathers from the values, by how it compares with their keys."""
 
 from dataclasses import field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 
@@ -9,6 +9,7 @@ from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.options import Seed
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param
 from fnlayers.layers.attention.inputs import (
@@ -18,11 +19,11 @@ from fnlayers.layers.attention.inputs import (
     cleared,
     dropping,
     fit,
+    numbers_by_name,
     real_steps,
     result,
     same,
 )
-from fnlayers.layers.common import check_choice
 
 
 @layerclass
@@ -67,7 +68,7 @@ class SingleHead(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One head's attention over the last axis but one."""
-        given = by_name(x)
+        given = numbers_by_name(self, x)
         real = real_steps(self, given, ctx.mask)
         real.pop("key", None)  # Keras: a key's own mask is not looked at
         query = cleared(self, given["query"], real.get("query"))
@@ -114,14 +115,13 @@ class Attention(SingleHead):
     """
 
     use_scale: bool = False
-    score_mode: str = "dot"
+    score_mode: Literal["dot", "concat"] = "dot"
     dropout: float = 0.0
-    seed: int | None = None
+    seed: Seed = None
 
     def check(self) -> None:
         """A share, known words."""
         check_common(self)
-        check_choice(self, "score_mode", ("dot", "concat"))
 
     def weights(self, shape: Shape) -> dict:
         """Up to two numbers."""
@@ -153,7 +153,7 @@ class AdditiveAttention(SingleHead):
 
     use_scale: bool = True
     dropout: float = 0.0
-    seed: int | None = None
+    seed: Seed = None
 
     def check(self) -> None:
         """A share."""

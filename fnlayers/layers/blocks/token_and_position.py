@@ -8,7 +8,7 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.threading import Thread
 from fnlayers.functions.initializers import Initializer
 from fnlayers.layers.attention.position import PositionEmbedding
-from fnlayers.layers.common import check_rank
+from fnlayers.layers.common import check_count, check_rank
 from fnlayers.layers.embedding import Embedding
 
 
@@ -39,6 +39,8 @@ class TokenAndPositionEmbedding(Layer):
 
     def check(self) -> None:
         """Tables that can be made."""
+        for name in ("vocabulary_size", "sequence_length", "embedding_dim"):
+            check_count(self, name)
         self._tables()
 
     @property

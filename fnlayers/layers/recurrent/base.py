@@ -63,7 +63,7 @@ class Recurrent(Layer):
                 f"{type(self).__name__}: activity losses are divided by the size of the first axis, here that of time; "
                 "leave activity_regularizer out, or time_major"
             )
-        if not isinstance(self.unroll, int) or self.unroll < 0:
+        if not isinstance(self.unroll, int) or (self.unroll is not False and self.unroll < 1):
             raise ConfigError(
                 f"{type(self).__name__}: unroll={self.unroll!r} is wrong; give a bool or a number of steps"
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,6 @@ from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
-from fnlayers.layers.common import check_choice
 from fnlayers.layers.recurrent.base import Recurrent, step_mask
 from fnlayers.layers.recurrent.cell import first_shape, split_states
 
@@ -45,7 +44,7 @@ class Bidirectional(Layer):
     """
 
     layer: Recurrent
-    merge_mode: str | None = "concat"
+    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = "concat"
     backward_layer: Recurrent | None = None
 
     is_template: ClassVar[bool] = True  # the layer is copied for each direction
@@ -53,7 +52,6 @@ class Bidirectional(Layer):
 
     def check(self) -> None:
         """Two recurrent layers that run in two directions and return the same things."""
-        check_choice(self, "merge_mode", (*MERGES, None))
         for given in (self.layer, self.layer if self.backward_layer is None else self.backward_layer):
             if not isinstance(given, Recurrent):
                 raise ConfigError(f"Bidirectional takes recurrent layers, such as LSTM(32), got {given!r}")

@@ -10,6 +10,7 @@ from fnlayers import ops
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Shape, layerclass
 from fnlayers.core.naming import named, with_names
+from fnlayers.core.options import Seed
 from fnlayers.core.shapes import known
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
@@ -117,7 +118,7 @@ class SimpleRNNCell(GatedCell):
     bias_constraint: Constraint = None
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
-    seed: int | None = None
+    seed: Seed = None
 
     def start(self, shape: Shape, dtype: Any) -> Any:
         """Zeros."""
@@ -167,7 +168,7 @@ class GRUCell(GatedCell):
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
     reset_after: bool = True
-    seed: int | None = None
+    seed: Seed = None
 
     gate_count: ClassVar[int] = 3
 
@@ -248,7 +249,7 @@ class LSTMCell(GatedCell):
     bias_constraint: Constraint = None
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
-    seed: int | None = None
+    seed: Seed = None
 
     gate_count: ClassVar[int] = 4
 

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 
 from fnlayers import ops
 from fnlayers.core.layer import Shape, layerclass
+from fnlayers.core.options import DataFormat, Padding, Seed
 from fnlayers.core.shapes import known, per_axis
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.common import (
-    FORMATS,
     activate,
     channel_axis,
     check_activation,
@@ -68,8 +68,8 @@ class ConvLSTMCell(Cell):
     filters: int
     kernel_size: int | Sequence[int]
     strides: int | Sequence[int] = 1
-    padding: str = "valid"
-    data_format: str | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat | None = None
     dilation_rate: int | Sequence[int] = 1
     activation: Activation = "tanh"
     recurrent_activation: Activation = "sigmoid"
@@ -86,7 +86,7 @@ class ConvLSTMCell(Cell):
     bias_constraint: Constraint = None
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
-    seed: int | None = None
+    seed: Seed = None
 
     projects_before: ClassVar[bool | None] = True
 
@@ -94,8 +94,6 @@ class ConvLSTMCell(Cell):
         """Options that no input could make sense of."""
         check_choice(self, "rank", (1, 2, 3))
         check_count(self, "filters")
-        check_choice(self, "padding", ("valid", "same"))
-        check_choice(self, "data_format", FORMATS)
         check_activation(self, "activation", "recurrent_activation")
         check_share(self, "dropout")
         check_share(self, "recurrent_dropout")
@@ -172,8 +170,8 @@ class ConvLSTM(FlatRecurrent):
     filters: int
     kernel_size: int | Sequence[int]
     strides: int | Sequence[int] = 1
-    padding: str = "valid"
-    data_format: str | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat | None = None
     dilation_rate: int | Sequence[int] = 1
     activation: Activation = "tanh"
     recurrent_activation: Activation = "sigmoid"
@@ -191,7 +189,7 @@ class ConvLSTM(FlatRecurrent):
     bias_constraint: Constraint = None
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
-    seed: int | None = None
+    seed: Seed = None
     return_sequences: bool = False
     return_state: bool = False
     go_backwards: bool = False

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import layerclass
+from fnlayers.core.options import Seed
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
@@ -76,7 +77,7 @@ class SimpleRNN(FlatRecurrent):
     go_backwards: bool = False
     stateful: bool = False
     unroll: bool | int = False
-    seed: int | None = None
+    seed: Seed = None
     zero_output_for_mask: bool = False
 
     cell_class: ClassVar[type] = SimpleRNNCell
@@ -113,7 +114,7 @@ class GRU(FlatRecurrent):
     bias_constraint: Constraint = None
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
-    seed: int | None = None
+    seed: Seed = None
     return_sequences: bool = False
     return_state: bool = False
     go_backwards: bool = False
@@ -157,7 +158,7 @@ class LSTM(FlatRecurrent):
     bias_constraint: Constraint = None
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
-    seed: int | None = None
+    seed: Seed = None
     return_sequences: bool = False
     return_state: bool = False
     go_backwards: bool = False

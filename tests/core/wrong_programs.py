@@ -1,0 +1,159 @@
+"""Wrong programs, made from the signatures of all that is public: one argument or input of a right program replaced.
+
+`complaint` says what is wrong with what the library answers: it must refuse each of them, in its own words, which name
+what was given and say what to write.
+"""
+
+import dataclasses
+import random
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from wrong_values import MEANINGS, POOL, a_function, or_none, pairs, plain, sizes
+
+import fnlayers as fl
+from cases import CASES, Case
+
+KEY = jax.random.key(0)
+ADVICE = re.compile(
+    r"give|write|choose|did you mean|make |makes |use |pass |takes |need|must|cast|put|declare|begin", re.I
+)
+PRIVATE = re.compile(r"(?<![\w.])_[a-z]\w*|fnlayers\.\w+\.\w+\.|<locals>| object at 0x")
+
+
+class Program(NamedTuple):
+    """A wrong program: how it reads, how it runs, and words of which its error has one."""
+
+    text: str
+    run: Callable[[], Any]
+    words: tuple[str, ...]
+
+
+def complaint(program: Program) -> str | None:
+    """What is wrong with how the library takes a wrong program; None: it is refused as it should be."""
+    try:
+        program.run()
+    except Exception as error:
+        return _of_error(program, error)
+    return f"{program.text}: accepted"
+
+
+def _of_error(program: Program, error: Exception) -> str | None:
+    text = str(error)
+    own = isinstance(error, (ValueError, OSError)) and not _from_jax(error)
+    if not own:
+        return f"{program.text}: {type(error).__name__}: {text[:200]}"
+    if not any(word in text for word in program.words):
+        return f"{program.text}: does not name {' or '.join(program.words)}: {text[:300]}"
+    if not ADVICE.search(text):
+        return f"{program.text}: does not say what to write: {text[:300]}"
+    if found := PRIVATE.search(text):
+        return (
+            None
+            if found[0] in program.text or "object at" in found[0]
+            else f"{program.text}: shows {found[0]}: {text[:300]}"
+        )
+    return f"{program.text}: {len(text)} characters" if len(text) > 1200 else None
+
+
+def _from_jax(error: Exception) -> bool:
+    """Whether an error was raised outside of this library."""
+    if isinstance(error, fl.LayerError):
+        return False
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    return "fnlayers/" not in last.replace("\\", "/") or "site-packages/jax" in last
+
+
+# Options of layers
+
+
+def first_cases() -> dict[str, Case]:
+    """A right layer of each class, as the table has it."""
+    found: dict[str, Case] = {}
+    for case in CASES:
+        found.setdefault(type(case.layer).__name__, case)
+    return found
+
+
+RIGHT = first_cases()
+
+
+def meaning(cls: type, name: str) -> Callable[[Any], bool | None]:
+    """What the argument of a class may be: by its name, and where that says too little by the rank of the class."""
+    digits = [int(letter) for letter in cls.__name__ if letter in "123"]
+    rank = digits[0] if digits else 2
+    if name in ("kernel_size", "pool_size", "output_size", "size", "dilation_rate", "strides", "output_padding"):
+        means = sizes(rank, least=0 if name == "output_padding" else 1)
+        return or_none(means) if name == "output_padding" or (name == "strides" and "Pool" in cls.__name__) else means
+    if name == "padding" and cls.__name__.startswith("ZeroPadding") or name == "cropping":
+        return pairs(rank)
+    if cls is fl.Operation and name in ("function", "arguments"):
+        return lambda value: (
+            (isinstance(value, str) and hasattr(jnp, value))
+            if name == "function"
+            else isinstance(value, tuple) and None
+        )
+    if cls is fl.GroupNormalization and name == "groups":
+        return lambda value: value == -1 or MEANINGS[name](value)  # Keras: a group for each channel
+    return a_function if name == "function" else MEANINGS[name]
+
+
+def wrong_options(rng: random.Random) -> Iterator[Program]:
+    """A layer with one option that cannot mean anything."""
+    names = sorted(set(fl.LAYERS) - {"Functional"})
+    while True:
+        cls = fl.LAYERS[rng.choice(names)]
+        case = RIGHT[cls.__name__]
+        name, value = rng.choice([f.name for f in dataclasses.fields(cls)]), rng.choice(POOL)
+        if meaning(cls, name)(plain(value)) is False:
+            given = {f.name: getattr(case.layer, f.name) for f in dataclasses.fields(cls)} | {name: value}
+            yield Program(f"{cls.__name__}({name}={_shown(value)})", _made(cls, given, case.shape), (name,))
+
+
+def _made(cls: type, given: dict[str, Any], shape: Any) -> Callable[[], Any]:
+    def run() -> None:
+        layer = cls(**given)
+        jax.eval_shape(lambda: layer.init(KEY, shape))
+        layer.out_shape(shape)
+
+    return run
+
+
+def wrong_names(rng: random.Random) -> Iterator[Program]:
+    """A layer whose arguments are misspelt, too many, given twice, or missing."""
+    names = sorted(fl.LAYERS)
+    while True:
+        cls = fl.LAYERS[rng.choice(names)]
+        options = [f.name for f in dataclasses.fields(cls)]
+        needed = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
+        given = {name: getattr(RIGHT[cls.__name__].layer, name) for name in needed}
+        name = rng.choice(options)
+        kind = rng.choice(["misspelt", "surplus", "missing", "twice"])
+        if kind == "misspelt":
+            at = rng.randrange(len(name))
+            wrong = rng.choice([name[:at] + name[at + 1 :], f"{name}s", name.replace("_", ""), name.upper()])
+            if wrong in options or not wrong:
+                continue
+            run = _called(cls, (), given | {wrong: 1})
+            yield Program(f"{cls.__name__}({wrong}=1)", run, (repr(wrong),))
+        elif kind == "surplus":
+            many = (None,) * (len(options) + rng.randrange(1, 4))
+            yield Program(f"{cls.__name__}(*{len(many)} arguments)", _called(cls, many, {}), ("positional arguments",))
+        elif kind == "missing" and needed:
+            left = {key: value for key, value in given.items() if key != needed[0]}
+            yield Program(f"{cls.__name__}() without {needed[0]}", _called(cls, (), left), (needed[0],))
+        elif kind == "twice" and needed:
+            run = _called(cls, tuple(given.values()), {needed[0]: 1})
+            yield Program(f"{cls.__name__} with {needed[0]} twice", run, (needed[0],))
+
+
+def _called(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Callable[[], Any]:
+    return lambda: function(*args, **kwargs)
+
+
+def _shown(value: Any) -> str:
+    return f"{str(value)[:40]!r} of {type(value).__name__}"
