@@ -109,7 +109,7 @@ class Layer:
             _check_common(self)
             self.check()
         except Exception as error:  # a layer's own words say more than the type of a field, if they name it
-            if wrong is None or (isinstance(error, LayerError) and wrong.name in str(error)):
+            if wrong is None or (isinstance(error, LayerError) and wrong.name in str(error).lower()):
                 raise
         wrong = wrong and fault(self)  # `check` may have taken a field apart: the Input of a Sequential
         if wrong is not None:

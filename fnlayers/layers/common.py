@@ -52,7 +52,7 @@ def check_activation(layer: Layer, *names: str) -> None:
     for name in names:
         value = getattr(layer, name)
         if not isinstance(value, Layer):
-            configured(layer, activation, value)
+            configured(layer, activation, value, called=name)
         elif not _is_function(value):
             raise ConfigError(
                 f"{type(layer).__name__}: {name}={value!r} is more than a function of one array (it has weights, state "
@@ -66,12 +66,12 @@ def _is_function(layer: Layer) -> bool:
     return cls.call is not Layer.call and cls.weights is Layer.weights and cls.children is Layer.children
 
 
-def configured(layer: Layer, resolve: Any, *args: Any) -> Any:
+def configured(layer: Layer, resolve: Any, *args: Any, called: str = "activation") -> Any:
     """What resolve(*args) returns; its errors, which know nothing of layers, said as the layer's own."""
     try:
         return resolve(*args)
     except ValueError as error:
-        raise ConfigError(f"{type(layer).__name__}: {error}") from None
+        raise ConfigError(f"{type(layer).__name__}: {str(error).replace('activation=', f'{called}=', 1)}") from None
 
 
 def check_choice(layer: Layer, name: str, allowed: Sequence[Any]) -> None:

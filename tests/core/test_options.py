@@ -36,7 +36,7 @@ WRONG = [
     (lambda: fl.Embedding(3, 2, input_length=4), "'input_length'; that is Keras 2's: leave it out"),
     (lambda: fl.Dense(3, weights=[]), "'weights'; that is Keras 2's"),
     (lambda: fl.BatchNormalization(epsilon=-1), "epsilon: -1 is wrong; give a finite number from 0"),
-    (lambda: fl.RMSNormalization(epsilon=float("inf")), "epsilon: inf is wrong"),
+    (lambda: fl.RMSNormalization(epsilon=float("inf")), "epsilon=inf is wrong; infinity is not a number to compute with"),
     (lambda: fl.LayerNormalization(epsilon=np.nan), "epsilon=nan is wrong; NaN is not a number"),
     (lambda: fl.ELU(jnp.nan), "alpha=nan is wrong"),
     (lambda: fl.ReLU(max_value=np.nan), "max_value=nan is wrong"),

@@ -36,7 +36,7 @@ OPTIONS = [
     (lambda: fl.Reshape((2, 0)), "give a tuple of positive sizes"),
     (lambda: fl.ActivityRegularization(l1=-1.0), "l1 must be a finite number, 0 or more"),
     (lambda: fl.LSTM(3, unroll=-1), "unroll=-1 is wrong; give a bool or a number of steps"),
-    (lambda: fl.LSTM(3, recurrent_activation="sig"), "LSTMCell: activation='sig' is unknown; did you mean"),
+    (lambda: fl.LSTM(3, recurrent_activation="sig"), "LSTMCell: recurrent_activation='sig' is unknown; did you mean"),
     (lambda: fl.RNN(fl.Dense(3)), r"RNN takes a Cell, such as LSTMCell\(32\), got Dense"),
 ]  # fmt: skip
 
