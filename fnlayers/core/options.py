@@ -178,6 +178,9 @@ def _small(value: float) -> None:
 
 
 Epsilon = typing.Annotated[float, _small]  # what is added so that nothing is divided by zero
+Marker = typing.Annotated[  # a number that stands for something, which infinity can, too
+    float, Kind(lambda value: _is_number(value) or value in (math.inf, -math.inf), "a number", frozenset({0}))
+]
 Seed = typing.Annotated[  # an integer of any size: its last 32 bits are folded into the key
     int | None, Kind(lambda value: value is None or (type(value) is int), "an integer or None", frozenset({0}))
 ]

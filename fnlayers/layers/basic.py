@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.options import Marker
 from fnlayers.core.shapes import is_shape
 from fnlayers.layers.common import check_rank
 
@@ -76,7 +77,7 @@ class Masking(Layer):
     Mask: made: (batch, time, ...), True where a step is real. One that comes in is replaced.
     """
 
-    mask_value: float = 0.0
+    mask_value: Marker = 0.0
 
     def check(self) -> None:
         """A number that equals itself."""

@@ -47,7 +47,7 @@ def _of_error(program: Program, error: Exception) -> str | None:
     own = isinstance(error, (ValueError, OSError)) and not _from_jax(error)
     if not own:
         return f"{program.text}: {type(error).__name__}: {text[:200]}"
-    if not any(word in text for word in program.words):
+    if not any(word.lower() in text.lower() for word in program.words):
         return f"{program.text}: does not name {' or '.join(program.words)}: {text[:300]}"
     if not ADVICE.search(text):
         return f"{program.text}: does not say what to write: {text[:300]}"

@@ -145,7 +145,7 @@ MEANINGS: dict[str, Means] = {
     **dict.fromkeys(("epsilon", "layer_norm_epsilon", "stddev", "l1", "l2"), FROM_ZERO),
     **dict.fromkeys(("max_wavelength", "scaling_factor"), POSITIVE),
     **dict.fromkeys(("rotary_wavelength", "logit_soft_cap"), or_none(POSITIVE)),
-    "max_value": or_none(FROM_ZERO), "negative_slope": NUMBER, "threshold": NUMBER, "alpha": NUMBER, "mask_value": NUMBER,
+    "max_value": or_none(FROM_ZERO), "negative_slope": NUMBER, "threshold": NUMBER, "alpha": NUMBER, "mask_value": either(NUMBER, one_of(math.inf, -math.inf)),
     "seed": or_none(an_integer),
     "axis": AXES, "axes": either(whole(-10, 10), each(whole(-10, 10), 2)),
     "shared_axes": or_none(each(whole(-10, 10))), "attention_axes": or_none(AXES),
