@@ -95,6 +95,7 @@ class BatchNormalization(Layer):
                 "the axis of a pmap, vmap or shard_map"
             )
         bounds = self.renorm_clipping or {}
+        wrong = f"BatchNormalization: renorm_clipping={bounds!r} is wrong"
         if set(bounds) - {"rmin", "rmax", "dmax"}:
             raise ConfigError(
                 f"BatchNormalization: renorm_clipping={bounds!r} is wrong; give a dict of rmin, rmax, dmax"
