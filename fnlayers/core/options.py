@@ -76,7 +76,8 @@ def stored(option: Option, value: Any) -> Any:
             value = value.tolist()
     try:
         value = freeze(value)
-        _check_hashes(value)
+        if option.kind is not ANYTHING:
+            _check_hashes(value)
     except ConfigError as error:
         raise ConfigError(f"{option.layer}: {option.name}: {error}") from None
     return value

@@ -97,13 +97,9 @@ class BatchNormalization(Layer):
         bounds = self.renorm_clipping or {}
         wrong = f"BatchNormalization: renorm_clipping={bounds!r} is wrong"
         if set(bounds) - {"rmin", "rmax", "dmax"}:
-            raise ConfigError(
-                f"BatchNormalization: renorm_clipping={bounds!r} is wrong; give a dict of rmin, rmax, dmax"
-            )
+            raise ConfigError(f"{wrong}; give a dict of rmin, rmax and dmax")
         if bounds.get("rmin", -jnp.inf) > bounds.get("rmax", jnp.inf) or bounds.get("dmax", 0) < 0:
-            raise ConfigError(
-                f"BatchNormalization: renorm_clipping={bounds!r} is wrong; give rmin <= rmax, and dmax >= 0"
-            )
+            raise ConfigError(f"{wrong}; give rmin <= rmax, and dmax >= 0")
 
     def weights(self, shape: Shape) -> dict:
         """One number of each kind for a channel."""
