@@ -28,8 +28,6 @@ def x64():
 def pytest_addoption(parser):
     parser.addoption("--platform", help="the platform of jax, such as cuda or tpu, in place of what JAX_PLATFORMS says")
     parser.addoption("--tenth", action="store_true", help="hold the laws to one case in ten only")
-    parser.addoption("--wrong-seed", type=int, default=0, help="which wrong programs are made (tests/core)")
-    parser.addoption("--wrong-times", type=int, default=1, help="how many times as many wrong programs are made")
     parser.addoption("--references", action="store_true", help="empty the rows of fnlayers/ops/cpu")
 
 
