@@ -1,20 +1,14 @@
 """One compilation of each case, of which the laws compare the parts."""
 
 import functools
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cases import Case
-
-# Compiling is most of what the laws cost, and each program runs once on a few numbers: optimizing it takes four times as
-# long as not. Eager passes are compiled as ever, so jit == eager also compares optimized code with plain code.
-# Later versions of XLA know the second option no more.
-QUICKLY = {"xla_backend_optimization_level": 0} | (
-    {"xla_cpu_use_fusion_emitters": False} if jax.version.__version_info__ < (0, 11) else {}
-)
+from cases import Case, with_policy
 
 
 class Passes:
@@ -24,6 +18,7 @@ class Passes:
         self.case, self.x, self.params, self.state = case, case.inputs(), case.params, case.state
         self.masks, self.key = case.masks, jax.random.key(7)
         self.floats, self.rest = split(self.x)
+        self.traced: dict[Any, Any] = {}
 
     def run(
         self, params: Any, floats: Any, key: Any = None, train: bool = False, layer: Any = None, state: Any = None
@@ -51,15 +46,26 @@ class Passes:
         }
 
     @functools.cached_property
-    def compiled(self) -> dict[str, Any]:
-        return quickly(self.everything)(self.params, self.floats, self.key)
+    def compiled(self) -> Mapping[str, Any]:
+        try:
+            return self.compile(PARTS)
+        except Exception:  # of one part: the laws of the others hold all the same
+            return PartByPart(self)
 
-    def everything(self, params: Any, floats: Any, key: Any) -> dict[str, Any]:
+    def compile(self, names: Collection[str]) -> dict[str, Any]:
+        """The parts of `everything` with these names, from one compiled function."""
+
+        def parts(*point: Any) -> dict[str, Any]:
+            return {name: part() for name, part in self.everything(*point).items() if name in names}
+
+        return jax.jit(parts)(self.params, self.floats, self.key)
+
+    def everything(self, params: Any, floats: Any, key: Any) -> dict[str, Callable[[], Any]]:
         """All that the laws compare. Where a transform maps over two points, the second is this case's own."""
         point = (params, floats)
         tangent = self.case.like_outputs(point, "tangent")
         train = functools.partial(self.objective, key=key, train=True)
-        gradients = jax.grad(train, (0, 1))(*point)
+        gradients = functools.cache(lambda: jax.grad(train, (0, 1))(*point))
         other_first = functools.partial(jax.tree.map, lambda a: jnp.stack([a * 0.5, a]))
         keys = jnp.stack([jax.random.key(8), key])
 
@@ -67,23 +73,61 @@ class Passes:
             return jax.grad(jax.checkpoint(train), (0, 1))(params, floats)
 
         return {
-            "run": self.run(params, floats),
-            "train": self.run(params, floats, key, train=True),
+            "run": lambda: self.run(params, floats),
+            "train": lambda: self.run(params, floats, key, train=True),
             "gradients": gradients,
-            "vjp": dot(gradients, tangent),
-            "jvp": jax.jvp(train, point, tangent)[1],
-            "scan": jax.lax.scan(lambda c, f: (c, self.run(params, f).y), 0, other_first(floats), length=2)[1],
-            "vmap over inputs": over(lambda f: self.run(params, f).y, other_first(floats)),
-            "vmap over params": over(lambda p: self.run(p, floats).y, other_first(params)),
-            "vmap over keys": over(lambda k: self.run(params, floats, k, train=True).y, keys),
+            "vjp": lambda: dot(gradients(), tangent),
+            "jvp": lambda: jax.jvp(train, point, tangent)[1],
+            "scan": lambda: jax.lax.scan(lambda c, f: (c, self.run(params, f).y), 0, other_first(floats), length=2)[1],
+            "vmap over inputs": lambda: over(lambda f: self.run(params, f).y, other_first(floats)),
+            "vmap over params": lambda: over(lambda p: self.run(p, floats).y, other_first(params)),
+            "vmap over keys": lambda: over(lambda k: self.run(params, floats, k, train=True).y, keys),
             # at 0 and at 1, where all inputs tie; far out, where functions saturate; and at the case's own inputs
-            "remat": over(recomputed, jax.tree.map(lambda a: jnp.stack([a * 0, a * 0 + 1, a * 100, a]), floats)),
+            "remat": lambda: over(
+                recomputed, jax.tree.map(lambda a: jnp.stack([a * 0, a * 0 + 1, a * 100, a]), floats)
+            ),
         }
 
+    def training(self, policy: str, strict: bool = True) -> tuple[Any, Any]:
+        """The training pass under a dtype policy, as a traced program, and (out, gradients of params) as shapes.
 
-def quickly(function: Any) -> Any:
-    """The function, compiled in little time."""
-    return jax.jit(function, compiler_options=QUICKLY if jax.default_backend() == "cpu" else None)
+        Traced once for all laws that ask; strictly, so that no two dtypes meet without a cast.
+        """
+        if (policy, strict) not in self.traced:
+            layer, params, state = self.under(policy)
+
+            def passed(params: Any, floats: Any, state: Any) -> Any:
+                def summed(params: Any, floats: Any) -> Any:
+                    out = self.run(params, floats, self.key, True, layer, state)
+                    return jax.tree.map(lambda a: a.astype("float32").sum(), (out.y, out.losses)), out
+
+                y, back, out = jax.vjp(summed, params, floats, has_aux=True)
+                return out, back(jax.tree.map(jnp.ones_like, y))
+
+            with jax.numpy_dtype_promotion("strict" if strict else "standard"):
+                self.traced[policy, strict] = jax.make_jaxpr(passed, return_shape=True)(params, self.floats, state)
+        return self.traced[policy, strict]
+
+    def under(self, policy: str) -> tuple[Any, Any, Any]:
+        """The layer under a dtype policy, and its params and state as shapes."""
+        layer = with_policy(self.case.layer, policy)
+        return layer, *jax.eval_shape(
+            lambda key: (layer.init(key, self.case.shape), layer.init_state(self.case.shape)), self.key
+        )
+
+
+PARTS = ("run", "train", "gradients", "vjp", "jvp", "scan", "vmap over inputs", "vmap over params", "vmap over keys", "remat")  # fmt: skip
+
+
+class PartByPart(dict):
+    """The parts of a case, each compiled when it is asked for."""
+
+    def __init__(self, passes: Passes) -> None:
+        self.passes = passes
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = self.passes.compile((name,))[name]
+        return self[name]
 
 
 def over(function: Any, stacked: Any) -> Any:

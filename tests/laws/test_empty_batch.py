@@ -10,7 +10,7 @@ import pytest
 from cases import Case
 from fnlayers.core.frozen import map_nest
 from fnlayers.core.shapes import canonical, is_shape
-from passes import Passes, quickly
+from passes import Passes
 
 # State that is not about examples moves as ever.
 MOVES = {
@@ -46,7 +46,7 @@ def empty(case):
 def test_no_examples_have_no_loss_and_no_gradient_and_leave_the_state(case, empty):
     forward = jax.eval_shape(empty.run, empty.params, empty.floats)
     assert jax.tree.map(lambda a: a.shape, forward.y) == case.layer.out_shape(empty.case.shape)
-    state, value, gradients = quickly(empty.trained)(empty.params, empty.floats, empty.key)
+    state, value, gradients = jax.jit(empty.trained)(empty.params, empty.floats, empty.key)
     assert value == 0
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
         assert (leaf == 0).all(), (path, leaf)

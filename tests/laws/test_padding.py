@@ -11,7 +11,7 @@ import fnlayers as fl
 from cases import CASES, Case
 from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.layers.recurrent_base import Recurrent
-from passes import as_numpy, merge, quickly, split
+from passes import as_numpy, merge, split
 
 RECURRENT = [
     case
@@ -74,7 +74,7 @@ class Padded:
             terms = (jnp.sum(jnp.sin(i + leaf.astype("float32"))) for i, leaf in enumerate(jax.tree.leaves(y)))
             return sum(terms), y
 
-        return quickly(jax.grad(objective, (0, 1), has_aux=True))
+        return jax.jit(jax.grad(objective, (0, 1), has_aux=True))
 
 
 @pytest.mark.parametrize("variant", RECURRENT, ids=str)
@@ -173,7 +173,7 @@ def gradients(case):
     def objective(params, floats, rest, masks):
         return real_part(case.layer.run(params, merge(floats, rest), state=case.state, mask=masks))
 
-    compiled = quickly(jax.value_and_grad(objective, (0, 1)))
+    compiled = jax.jit(jax.value_and_grad(objective, (0, 1)))
     return lambda x, masks: compiled(case.params, *split(x), masks)
 
 
