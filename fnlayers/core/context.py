@@ -1,11 +1,13 @@
 """What a layer is given besides params and x (`Context`), and what it returns (`Out`)."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 
-from fnlayers.core.errors import MissingError
+from fnlayers.core.errors import ConfigError, MissingError
 from fnlayers.core.frozen import map_nest
 from fnlayers.core.names import fold
 
@@ -25,6 +27,44 @@ class Out(NamedTuple):
     losses: tuple[jax.Array, ...] = ()
 
 
+class Gathered:
+    """State and losses of the children that one pass through a layer has run; `Layer` adds them to the layer's Out."""
+
+    __slots__ = ("calls", "layer", "losses", "state", "trace")
+
+    def __init__(self) -> None:
+        self.layer: Any = None  # the layer whose `forward` runs
+        self.trace: Any = None  # the trace that it runs in, where it has children
+        self.calls: dict[str, int] = {}
+        self.state: dict[str, Tree] = {}
+        self.losses: tuple[jax.Array, ...] = ()
+
+    def begin(self, layer: "Layer", has_children: bool) -> None:
+        """A pass of that layer starts."""
+        if self.calls:
+            self.calls, self.state, self.losses = {}, {}, ()
+        self.layer, self.trace = layer, _trace_state() if has_children else None
+
+    def add(self, name: str, out: Out) -> None:
+        """A child has run."""
+        self.calls[name] = self.calls.get(name, 0) + 1
+        if (out.state or out.losses) and (self.trace is None or self.trace != _trace_state()):
+            raise ConfigError(
+                f"{name} returned state or losses where they cannot be gathered: ctx.run stands in a function that jax "
+                "traces by itself, such as the body of scan, vmap or checkpoint, or in a layer without children(). "
+                "Write ctx.run_alone there, and return out.state and out.losses from that function"
+            )
+        if out.state:
+            self.state[name] = out.state
+        self.losses += out.losses
+
+    def joined(self, out: Out, before: Tree) -> Out:
+        """The layer's own result with what its children returned; the state of a child that did not run stays."""
+        own = {name: value for name, value in out.state.items() if not isinstance(value, Mapping) or value}
+        unused = {name: value for name, value in before.items() if isinstance(value, Mapping)}
+        return out._replace(state={**unused, **self.state, **own}, losses=(*out.losses, *self.losses))
+
+
 @dataclass(frozen=True)
 class Context:
     """What a layer is given besides params and x. A frozen pytree; `train` and the path are static.
@@ -37,6 +77,8 @@ class Context:
         frozen: whether this layer, or a container around it, is not trainable.
         path: the names from the outermost container to this layer (a number after a name: a shared layer's call).
         folded: how many entries of `path` are folded into `rng` already.
+
+    A layer made of layers runs them by `run`; see there.
     """
 
     state: Tree = field(default_factory=dict)
@@ -46,9 +88,59 @@ class Context:
     frozen: bool = False
     path: tuple[str | int, ...] = ()
     folded: int = 0
+    gathered: Gathered = field(default_factory=Gathered, repr=False, compare=False)
+
+    def run(
+        self, name: str, child: "Layer", params: Any, x: Any, mask: Mask = None, *, train: bool | None = None
+    ) -> Out:
+        """Run a child within `forward`: its output and mask. Its state and losses go into this layer's by themselves.
+
+        A child that is run twice sees the state that its run before returned, and draws other numbers.
+
+        Arguments:
+            name: its name in `children(shape)`.
+            child: the layer.
+            params: those of the layer that calls this, in which the child's stand under its name.
+            x: the child's input.
+            mask: the mask of x.
+            train: whether this is a training pass for the child; None: as for this layer.
+
+        Example:
+            >>> import fnlayers as fl
+            >>> @fl.layerclass
+            ... class Residual(fl.Layer):
+            ...     inner: fl.Layer
+            ...
+            ...     def children(self, shape):
+            ...         return {"inner": (self.inner, shape)}
+            ...
+            ...     def forward(self, params, x, ctx):
+            ...         out = ctx.run("inner", self.inner, params, x, ctx.mask)
+            ...         return fl.Out(x + out.y, mask=out.mask)
+            >>> Residual(fl.Dense(3)).out_shape((None, 3))
+            (None, 3)
+        """
+        gathered = self.gathered
+        given = self.at(name, mask, gathered.calls.get(name, 0), {**self.state, **gathered.state})
+        out = _run_child(name, child, params, x, given if train is None else replace(given, train=train))
+        gathered.add(name, out)
+        return Out(out.y, {}, out.mask)
+
+    def run_alone(
+        self, name: str, child: "Layer", params: Any, x: Any, mask: Mask = None, *, state: Tree = None, key: Any = None
+    ) -> Out:
+        """Run a child, and leave its state and losses, which are in the Out, to the caller: in the body of a scan.
+
+        Arguments:
+            name, child, params, x, mask: see `run`.
+            state: the child's state; None: that of its name in this layer's.
+            key: the child's own random key; None: folded from its path.
+        """
+        given = self.at(name, mask) if state is None else replace(self.at(name, mask), state=state)
+        return _run_child(name, child, params, x, given if key is None else given.with_key(key))
 
     def at(self, name: str, mask: Mask = None, call: int = 0, state: Tree = None) -> "Context":
-        """The share of a child: its state, its path, its mask.
+        """The share of a child: its state, its path, its mask. To run the child, call `run`, which takes it from here.
 
         A shared layer's calls are numbered by `call`, and given the `state` that the call before returned.
         """
@@ -79,8 +171,53 @@ class Context:
 
 
 jax.tree_util.register_dataclass(
-    Context, data_fields=["state", "rng", "mask"], meta_fields=["train", "frozen", "path", "folded"]
+    Context,
+    data_fields=["state", "rng", "mask"],
+    meta_fields=["train", "frozen", "path", "folded"],
+    drop_fields=["gathered"],
 )
+
+
+def called_by_run(forward: Callable) -> Callable:
+    """A layer's `forward`, which `Layer` alone calls: by itself it neither casts, nor checks, nor adds losses."""
+
+    @wraps(forward)
+    def checked(self: "Layer", params: Any, x: Any, ctx: Context) -> Out:
+        if ctx.gathered.layer is not self:
+            raise ConfigError(
+                f"{type(self).__name__}.forward was called by hand, which leaves out the activity loss, casts and "
+                f'checks; in a layer made of layers write out = ctx.run("name", child, params, x, mask), with the name '
+                "that children() gives and the params of the layer itself; elsewhere layer.run(params, x)"
+            )
+        return forward(self, params, x, ctx)
+
+    return checked
+
+
+def _run_child(name: str, child: "Layer", params: Any, x: Any, ctx: Context) -> Out:
+    if not hasattr(child, "_run") or not isinstance(params, Mapping):
+        raise ConfigError(
+            f"ctx.run takes a child's name, the layer, the params of the layer that calls it, and x; got {name!r}, "
+            f"{type(child).__name__} and {type(params).__name__}"
+        )
+    try:
+        return child._run(params.get(name, {}), x, ctx)
+    except MissingError as error:
+        if params and name not in params and error.path[-1:] == (name,):
+            error.args = (
+                f"{error.args[0]}. ctx.run({name!r}, ...) was given params that have no {name!r} (there: "
+                f"{', '.join(map(str, params))}); give those of the layer that calls it, whole",
+            )
+        raise
+
+
+def _trace_state() -> Any:
+    """What tells one trace of jax's from another."""
+    import jax.core
+    import jax.extend.core  # asked for here, since it costs an import
+
+    state: Any = getattr(jax.extend.core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
+    return state(convention="fnlayers")
 
 
 def has_mask(mask: Mask) -> bool:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound
-from fnlayers.core.context import Context, Mask, Out, has_mask
+from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
 from fnlayers.core.declared import check_sizes
 from fnlayers.core.elsewhere import refuse_attribute
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
@@ -100,6 +100,11 @@ class Layer:
 
     __signature__ = _Signature()
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "forward" in vars(cls):
+            cls.forward = called_by_run(cls.forward)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         given, options = bound(type(self), args, kwargs), options_of(type(self))
         for option in options:
@@ -135,8 +140,12 @@ class Layer:
         """The output of a pure layer."""
         raise ConfigError(f"{type(self).__name__} defines neither call nor forward; write one of them")
 
+    @called_by_run
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """The output of a layer with effects: randomness, state, masks, losses or children."""
+        """The output of a layer with effects: randomness, state, masks, losses or children.
+
+        A child is run by `ctx.run(name, child, params, x, mask)`.
+        """
         if has_mask(ctx.mask) and not self.passes_mask:
             raise ConfigError(
                 f"{brief(self)} has no meaning for the mask that reaches it; put fnlayers.DropMask() before it if its "
@@ -313,10 +322,11 @@ class Layer:
         return tree
 
     def _run(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Cast, run `forward`, add the activity loss. Containers call their children through this."""
+        """Cast, run `forward`, add what its children returned and the activity loss."""
         written = record.current()
         if written is not None:
             written.paths.append(ctx.path)
+        ctx.gathered.begin(self, type(self).children is not Layer.children)
         try:
             if params or ctx.state or type(self).check_shape is not Layer.check_shape:
                 shape = shape_given(x)
@@ -326,6 +336,8 @@ class Layer:
                 ctx = replace(ctx, frozen=True)
             params, inputs = self._cast(params, x)
             out = self.forward(params, inputs, ctx)
+            if ctx.gathered.calls:
+                out = ctx.gathered.joined(out, ctx.state)
             if out.state.keys() != ctx.state.keys():
                 raise MissingError(
                     f"{type(self).__name__} was given the state {sorted(ctx.state)} and returned {sorted(out.state)}; "

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from fnlayers.core.errors import ConfigError, brief
-from fnlayers.core.layer import Layer
+from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number_from
 
 AnyLayer = TypeVar("AnyLayer", bound=Layer)
@@ -81,6 +81,15 @@ def refuse_shared(container: Layer, layers: Sequence[Layer]) -> None:
 
     for layer in layers:
         visit(layer, container, layer.name or layer.base_name)
+
+
+def same_weights(layer: Layer, first: Shape, shape: Shape) -> None:
+    """A shared layer must want the same weights for all the shapes that it is called with."""
+    if first != shape and layer.specs(first) != layer.specs(shape):
+        raise ConfigError(
+            f"{layer!r} is shared, but its weights for {first} differ from those for {shape}; use a second layer, or "
+            "bring the inputs to the same size"
+        )
 
 
 def holds_weights(layer: Layer) -> bool:

@@ -68,7 +68,7 @@ class TimeDistributed(Layer):
 
         outer = None if ctx.mask is None else _over_time(ctx.mask, time)
         inner = None if outer is None or not (outer.ndim > 2 or self.layer.passes_mask) else fold(outer)
-        out = self.layer._run(params.get("layer", {}), fold(x), ctx.at("layer", inner))
+        out = ctx.run_alone("layer", self.layer, params, fold(x), inner)
         y = jax.tree.map(unfold, out.y)
         steps = outer if outer is None or outer.ndim == 2 else jnp.any(outer, axis=tuple(range(2, outer.ndim)))
         mask = map_nest(
@@ -139,10 +139,9 @@ class SpectralNormalization(Layer):
         matrix = inner[name].reshape(-1, inner[name].shape[-1])
         turns = self.power_iterations if ctx.train and not ctx.frozen else 0
         sigma, u = ops.spectral_norm(matrix, ctx.read(self, "vector_u"), turns)
-        share = ctx.at("layer", ctx.mask)
-        out = self.layer._run(inner | {name: inner[name] / sigma}, x, share)
-        state = {"vector_u": u} | ({"layer": out.state} if out.state else {})
-        return Out(out.y, state, out.mask, out.losses)
+        divided = {"layer": inner | {name: inner[name] / sigma}}
+        out = ctx.run("layer", self.layer, divided, x, ctx.mask)
+        return Out(out.y, {"vector_u": u}, out.mask)
 
     def _kernel_name(self, weights: Any) -> str:
         for name in ("kernel", "embeddings"):

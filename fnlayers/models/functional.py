@@ -11,10 +11,9 @@ from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.frozen import FrozenDict, freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.names import number
-from fnlayers.core.naming import refuse_shared, with_names
+from fnlayers.core.naming import refuse_shared, same_weights, with_names
 from fnlayers.core.shapes import ArrayType, canonical, is_shape, shape_of
 from fnlayers.core.symbol import Call, Symbol
-from fnlayers.core.threading import Thread, same_weights
 from fnlayers.core.trace import trace
 from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
 
@@ -107,7 +106,7 @@ class Functional(Container):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Run the nodes in order, each with the masks of its inputs."""
-        layers, thread = self.by_name, Thread(params, ctx)
+        layers = self.by_name
         values = self._start(self._bind(x, _is_array, "input"), cast_to=True)
         masks: dict[int, list] = dict.fromkeys(values, [None])
         if ctx.mask is not None:
@@ -116,12 +115,12 @@ class Functional(Container):
             if isinstance(node, Node):
                 given = map_nest(lambda ref: values[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
                 mask = _masks_of(node, masks, values)
-                y, mask = thread.step(node.layer, layers[node.layer], given, mask, node.train)
-                values[position] = jax.tree.leaves(y)
-                masks[position] = mask_leaves(mask, len(values[position]))
+                out = ctx.run(node.layer, layers[node.layer], params, given, mask, train=node.train)
+                values[position] = jax.tree.leaves(out.y)
+                masks[position] = mask_leaves(out.mask, len(values[position]))
         y = map_nest(lambda ref: values[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
         mask = map_nest(lambda ref: masks[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
-        return thread.out(y, mask)
+        return Out(y, mask=mask)
 
     def _bind(self, given: Any, is_leaf: Any, what: str) -> dict[int, Any]:
         """What was given for each input node, bound by key or by position, never by sorted order."""

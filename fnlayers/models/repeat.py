@@ -1,7 +1,6 @@
 """Repeat: a stack of equal layers as one scan over stacked params."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import jax
@@ -75,21 +74,18 @@ class Repeat(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Scan the layer over its stacked params and state."""
-        inner = ctx.at("layer", ctx.mask)
         made = trace(self.layer, freeze(type_of(x)))
         x = map_nest(lambda a, like: cast(a, jnp.dtype(like.dtype), every=True), x, made)
 
         def step(carry: tuple, slices: tuple) -> tuple:
             x, mask = carry
             params, state, i = slices
-            given = replace(inner, state=state, mask=mask)
-            if ctx.rng is not None:
-                given = given.with_key(jax.random.fold_in(inner.key(self), i))
-            out = self.layer._run(params, x, given)
+            key = None if ctx.rng is None else jax.random.fold_in(ctx.at("layer").key(self), i)
+            out = ctx.run_alone("layer", self.layer, {"layer": params}, x, mask, state=state, key=key)
             return (out.y, out.mask), (out.state, out.losses)
 
         if self.remat:
             step = jax.checkpoint(step)
-        slices = (params.get("layer", {}), inner.state, jnp.arange(self.n))
+        slices = (params.get("layer", {}), ctx.state.get("layer", {}), jnp.arange(self.n))
         (y, mask), (state, losses) = jax.lax.scan(step, (x, ctx.mask), slices)
         return Out(y, {"layer": state} if state else {}, mask, tuple(jnp.sum(loss, axis=0) for loss in losses))

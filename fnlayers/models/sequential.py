@@ -8,10 +8,9 @@ from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.frozen import freeze, nest_leaves
 from fnlayers.core.layer import Layer, Shape, layerclass
-from fnlayers.core.naming import refuse_shared, with_names, without_automatic_names
+from fnlayers.core.naming import refuse_shared, same_weights, with_names, without_automatic_names
 from fnlayers.core.shapes import is_shape, shape_of, with_dtype
 from fnlayers.core.symbol import Symbol
-from fnlayers.core.threading import Thread, same_weights
 from fnlayers.core.trace import trace
 from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
 
@@ -107,13 +106,11 @@ class Sequential(Container):
         return found
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Thread x, mask, state and losses through the layers."""
-        thread, mask = Thread(params, ctx), ctx.mask
-        if self.input is not None:
-            x = as_declared(self.input, x)
+        """Each layer on what the one before it made."""
+        out = Out(x if self.input is None else as_declared(self.input, x), mask=ctx.mask)
         for layer in self.layers:
-            x, mask = thread.step(str(layer.name), layer, x, mask)
-        return thread.out(x, mask)
+            out = ctx.run(str(layer.name), layer, params, out.y, out.mask)
+        return out
 
     def __repr__(self) -> str:
         layers = list(map(repr, without_automatic_names(self.layers)))

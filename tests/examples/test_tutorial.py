@@ -354,3 +354,11 @@ def test_transfer_learning(lesson):
     untrained = numbers(out, "a head that is not trained:")[0]
     head, scratch = numbers(out, "the head trained on 40:")[0], numbers(out, "all trained on 40 alone:")[0]
     assert head > scratch + 0.1 and head > untrained + 0.2
+
+
+def test_layers_of_layers(lesson):
+    out = lesson(28)
+    assert "params: 36 (trainable: 36, frozen: 0)   state: 14" in out and "x comes out unchanged: True" in out
+    assert "steps: 4.0, state of a child: ['moving_mean', 'moving_variance']" in out
+    assert numbers(out, "losses of the two dense layers:")[0] == 2 and "other elements: True" in out
+    assert numbers(out, "after them x is moved by")[0] > 0.1

@@ -45,7 +45,7 @@ class Residual(fl.Layer):
         return {"inner": (self.inner, shape)}
 
     def forward(self, params: Any, x: Any, ctx: Any) -> Any:
-        out = self.inner._run(params["inner"], x, ctx.at("inner"))
+        out = ctx.run("inner", self.inner, params, x)
         return fl.Out(x + params["scale"] * out.y)
 
 

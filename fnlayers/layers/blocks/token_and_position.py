@@ -5,7 +5,6 @@ from typing import Any
 
 from fnlayers.core.context import Context, Out
 from fnlayers.core.layer import Layer, Shape, layerclass
-from fnlayers.core.threading import Thread
 from fnlayers.functions.initializers import Initializer
 from fnlayers.layers.attention.position import PositionEmbedding
 from fnlayers.layers.common import check_count, check_rank
@@ -56,9 +55,10 @@ class TokenAndPositionEmbedding(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """The sum of two rows for each step."""
-        (tokens, places), thread = self._tables(), Thread(params, ctx)
-        y, mask = thread.step("token_embedding", tokens, x, None)
-        return thread.out(y + thread.step("position_embedding", places, y, mask)[0], mask)
+        tokens, positions = self._tables()
+        token = ctx.run("token_embedding", tokens, params, x)
+        position = ctx.run("position_embedding", positions, params, token.y, token.mask)
+        return Out(token.y + position.y, mask=token.mask)
 
     def _tables(self) -> tuple[Embedding, PositionEmbedding]:
         start, dtype = self.embeddings_initializer, self.dtype

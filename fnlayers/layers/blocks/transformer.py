@@ -14,7 +14,6 @@ from fnlayers.core.errors import ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.options import Epsilon
 from fnlayers.core.shapes import is_shape, known, shape_of, type_of
-from fnlayers.core.threading import Thread
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.initializers import Initializer
 from fnlayers.layers.attention.inputs import by_name, real_steps
@@ -101,7 +100,7 @@ class Transformer(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Each part added to what went into it."""
-        layers, thread = self.children(shape_of(type_of(x))), Thread(params, ctx)
+        layers = self.children(shape_of(type_of(x)))
         real = real_steps(self, by_name(x), ctx.mask)
         mask = real.get("query")
         x, encoded = x if isinstance(x, (tuple, list)) else (x, None)
@@ -109,7 +108,7 @@ class Transformer(Layer):
             x = jnp.where(mask[..., None], x, 0)
 
         def run(name: str, x: Any, mask: Any = None) -> Any:
-            return thread.step(name, layers[name][0], x, mask)[0]
+            return ctx.run(name, layers[name][0], params, x, mask).y
 
         def added(part: str, x: Any, function: Callable) -> Any:
             norm = f"{part}_layer_norm"
@@ -120,7 +119,7 @@ class Transformer(Layer):
         if encoded is not None:
             x = added("cross_attention", x, lambda x: run("cross_attention", (x, encoded), (mask, real.get("value"))))
         wide, narrow = "feedforward_intermediate_dense", "feedforward_output_dense"
-        return thread.out(added("feedforward", x, lambda x: run(narrow, run(wide, x))), mask)
+        return Out(added("feedforward", x, lambda x: run(narrow, run(wide, x))), mask=mask)
 
     def _self_attention(self, features: int) -> Layer:
         causal, rotary = self.use_causal_mask, self.rotary_wavelength

@@ -85,17 +85,15 @@ class Bidirectional(Layer):
         x, given = split_states(x)
         mask, sides = step_mask(self, x, ctx.mask), self.directions()
         outs = [
-            one._run(params.get(name, {}), (x, *own) if own else x, ctx.at(name, mask))
+            ctx.run(name, one, params, (x, *own) if own else x, mask)
             for name, one, own in zip(SIDES, sides, self._divided(x, given), strict=True)
         ]
         (y, *states), (back, *more) = (out.y if sides[0].return_state else (out.y,) for out in outs)
         ys, states = self._merged(y, back), (*states, *more)
         mask = mask if sides[0].return_sequences else None
-        state = {name: out.state for name, out in zip(SIDES, outs, strict=True) if out.state}
-        losses = (*outs[0].losses, *outs[1].losses)
         if len(ys) + len(states) == 1:
-            return Out(ys[0], state, mask, losses)
-        return Out((*ys, *states), state, (*(mask for _ in ys), *jax.tree.map(lambda _: None, states)), losses)
+            return Out(ys[0], mask=mask)
+        return Out((*ys, *states), mask=(*(mask for _ in ys), *jax.tree.map(lambda _: None, states)))
 
     def _merged(self, y: Any, back: Any) -> tuple:
         """Both outputs, the backward sequence turned around, as one or two."""
