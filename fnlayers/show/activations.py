@@ -79,8 +79,8 @@ def _figure(curves: Sequence[Curve]) -> Any:
     alone = len(curves) == 1
     width, height = (6.4, 4.4) if alone else (2.9 * columns, 2.4 * rows + 0.5)
     figure = new_figure("show.activations", width, height)
-    for place, drawn in enumerate(curves):
-        _draw(figure.add_subplot(rows, columns, place + 1), drawn, 11 if alone else 9)
+    for position, drawn in enumerate(curves):
+        _draw(figure.add_subplot(rows, columns, position + 1), drawn, 11 if alone else 9)
     handles = {shape.get_label(): shape for axes in figure.axes for shape in [*axes.get_lines(), *axes.patches]}
     shown = {label: handle for label, handle in handles.items() if not label.startswith("_")}
     figure.legend(shown.values(), shown, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
@@ -95,7 +95,7 @@ def _draw(axes: Any, drawn: Curve, size: int) -> None:
         axes.plot(x, line.slope * x + line.height, color=GRAY, linestyle=":", linewidth=1.4, label="asymptote")
     axes.plot(drawn.x, drawn.y, color=BLUE, linewidth=1.9, label="activation")
     axes.plot(drawn.x, drawn.slope, color=VERMILION, linestyle="--", linewidth=1.4, label="derivative")
-    axes.set_title(drawn.told or drawn.name, fontsize=size + 1)
+    axes.set_title(drawn.description or drawn.name, fontsize=size + 1)
     axes.set(xlim=(-drawn.edge, drawn.edge), ylim=drawn.view)
     axes.tick_params(labelsize=size - 2)
     plain(axes)

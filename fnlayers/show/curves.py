@@ -51,7 +51,7 @@ class Curve:
 
     Arguments:
         name: its name, and those that mean the same.
-        told: what is drawn, where the function takes more than one number.
+        description: what is drawn, where the function takes more than one number.
         formula: what its docstring says first.
         edge: x goes from -edge to edge.
         x, y, slope: what to draw, with NaN where there is a jump.
@@ -61,7 +61,7 @@ class Curve:
     """
 
     name: str
-    told: str
+    description: str
     formula: str
     edge: float
     x: np.ndarray
@@ -86,16 +86,16 @@ class Curve:
         edge, parts = self.edge, []
         for start, end in self.flat:
             if start <= -edge:
-                parts.append("everywhere" if end >= edge else f"for x < {_told(end)}")
+                parts.append("everywhere" if end >= edge else f"for x < {_number(end)}")
             else:
-                parts.append(f"for x > {_told(start)}" if end >= edge else f"from {_told(start)} to {_told(end)}")
+                parts.append(f"for x > {_number(start)}" if end >= edge else f"from {_number(start)} to {_number(end)}")
         lines = [f"{line} on the {'left' if line.side < 0 else 'right'}" for line in self.asymptotes]
-        told = [
+        facts = [
             f"flat {' and '.join(parts)}" if parts else "nowhere flat",
             f"goes to {', '.join(lines)}" if lines else "",
             f"slope at most {self.steepest:.2f}" if self.steepest < 10 else "slope without bound",
         ]
-        return tuple(filter(None, told))
+        return tuple(filter(None, facts))
 
 
 def curves(which: Sequence[Activation], limit: float) -> tuple[Curve, ...]:
@@ -112,22 +112,24 @@ def curves(which: Sequence[Activation], limit: float) -> tuple[Curve, ...]:
     # one program for all: compiled one by one, they take seconds
     found = [[np.asarray(a, "float64") for a in parts] for parts in jax.jit(measured)(x, FAR)]
     return tuple(
-        _curve(", ".join(known) or getattr(function, "__name__", "activation"), told, _formula(function), x, *parts)
-        for known, function, (told, _), parts in zip(names, functions, alone, found, strict=True)
+        _curve(
+            ", ".join(known) or getattr(function, "__name__", "activation"), description, _formula(function), x, *parts
+        )
+        for known, function, (description, _), parts in zip(names, functions, alone, found, strict=True)
     )
 
 
 def _curve(
-    name: str, told: str, formula: str, x: np.ndarray, y: np.ndarray, slope: np.ndarray, far: np.ndarray
+    name: str, description: str, formula: str, x: np.ndarray, y: np.ndarray, slope: np.ndarray, far: np.ndarray
 ) -> Curve:
     drawn = slice(FINE // 2, None, FINE)
     lines = (x[drawn], _broken(y[drawn]), _broken(slope[drawn]))
     asymptotes = tuple(_asymptotes(far))
     steepest = max(float(np.abs(slope).max()), *(abs(line.slope) for line in asymptotes), 0.0)
-    return Curve(name, told, formula, float(x[-1]), *lines, steepest, _flat(x, slope), asymptotes)
+    return Curve(name, description, formula, float(x[-1]), *lines, steepest, _flat(x, slope), asymptotes)
 
 
-def _told(x: float) -> str:
+def _number(x: float) -> str:
     return f"{round(x, 1) + 0.0:g}"
 
 

@@ -128,9 +128,9 @@ def _bars(axes: Any, array: np.ndarray, scale: Any) -> None:
         axes.set_yticks([norm.vmin, 0, norm.vmax], [f"{norm.vmin:.2g}", "0", f"{norm.vmax:.2g}"])
         axes.minorticks_off()
     for i, value in enumerate(values if count <= FEW else ()):
-        place = (i, float(np.clip(np.nan_to_num(value), 0, axes.get_ylim()[1])))
-        told = f"{value:.3g}" if number else str(array[i])
-        axes.annotate(told, place, (0, 1), textcoords="offset points", ha="center", fontsize=7)
+        position = (i, float(np.clip(np.nan_to_num(value), 0, axes.get_ylim()[1])))
+        text = f"{value:.3g}" if number else str(array[i])
+        axes.annotate(text, position, (0, 1), textcoords="offset points", ha="center", fontsize=7)
     axes.tick_params(labelsize=7)
     plain(axes)
 
@@ -156,9 +156,9 @@ def _is_number(array: np.ndarray) -> bool:
 
 def _label(row: Row) -> str:
     """The name, the shape, and what is out of the ordinary."""
-    told = [row.name, str(row.array.shape)]
+    lines = [row.name, str(row.array.shape)]
     if row.mask is not None and not np.all(row.mask):
-        told.append(f"{int(np.sum(~np.asarray(row.mask, bool)))} of {np.size(row.mask)} steps masked")
+        lines.append(f"{int(np.sum(~np.asarray(row.mask, bool)))} of {np.size(row.mask)} steps masked")
     if _is_number(row.array) and not (finite := np.isfinite(row.array.astype("float32"))).all():
-        told.append(f"{int(np.sum(~finite)):,} not finite")
-    return "\n".join(told)
+        lines.append(f"{int(np.sum(~finite)):,} not finite")
+    return "\n".join(lines)

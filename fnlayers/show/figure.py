@@ -1,4 +1,4 @@
-"""What all figures share: matplotlib, imported when the first is drawn, and colors that the color-blind tell apart."""
+"""What all figures share: matplotlib, imported when the first is drawn, and colors that the color-blind distinguish."""
 
 import os
 from typing import Any

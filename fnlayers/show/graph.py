@@ -132,7 +132,7 @@ def _port(plan: Plan, prefix: str, i: int, kind: str, number: int) -> str:
     inside = plan.boxes[i].inside
     if inside is None:
         return f"{prefix}{i}"
-    found = [place for place, box in enumerate(inside.boxes) if box.kind == kind]
+    found = [position for position, box in enumerate(inside.boxes) if box.kind == kind]
     return f"{prefix}{i}_{found[number]}"
 
 

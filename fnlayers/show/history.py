@@ -40,8 +40,8 @@ def history(history: Any, path: str | os.PathLike | None = None) -> Any:
     figure = new_figure("show.history", 4.8 * columns, 3.6 * rows)
     from matplotlib.ticker import MaxNLocator
 
-    for place, (name, parts) in enumerate(curves.items()):
-        axes = figure.add_subplot(rows, columns, place + 1)
+    for position, (name, parts) in enumerate(curves.items()):
+        axes = figure.add_subplot(rows, columns, position + 1)
         for part, values in parts.items():
             marked = len(values) <= 40  # more would hide the line
             style = _STYLES[part] if marked else {**_STYLES[part], "marker": ""}

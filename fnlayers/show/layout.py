@@ -18,7 +18,7 @@ from fnlayers.show.ranks import Link, back_links, ranks_of
 
 GAP = 24.0  # between neighbors in a rank
 PASSAGE = 14.0  # the width of the way of a long arrow through a rank
-CHANNEL = 26.0  # between ranks; arrows change their place across in there, and the further the higher it is
+CHANNEL = 26.0  # between ranks; arrows change their position across in there, and the further the higher it is
 LANE = 9.0  # between arrows that run side by side from one column to the next, and round a turn
 COLUMN = 900.0  # no picture lower than this is broken into columns
 WIDE = 1.4  # how wide a broken picture is to be for its height
@@ -33,7 +33,7 @@ Point = tuple[float, float]
 class Layout:
     """The middle of each box, the way of each arrow (points; see `svg.way`), and the size of it all."""
 
-    places: tuple[Point, ...]
+    positions: tuple[Point, ...]
     ways: tuple[tuple[Point, ...], ...]
     width: float
     height: float
@@ -42,7 +42,7 @@ class Layout:
 def layout(sizes: Sequence[Point], links: Sequence[Link], last: Sequence[int] = ()) -> Layout:
     """Place boxes of those (width, height), and route the arrows between them. Boxes in `last` stand in the last rank.
 
-    >>> layout([(40.0, 20.0), (40.0, 20.0)], [Link(0, 1)]).places
+    >>> layout([(40.0, 20.0), (40.0, 20.0)], [Link(0, 1)]).positions
     ((20.0, 10.0), (20.0, 56.0))
     """
     grid = _Grid(sizes, links, last)
@@ -80,9 +80,9 @@ class _Grid:
         self.x = [0.0] * count
 
     def _passages(self, i: int, link: Link) -> list[int]:
-        """The arrow's places in the ranks that it passes; one that goes back passes those of its boxes too.
+        """The arrow's positions in the ranks that it passes; one that goes back passes those of its boxes too.
 
-        Arrows of one array share their places as far as they go together, and so do those that end at a box of many.
+        Arrows of one array share their positions as far as they go together, and so do those that end at a box of many.
         """
         start, end = self.rank[link.source], self.rank[link.target]
         if i in self.back:
@@ -151,26 +151,28 @@ class _Grid:
                 break
             downward = sweep % 2 == 0
             near = self.above if downward else self.below
-            place = {vertex: float(i) for rank in self.ranks for i, vertex in enumerate(rank)}
+            position = {vertex: float(i) for rank in self.ranks for i, vertex in enumerate(rank)}
             for rank in self.ranks if downward else reversed(self.ranks):
-                rank.sort(key=lambda v, place=place, near=near: self._middle(v, place, near))
-                place.update((vertex, float(i)) for i, vertex in enumerate(rank))
+                rank.sort(key=lambda v, position=position, near=near: self._middle(v, position, near))
+                position.update((vertex, float(i)) for i, vertex in enumerate(rank))
             crossings = self._crossings()
             if crossings < fewest:
                 best, fewest = [list(rank) for rank in self.ranks], crossings
         self.ranks = best
 
-    def _middle(self, vertex: int, place: dict[int, float], near: list) -> float:
+    def _middle(self, vertex: int, position: dict[int, float], near: list) -> float:
         if vertex in self.beside:
-            return place[self.beside[vertex]] + 0.5
-        found = [place[other] + 1e-3 * shift for other, shift, _ in near[vertex]]
-        return sum(found) / len(found) if found else place[vertex]
+            return position[self.beside[vertex]] + 0.5
+        found = [position[other] + 1e-3 * shift for other, shift, _ in near[vertex]]
+        return sum(found) / len(found) if found else position[vertex]
 
     def _crossings(self) -> int:
-        place = {vertex: i for rank in self.ranks for i, vertex in enumerate(rank)}
+        position = {vertex: i for rank in self.ranks for i, vertex in enumerate(rank)}
         total = 0
         for parts in self.parts:
-            ends = sorted(((place[upper], leaves), (place[lower], enters)) for upper, leaves, lower, enters in parts)
+            ends = sorted(
+                ((position[upper], leaves), (position[lower], enters)) for upper, leaves, lower, enters in parts
+            )
             seen: list[tuple[int, float]] = []
             for _, end in ends:
                 total += len(seen) - bisect_right(seen, end)
@@ -185,8 +187,8 @@ class _Grid:
             for left, right in zip(rank, rank[1:], strict=False):
                 pair, apart = (block[left], block[right]), self._apart(left, right) + shift[left] - shift[right]
                 between[pair] = max(between.get(pair, apart), apart)
-        place = _compact(sorted(set(block)), between)
-        pulls: dict[int, list[tuple[int, float, float]]] = {line: [] for line in place}
+        position = _compact(sorted(set(block)), between)
+        pulls: dict[int, list[tuple[int, float, float]]] = {line: [] for line in position}
         for vertex in range(len(self.sizes)):
             for lower, offset, weight in self.below[vertex]:
                 upper_line, lower_line = block[vertex], block[lower]
@@ -197,21 +199,21 @@ class _Grid:
         for vertex, box in self.beside.items():
             if block[vertex] != block[box]:
                 pulls[block[vertex]].append((block[box], shift[box] - shift[vertex], 0.5))
-        lefts: dict[int, list[tuple[int, float]]] = {line: [] for line in place}
-        rights: dict[int, list[tuple[int, float]]] = {line: [] for line in place}
+        lefts: dict[int, list[tuple[int, float]]] = {line: [] for line in position}
+        rights: dict[int, list[tuple[int, float]]] = {line: [] for line in position}
         for (left, right), apart in between.items():
             lefts[right].append((left, apart))
             rights[left].append((right, apart))
         for sweep in range(4 * SWEEPS):
-            for line in sorted(place, key=place.__getitem__, reverse=sweep % 2 == 0):
+            for line in sorted(position, key=position.__getitem__, reverse=sweep % 2 == 0):
                 if pulls[line]:
-                    wanted = sum((place[other] + d) * w for other, d, w in pulls[line]) / sum(
+                    wanted = sum((position[other] + d) * w for other, d, w in pulls[line]) / sum(
                         w for *_, w in pulls[line]
                     )
-                    least = max((place[left] + apart for left, apart in lefts[line]), default=-math.inf)
-                    most = min((place[right] - apart for right, apart in rights[line]), default=math.inf)
-                    place[line] = max(least, min(most, wanted))
-        self.x = [place[block[vertex]] + shift[vertex] for vertex in range(len(self.sizes))]
+                    least = max((position[left] + apart for left, apart in lefts[line]), default=-math.inf)
+                    most = min((position[right] - apart for right, apart in rights[line]), default=math.inf)
+                    position[line] = max(least, min(most, wanted))
+        self.x = [position[block[vertex]] + shift[vertex] for vertex in range(len(self.sizes))]
 
     def _lines(self) -> tuple[list[int], list[float]]:
         """Vertices in line above each other: the line of each (by its first vertex), and its shift from that one.
@@ -220,11 +222,11 @@ class _Grid:
         """
         block, shift = list(range(len(self.sizes))), [0.0] * len(self.sizes)
         for rank, following in zip(self.ranks, self.ranks[1:], strict=False):
-            place = {vertex: i for i, vertex in enumerate(following)}
+            position = {vertex: i for i, vertex in enumerate(following)}
             wishes = []
             for i, upper in enumerate(rank):
                 fed = [end for end in self.below[upper] if end[0] < self.boxes]
-                fed.sort(key=lambda end: place[end[0]])
+                fed.sort(key=lambda end: position[end[0]])
                 for end in self.below[upper]:
                     lower, offset, weight = end
                     off_center = 0.0
@@ -237,7 +239,7 @@ class _Grid:
                             continue  # it stands between two, not under one
                         off_center = abs(fed.index(end) - len(fed) // 2)
                     mixed = (upper < self.boxes) != (lower < self.boxes)
-                    wishes.append((mixed, -weight, off_center, i, place[lower], upper, lower, -offset))
+                    wishes.append((mixed, -weight, off_center, i, position[lower], upper, lower, -offset))
             taken: list[tuple[int, int]] = []
             for *_, i, j, upper, lower, offset in sorted(wishes):
                 if all((i - a) * (j - b) > 0 for a, b in taken):
@@ -278,13 +280,13 @@ class _Grid:
             below = LANE * (len(leaving) + 1) if leaving else margin
             bottom = max(bottom, top - channels[ranks[-1]] + below)
             left = start + max(x for _, x in edges) - leftmost
-        places = [
+        positions = [
             (self.x[v] + shifts[self.rank[v]], tops[self.rank[v]] + heights[self.rank[v]] / 2)
             for v in range(len(self.sizes))
         ]
         bands = [(top, top + height) for top, height in zip(tops, heights, strict=True)]
-        ways = tuple(self._way(i, places, bands, lanes) for i in range(len(self.links)))
-        return Layout(tuple(places[: self.boxes]), ways, left, bottom)
+        ways = tuple(self._way(i, positions, bands, lanes) for i in range(len(self.links)))
+        return Layout(tuple(positions[: self.boxes]), ways, left, bottom)
 
     def _edges(self, vertex: int) -> tuple[float, float]:
         return self.x[vertex] - self.sizes[vertex][0] / 2, self.x[vertex] + self.sizes[vertex][0] / 2
@@ -317,17 +319,17 @@ class _Grid:
                 height, rest, left = 0.0, rest - height, left - 1
         return columns
 
-    def _way(self, i: int, places: list[Point], bands: list[Point], lanes: dict) -> tuple[Point, ...]:
+    def _way(self, i: int, positions: list[Point], bands: list[Point], lanes: dict) -> tuple[Point, ...]:
         """Down from the source's lower edge, through the passages, to the target's upper edge."""
         link, back = self.links[i], i in self.back
-        turn = LANE * (1 + self.turns[i] % 3 * 0.6) if back else 0.0  # so that turns can be told apart
-        first, final = places[link.source][0] + link.leaves, places[link.target][0] + self.enters[i]
-        start = places[link.source][1] + self.sizes[link.source][1] / 2
-        end = places[link.target][1] - self.sizes[link.target][1] / 2
+        turn = LANE * (1 + self.turns[i] % 3 * 0.6) if back else 0.0  # so that turns can be distinguished
+        first, final = positions[link.source][0] + link.leaves, positions[link.target][0] + self.enters[i]
+        start = positions[link.source][1] + self.sizes[link.source][1] / 2
+        end = positions[link.target][1] - self.sizes[link.target][1] / 2
         points = [(first, start), (first, bands[self.rank[link.source]][1])]
         before = link.source
         for vertex in self.passages[i]:
-            x, (top, bottom) = places[vertex][0], bands[self.rank[vertex]]
+            x, (top, bottom) = positions[vertex][0], bands[self.rank[vertex]]
             if back:
                 if before == link.source:
                     points += [(first, bottom + turn), (x, bottom + turn)]
@@ -346,7 +348,7 @@ class _Grid:
 
 
 def _straightened(points: list[Point]) -> tuple[Point, ...]:
-    """The same way without points that are told twice, or lie on a line straight down or up."""
+    """The same way without points that repeat, or that lie on a line straight down or up."""
     made: list[Point] = []
     for point in points:
         if made and point == made[-1]:

@@ -65,7 +65,7 @@ def gallery_page(curves: Sequence[Curve]) -> str:
         "asymptote": f'<path {AS["far"]} d="M1 6H34"/>',
         f"flat: |slope| &lt; {FLAT}": f'<rect {AS["flat"]} width="34" height="12"/>',
     }
-    legend = "\n".join(f'<span><svg class="fl-chart">{shape}</svg>{told}</span>' for told, shape in shapes.items())
+    legend = "\n".join(f'<span><svg class="fl-chart">{shape}</svg>{text}</span>' for text, shape in shapes.items())
     charts = "".join(map(_article, curves))
     return page(
         "Activations", f'<h1>Activations</h1>\n<div class="legend">{legend}</div>\n<main>\n{charts}</main>', STYLE
@@ -73,7 +73,7 @@ def gallery_page(curves: Sequence[Curve]) -> str:
 
 
 def _article(curve: Curve) -> str:
-    drawn = f"<p>Drawn: {escape(curve.told)}</p>\n" if curve.told else ""
+    drawn = f"<p>Drawn: {escape(curve.description)}</p>\n" if curve.description else ""
     formula = f"<p>{escape(curve.formula)}</p>\n" if curve.formula else ""
     facts = "; ".join(curve.facts)
     return (

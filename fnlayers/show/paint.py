@@ -28,8 +28,8 @@ def attributes(kind: str, look: Look) -> str:
     >>> attributes("paper", {"fill": PAPER})
     'class="paper" fill="#ffffff"'
     """
-    told = {name: value.light if isinstance(value, Color) else value for name, value in look.items()}
-    return " ".join(f'{name}="{value}"' for name, value in {"class": kind, **told}.items())
+    attributes = {name: value.light if isinstance(value, Color) else value for name, value in look.items()}
+    return " ".join(f'{name}="{value}"' for name, value in {"class": kind, **attributes}.items())
 
 
 def dark_scheme(scope: str, looks: Mapping[str, Look]) -> str:

@@ -17,10 +17,10 @@ from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Ref
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
+from fnlayers.show.describe import function_of
 from fnlayers.show.inside import calls, chain, counts, inner_layers, is_ref, opened
-from fnlayers.show.told import function_of
 
-FEW_CALLS = 8  # the arrows of so many calls are told apart
+FEW_CALLS = 8  # the arrows of so many calls are distinguished
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Box:
         path: the names from the model to it, as in params: "encoder/dense".
         title: the name of its class, or of the input or output.
         brief: the arguments that it cannot do without, and its activation: "32, 3, relu".
-        told: the layer as one would write it.
+        description: the layer as one would write it.
         params, trainable: how many numbers it holds, and how many of them training moves.
         calls: how often it is called.
         inside: the boxes and arrows in it, for a model inside the model.
@@ -42,7 +42,7 @@ class Box:
     path: str
     title: str
     brief: str = ""
-    told: str = ""
+    description: str = ""
     params: int = 0
     trainable: int = 0
     calls: int = 1
@@ -52,17 +52,17 @@ class Box:
     def facts(self) -> str:
         """The name, the params, and what is out of the ordinary: "dense, 15 params, frozen, 2 calls"."""
         frozen = "frozen" if self.params and not self.trainable else "partly frozen"
-        told = [
+        facts = [
             self.path.rpartition("/")[2],
             f"{self.params:,} params" if self.params else "",
             frozen if self.params > self.trainable else "",
             f"{self.calls} calls" if self.calls > 1 else "",
         ]
-        return ", ".join(filter(None, told))
+        return ", ".join(filter(None, facts))
 
 
 class Arrow(NamedTuple):
-    """An array on its way: the places of two boxes in the plan, which of the source's outputs and of the target's
+    """An array on its way: the positions of two boxes in the plan, which of the source's outputs and of the target's
     inputs it is, and its type as text.
     """
 
@@ -104,7 +104,7 @@ def _inside(layer: Layer, given: Any, specs: Any, path: str, depth: float) -> Pl
 def _plan(graph: Functional, given: Any, specs: Any, path: str, depth: float) -> Plan:
     """The inputs, each layer once, the outputs; and an arrow for each array that a call is given."""
     boxes, arrows = [], []
-    place: dict[int, int] = {}  # the box of each node
+    position: dict[int, int] = {}  # the box of each node
     types: dict[int, list[ArrayType]] = {}
     turn: dict[int, str] = {}  # of each node: which call of a shared layer it is
     order = iter(range(len(nest_leaves(given))))
@@ -112,13 +112,13 @@ def _plan(graph: Functional, given: Any, specs: Any, path: str, depth: float) ->
     entries = {i: node.name for i, node in enumerate(graph.nodes) if isinstance(node, InputNode)}
     for node in sorted(leaves, key=lambda node: leaves[node]):
         name = entries[node]
-        place[node], types[node] = len(boxes), [nest_leaves(given)[leaves[node]]]
+        position[node], types[node] = len(boxes), [nest_leaves(given)[leaves[node]]]
         boxes.append(Box("input", path + name, name))
 
     def join(ref: Ref, target: int, i: int, to: str = "") -> None:
         label = _type(types[ref.node][ref.index])
         label = " ".join(filter(None, [turn.get(ref.node, "") and f"{turn[ref.node]}:", label, to and f"to {to}"]))
-        arrows.append(Arrow(place[ref.node], target, ref.index, i, label))
+        arrows.append(Arrow(position[ref.node], target, ref.index, i, label))
 
     steps = list(calls(graph, given))
     often = Counter(call.node.layer for call in steps)
@@ -130,7 +130,7 @@ def _plan(graph: Functional, given: Any, specs: Any, path: str, depth: float) ->
             where[name] = len(boxes)
             boxes.append(_box(call.layer, call.given, _share(specs, name), path + name, often[name], depth))
         seen[name] += 1
-        place[call.position], types[call.position] = where[name], jax.tree.leaves(call.made)
+        position[call.position], types[call.position] = where[name], jax.tree.leaves(call.made)
         if 1 < often[name] <= FEW_CALLS:
             turn[call.position] = f"call {seen[name]}"
         for i, ref in enumerate(nest_leaves(call.node.inputs, is_ref)):
@@ -156,8 +156,8 @@ def _box(layer: Layer, given: Any, specs: Any, path: str, often: int, depth: flo
     inside = _inside(layer, given, specs, f"{path}/", depth)
     params, _, trainable = counts(specs)
     brief = f"x {layer.n}" if isinstance(layer, Repeat) else "" if inside else _brief(layer)
-    told = kind if inside else repr(layer)
-    return Box("layer", path, kind, brief, told, params, trainable, often, inside)
+    description = kind if inside else repr(layer)
+    return Box("layer", path, kind, brief, description, params, trainable, often, inside)
 
 
 def _brief(layer: Layer) -> str:

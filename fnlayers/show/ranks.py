@@ -13,7 +13,7 @@ LAYER = 320.0  # what is wider is a model with layers in it
 class Link(NamedTuple):
     """An arrow, with how far from the middles of its two boxes it begins and ends.
 
-    None: beside the others that end there, in the order in which they are told.
+    None: beside the others that end there, in the order in which they are listed.
     """
 
     source: int

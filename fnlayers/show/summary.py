@@ -17,9 +17,9 @@ from fnlayers.core.shapes import shape_of
 from fnlayers.core.spec import Param, State, is_spec, spec_items
 from fnlayers.models.functional import InputNode, Node
 from fnlayers.models.repeat import Repeat
+from fnlayers.show.describe import function_of
 from fnlayers.show.inside import calls, counts, inner_layers, input_types, is_ref, opened
 from fnlayers.show.table import LEAST, Column, Table, fold, terminal
-from fnlayers.show.told import function_of
 
 COLUMNS = (
     *("path", "layer", "output shape", "dtype", "params", "state", "trainable"),
@@ -67,8 +67,8 @@ class Row:
         indent = "  " * self.path.count("/")
         numbers = (f"({n:,})" if n and self.inside else f"{n:,}" for n in (self.params, self.state))
         calls = f"{self.calls} calls" if self.calls > 1 else ""
-        told = (self.trained, self.function, self.connected, calls, self.rules)
-        return indent + (self.path or "."), self.layer, shapes, dtypes, *numbers, *told
+        texts = (self.trained, self.function, self.connected, calls, self.rules)
+        return indent + (self.path or "."), self.layer, shapes, dtypes, *numbers, *texts
 
     @property
     def trained(self) -> str:
@@ -82,7 +82,7 @@ class Row:
 
         `above` is the name of the layer one row up; to be connected to that one is what a reader takes for granted.
         """
-        told = {
+        notes = {
             "frozen": self.trained == "no",
             "partly frozen": self.trained == "partly",
             f"{self.calls} calls": self.calls > 1,
@@ -90,7 +90,7 @@ class Row:
             f"from: {self.connected}": self.connected not in ("", above),
             self.rules: self.rules,
         }
-        return "; ".join(text for text, holds in told.items() if holds)
+        return "; ".join(text for text, holds in notes.items() if holds)
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,8 +162,8 @@ class Summary:
         """The same with a layer's class only where its name does not say it; with paths, or own names alone."""
         inner = [(row.path if paths else row.path.rpartition("/")[2]) or "." for row in self.rows]
         names = ["  " * min(row.path.count("/"), 6) + name for name, row in zip(inner, self.rows, strict=True)]
-        told = [snake_case(row.layer) in row.path.rpartition("/")[2] for row in self.rows]
-        both = [n if t else f"{n} ({row.layer})" for n, t, row in zip(names, told, self.rows, strict=True)]
+        named = [snake_case(row.layer) in row.path.rpartition("/")[2] for row in self.rows]
+        both = [n if t else f"{n} ({row.layer})" for n, t, row in zip(names, named, self.rows, strict=True)]
         return self._of("layer", both)
 
     def _of(self, *named: Any) -> Table:
@@ -197,14 +197,14 @@ class Summary:
     @property
     def _columns(self) -> tuple[str, ...]:
         """The columns in which there is something to say: no `shared` where nothing is."""
-        told = {
+        shown = {
             "state": self.state,
             "function": any(row.function for row in self.rows),
             "connected to": any(row.connected for row in self.rows),
             "shared": any(row.calls > 1 for row in self.rows),
             "rules": any(row.rules for row in self.rows),
         }
-        return tuple(name for name in COLUMNS if told.get(name, True))
+        return tuple(name for name in COLUMNS if shown.get(name, True))
 
     @property
     def _numbers(self) -> list[str]:
@@ -287,8 +287,8 @@ def _row(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], calls: int
     params, state, trainable = counts(specs)
     output = layer.out_type(shape_of(given), freeze(map_nest(lambda t: t.dtype, given)))
     kind = f"{type(layer).__name__} x {layer.n}" if isinstance(layer, Repeat) else type(layer).__name__
-    told = _rules(layer, specs), len(path) > 1, function_of(layer)
-    return Row("/".join(path), kind, output, params, state, trainable, calls, *told)
+    texts = _rules(layer, specs), len(path) > 1, function_of(layer)
+    return Row("/".join(path), kind, output, params, state, trainable, calls, *texts)
 
 
 class _Use(NamedTuple):
@@ -315,8 +315,8 @@ def _inside(layer: Layer, given: Any) -> dict[str, _Use]:
             fed = (*fed, ", ".join(sources[ref.node][ref.index] for ref in nest_leaves(call.node.inputs, is_ref)))
         found[name] = _Use(child, first, count + 1, fed)
         arrays = len(nest_leaves(call.made))
-        told = f"{name} (call {count + 1})" if often[name] > 1 else name
-        sources[call.position] = [f"{told}[{i}]" for i in range(arrays)] if arrays > 1 else [told]
+        label = f"{name} (call {count + 1})" if often[name] > 1 else name
+        sources[call.position] = [f"{label}[{i}]" for i in range(arrays)] if arrays > 1 else [label]
     return found
 
 
@@ -330,8 +330,8 @@ def _rules(layer: Layer, specs: Any) -> str:
     own = specs.items() if isinstance(specs, Mapping) else ()
     rules = [(name, spec.regularizer, spec.constraint) for name, spec in own if isinstance(spec, Param)]
     rules.append(("output", layer.activity_regularizer, None))
-    told = [(name, [_name(rule) for rule in both if rule is not None]) for name, *both in rules]
-    return "; ".join(f"{name}: {', '.join(both)}" for name, both in told if both)
+    applied = [(name, [_name(rule) for rule in both if rule is not None]) for name, *both in rules]
+    return "; ".join(f"{name}: {', '.join(both)}" for name, both in applied if both)
 
 
 def _name(rule: Any) -> str:

@@ -62,7 +62,9 @@ class _Sheet:
 
     def port(self, kind: str, i: int) -> float:
         """Where a model's i-th input or output is, from the middle of its box."""
-        ports = [place for place, box in zip(self.layout.places, self.plan.boxes, strict=True) if box.kind == kind]
+        ports = [
+            position for position, box in zip(self.layout.positions, self.plan.boxes, strict=True) if box.kind == kind
+        ]
         return PAD + ports[i][0] - self.width / 2
 
 
@@ -90,7 +92,7 @@ def areas(plan: Plan) -> list[tuple[str, float, float, float, float]]:
 
 def _areas(sheet: _Sheet, x: float, y: float) -> Iterator[tuple[str, float, float, float, float]]:
     for i, box in enumerate(sheet.plan.boxes):
-        (middle, center), (width, height) = sheet.layout.places[i], sheet.sizes[i]
+        (middle, center), (width, height) = sheet.layout.positions[i], sheet.sizes[i]
         left, top = x + middle - width / 2, y + center - height / 2
         yield box.path, left, top, left + width, top + height
         if i in sheet.inner:
@@ -113,7 +115,7 @@ def _frame(sheet: _Sheet, box: Box) -> None:
     """The size of a model's box, and a place for its title beside the arrows that come in from above."""
     wide = _title_width(box)
     ports = [i for i, b in enumerate(sheet.plan.boxes) if b.kind == "input"]
-    sides = [(PAD + sheet.layout.places[i][0], sheet.sizes[i][0] / 2) for i in ports]
+    sides = [(PAD + sheet.layout.positions[i][0], sheet.sizes[i][0] / 2) for i in ports]
     fits = PAD + wide < min(x - half for x, half in sides)
     sheet.title = PAD if fits else max(x + half for x, half in sides) + 6
     sheet.width = max(sheet.layout.width + 2 * PAD, sheet.title + wide + PAD)
@@ -151,7 +153,7 @@ def _outlets(i: int, box: Box, arrows: tuple[Arrow, ...], inner: _Sheet | None, 
 
 
 def _links(plan: Plan, inner: dict[int, _Sheet], outlets: list[dict]) -> list[Link]:
-    """The arrows with the places where they leave, and where they enter a model that is open."""
+    """The arrows with the positions where they leave, and where they enter a model that is open."""
     return [
         Link(
             a.source,
@@ -173,7 +175,7 @@ def _drawn(sheet: _Sheet, x: float, y: float, nested: bool) -> Iterator[str]:
             way[-1] = (way[-1][0], y + sheet.layout.height + PAD - 3)
         yield from _arrow(way)
     for i, box in enumerate(sheet.plan.boxes):
-        (middle, center), (_, height) = sheet.layout.places[i], sheet.sizes[i]
+        (middle, center), (_, height) = sheet.layout.positions[i], sheet.sizes[i]
         top = y + center - height / 2
         if nested and box.kind != "layer":
             yield from _port(box, x + middle, y, sheet)
@@ -201,7 +203,7 @@ def _leaf(box: Box, middle: float, top: float) -> Iterator[str]:
         return
     width = _box_width(box)
     left = middle - width / 2
-    yield f"<g><title>{escape(box.told)}</title>"
+    yield f"<g><title>{escape(box.description)}</title>"
     yield _rect("box", left, top, width, BOX, 4)
     if box.params:
         kind = "train" if box.trainable else "frozen"
@@ -227,7 +229,7 @@ def _port(box: Box, x: float, y: float, sheet: _Sheet) -> Iterator[str]:
 
 
 def _names(plan: Plan) -> bool:
-    """Whether the inputs and outputs of a model inside another need names to be told apart."""
+    """Whether the inputs and outputs of a model inside another need names to be distinguished."""
     return max(Counter(box.kind for box in plan.boxes if box.kind != "layer").values()) > 1
 
 
@@ -263,8 +265,8 @@ def _turns(before: Point, at: Point, after: Point) -> bool:
 
 
 def _rect(kind: str, left: float, top: float, width: float, height: float, round: int) -> str:
-    place = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
-    return f'<rect {AS[kind]} {place} rx="{round}"/>'
+    position = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect {AS[kind]} {position} rx="{round}"/>'
 
 
 def _titled(box: Box) -> Words:
@@ -274,14 +276,14 @@ def _titled(box: Box) -> Words:
 def _facts(box: Box) -> Words:
     if box.calls == 1:
         return [("facts", box.facts)]
-    plain, _, told = box.facts.rpartition(", ")
-    return [("facts", f"{plain}, "), ("shared", told)]
+    plain, _, description = box.facts.rpartition(", ")
+    return [("facts", f"{plain}, "), ("shared", description)]
 
 
 def _words(words: Words, middle: float, y: float) -> str:
     """Text of one or several styles around a middle.
 
-    Of several it begins at a reckoned place: CairoSVG and LibreOffice put the parts of a text with a middle apart.
+    Of several it begins at a computed position: CairoSVG and LibreOffice put the parts of a text with a middle apart.
     """
     (kind, first), *rest = words
     more = "".join(f"<tspan {AS[kind]}>{escape(text)}</tspan>" for kind, text in rest)

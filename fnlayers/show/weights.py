@@ -41,14 +41,14 @@ def weights(params: Any, path: str | os.PathLike | None = None, *, bins: int = 4
     columns = min(len(arrays), _COLUMNS)
     rows = -(-len(arrays) // columns)
     figure = new_figure("show.weights", 3.3 * columns, 2.3 * rows)
-    for place, (name, values) in enumerate(arrays.items()):
-        axes = figure.add_subplot(rows, columns, place + 1)
+    for position, (name, values) in enumerate(arrays.items()):
+        axes = figure.add_subplot(rows, columns, position + 1)
         finite = values[np.isfinite(values)]
         axes.hist(finite, bins=bins, color=BLUE)
         if finite.size:
             axes.axvline(finite.mean(), color=VERMILION, linestyle="--", linewidth=1.4)
         axes.set_title(_title(name), fontsize=9)
-        axes.set_xlabel(_told(values, finite), fontsize=8)
+        axes.set_xlabel(_caption(values, finite), fontsize=8)
         axes.tick_params(labelsize=7)
         axes.ticklabel_format(axis="x", useOffset=False)
         axes.xaxis.get_major_locator().set_params(nbins=5)
@@ -62,11 +62,11 @@ def _title(name: str) -> str:
     return name if len(name) <= 40 else f"{container}/\n{last}"
 
 
-def _told(values: np.ndarray, finite: np.ndarray) -> str:
+def _caption(values: np.ndarray, finite: np.ndarray) -> str:
     """The shape, the mean and standard deviation, and what could not be drawn."""
-    told = [str(values.shape)]
+    lines = [str(values.shape)]
     if finite.size:
-        told.append(f"mean {finite.mean():.2g}, deviation {finite.std():.2g}")
+        lines.append(f"mean {finite.mean():.2g}, deviation {finite.std():.2g}")
     if finite.size < values.size:
-        told.append(f"{values.size - finite.size:,} not finite")
-    return "\n".join(told)
+        lines.append(f"{values.size - finite.size:,} not finite")
+    return "\n".join(lines)

@@ -69,7 +69,7 @@ def test_no_line_is_drawn_across_a_jump() -> None:
 
 def test_functions_of_a_row_say_what_is_drawn() -> None:
     (curve,) = activations("softmax").curves
-    assert curve.told == "softmax([x, 0])[0]"
+    assert curve.description == "softmax([x, 0])[0]"
     np.testing.assert_allclose(curve.y, jax.nn.sigmoid(curve.x), rtol=1e-5)
 
 
@@ -89,8 +89,8 @@ def test_the_figure(gallery: fl.show.Gallery) -> None:
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     assert lines["activation"].get_linestyle() != lines["derivative"].get_linestyle()
     (legend,) = figure.legends
-    told = {text.get_text() for text in legend.get_texts()}
-    assert told == {"activation", "derivative", "asymptote", "flat: |slope| < 0.05"}
+    texts = {text.get_text() for text in legend.get_texts()}
+    assert texts == {"activation", "derivative", "asymptote", "flat: |slope| < 0.05"}
 
 
 def test_the_page_stands_alone(gallery: fl.show.Gallery) -> None:

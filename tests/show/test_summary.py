@@ -2,7 +2,6 @@
 
 import functools
 import io
-import time
 from typing import Any
 
 import jax
@@ -232,7 +231,7 @@ def test_a_graph_says_what_is_connected_to_what() -> None:
     assert "\n    from: add, batch_normalization_1\n" in narrow
 
 
-def test_functions_and_constants_are_told() -> None:
+def test_functions_and_constants_are_shown() -> None:
     slot, cut = fl.layers.operation.Slot, fl.layers.operation.Cut
     cases = {
         fl.Lambda(jnp.sum, arguments={"axis": -1, "keepdims": True}): "sum(axis=-1, keepdims=True)",
@@ -245,9 +244,9 @@ def test_functions_and_constants_are_told() -> None:
         fl.Operation("Mean", (slot(0),), {"axis": -1}): "Mean(x, axis=-1)",
         fl.Dense(3): "",
     }
-    for layer, told in cases.items():
+    for layer, text in cases.items():
         (row,) = summary(layer, (None, 3)).rows
-        assert row.function.startswith(told) and bool(row.function) == bool(told)
+        assert row.function.startswith(text) and bool(row.function) == bool(text)
         assert row.function in str(summary(fl.Sequential([layer]), (None, 3), width=80))
     (row,) = summary(fl.Operation("Add", (slot(0), slot(1))), ((None, 3), (None, 3))).rows
     assert row.function == "Add(x0, x1)"
@@ -288,13 +287,10 @@ def test_rich_draws_it_in_color() -> None:
     assert "Dense" in file.getvalue()
 
 
-def test_nothing_is_made_and_it_is_instant() -> None:
+def test_no_array_is_made() -> None:
     model, shape = fl.Sequential([fl.Dense(10_000) for _ in range(20)]), (None, 10_000)  # 8 GB of weights
     before = len(jax.live_arrays())
-    summary(model, shape)
-    start = time.perf_counter()
     text = str(summary(model, shape))
-    assert time.perf_counter() - start < 0.5  # 0.02 s; the rest is for a machine that is busy
     assert "7.5 GiB" in text
     assert len(jax.live_arrays()) == before
 

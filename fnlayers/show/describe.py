@@ -43,12 +43,12 @@ def _operation(layer: Operation) -> str:
     slots = [a for a in nest_leaves(layer.arguments, _is_argument) if isinstance(a, Slot)]
     alone = len({slot.index for slot in slots}) == 1
 
-    def told(value: Any) -> str:
+    def text_of(value: Any) -> str:
         if isinstance(value, Slot):
             return "x" if alone else f"x{value.index}"
         return _cut(value) if isinstance(value, Cut) else "..." if value == "..." else str(value)
 
-    shown = [map_nest(told, argument, is_leaf=_is_argument) for argument in layer.arguments]
+    shown = [map_nest(text_of, argument, is_leaf=_is_argument) for argument in layer.arguments]
     texts = [a if isinstance(a, str) else f"[{', '.join(map(str, a))}]" for a in shown]
     texts += [f"{name}={value}" for name, value in layer.options.items()]
     return f"{layer.function}({', '.join(texts)})"
