@@ -61,7 +61,7 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     zero, kind, rank = struct.unpack(">HBB", data[:4])
     if zero or kind != 8:
-        sys.exit(f"{path} is no IDX file of unsigned bytes")
+        sys.exit(f"{path} is not an IDX file of unsigned bytes")
     shape = struct.unpack(f">{rank}I", data[4 : 4 + 4 * rank])
     return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
 

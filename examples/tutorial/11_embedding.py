@@ -1,6 +1,6 @@
 """Embedding looks up a learned row for each integer: a vocabulary of 1000 words into 64 numbers each.
 
-The length of a sequence is no part of the weights, so one set of params serves sequences of any length.
+The length of a sequence is not part of the weights, so one set of params serves sequences of any length.
 """
 
 import jax

@@ -37,7 +37,7 @@ def policy(name: str | None) -> Policy:
     """
     name = "float32" if name is None else name
     if name not in NAMES:
-        raise ConfigError(f"dtype={name!r} is no dtype policy; choose from {', '.join(NAMES)}")
+        raise ConfigError(f"dtype={name!r} is not a dtype policy; choose from {', '.join(NAMES)}")
     compute = jnp.dtype(name.removeprefix("mixed_"))
     return Policy(name, jnp.dtype("float32") if name.startswith("mixed_") else compute, compute)
 

@@ -380,7 +380,7 @@ class Layer:
 def _check_common(layer: Layer) -> None:
     """A name that can stand in a path, and a dtype policy."""
     if layer.name is not None and (not isinstance(layer.name, str) or not layer.name or "/" in layer.name):
-        raise ConfigError(f"name={layer.name!r} is no name; give a non-empty string without '/'")
+        raise ConfigError(f"name={layer.name!r} is not a name; give a non-empty string without '/'")
     if layer.dtype is not None:
         dtypes.policy(layer.dtype)
 
@@ -404,7 +404,7 @@ def activity_loss(rule: Any, y: Any) -> jax.Array:
 
 
 def check_model(model: Any, verb: str) -> None:
-    """Raise ConfigError for what is no layer where a public function takes a model, above all for a class."""
+    """Raise ConfigError for what is not a layer where a public function takes a model, above all for a class."""
     if isinstance(model, Layer):
         return
     if isinstance(model, type) and issubclass(model, Layer):

@@ -152,7 +152,7 @@ def Input(
     try:
         dtype = jnp.dtype(dtype or "float32").name
     except TypeError:
-        raise ConfigError(f"Input(dtype={dtype!r}) is no dtype; write one such as 'float32' or 'int32'") from None
+        raise ConfigError(f"Input(dtype={dtype!r}) is not a dtype; write one such as 'float32' or 'int32'") from None
     return Symbol(canonical((batch_size, *shape)), dtype, name=name)
 
 

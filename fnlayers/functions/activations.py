@@ -46,7 +46,7 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     Arguments:
         x: an array of any shape.
         negative_slope: the slope below the threshold.
-        max_value: the largest value returned; None is no bound.
+        max_value: the largest value returned; None is not a bound.
         threshold: where the function starts to pass x on.
 
     >>> relu(jnp.array([-2.0, 1.0, 9.0]), negative_slope=0.5, max_value=6.0).tolist()

@@ -4,7 +4,7 @@ Nothing random is hidden: the same key, shape and dtype give the same numbers. T
 draws are not. Numbers are drawn in float32 (float64 for float64 weights), then cast, so that float16 and bfloat16
 weights are well distributed too.
 
-`seed` keeps Keras's name, yet is no generator of its own: it is folded into the key. So it tells two weights apart
+`seed` keeps Keras's name, yet is not a generator of its own: it is folded into the key. So it tells two weights apart
 that are given the same key, and leaves the key in charge.
 
 `INITIALIZERS` is the table of names; `initializer` reads a layer's argument.

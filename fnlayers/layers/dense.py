@@ -175,7 +175,7 @@ class EinsumDense(Layer):
 
 
 def check_sizes(layer: Any) -> None:
-    """Raise ConfigError for an output_shape that is no size, or holds one."""
+    """Raise ConfigError for an output_shape that is not a size, or holds one."""
     sizes = layer.output_shape if isinstance(layer.output_shape, tuple) else (layer.output_shape,)
     if any(isinstance(size, int) and size < 1 for size in sizes):
         raise ConfigError(

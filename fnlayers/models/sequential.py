@@ -24,7 +24,7 @@ class Sequential(Container):
 
     Arguments:
         layers: the layers, in order. An Input before them declares the shape and dtype, which then need not be given
-            to init, init_state and summary; it is no layer, and stands in `input`.
+            to init, init_state and summary; it is not a layer, and stands in `input`.
         input: the declared input.
 
     Shapes: the first layer's input -> the last layer's output.

@@ -69,7 +69,7 @@ def gaussian_noise(key: jax.Array, x: jax.Array, stddev: float) -> jax.Array:
 
 
 def _check(x: jax.Array, rate: float = 0) -> None:
-    """The errors for noise on integers, and for a rate that is no share."""
+    """The errors for noise on integers, and for a rate that is not a share."""
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"noise needs a floating x, not {x.dtype}")
     if not 0 <= rate <= 1:

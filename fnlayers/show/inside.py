@@ -79,7 +79,7 @@ def calls(graph: Functional, given: Any) -> Iterator[Call]:
 
 
 def inner_layers(layer: Layer, given: Any) -> dict[str, tuple[Layer, Any]]:
-    """The layers inside a layer that is no container of calls: name -> (layer, the types of its input)."""
+    """The layers inside a layer that is not a container of calls: name -> (layer, the types of its input)."""
     if isinstance(layer, Repeat):
         return {"layer": (layer.layer, given)}
     children = layer.children(shape_of(given)).items()

@@ -30,7 +30,7 @@ class Picture:
             MissingError: where what draws that format is not installed.
         """
         if not isinstance(path, (str, os.PathLike)):
-            raise ConfigError(f"save: {path!r} is no path; write the name of a file, such as 'picture.svg'")
+            raise ConfigError(f"save: {path!r} is not a path; write the name of a file, such as 'picture.svg'")
         path, writers = pathlib.Path(path), self._writers()
         if path.suffix.lower() not in writers:
             raise ConfigError(f"{path.name!r} names no format of this picture; end it with one of {', '.join(writers)}")

@@ -31,7 +31,7 @@ OPTIONS = [
     (lambda: fl.Dropout("a"), "Dropout: rate='a' is wrong"),
     (lambda: fl.ReLU(max_value=-1.0), "ReLU: max_value=-1.0 is wrong; give a number of at least 0"),
     (lambda: fl.Masking(float("nan")), r"mask_value=nan is wrong; give a number \(NaN equals nothing\)"),  # trap 41
-    (lambda: fl.Lambda(3), "Lambda: function=3 is no function"),
+    (lambda: fl.Lambda(3), "Lambda: function=3 is not a function"),
     (lambda: fl.Reshape((-1, -1)), "has -1 more than once"),
     (lambda: fl.Reshape((2, 0)), "give a tuple of positive sizes"),
     (lambda: fl.ActivityRegularization(l1=-1.0), "l1 must be a finite number, 0 or more"),

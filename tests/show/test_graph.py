@@ -240,7 +240,7 @@ def test_files(tmp_path: Any) -> None:
         assert (tmp_path / name).read_text(encoding="utf8").startswith(start)
     with pytest.raises(fl.ConfigError, match=r"'a.jpg' names no format .* one of .svg, .html, .mmd, .md, .png, .pdf"):
         picture.save(tmp_path / "a.jpg")
-    with pytest.raises(fl.ConfigError, match="None is no path"):
+    with pytest.raises(fl.ConfigError, match="None is not a path"):
         picture.save(None)  # type: ignore[arg-type]
 
 

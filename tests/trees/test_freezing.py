@@ -105,7 +105,7 @@ def test_a_shared_layer_stays_one():
     [
         (["bse/**"], r"'bse/\*\*' matches no layer; the layers are base, base/dense, .*head"),
         (["base/dense/kernel"], "for single weights: fnlayers.labels"),
-        ([["base"]], r"\['base'\] is no pattern; give strings"),
+        ([["base"]], r"\['base'\] is not a pattern; give strings"),
     ],
 )
 def test_patterns_that_match_nothing(patterns, text):

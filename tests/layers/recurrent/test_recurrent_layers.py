@@ -16,7 +16,7 @@ PARAMS = LAYER.init(KEY, X.shape)
 
 @fl.layerclass
 class Sum(fl.Cell):
-    """Adds up its inputs: the simplest cell there is, and a carry that is no tuple."""
+    """Adds up its inputs: the simplest cell there is, and a carry that is not a tuple."""
 
     def start(self, shape, dtype):
         return jnp.zeros((shape[0], 1), dtype)
