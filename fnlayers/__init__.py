@@ -26,6 +26,7 @@ from fnlayers.core import (
     layerclass,
 )
 from fnlayers.core.elsewhere import refuse_name
+from fnlayers.core.operation import Operation
 from fnlayers.freezing import freeze, thaw
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.host import jit, tune_host
@@ -85,7 +86,6 @@ from fnlayers.layers.normalization import (
     RMSNormalization,
     UnitNormalization,
 )
-from fnlayers.layers.operation import Operation
 from fnlayers.layers.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -167,6 +167,7 @@ if TYPE_CHECKING:
         KeepBest,
         NonFiniteError,
         TrainState,
+        clear_cache,
         evaluate,
         fit,
         losses,
@@ -331,6 +332,7 @@ __all__ = [
     "add",
     "average",
     "cached",
+    "clear_cache",
     "concatenate",
     "constraints",
     "count",
@@ -390,6 +392,7 @@ LATER = {
         "KeepBest",
         "NonFiniteError",
         "TrainState",
+        "clear_cache",
         "evaluate",
         "fit",
         "losses",

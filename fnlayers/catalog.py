@@ -1,6 +1,7 @@
 """LAYERS: every layer of the library by name. The only list of them; a file is loaded through it and nothing else."""
 
 from fnlayers.core.layer import Layer
+from fnlayers.core.operation import Operation
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fnlayers.layers.attention.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.attention.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
@@ -20,7 +21,6 @@ from fnlayers.layers.normalization import (
     RMSNormalization,
     UnitNormalization,
 )
-from fnlayers.layers.operation import Operation
 from fnlayers.layers.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fnlayers.core.errors import ConfigError, MissingError
+from fnlayers.core.errors import ConfigError, MissingError, brief
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.spec import Param, State, is_spec, map_specs, only, spec_items
 
@@ -141,6 +141,8 @@ def count(tree: Tree) -> int:
     >>> count({"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)})
     8
     """
+    if isinstance(tree, Layer):
+        raise ConfigError(f"count takes params, got a layer, {brief(tree)}; write fnlayers.count(params)")
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 

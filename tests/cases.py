@@ -14,9 +14,9 @@ import numpy as np
 
 import fnlayers as fl
 from fnlayers.core.frozen import FrozenDict, map_nest
+from fnlayers.core.operation import Cut, Slot
 from fnlayers.core.shapes import canonical, is_shape
 from fnlayers.core.spec import is_spec, only
-from fnlayers.layers.operation import Cut, Slot
 
 FIRST = "channels_first"
 HALVES = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")

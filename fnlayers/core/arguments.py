@@ -9,13 +9,15 @@ from typing import Any
 from fnlayers.core.errors import ConfigError
 
 
-def bound(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def bound(cls: Any, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that were given, by name."""
     positional, names, needed = _arguments(cls)
+    written = f"; write {cls.written_as}" if cls.written_as else ""
     if len(args) > len(positional):
+        by_name = ", ".join(sorted(set(names) - set(positional)))
+        listed = f"; it takes {', '.join(positional) or 'none'}, and by name {by_name}"
         raise ConfigError(
-            f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}; it takes "
-            f"{', '.join(positional) or 'none'}, and by name {', '.join(sorted(set(names) - set(positional)))}"
+            f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}{written or listed}"
         )
     given = dict(zip(positional, args, strict=False))
     for name, value in kwargs.items():
@@ -26,16 +28,40 @@ def bound(cls: type, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         given[name] = value
     absent = [name for name in needed if name not in given]
     if absent:
-        raise ConfigError(f"{cls.__name__} needs {' and '.join(absent)}; write {cls.__name__}({absent[0]}=...)")
+        raise ConfigError(
+            f"{cls.__name__} needs {' and '.join(absent)}{written or f'; write {cls.__name__}({absent[0]}=...)'}"
+        )
     return given
+
+
+def own_init(cls: type) -> str:
+    """What to say of a layer's class with an __init__ of its own."""
+    return (
+        f"{cls.__name__} has an __init__ of its own, and a layer has none: write its options as fields, as in "
+        f"@fnlayers.layerclass class {cls.__name__}(fnlayers.Layer): units: int = 32, and check them in check(self)"
+    )
 
 
 @functools.cache
 def _arguments(cls: type) -> tuple[list[str], list[str], list[str]]:
     """The names of the fields that may be given by position, of all, and of those without a default."""
+    _check_decorated(cls)
     listed = fields(cls)
     positional = [f.name for f in listed if not f.kw_only]
     return positional, [f.name for f in listed], [f.name for f in listed if f.default is MISSING]
+
+
+def _check_decorated(cls: type) -> None:
+    """Raise ConfigError for a class with annotated names that @layerclass did not make fields of."""
+    for base in cls.__mro__:
+        if "__dataclass_fields__" in vars(base) or base is object:
+            continue
+        names = [name for name, kind in vars(base).get("__annotations__", {}).items() if "ClassVar" not in str(kind)]
+        if names:
+            raise ConfigError(
+                f"{base.__name__} has fields ({', '.join(names)}), but its class is not decorated; write "
+                f"@fnlayers.layerclass above class {base.__name__}"
+            )
 
 
 # Keras 2's arguments, which tutorials still use, and today's way.

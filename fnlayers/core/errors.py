@@ -42,8 +42,10 @@ def within(name: str) -> Iterator[None]:
 
 
 def brief(layer: object) -> str:
-    """A layer in one short line, for a message: a graph's repr has a line for each of its nodes."""
-    text = " ".join(repr(layer).split())
+    """A layer in one short line, for a message."""
+    text = repr(layer)
+    if "\n" in text:  # a graph, which has a line for each of its nodes
+        return f"{type(layer).__name__}(...)"
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.context import Context, Mask, has_mask
+from fnlayers.core.context import Context, Mask, Out, has_mask
 from fnlayers.core.declared import size_error
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief
 from fnlayers.core.frozen import map_nest, nest_leaves
@@ -40,6 +40,50 @@ def checked_train(layer: "Layer", train: Any) -> bool:
     if not isinstance(train, (bool, np.bool_)):
         raise ConfigError(f"{brief(layer)}: train={train!r} is wrong; give True or False, known while tracing")
     return bool(train)
+
+
+def checked_children(layer: "Layer", children: Any) -> Mapping:
+    """What `children` returned; ConfigError unless it is a dict of (layer, shape of its input)."""
+    right = isinstance(children, Mapping) and all(
+        type(child) is tuple and len(child) == 2 and hasattr(child[0], "init_state") and not isinstance(child[0], type)
+        for child in children.values()
+    )
+    if not right:
+        raise ConfigError(
+            f"{brief(layer)}: children(shape) must return {{name: (layer, shape of its input)}}, got {children!r}"
+        )
+    return children
+
+
+def checked_output(layer: "Layer", y: Any) -> Any:
+    """What `call` returned; ConfigError where it is no output."""
+    if y is None:
+        raise ConfigError(f"{brief(layer)}: call returned None; end it with return y")
+    if isinstance(y, Out):
+        raise ConfigError(
+            f"{brief(layer)}: call returned an Out; return y alone, or name it forward(self, params, x, ctx)"
+        )
+    return y
+
+
+def checked_out(layer: "Layer", out: Any) -> Out:
+    """What `forward` returned; ConfigError where it is no Out, or holds what an Out cannot."""
+    if not isinstance(out, Out):
+        raise ConfigError(
+            f"{brief(layer)}: forward returned {_kind(out)}; return fnlayers.Out(y), with new state, mask and losses "
+            "where there are any, or name it call(self, params, x) and return y"
+        )
+    if out.y is None or not isinstance(out.state, Mapping) or not isinstance(out.losses, (tuple, list)):
+        raise ConfigError(
+            f"{brief(layer)}: forward returned Out(y={_kind(out.y)}, state={_kind(out.state)}, "
+            f"losses={_kind(out.losses)}); give arrays, a dict of new state ({{}} for none) and a tuple of losses"
+        )
+    return out
+
+
+def _kind(value: Any) -> str:
+    """A value in a word or two."""
+    return _described(value) if hasattr(value, "dtype") else "None" if value is None else type(value).__name__
 
 
 def check_numbers(layer: "Layer", x: Any, booleans: bool = True) -> None:

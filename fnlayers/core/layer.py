@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core import dtypes
-from fnlayers.core.arguments import bound
+from fnlayers.core.arguments import bound, own_init
 from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
 from fnlayers.core.declared import check_sizes
 from fnlayers.core.elsewhere import refuse_attribute
@@ -19,7 +19,10 @@ from fnlayers.core.given import (
     check_given,
     check_numbers,
     check_output_mask,
+    checked_children,
     checked_mask,
+    checked_out,
+    checked_output,
     checked_train,
     cleaned,
     locate,
@@ -32,6 +35,7 @@ from fnlayers.core.shapes import canonical, shape_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
 from fnlayers.core.symbol import Symbol, call_symbolically
 from fnlayers.core.trace import trace, trace_training
+from fnlayers.core.verbs import Verb
 from fnlayers.functions.draws import HostKey
 from fnlayers.functions.regularizers import regularizer
 from fnlayers.ops import record
@@ -95,6 +99,7 @@ class Layer:
     casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
     takes: ClassVar[str] = "numbers"  # "real": no complex ones; "ordered": nor booleans
     regularizes_output: ClassVar[bool] = True  # whether activity_regularizer sees y; else the layer sees to it
+    written_as: ClassVar[str] = ""  # how it is made, said where arguments are missing or too many
     is_template: ClassVar[bool] = False  # whether layers inside are copied: one object may stand elsewhere too
     activity_regularizer = None  # a field in the layers that have it
 
@@ -102,6 +107,8 @@ class Layer:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            raise ConfigError(own_init(cls))
         if "forward" in vars(cls):
             cls.forward = called_by_run(cls.forward)
 
@@ -153,7 +160,7 @@ class Layer:
             )
         if self.sums_features:
             refuse_summed(self, x, ctx.mask)
-        return Out(self.call(params, x), {}, ctx.mask)
+        return Out(checked_output(self, self.call(params, x)), {}, ctx.mask)
 
     @property
     def in_dtype(self) -> Any:
@@ -179,7 +186,7 @@ class Layer:
             shape: the input's shape with its batch axis, None where unknown; a tuple or dict of shapes for several. A
                 model with an Input knows its own.
         """
-        if isinstance(rng, int) or rng is None:
+        if not hasattr(rng, "dtype"):
             raise MissingError(f"{type(self).__name__}.init takes a random key, got {rng!r}; write jax.random.key(0)")
         return initialize(self._declared(self._known_shape(shape, "init(rng, x.shape)")), rng, (Param, Drawn))
 
@@ -236,7 +243,7 @@ class Layer:
 
     def __iter__(self) -> Iterator[Callable]:
         """The pair: `init, apply = layer`. The layers of a model are `model.layers`."""
-        return iter((self.init, self.apply))
+        return iter((Verb(self, "init"), Verb(self, "apply")))
 
     def __call__(self, *inputs: Any) -> Any:
         """Add this layer to a graph: takes Symbols (see Input), returns Symbols."""
@@ -261,6 +268,8 @@ class Layer:
             return refuse_attribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if type(self).__init__ is not Layer.__init__:  # of dataclasses.dataclass
+            raise ConfigError(own_init(type(self)))
         raise ConfigError(f"{type(self).__name__} does not change; write dataclasses.replace(layer, {name}=...)")
 
     def __delattr__(self, name: str) -> None:
@@ -312,7 +321,7 @@ class Layer:
         except LayerError as error:
             error.of(self)
             raise
-        for name, (child, child_shape) in self.children(shape).items():
+        for name, (child, child_shape) in checked_children(self, self.children(shape)).items():
             if name in tree:
                 raise ConfigError(f"{type(self).__name__} has both a weight and a child named {name!r}")
             with within(name):
@@ -335,7 +344,7 @@ class Layer:
             if not self.trainable:
                 ctx = replace(ctx, frozen=True)
             params, inputs = self._cast(params, x)
-            out = self.forward(params, inputs, ctx)
+            out = checked_out(self, self.forward(params, inputs, ctx))
             if ctx.gathered.calls:
                 out = ctx.gathered.joined(out, ctx.state)
             if out.state.keys() != ctx.state.keys():

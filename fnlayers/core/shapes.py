@@ -36,12 +36,18 @@ def canonical(shape: Any) -> Any:
 
     def sizes(shape: Any) -> tuple[int | None, ...]:
         if not is_shape(shape):
-            raise ShapeError(f"{shape!r} is not a shape; write a tuple with the batch axis, such as (None, 28, 28, 1)")
+            raise ShapeError(_no_shape(shape))
         if any(n is not None and n < 0 for n in shape):
             raise ShapeError(f"shape {tuple(shape)} has a negative size; write None for an unknown one")
         return tuple(n if n is None else int(n) for n in shape)
 
     return freeze(map_nest(sizes, shape, is_leaf=is_shape))
+
+
+def _no_shape(value: Any) -> str:
+    if hasattr(value, "shape"):
+        return f"a shape is needed, got an array of shape {tuple(value.shape)}; write x.shape"
+    return f"{value!r} is not a shape; write a tuple with the batch axis, such as (None, 28, 28, 1)"
 
 
 def known(shape: Sequence[int | None], axis: int, what: str = "") -> int:

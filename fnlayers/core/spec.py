@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.names import fold
 from fnlayers.functions.constraints import Constraint, constraint
 from fnlayers.functions.draws import HostKey, draw, host_key, jax_key
@@ -239,10 +239,19 @@ def leaf_at(tree: Tree, path: Sequence[str]) -> Any:
     return tree
 
 
+def _has_sizes(spec: Param | State) -> bool:
+    return type(spec.shape) is tuple and None not in spec.shape
+
+
 def declare(tree: Mapping[str, Any], dtype: str, trainable: bool) -> dict:
     """A layer's own weights with what the layer knows about them filled in."""
 
     def fill(spec: Any) -> Any:
+        if isinstance(spec, (Param, State)) and not _has_sizes(spec):
+            raise ShapeError(
+                f"weights(): the shape {spec.shape!r} of a {type(spec).__name__} is not a tuple of known sizes; write "
+                "(fnlayers.known(shape, -1),) for a size of the input"
+            )
         if isinstance(spec, Mapping):
             return {name: fill(sub) for name, sub in spec.items()}
         if isinstance(spec, Param):
@@ -253,4 +262,8 @@ def declare(tree: Mapping[str, Any], dtype: str, trainable: bool) -> dict:
             return spec
         raise ConfigError(f"weights() must name a Param or State for each array, got {type(spec).__name__}")
 
+    if not isinstance(tree, Mapping):
+        raise ConfigError(
+            f"weights() must return a dict, {{name: fnlayers.Param(shape)}} or {{}}, got {type(tree).__name__}"
+        )
     return {name: fill(spec) for name, spec in tree.items()}

@@ -1,19 +1,34 @@
-"""Symbols: stand-ins for arrays, from which a graph is built. A Symbol is immutable and nothing is registered."""
+"""Symbols: stand-ins for arrays, from which a graph is built. A Symbol is immutable, and knows what made it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
+from fnlayers.core.elsewhere import AbsentError
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.frozen import freeze, map_nest
+from fnlayers.core.frozen import FrozenDict, freeze, map_nest
 from fnlayers.core.shapes import ArrayType, canonical, is_shape
 from fnlayers.core.trace import trace
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
+
+
+# NumPy's functions behind operators, and the Operations that they are
+UFUNCS: Mapping[str, str] = FrozenDict(
+    add="Add",
+    subtract="Subtract",
+    multiply="Multiply",
+    divide="TrueDivide",
+    true_divide="TrueDivide",
+    floor_divide="FloorDivide",
+    remainder="Mod",
+    power="Power",
+    matmul="Matmul",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +58,22 @@ class Symbol:
         """Shape, dtype and mask together."""
         return ArrayType(self.shape, self.dtype, self.masked)
 
+    @property
+    def ndim(self) -> int:
+        """The number of axes, that of the batch included."""
+        return len(self.shape)
+
     def __repr__(self) -> str:
         origin = f"from {self.call.layer!r}" if self.call else f"an input{f' named {self.name}' if self.name else ''}"
         return f"<Symbol {self.type}, {origin}>"
 
-    # Arithmetic and slices are Operations: plain data that save and load. Those stand above this file, so they are
-    # asked for when they are used.
+    # Arithmetic and slices are Operations: plain data that save and load. Those are layers, and layers know Symbols, so
+    # they are imported where they are used.
 
     def _operation(self, function: str, *arguments: Any) -> "Symbol":
-        return import_module("fnlayers.layers.operation").operate(function, *arguments)
+        from fnlayers.core.operation import operate
+
+        return operate(function, *arguments)
 
     def __add__(self, other: Any) -> "Symbol":
         return self._operation("Add", self, other)
@@ -104,8 +126,15 @@ class Symbol:
     def __abs__(self) -> "Symbol":
         return self._operation("Absolute", self)
 
+    def __pos__(self) -> "Symbol":
+        return self
+
     def __getitem__(self, key: Any) -> "Symbol":
-        return import_module("fnlayers.layers.operation").sliced(self, key)
+        from fnlayers.core.operation import sliced
+
+        return sliced(self, key)
+
+    # What asks for values, which are not there yet
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise ConfigError(
@@ -113,10 +142,54 @@ class Symbol:
             "arrays in fnlayers.Lambda(function) and call that (arithmetic and slices work as they are)"
         )
 
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> "Symbol":
+        """What NumPy asks for `numpy.sqrt(2) * x`."""
+        if method != "__call__" or options or function.__name__ not in UFUNCS:
+            self._refuse()
+        return self._operation(UFUNCS[function.__name__], *inputs)
+
     __jax_array__ = property(_refuse)  # jax looks whether it is there, before anything else, and so says our words
-    __array__ = __array_ufunc__ = _refuse
-    __bool__ = __float__ = __int__ = __len__ = __iter__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __array__ = _refuse
+    __bool__ = __float__ = __int__ = __complex__ = __index__ = __len__ = __iter__ = __contains__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __invert__ = __round__ = __divmod__ = __rdivmod__ = _refuse
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _refuse
+
+    def __eq__(self, other: Any) -> bool:
+        """Whether it is the same Symbol; with another one, a number or an array there would be values to compare."""
+        if self is other:
+            return True
+        if isinstance(other, (Symbol, int, float, complex)) or hasattr(other, "dtype"):
+            raise ConfigError(
+                f"{self!r} == {other!r} compares values, which are not there yet; write fnlayers.Lambda(lambda x: "
+                "x == ...) and call that, or `is` to ask for the same Symbol"
+            )
+        return NotImplemented
+
+    __hash__ = object.__hash__
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise ConfigError(
+            f"{self!r} does not change; write fnlayers.Lambda(lambda x: x.at[...].set(...)) and call that"
+        )
+
+    if not TYPE_CHECKING:  # a type checker knows what is there
+
+        def __getattr__(self, name: str) -> Any:  # asked for what is absent alone
+            said = f"a Symbol has no {name!r}"
+            if name.startswith("_") or not hasattr(jax.Array, name):
+                raise AbsentError(said)
+            written = f"x.{name}(...)" if callable(getattr(jax.Array, name)) else f"x.{name}"
+            raise AbsentError(
+                f"{said}: it is not an array yet; write fnlayers.Lambda(lambda x: {written}) and call that"
+            )
+
+
+def _flatten(symbol: Symbol) -> Any:
+    """What jax asks of whatever is given to one of its functions: so it says our words, and not that of a type."""
+    symbol._refuse()
+
+
+jax.tree_util.register_pytree_node(Symbol, _flatten, lambda _, children: children[0])
 
 
 def Input(

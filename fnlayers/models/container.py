@@ -35,6 +35,10 @@ class Container(Layer):
     def __bool__(self) -> bool:
         return True  # with no layers, too
 
+    def __contains__(self, key: Any) -> bool:
+        """Whether a layer, or one of that name, is among the layers."""
+        return any(layer == key or layer.origin == key or layer.name == key for layer in self.layers)
+
     def __getitem__(self, key: int | str | slice) -> Any:
         """A layer by its number or name; for a slice, a tuple of layers."""
         if isinstance(key, str):

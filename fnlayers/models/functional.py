@@ -64,6 +64,7 @@ class Functional(Container):
     inputs: Any
     outputs: Any
 
+    written_as: ClassVar[str] = "fnlayers.functional(inputs, outputs), to make a graph of Symbols"
     casts_inputs: ClassVar[str] = "none"
     casts_params: ClassVar[bool] = False
 

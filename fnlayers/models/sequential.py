@@ -12,6 +12,7 @@ from fnlayers.core.naming import refuse_shared, same_weights, with_names, withou
 from fnlayers.core.shapes import is_shape, shape_of, with_dtype
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.trace import trace
+from fnlayers.core.verbs import Verb
 from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
 
 
@@ -42,6 +43,8 @@ class Sequential(Container):
     """
 
     input: InputNode | None = field(default=None, kw_only=True)
+
+    written_as: ClassVar[str] = "Sequential([layer, layer, ...])"
 
     casts_inputs: ClassVar[str] = "none"
     casts_params: ClassVar[bool] = False
@@ -151,6 +154,8 @@ def _check_layer(layer: Any) -> None:
             f"Sequential takes layers of fnlayers, got Keras's {kind.__name__}; write fnlayers.{kind.__name__}(...) "
             "with the same arguments, or read a whole model with fnlayers.load_keras(path)"
         )
+    if isinstance(layer, Verb):
+        raise ConfigError(f"Sequential takes layers, got {layer!r}; the layers of a model are model.layers")
     if not isinstance(layer, Layer):
         raise ConfigError(
             f"Sequential takes layers, got {layer!r}; wrap a function in fnlayers.Lambda, an (init, apply) "

@@ -13,11 +13,11 @@ from fnlayers.catalog import LAYERS
 from fnlayers.core.errors import ConfigError, choices
 from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer
+from fnlayers.core.operation import Cut, Slot
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
-from fnlayers.layers.operation import Cut, Slot
 from fnlayers.models.functional import InputNode, Node, Ref
 from fnlayers.saving.strict import MAX_DEPTH, MAX_DIGITS, refusing
 

@@ -23,6 +23,9 @@ from fnlayers.saving.trees import Tree, describe, is_key, rebuild
 from fnlayers.version import __version__
 
 FORMAT, FORMAT_VERSION = "fnlayers", 1
+# Endings of files that others write
+_KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
+_ENDINGS = (*_KERAS_ENDINGS, ".weights", ".npz", ".npy", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".onnx", ".msgpack")
 _TEXTS = ("model", "shape", "params", "state")
 _METADATA = frozenset({"format", "format_version", "fnlayers", container.CHECKSUM, *_TEXTS})
 
@@ -58,6 +61,11 @@ def save(path: str | os.PathLike, model: Layer, params: Tree, state: Tree = None
     """
     path = _checked_path(path)
     check_model(model, "save(path, model, params, state)")
+    if hasattr(params, "params"):
+        raise ConfigError(
+            f"save: params is a {type(params).__name__}, which holds more; write save(path, model, result.params, "
+            "result.state)"
+        )
     arrays: dict[str, Any] = {}
     trees = {
         "params": describe({} if params is None else params, "params", arrays),
@@ -91,6 +99,8 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
             message lists every array that is missing, unexpected, of another shape or dtype.
     """
     path, given = _as_path(path, "load"), by_name(layers)
+    if path.suffix in _KERAS_ENDINGS:
+        raise ConfigError(f"{path} is a file of Keras; write fnlayers.load_keras({path.name!r})")
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path} is no file; load takes the .safetensors file that save wrote")
     with strict.refusing(str(path)), open(path, "rb") as file:
@@ -112,10 +122,22 @@ def _as_path(path: Any, verb: str) -> Path:
 def _checked_path(path: str | os.PathLike) -> Path:
     path = _as_path(path, "save")
     if path.suffix != ".safetensors":
-        raise ConfigError(f"{path}: the name must end in .safetensors; write {path.name or 'model'}.safetensors")
+        raise ConfigError(f"{path}: the name must end in .safetensors; write {_renamed(path)}{_of_keras(path)}")
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path} is no file, and is not replaced by one")
     return path
+
+
+def _renamed(path: Path) -> str:
+    """The file's name with our ending in place of another library's."""
+    name = path.name
+    while Path(name).suffix.lower() in _ENDINGS:
+        name = Path(name).stem
+    return f"{name or 'model'}.safetensors"
+
+
+def _of_keras(path: Path) -> str:
+    return " (files of Keras are read, by fnlayers.load_keras, and not written)" * (path.suffix in _KERAS_ENDINGS)
 
 
 def _stored_type(name: str, array: Any) -> tuple:

@@ -9,6 +9,7 @@ from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
+from fnlayers.core.operation import Cut, Operation, Slot
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
@@ -19,7 +20,6 @@ from fnlayers.layers.attention.single_head import SingleHead
 from fnlayers.layers.basic import CopyMask, DropMask
 from fnlayers.layers.embedding import ReversibleEmbedding
 from fnlayers.layers.merge import Merge
-from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.bidirectional import Bidirectional
 from fnlayers.layers.recurrent.cell import Cell

@@ -14,10 +14,10 @@ import numpy as np
 from fnlayers.core.errors import ConfigError, MissingError, ShapeError
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number
+from fnlayers.core.operation import Operation
 from fnlayers.core.spec import Param, State
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.basic import CopyMask, DropMask
-from fnlayers.layers.operation import Operation
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.cells import StackedRNNCells
 from fnlayers.models.functional import Functional

@@ -7,9 +7,9 @@ from typing import Any
 
 from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.layer import Layer
+from fnlayers.core.operation import Cut, Operation, Slot
 from fnlayers.layers.activation import Activation
 from fnlayers.layers.basic import Lambda
-from fnlayers.layers.operation import Cut, Operation, Slot
 from fnlayers.models.pair import Pair
 
 

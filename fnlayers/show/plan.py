@@ -10,9 +10,9 @@ import jax
 from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
+from fnlayers.core.operation import Operation
 from fnlayers.core.shapes import ArrayType
 from fnlayers.layers.basic import Lambda
-from fnlayers.layers.operation import Operation
 from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Ref
 from fnlayers.models.repeat import Repeat

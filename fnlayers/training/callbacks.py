@@ -10,7 +10,7 @@ import csv
 import inspect
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,29 @@ from fnlayers.training.directions import direction
 from fnlayers.training.state import TrainState, copied
 
 
+class ReadOnly(dict):
+    """A dict that refuses what would be lost: it is a copy of what `fit` holds."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise ConfigError(
+            "the numbers of an Event are a copy, and what is written there reaches nobody; keep a dict of your own, "
+            "dict(event.logs), or give fit a metric"
+        )
+
+    __setitem__ = __delitem__ = __ior__ = pop = popitem = clear = _refuse
+    update = setdefault = _refuse  # type: ignore[assignment]
+
+
 @dataclass(frozen=True)
 class Event:
-    """The end of an epoch.
+    """The end of an epoch. It is a copy of what `fit` holds, and does not change: a callback ends the training by True.
 
     Arguments:
         epoch: which one, from 1.
         epochs: how many were asked for.
         step: how many updates were made in all.
-        logs: this epoch's numbers, by name.
-        history: every epoch's numbers, this one's included.
+        logs: this epoch's numbers, by name; read-only.
+        history: every epoch's numbers as tuples, this one's included; read-only.
         directions: for each name "max" or "min", which is better; None where nothing says so. Empty: less is better for
             "loss" and "val_loss", and of the others nothing is known.
     """
@@ -41,7 +54,7 @@ class Event:
     epochs: int
     step: int
     logs: Mapping[str, float]
-    history: Mapping[str, list[float]]
+    history: Mapping[str, Sequence[float]]
     _train_state: TrainState | None = field(default=None, repr=False)
     directions: Mapping[str, str | None] = field(default_factory=dict, repr=False)
 

@@ -7,13 +7,13 @@ from typing import Any
 import jax
 
 from fnlayers.core.layer import Layer
+from fnlayers.core.operation import Operation
 from fnlayers.functions import activations
 from fnlayers.layers.activation import Activation, Softmax
 from fnlayers.layers.basic import DropMask, Identity
 from fnlayers.layers.conv import Conv, ConvTranspose
 from fnlayers.layers.dense import Dense, EinsumDense
 from fnlayers.layers.depthwise import DepthwiseConv, SeparableConv
-from fnlayers.layers.operation import Operation
 from fnlayers.layers.regularization import ActivityRegularization, Dropout
 from fnlayers.layers.reshaping import Flatten, Permute, Reshape
 from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed

@@ -42,6 +42,8 @@ def check_whole(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
 def _check(model: Layer, word: str, wanted: dict, given: Tree) -> None:
     if given is None:
         return
+    if hasattr(given, "params"):
+        raise ConfigError(f"{word}= is a {type(given).__name__}, which holds more; give result.{word}")
     found = {path: getattr(leaf, "shape", None) for path, leaf in paths(given).items()}
     missing = [path for path in wanted if path not in found]
     surplus = [path for path in found if path not in wanted]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from fnlayers.core.layer import Layer
 from fnlayers.training.batch import Batch
-from fnlayers.training.callbacks import Event, is_true
+from fnlayers.training.callbacks import Event, ReadOnly, is_true
 from fnlayers.training.data import Source
 from fnlayers.training.diagnose import NonFiniteError, explain
 from fnlayers.training.interrupts import Interrupts
@@ -173,8 +173,8 @@ class Run:
 
     def call(self, epoch: int, epochs: int, logs: Mapping[str, float]) -> str | None:
         """Tell the callbacks; the reason to stop, if one of them gives it."""
-        history = {name: list(values) for name, values in self.history.items()}
-        event = Event(epoch, epochs, self.done, dict(logs), history, self.train_state, self.directions)
+        history = ReadOnly({name: tuple(values) for name, values in self.history.items()})
+        event = Event(epoch, epochs, self.done, ReadOnly(logs), history, self.train_state, self.directions)
         keepers = (getattr(callback, "keeps", None) for callback in self.callbacks)
         if any([is_true(keeps, event) for keeps in keepers if keeps]):
             self.kept = event.train_state

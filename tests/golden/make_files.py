@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import fnlayers as fl
-from fnlayers.layers.operation import Cut, Slot
+from fnlayers.core.operation import Cut, Slot
 from fnlayers.saving import config
 
 FILES = pathlib.Path(__file__).parent / "files"

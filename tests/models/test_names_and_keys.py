@@ -70,3 +70,39 @@ def test_a_seed_moves_the_numbers_of_its_layer(layer):
     runs = [type(layer)(0.5, seed=seed).run({}, x, rng=KEY, train=True).y for seed in (None, 1, 2, 1)]
     np.testing.assert_array_equal(runs[1], runs[3])
     assert not any(np.array_equal(runs[i], runs[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_iteration_is_the_pair_and_says_so():
+    model = fl.Sequential([fl.Input((3,)), fl.Dense(2)])
+    init, apply = model
+    params = init(jax.random.key(0))
+    assert jax.jit(apply)(params, jnp.ones((1, 3))).shape == (1, 2)
+    assert apply == tuple(model)[1] and hash(apply) == hash(tuple(model)[1]) and init != apply
+    assert "params" in apply.__doc__ or apply.__name__ == "apply"
+    text = "iterating a layer gives the pair, init, apply = layer; the layers of a Sequential are model.layers"
+    for wrong in (lambda: [layer.name for layer in model], lambda: [name for name, _ in model]):
+        with pytest.raises(fl.ConfigError, match=text):
+            wrong()
+    with pytest.raises(fl.ConfigError, match="the layers of a model are model.layers"):
+        fl.Sequential([*model, fl.Dense(3)])
+    assert model[0] in model and "dense" in model and fl.Dense(2) in model
+    assert fl.Dense(3) not in model and "dense_1" not in model
+
+
+def test_the_ways_of_keras_to_make_a_model():
+    i = fl.Input((3,))
+    for wrong in (lambda: fl.Functional(i, fl.Dense(2)(i)), lambda: fl.models.Functional(inputs=i, outputs=i)):
+        with pytest.raises(fl.ConfigError, match=r"write fnlayers.functional\(inputs, outputs\)"):
+            wrong()
+    with pytest.raises(fl.ConfigError, match=r"takes 1 positional arguments, got 2; write Sequential\(\[layer, layer"):
+        fl.Sequential(fl.Dense(2), fl.Dense(3))
+
+
+def test_errors_of_a_graph_begin_with_what_is_wrong():
+    x = i = fl.Input((3,), name="x")
+    for _ in range(20):
+        x = fl.Dense(3)(x)
+    model = fl.functional(i, x)
+    for wrong in (jnp.ones((2, 5)), (jnp.ones((2, 3)),) * 2):
+        with pytest.raises(fl.ShapeError, match=r"^Functional\(...\): (input 'x' was declared|the model's input is)"):
+            model.apply({}, wrong)

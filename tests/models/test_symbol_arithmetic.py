@@ -1,5 +1,6 @@
 """Arithmetic and slices of Symbols: nodes of plain data, which save and load."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -60,3 +61,35 @@ def test_two_symbols_and_a_file(tmp_path):
 def test_what_has_no_meaning_is_an_error_of_ours(wrong):
     with pytest.raises((fl.ConfigError, fl.ShapeError)):
         wrong(fl.Input((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (lambda x: x == 0, r"== 0 compares values, .* fnlayers.Lambda\(lambda x: x == ...\)"),
+        (lambda x: np.float32(1) != x, "not an array yet|compares values"),
+        (lambda x: x == fl.Input((2, 3)), "or `is` to ask for the same Symbol"),
+        (lambda x: x < 1, "no values to compare"),
+        (lambda x: ~x, "is not an array yet"),
+        (lambda x: round(x), "is not an array yet"),
+        (lambda x: divmod(x, 2), "is not an array yet"),
+        (lambda x: jax.nn.relu(x), r"wrap a function of arrays in fnlayers.Lambda"),
+        (lambda x: fl.activations.gelu(x), r"wrap a function of arrays in fnlayers.Lambda"),
+        (lambda x: jnp.concatenate([x, x]), r"wrap a function of arrays in fnlayers.Lambda"),
+        (lambda x: jax.jit(lambda x: x)(x), r"wrap a function of arrays in fnlayers.Lambda"),
+        (lambda x: x.mean(axis=1), r"no 'mean': .* fnlayers.Lambda\(lambda x: x.mean\(...\)\)"),
+        (lambda x: x.T, r"write fnlayers.Lambda\(lambda x: x.T\)"),
+        (lambda x: x.__setitem__(0, 1), r"does not change; .* x.at"),
+    ],
+)
+def test_what_asks_a_symbol_for_values_says_what_to_write(wrong, text):
+    with pytest.raises(fl.ConfigError, match=text):
+        wrong(fl.Input((2, 3)))
+
+
+def test_symbols_in_dicts_and_sets_and_beside_numbers_of_numpy():
+    x, y = fl.Input((2, 3)), fl.Input((2, 3))
+    assert {x: 1, y: 2}[y] == 2 and len({x, y, x}) == 2 and x == x and x != None and +x is x  # noqa: E711
+    assert x.ndim == 3 and not hasattr(x, "nothing")
+    model = fl.functional(x, np.sqrt(2.0) * x - np.float32(1))
+    assert np.allclose(model.apply({}, X), np.sqrt(2.0) * X - 1)

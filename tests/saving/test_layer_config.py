@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import fnlayers as fl
-from fnlayers.layers.operation import Cut, Operation, Slot
+from fnlayers.core.operation import Cut, Operation, Slot
 from fnlayers.saving import from_config, to_config
 from fnlayers.saving.config import MAX_LAYERS
 

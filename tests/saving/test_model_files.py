@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import optax
 import pytest
 import safetensors.numpy
 
@@ -339,3 +340,32 @@ def test_x64_arrays_need_x64(tmp_path: Path) -> None:
 
     with pytest.raises(fl.ConfigError, match="float64, which jax holds only after"):
         load(changed(path, widen, lambda data: data * 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("m.keras", "m"),
+        ("m.h5", "m"),
+        ("m.weights.h5", "m"),
+        ("m.npz", "m"),
+        ("m.pt", "m"),
+        ("m", "m"),
+        ("v1.2", "v1.2"),
+    ],
+)
+def test_names_of_other_formats(tmp_path, name, written):
+    with pytest.raises(fl.ConfigError, match=rf"must end in .safetensors; write {written}\.safetensors"):
+        fl.save(tmp_path / name, fl.Dense(2), {})
+    if name in ("m.keras", "m.h5"):
+        with pytest.raises(fl.ConfigError, match=rf"is a file of Keras; write fnlayers.load_keras\('{name}'\)"):
+            fl.load(tmp_path / name)
+
+
+def test_a_result_in_place_of_params(tmp_path):
+    model = fl.Dense(2)
+    train_state = fl.TrainState.create(model, (None, 3), optax.sgd(0.1))
+    with pytest.raises(fl.ConfigError, match=r"params is a TrainState, .*; write save\(path, model, result.params"):
+        fl.save(tmp_path / "m.safetensors", model, train_state)
+    with pytest.raises(fl.ConfigError, match=r"params= is a Fitted, which holds more; give result.params"):
+        fl.predict(model, fl.Fitted(train_state, {}), np.ones((2, 3)))

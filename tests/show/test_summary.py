@@ -232,7 +232,7 @@ def test_a_graph_says_what_is_connected_to_what() -> None:
 
 
 def test_functions_and_constants_are_shown() -> None:
-    slot, cut = fl.layers.operation.Slot, fl.layers.operation.Cut
+    slot, cut = fl.core.operation.Slot, fl.core.operation.Cut
     cases = {
         fl.Lambda(jnp.sum, arguments={"axis": -1, "keepdims": True}): "sum(axis=-1, keepdims=True)",
         fl.Lambda(functools.partial(jnp.clip, max=3)): "clip(max=3)",

@@ -172,3 +172,19 @@ def test_a_direction_that_nobody_knows_is_an_error_before_the_first_step():
 
 def test_the_result_of_a_callback_may_be_numpys_true():
     assert fitted(epochs=3, callbacks=[lambda event: np.bool_(event.epoch == 2)]).stopped.endswith("after epoch 2")
+
+
+def test_an_event_is_a_copy_that_does_not_change():
+    def write(event):
+        assert json.loads(json.dumps(event.logs)) == dict(event.logs) and event.history["loss"] == (event.logs["loss"],)
+        for change in (
+            lambda: event.logs.update(mine=1),
+            lambda: event.history.__setitem__("mine", [1]),
+            lambda: event.logs.pop("loss"),
+        ):
+            with pytest.raises(fl.ConfigError, match="a copy, and what is written there reaches nobody"):
+                change()
+        with pytest.raises(AttributeError):
+            event.stop = True
+
+    assert set(fitted(callbacks=[write]).history) == {"loss", "seconds"}
