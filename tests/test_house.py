@@ -7,6 +7,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -165,21 +166,35 @@ def test_every_row_of_the_algorithms_for_cpus_has_a_reason_and_a_benchmark(monke
             assert row.passes, f"{operation}: {row.name}"
 
 
-def test_layers_are_base_or_leaf():
-    """Nobody overrides a method that does something, but for the empty hooks of Layer and its bases' abstract ones."""
-    hooks = {
-        "check",
-        "check_shape",
-        "weights",
-        "children",
-        "call",
-        "forward",
-        "in_dtype",
-        "in_types",
-        "activity_regularizer",
-        "__repr__",
-    }
-    for cls in fl.LAYERS.values():
-        for name, member in vars(fl.Layer).items():
-            if inspect.isfunction(member) and name not in hooks:
-                assert getattr(cls, name) is member, f"{cls.__name__} overrides {name}"
+# The methods of Layer that do something by themselves, and that its subclasses may write anew.
+HOOKS = {"forward", "in_dtype", "in_types", "activity_regularizer", "base_name", "__repr__"}
+
+
+def function_of(member):
+    """The function of a method or property, without what is wrapped around it; None for other members."""
+    member = member.fget if isinstance(member, property) else member
+    return inspect.unwrap(member) if inspect.isfunction(member) else None
+
+
+def does_something(function):
+    """Whether a body has more than a docstring and a raise, or a return that calls nothing."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0].body
+    return not all(
+        isinstance(line, ast.Raise)
+        or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+        or (isinstance(line, ast.Return) and not any(isinstance(part, ast.Call) for part in ast.walk(line)))
+        for line in body
+    )
+
+
+CLASSES = {base for cls in fl.LAYERS.values() for base in cls.__mro__ if base is not object}
+
+
+@pytest.mark.parametrize("cls", sorted(CLASSES, key=lambda cls: cls.__name__), ids=lambda cls: cls.__name__)
+def test_nobody_overrides_a_method_that_does_something(cls):
+    """Of any base: a method is written once, or is empty in the base; but for the hooks of Layer."""
+    for name in filter(lambda name: function_of(vars(cls)[name]), vars(cls)):
+        base = next((base for base in cls.__mro__[1:-1] if name in vars(base)), None)
+        if base is not None and not (base is fl.Layer and name in HOOKS):
+            overridden = function_of(vars(base)[name])
+            assert overridden and not does_something(overridden), f"{cls.__name__} overrides {base.__name__}.{name}"

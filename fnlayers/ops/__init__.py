@@ -24,7 +24,7 @@ from fnlayers.ops.normalization import (
     sum_arrays,
 )
 from fnlayers.ops.position import rotate, waves
-from fnlayers.ops.recurrent import gru_gates, lstm_gates
+from fnlayers.ops.recurrent import LinearRecurrence, Recurrence, gru_gates, lstm_gates
 from fnlayers.ops.spatial import (
     adaptive_average_pool,
     adaptive_max_pool,
@@ -40,6 +40,8 @@ from fnlayers.ops.time import scan_gates, scan_time
 
 __all__ = [
     "DenseWeights",
+    "LinearRecurrence",
+    "Recurrence",
     "adaptive_average_pool",
     "adaptive_max_pool",
     "add_bias",

@@ -4,11 +4,40 @@ Gates lie side by side, each of `units`. Activations are functions of an array.
 """
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 Activation = Callable[[jax.Array], jax.Array]
+
+
+class Recurrence(NamedTuple):
+    """A recurrent step of dense weights as plain data: (new carry, output) = gates(carry, join(of x, of h)).
+
+    Arguments:
+        gates: (carry, joined, axis): the gates lie side by side along that axis. See `scan_dense`.
+        join: (of_x, of_h, axis): what x and h bring, as `gates` takes it. See `scan_dense`.
+        weights: those among the params, as DenseWeights.
+        is_lstm: whether gates and join are those of `scan_lstm`.
+    """
+
+    gates: Callable[..., tuple[Any, Any]]
+    join: Callable[..., jax.Array]
+    weights: Callable[[Any], Any]
+    is_lstm: bool = False
+
+
+class LinearRecurrence(NamedTuple):
+    """A recurrent step of other weights: (new carry, output) = gates(carry, preactivate(params, carry, projected x)).
+
+    Arguments:
+        gates: (carry, preactivations). They read no params.
+        preactivate: (params, carry, projected), linear in the carry, over any leading axes. See `scan_gates`.
+    """
+
+    gates: Callable[[Any, Any], tuple[Any, Any]]
+    preactivate: Callable[[Any, Any, Any], Any]
 
 
 def gru_gates(

@@ -14,8 +14,7 @@ from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
 from fnlayers.layers.common import check_choice, configured
-from fnlayers.layers.recurrent.cell import Cell, as_carry, first_shape, split_states, states_of
-from fnlayers.layers.recurrent.cells import GatedCell
+from fnlayers.layers.recurrent.cell import Cell, as_carry, first_shape, recurrence_of, split_states, states_of
 
 
 @layerclass
@@ -116,17 +115,7 @@ class Recurrent(Layer):
             return_all=self.return_sequences,
         )
         output = None if as_unrolled or cell.output(carry) is None else cell.output
-        if isinstance(cell, GatedCell) and cell.is_dense and output is not None:
-            xs, weights = cell.taken(params, xs), cell.dense(params)
-            scan = ops.scan_lstm if cell.is_plain_lstm else partial(ops.scan_dense, cell.join, cell.gates)
-            carry, last, ys = scan(weights, carry, xs, held=params.get("recurrent_mask"), **options)
-        elif cell.has_gates and output is not None:
-            inner = dict(project=cell.enter, output=output, before=cell.projects_before)
-            carry, last, ys = ops.scan_gates(cell.feed, cell.gates, params, carry, xs, **inner, **options)
-        else:
-            step, project = partial(cell.step, params), partial(cell.enter, params)
-            inner = dict(project=project, output=output, before=cell.projects_before)
-            carry, last, ys = ops.scan_time(step, carry, xs, **inner, **options)
+        carry, last, ys = scan_cell(cell, params, carry, xs, output, options)
         kept = jax.tree.leaves(carry) if self.stateful else []
         state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}
         y = self._typed(last if ys is None else ys if self.time_major else jnp.moveaxis(ys, 0, 1))
@@ -163,6 +152,21 @@ class FlatRecurrent(Recurrent):
         """The cell with the fields that bear its names."""
         options = {f.name: getattr(self, f.name) for f in fields(self.cell_class) if f.name != "name"}
         return configured(self, partial(self.cell_class, **options))
+
+
+def scan_cell(cell: Cell, params: Any, carry: Any, xs: Any, output: Any, options: dict[str, Any]) -> tuple:
+    """(carry, last output, all outputs) of the cell over xs: by its recurrence, or step by step where it has none."""
+    recurrence = None if output is None else recurrence_of(cell)  # it takes knowing what masked steps repeat
+    if isinstance(recurrence, ops.Recurrence):
+        dense = partial(ops.scan_dense, recurrence.join, recurrence.gates)
+        scan = ops.scan_lstm if recurrence.is_lstm else dense
+        held = params.get("recurrent_mask")
+        return scan(recurrence.weights(params), carry, cell.taken(params, xs), held=held, **options)
+    options = dict(output=output, before=cell.projects_before, **options)
+    if recurrence is not None:
+        scanned = recurrence.preactivate, recurrence.gates
+        return ops.scan_gates(*scanned, params, carry, xs, project=cell.enter, **options)
+    return ops.scan_time(partial(cell.step, params), carry, xs, project=partial(cell.enter, params), **options)
 
 
 @dataclass(frozen=True)

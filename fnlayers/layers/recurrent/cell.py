@@ -53,20 +53,11 @@ class Cell(Layer):
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
         """(new carry, output) from the carry and one step's projection."""
-        return self.gates(carry, self.feed(params, carry, projected))
-
-    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
-        """All that the weights do in a step, linear in the carry, over any leading axes. See `gates`."""
         raise ConfigError(f"{type(self).__name__} defines no step(params, carry, projected); write one step in time")
 
-    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
-        """(new carry, output) from the carry and what `feed` made. The two are faster in training than `step`."""
-        raise ConfigError(f"{type(self).__name__} defines feed(), and no gates(carry, fed) to go with it")
-
-    @property
-    def has_gates(self) -> bool:
-        """Whether `feed` and `gates` stand in place of `step`."""
-        return type(self).step is Cell.step
+    def recurrence(self) -> ops.Recurrence | ops.LinearRecurrence | None:
+        """`project` and `step` once more as plain data, which is faster to scan in training; None: they are scanned."""
+        return None
 
     def output(self, carry: Any) -> Any:
         """The output that came with a carry, which masked steps repeat before the first real one; None: zeros."""
@@ -116,6 +107,22 @@ class Cell(Layer):
             carry = as_carry(self, given, carry)
         carry, y = self.step(params, carry, self.enter(params, x))
         return Out((y, *states_of(carry)) if given else y)
+
+
+def recurrence_of(cell: Cell) -> ops.Recurrence | ops.LinearRecurrence | None:
+    """The cell's recurrence, as far as it says what the methods do: a class may override them, and not it."""
+
+    def depth(*names: str) -> int:
+        """How far up the first class stands that defines one of them."""
+        return next(i for i, cls in enumerate(type(cell).__mro__) if any(name in vars(cls) for name in names))
+
+    def overrides(*names: str) -> bool:
+        return depth(*names, "recurrence") < depth("recurrence")
+
+    recurrence = None if overrides("step", "project") else cell.recurrence()
+    if isinstance(recurrence, ops.Recurrence) and overrides("gates", "join"):
+        return recurrence._replace(is_lstm=False)
+    return recurrence
 
 
 def recurrent_weights(cell: Any, window: tuple[int, ...], features: int, units: int, gates: int) -> dict[str, Param]:

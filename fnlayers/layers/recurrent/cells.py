@@ -61,19 +61,18 @@ class GatedCell(Cell):
         """The weights, for `ops.scan_dense`."""
         return ops.DenseWeights(params["kernel"], params["recurrent_kernel"], *self.biases(params))
 
-    @property
-    def is_dense(self) -> bool:
-        """Whether a step is gates(carry, join(x @ kernel + bias, h @ recurrent_kernel + bias)) and nothing else."""
-        return type(self).step is GatedCell.step and type(self).project is GatedCell.project
-
-    @property
-    def is_plain_lstm(self) -> bool:
-        """Whether a step is that of `ops.scan_lstm`."""
-        return False
-
     def biases(self, params: Any) -> tuple[Any, Any]:
         """What is added to x @ kernel and to h @ recurrent_kernel; None for nothing."""
-        return params.get("bias"), None
+        bias = params.get("bias")
+        return (bias, None) if bias is None or bias.ndim == 1 else (bias[0], bias[1])
+
+    def gates(self, carry: Any, preactivations: Any, axis: int = -1) -> tuple[Any, Any]:
+        """(new carry, output), from the gates beside each other along that axis."""
+        raise ConfigError(f"{type(self).__name__} defines no gates(carry, preactivations, axis)")
+
+    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
+        """What `gates` takes, of what x and h bring."""
+        raise ConfigError(f"{type(self).__name__} defines no join(of_x, of_h, axis)")
 
     def project(self, params: Any, xs: Any) -> Any:
         """Of x: x @ kernel + bias."""
@@ -81,15 +80,11 @@ class GatedCell(Cell):
         y = ops.dot(xs, params["kernel"])
         return y if bias is None else y + bias
 
-    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """The gates, from what was projected and h @ recurrent_kernel; h meets the kernel and nothing else."""
+    def dense_step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
+        """A step in which h meets the recurrent kernel and nothing else: the gates of what x and h bring, joined."""
         (_, bias), h = self.biases(params), dropped(params, "recurrent_mask", self.output(carry))
         of_h = ops.dot(h, params["recurrent_kernel"])
         return self.gates(carry, self.join(projected, of_h if bias is None else of_h + bias))
-
-    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
-        """What `gates` takes, of what x and h bring: gates beside each other along that axis, which it takes too."""
-        return of_x + of_h
 
 
 @layerclass
@@ -124,9 +119,21 @@ class SimpleRNNCell(GatedCell):
         """Zeros."""
         return jnp.zeros((shape[0], self.units), dtype)
 
-    def gates(self, carry: Any, fed: Any, axis: int = -1) -> tuple[Any, Any]:
+    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
+        """The gates."""
+        return self.dense_step(params, carry, projected)
+
+    def recurrence(self) -> ops.Recurrence:
+        """Dense weights."""
+        return ops.Recurrence(self.gates, self.join, self.dense)
+
+    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
+        """Their sum."""
+        return of_x + of_h
+
+    def gates(self, carry: Any, preactivations: Any, axis: int = -1) -> tuple[Any, Any]:
         """The new state is the output too."""
-        h = activate(self.activation, fed)
+        h = activate(self.activation, preactivations)
         return h, h
 
     def output(self, carry: Any) -> Any:
@@ -176,22 +183,14 @@ class GRUCell(GatedCell):
         """Zeros."""
         return jnp.zeros((shape[0], self.units), dtype)
 
-    @property
-    def is_dense(self) -> bool:
-        """With reset_after."""
-        own = type(self).step is GRUCell.step and type(self).project is GatedCell.project
-        return self.reset_after and own
-
-    def biases(self, params: Any) -> tuple[Any, Any]:
-        """With reset_after one of each."""
-        if self.use_bias and self.reset_after:
-            return params["bias"][0], params["bias"][1]
-        return params.get("bias"), None
+    def recurrence(self) -> ops.Recurrence | None:
+        """Dense weights with reset_after; else h meets its kernel in two parts, one after the other."""
+        return ops.Recurrence(self.gates, self.join, self.dense) if self.reset_after else None
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
         """The gates, from what was projected and h @ recurrent_kernel; without reset_after, r h meets a part of it."""
         if self.reset_after:
-            return super().step(params, carry, projected)
+            return self.dense_step(params, carry, projected)
         h, kernel, two = dropped(params, "recurrent_mask", carry), params["recurrent_kernel"], 2 * self.units
         u_z, u_r = jnp.split(ops.dot(h, kernel[:, :two]), 2, axis=-1)
         x_z, x_r, x_h = jnp.split(projected, 3, axis=-1)
@@ -202,9 +201,9 @@ class GRUCell(GatedCell):
         (x_z, x_r, x_h), (u_z, u_r, u_h) = jnp.split(of_x, 3, axis), jnp.split(of_h, 3, axis)
         return jnp.concatenate((x_z + u_z, x_r + u_r, x_h, u_h), axis)
 
-    def gates(self, carry: Any, fed: Any, axis: int = -1) -> tuple[Any, Any]:
+    def gates(self, carry: Any, preactivations: Any, axis: int = -1) -> tuple[Any, Any]:
         """Z, r and the candidate."""
-        z, r, x_h, u_h = jnp.split(fed, 4, axis)
+        z, r, x_h, u_h = jnp.split(preactivations, 4, axis)
         return self._gates(carry, z, r, lambda r: x_h + r * u_h)
 
     def _gates(self, carry: Any, z: Any, r: Any, candidate: Any) -> tuple[Any, Any]:
@@ -253,20 +252,27 @@ class LSTMCell(GatedCell):
 
     gate_count: ClassVar[int] = 4
 
-    @property
-    def is_plain_lstm(self) -> bool:
-        """With the usual activations, and nothing of a subclass."""
-        usual = (self.activation, self.recurrent_activation) == ("tanh", "sigmoid")
-        return usual and self.is_dense and type(self).gates is LSTMCell.gates and type(self).join is GatedCell.join
-
     def start(self, shape: Shape, dtype: Any) -> Any:
         """Zeros."""
         return jnp.zeros((shape[0], self.units), dtype), jnp.zeros((shape[0], self.units), dtype)
 
-    def gates(self, carry: Any, fed: Any, axis: int = -1) -> tuple[Any, Any]:
+    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
+        """The gates."""
+        return self.dense_step(params, carry, projected)
+
+    def recurrence(self) -> ops.Recurrence:
+        """Dense weights; with the usual activations there is a kernel on GPUs."""
+        usual = (self.activation, self.recurrent_activation) == ("tanh", "sigmoid")
+        return ops.Recurrence(self.gates, self.join, self.dense, is_lstm=usual)
+
+    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
+        """Their sum."""
+        return of_x + of_h
+
+    def gates(self, carry: Any, preactivations: Any, axis: int = -1) -> tuple[Any, Any]:
         """The four gates."""
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
-        return ops.lstm_gates(carry[1], fed, act, gate, axis)
+        return ops.lstm_gates(carry[1], preactivations, act, gate, axis)
 
     def output(self, carry: Any) -> Any:
         """Of (h, c): h."""

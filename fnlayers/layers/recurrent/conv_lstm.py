@@ -124,15 +124,23 @@ class ConvLSTMCell(Cell):
         _, strides, dilation = self._options()
         return self._conv(xs, params["kernel"], strides, self.padding, dilation, params.get("bias"))
 
-    def feed(self, params: Any, carry: Any, projected: Any) -> Any:
+    def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
+        """The gates."""
+        return self.gates(carry, self.preactivate(params, carry, projected))
+
+    def recurrence(self) -> ops.LinearRecurrence:
+        """Convolutions, linear in h."""
+        return ops.LinearRecurrence(self.gates, self.preactivate)
+
+    def preactivate(self, params: Any, carry: Any, projected: Any) -> Any:
         """What was projected + h * recurrent_kernel."""
         ones, h = (1,) * self.rank, dropped(params, "recurrent_mask", carry[0])
         return projected + self._conv(h, params["recurrent_kernel"], ones, "same", ones)
 
-    def gates(self, carry: Any, fed: Any) -> tuple[Any, Any]:
+    def gates(self, carry: Any, preactivations: Any) -> tuple[Any, Any]:
         """The four gates."""
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
-        return ops.lstm_gates(carry[1], fed, act, gate, channel_axis(self))
+        return ops.lstm_gates(carry[1], preactivations, act, gate, channel_axis(self))
 
     def _conv(self, xs: Any, kernel: Any, strides: Any, padding: str, dilation: Any, bias: Any = None) -> Any:
         """The convolution, and the bias where there is one, with all leading axes as one batch."""

@@ -119,6 +119,23 @@ def test_an_lstm_of_the_usual_kind_may_be_computed_by_a_library(layer, given, mo
     assert bool(called) == given
 
 
+@pytest.mark.parametrize("cell", [fl.LSTMCell, fl.GRUCell, fl.SimpleRNNCell])
+@pytest.mark.parametrize("method", ["step", "project"])
+def test_a_cell_that_overrides_a_step_is_scanned_by_it(cell, method):
+    def override(self, *given):
+        made = getattr(cell, method)(self, *given)
+        return 2 * made if method == "project" else (made[0], 2 * made[1])
+
+    other, x = type("Other", (cell,), {method: override})(2), X[:, :2]
+    params = other.init(KEY, x[:, 0].shape)
+    carry, y = other.start((2, 3), "float32"), []
+    for step in range(2):
+        carry, last = other.step(params, carry, other.project(params, x[:, step]))
+        y.append(last)
+    given = fl.RNN(other, return_sequences=True).apply({"cell": params}, x)
+    np.testing.assert_allclose(given, jnp.stack(y, 1), rtol=1e-5, atol=1e-6)
+
+
 def test_a_cell_alone_takes_one_step():
     cell = fl.LSTMCell(2)
     np.testing.assert_allclose(cell.apply(PARAMS["cell"], X[:, 0]), LAYER.apply(PARAMS, X)[0][:, 0], rtol=1e-5)
