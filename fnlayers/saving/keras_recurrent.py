@@ -39,4 +39,4 @@ def _sequences(layer: Any) -> int:
     """How many of the outputs, the first ones, are sequences."""
     if isinstance(layer, Bidirectional):
         return _sequences(layer.layer) * (1 if layer.merge_mode else 2)
-    return int(isinstance(layer, Recurrent) and layer.return_sequences)  # type: ignore[attr-defined]
+    return int(isinstance(layer, Recurrent) and layer.return_sequences)

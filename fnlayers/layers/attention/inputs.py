@@ -8,7 +8,7 @@ likewise.
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -20,6 +20,44 @@ from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import is_shape
 from fnlayers.layers.common import check_choice, check_share, seeded
+
+
+class AttentionInputs(NamedTuple):
+    """What a run attends with: arrays (batch, ..., steps, features) that are 0 in masked steps, and their masks.
+
+    Arguments:
+        query, key, value: the arrays; without a key it is the value.
+        query_mask, key_mask: which steps are valid, (batch, ..., steps), or None.
+        pair_mask: which queries and keys may meet, as it was given, or None.
+    """
+
+    query: Any
+    key: Any
+    value: Any
+    query_mask: Any = None
+    key_mask: Any = None
+    pair_mask: Any = None
+
+
+def attention_inputs(layer: Any, x: Any, mask: Any, joins_key_mask: bool) -> AttentionInputs:
+    """The inputs of a run, in any nest. A value is masked by its own mask, and by its key's if they are joined."""
+    given = numbers_by_name(layer, x)
+    masks = step_masks(layer, given, mask)
+    key_mask = ops.all_of(masks.get("value"), masks.get("key") if joins_key_mask else None)
+
+    def cleared(x: Any, valid: Any) -> Any:
+        """0 in masked steps, so that what stands there, NaN too, reaches no sum, forward or backward."""
+        return x if valid is None or layer.keras_masks else jnp.where(valid[..., None], x, 0)
+
+    value = cleared(given["value"], key_mask)
+    return AttentionInputs(
+        query=cleared(given["query"], masks.get("query")),
+        key=cleared(given["key"], key_mask) if "key" in given else value,
+        value=value,
+        query_mask=masks.get("query"),
+        key_mask=key_mask,
+        pair_mask=given.get("attention_mask"),
+    )
 
 
 def by_name(nest: Any, shapes: bool = False) -> dict[str, Any]:
@@ -78,21 +116,16 @@ def same(a: int | None, b: int | None) -> bool:
     return a == b or None in (a, b)
 
 
-def real_steps(layer: Layer, given: Mapping[str, Any], mask: Any) -> dict[str, Any]:
+def step_masks(layer: Layer, given: Mapping[str, Any], mask: Any) -> dict[str, Any]:
     """The masks that there are, by their arrays' names, each with all axes of its array but the features."""
     found = {}
-    for name, real in by_name(mask).items():
-        if real is not None and name in ("query", "value", "key"):
+    for name, valid in by_name(mask).items():
+        if valid is not None and name in ("query", "value", "key"):
             x = given[name]
-            if real.ndim >= x.ndim:
-                raise ShapeError(f"{layer!r} takes masks of steps, not of features; the {name}'s is {real.shape}")
-            found[name] = jnp.broadcast_to(ops.expand_trailing(real, x.ndim - 1), x.shape[:-1])
+            if valid.ndim >= x.ndim:
+                raise ShapeError(f"{layer!r} takes masks of steps, not of features; the {name}'s is {valid.shape}")
+            found[name] = jnp.broadcast_to(ops.expand_trailing(valid, x.ndim - 1), x.shape[:-1])
     return found
-
-
-def cleared(layer: Any, x: Any, real: Any) -> Any:
-    """The array with 0 in masked steps, so that what stands there, NaN too, reaches no sum, forward or backward."""
-    return x if real is None or layer.keras_masks else jnp.where(real[..., None], x, 0)
 
 
 def dropping(layer: Any, ctx: Context) -> Any:
@@ -104,10 +137,10 @@ def dropping(layer: Any, ctx: Context) -> Any:
 
 def result(y: Any, weights: Any, ctx: Context) -> Out:
     """The output with the query's mask, or it and the weights, which have none."""
-    real = by_name(ctx.mask).get("query")
+    mask = by_name(ctx.mask).get("query")
     if weights is None:
-        return Out(y, mask=real)
-    return Out((y, weights), mask=None if real is None else (real, None))
+        return Out(y, mask=mask)
+    return Out((y, weights), mask=None if mask is None else (mask, None))
 
 
 def to_steps(a: Any, axes: tuple[int, ...], rest: int = 0) -> Any:

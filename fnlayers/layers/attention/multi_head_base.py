@@ -18,15 +18,14 @@ from fnlayers.core.shapes import known, with_dtype
 from fnlayers.core.spec import Param
 from fnlayers.layers.attention.cache import check_cache, check_room, memory_state, place, remember, within_room
 from fnlayers.layers.attention.inputs import (
+    AttentionInputs,
+    attention_inputs,
     by_name,
     check_common,
     check_inputs,
-    cleared,
     dropping,
     fit,
     from_steps,
-    numbers_by_name,
-    real_steps,
     result,
     same,
     to_steps,
@@ -81,6 +80,10 @@ class MultiHead(Layer):
     cache: int | None = field(default=None, kw_only=True)
     keras_masks: bool = field(default=False, kw_only=True)
 
+    # Fields of both layers, which this base reads; an annotation would move them to the front of their arguments.
+    dropout, use_bias, use_gate = 0.0, True, False
+    sliding_window = flash_attention = seed = None
+
     least_rank: ClassVar[int] = 3
     most_rank: ClassVar[int] = 16
 
@@ -110,7 +113,7 @@ class MultiHead(Layer):
         axes = self.axes(rank)
         if any(len(given[name]) != rank for name in ("value", "key") if name in given):
             raise ShapeError(f"{self!r}: query, value and key differ in their number of axes: {shape}")
-        if (self.use_causal_mask or self.sliding_window or self.rotary_wavelength) and len(axes) > 1:  # type: ignore[attr-defined]
+        if (self.use_causal_mask or self.sliding_window or self.rotary_wavelength) and len(axes) > 1:
             raise ShapeError(f"{self!r}: over the axes {axes} there is no order; name one in attention_axes")
         for axis in set(range(1, rank - 1)) - set(axes):
             if not fit(given["query"][axis], given["value"][axis]):
@@ -162,7 +165,7 @@ class MultiHead(Layer):
             "gate": self._projection((features,), (heads, of_value), ("heads", None)),
             "value": self._projection((known(value, -1),), (groups, of_value), ("heads", None)),
         }
-        if not self.use_gate:  # type: ignore[attr-defined]
+        if not self.use_gate:
             del declared["gate"]
         sizes = self.output(features)
         named = ("out", *(None for _ in sizes[1:]))
@@ -171,67 +174,63 @@ class MultiHead(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Project, attend, project."""
-        given = numbers_by_name(self, x)
-        real = real_steps(self, given, ctx.mask)
-        kept = ops.all_of(real.get("value"), real.pop("key", None))
-        self._check_boolean(given.get("attention_mask"))
-        query, value = cleared(self, given["query"], real.get("query")), cleared(self, given["value"], kept)
-        made = self._projected(params, query, cleared(self, given["key"], kept) if "key" in given else value, value)
-        axes = self.axes(query.ndim)
+        given = attention_inputs(self, x, ctx.mask, joins_key_mask=True)
+        self._check_boolean(given.pair_mask)
+        made = self._projected(params, given)
+        axes, key_mask = self.axes(given.query.ndim), given.key_mask
         heads = {name: to_steps(made[name], axes, 2) for name in ("query", "key", "value")}
         start, state = place(self, ctx), {}
         if self.rotary_wavelength is not None:
             turned = functools.partial(ops.rotate, start=start, wavelength=self.rotary_wavelength, step_axis=-3)
             heads |= {name: turned(heads[name]) for name in ("query", "key")}
         if self.cache is not None:
-            state = remember(self, ctx, heads["key"], heads["value"], kept)
-            heads["key"], heads["value"], kept = (state[f"cached_{what}"] for what in ("key", "value", "mask"))
-        mask = self._mask(given.get("attention_mask"), real.get("query"), kept, query, value)
-        y, weights = self._attend(heads, mask, start, query.ndim, ctx)
-        y = from_steps(within_room(self, y, state.get("place")), axes, query.shape)
+            state = remember(self, ctx, heads["key"], heads["value"], key_mask)
+            heads["key"], heads["value"], key_mask = (state[f"cached_{what}"] for what in ("key", "value", "mask"))
+        mask = self._mask(given._replace(key_mask=key_mask))
+        y, weights = self._attend(heads, mask, start, given.query.ndim, ctx)
+        y = from_steps(within_room(self, y, state.get("place")), axes, given.query.shape)
         y = y * made["gate"] if "gate" in made else y
         made["attention_output"] = self._project(params, "attention_output", y, 2)
         rule = self.activity_regularizer
         losses = () if rule is None else tuple(activity_loss(rule, a) for a in made.values())
         if weights is not None:
-            weights, mask = self._returned(weights, mask, query, value)
+            weights, mask = self._returned(weights, mask, given)
         out = result(made["attention_output"], weights, ctx)._replace(state=state, losses=losses)
         if weights is None or mask is None:
             return out
         return out._replace(mask=((out.mask or (None,))[0], mask))
 
-    def _projected(self, params: Any, query: Any, key: Any, value: Any) -> dict[str, Any]:
+    def _projected(self, params: Any, given: AttentionInputs) -> dict[str, Any]:
         """Each projection of the inputs by its name, in order; the gate as factors."""
-        made = {"query": self._project(params, "query", query), "key": self._project(params, "key", key)}
-        if self.use_gate:  # type: ignore[attr-defined]
-            made["gate"] = jax.nn.sigmoid(self._project(params, "gate", query))
-        return made | {"value": self._project(params, "value", value)}
+        made = {"query": self._project(params, "query", given.query), "key": self._project(params, "key", given.key)}
+        if self.use_gate:
+            made["gate"] = jax.nn.sigmoid(self._project(params, "gate", given.query))
+        return made | {"value": self._project(params, "value", given.value)}
 
     def _attend(self, heads: Mapping[str, Any], mask: Any, start: Any, rank: int, ctx: Context) -> tuple[Any, Any]:
         """What each head of the queries gathers, and the weights where they are returned."""
-        layer: Any = self
-        one_path = layer.dropout == 0 and rank == 3 and not self.return_attention_scores
+        one_path = self.dropout == 0 and rank == 3 and not self.return_attention_scores
         attend = functools.partial(
             ops.attention,
             mask=mask,
             causal=self.use_causal_mask,
-            window=layer.sliding_window,
+            window=self.sliding_window,
             start=start,
             scale=1 / math.sqrt(self.heads()[2]),
             drop=dropping(self, ctx),
             empty="mean" if self.keras_masks and one_path else "zeros",
-            fused=layer.flash_attention,
+            fused=self.flash_attention,
             return_weights=self.return_attention_scores,
         )
         return configured(self, attend, heads["query"], heads["key"], heads["value"])
 
-    def _returned(self, weights: Any, mask: Any, query: Any, value: Any) -> tuple[Any, Any]:
+    def _returned(self, weights: Any, mask: Any, given: AttentionInputs) -> tuple[Any, Any]:
         """The weights with each attended axis by itself, and with keras_masks their mask."""
-        sizes = [a.shape[axis] for a in (query, value) for axis in self.axes(query.ndim)]
+        sizes = [a.shape[axis] for a in (given.query, given.value) for axis in self.axes(given.query.ndim)]
         shown = weights.reshape(*weights.shape[:-2], *sizes)
         if not self.keras_masks:
             return shown, None
-        window = self.sliding_window  # type: ignore[attr-defined]
+        window = self.sliding_window
         mask = ops.all_of(mask, ops.nearby(weights.shape[-2], weights.shape[-1], self.use_causal_mask, window))
         if mask is not None:
             last = sizes if len(sizes) > 2 else mask.shape[-2:]
@@ -243,7 +242,7 @@ class MultiHead(Layer):
         self, inputs: tuple[int, ...], outputs: tuple[int, ...], named: tuple, into: tuple = ("in",)
     ) -> dict[str, Param]:
         kernel = option_param(self, "kernel", (*inputs, *outputs), (*into, *named))
-        if not self.use_bias:  # type: ignore[attr-defined]
+        if not self.use_bias:
             return {"kernel": kernel}
         return {"kernel": kernel, "bias": option_param(self, "bias", outputs, named, decay=False)}
 
@@ -251,22 +250,22 @@ class MultiHead(Layer):
         """The last `inner` axes contracted with the first ones of a kernel."""
         kernel = params[name]["kernel"].astype(x.dtype)
         y = ops.dot(x, kernel, inner)
-        return y + params[name]["bias"].astype(y.dtype) if self.use_bias else y  # type: ignore[attr-defined]
+        return y + params[name]["bias"].astype(y.dtype) if self.use_bias else y
 
-    def _mask(self, given: Any, queries: Any, keys: Any, query: Any, value: Any) -> Any:
+    def _mask(self, given: AttentionInputs) -> Any:
         """(batch, ..., heads or 1, queries, keys): which pairs may meet; None: all."""
-        axes = self.axes(query.ndim)
-        if given is not None:
-            n, sizes = len(axes), [a.shape[axis] for a in (query, value) for axis in axes]
-            given = given.astype(bool).reshape(
-                *given.shape[: -2 * n], *(1,) * (query.ndim + n - given.ndim), *given.shape[-2 * n :]
+        axes, pairs, rank = self.axes(given.query.ndim), given.pair_mask, given.query.ndim
+        if pairs is not None:
+            n, sizes = len(axes), [a.shape[axis] for a in (given.query, given.value) for axis in axes]
+            pairs = pairs.astype(bool).reshape(
+                *pairs.shape[: -2 * n], *(1,) * (rank + n - pairs.ndim), *pairs.shape[-2 * n :]
             )
             if n > 1:
-                given = jnp.broadcast_to(given, (*given.shape[: -2 * n], *sizes))
-                given = given.reshape(*given.shape[: -2 * n], math.prod(sizes[:n]), math.prod(sizes[n:]))
-        rows = None if queries is None else to_steps(queries, axes)[..., None, :, None]
-        columns = None if keys is None else to_steps(keys, axes)[..., None, None, :]
-        return ops.all_of(given, rows, columns)
+                pairs = jnp.broadcast_to(pairs, (*pairs.shape[: -2 * n], *sizes))
+                pairs = pairs.reshape(*pairs.shape[: -2 * n], math.prod(sizes[:n]), math.prod(sizes[n:]))
+        rows = None if given.query_mask is None else to_steps(given.query_mask, axes)[..., None, :, None]
+        columns = None if given.key_mask is None else to_steps(given.key_mask, axes)[..., None, None, :]
+        return ops.all_of(pairs, rows, columns)
 
 
 def check_heads(layer: Any) -> None:

@@ -13,14 +13,12 @@ from fnlayers.core.options import Seed
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param
 from fnlayers.layers.attention.inputs import (
+    attention_inputs,
     by_name,
     check_common,
     check_inputs,
-    cleared,
     dropping,
     fit,
-    numbers_by_name,
-    real_steps,
     result,
     same,
 )
@@ -68,13 +66,10 @@ class SingleHead(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One head's attention over the last axis but one."""
-        given = numbers_by_name(self, x)
-        real = real_steps(self, given, ctx.mask)
-        real.pop("key", None)  # Keras: a key's own mask is not looked at
-        query = cleared(self, given["query"], real.get("query"))
-        value, key = (cleared(self, a, real.get("value")) for a in (given["value"], given.get("key", given["value"])))
-        rows = None if self.keras_masks or "query" not in real else real["query"][..., None, :, None]
-        columns = real["value"][..., None, None, :] if "value" in real else None
+        # Keras: a key's own mask is not looked at
+        query, key, value, query_mask, key_mask, _ = attention_inputs(self, x, ctx.mask, joins_key_mask=False)
+        rows = None if self.keras_masks or query_mask is None else query_mask[..., None, :, None]
+        columns = None if key_mask is None else key_mask[..., None, None, :]
         y, weights = ops.attention(
             query[..., None, :],
             key[..., None, :],
@@ -87,8 +82,8 @@ class SingleHead(Layer):
             **self.score(params),
         )
         y = y[..., 0, :]
-        if self.keras_masks and "query" in real:
-            y = jnp.where(real["query"][..., None], y, 0)
+        if self.keras_masks and query_mask is not None:
+            y = jnp.where(query_mask[..., None], y, 0)
         return result(y, None if weights is None else weights[..., 0, :, :], ctx)
 
 

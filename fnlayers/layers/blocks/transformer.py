@@ -16,7 +16,7 @@ from fnlayers.core.options import Epsilon
 from fnlayers.core.shapes import is_shape, known, shape_of, type_of
 from fnlayers.functions.activations import Activation
 from fnlayers.functions.initializers import Initializer
-from fnlayers.layers.attention.inputs import by_name, real_steps
+from fnlayers.layers.attention.inputs import by_name, step_masks
 from fnlayers.layers.attention.multi_head import MultiHeadAttention
 from fnlayers.layers.common import check_activation, check_choice, check_count, check_positive, check_share
 from fnlayers.layers.dense import Dense
@@ -101,8 +101,8 @@ class Transformer(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Each part added to what went into it."""
         layers = self.children(shape_of(type_of(x)))
-        real = real_steps(self, by_name(x), ctx.mask)
-        mask = real.get("query")
+        masks = step_masks(self, by_name(x), ctx.mask)
+        mask = masks.get("query")
         x, encoded = x if isinstance(x, (tuple, list)) else (x, None)
         if mask is not None:  # whatever stands in masked steps, NaN too, reaches no sum, forward or backward
             x = jnp.where(mask[..., None], x, 0)
@@ -117,7 +117,7 @@ class Transformer(Layer):
 
         x = added("self_attention", x, lambda x: run("self_attention", x, mask))
         if encoded is not None:
-            x = added("cross_attention", x, lambda x: run("cross_attention", (x, encoded), (mask, real.get("value"))))
+            x = added("cross_attention", x, lambda x: run("cross_attention", (x, encoded), (mask, masks.get("value"))))
         wide, narrow = "feedforward_intermediate_dense", "feedforward_output_dense"
         return Out(added("feedforward", x, lambda x: run(narrow, run(wide, x))), mask=mask)
 

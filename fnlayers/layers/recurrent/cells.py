@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 
@@ -37,6 +37,9 @@ class GatedCell(Cell):
         seed: a number folded into the layer's key.
     """
 
+    if TYPE_CHECKING:
+        units: int  # a field in all
+
     gate_count: ClassVar[int] = 1
     recurrent_activation = None  # a field in the cells that have gates
 
@@ -53,9 +56,8 @@ class GatedCell(Cell):
 
     def weights(self, shape: Shape) -> dict:
         """The gates beside each other in each weight."""
-        layer: Any = self
         features = known(first_shape(shape), -1, "features")
-        return recurrent_weights(self, (), features, layer.units, self.gate_count)
+        return recurrent_weights(self, (), features, self.units, self.gate_count)
 
     def dense(self, params: Any) -> ops.DenseWeights:
         """The weights, for `ops.scan_dense`."""
