@@ -1,4 +1,4 @@
-"""Draw the README's pictures anew: docs/images holds what the README's own programs write."""
+"""Draw the README's pictures again: docs/images holds what the README's own programs write."""
 
 import contextlib
 import pathlib
