@@ -269,15 +269,15 @@ def _types_of(node: Node, types: dict[int, list]) -> Any:
 
 
 def _mismatch(model: Functional, given: Any, what: str) -> ShapeError:
-    wanted = map_nest(lambda ref: model.nodes[ref.node].name, model.inputs, is_leaf=_is_ref)
+    expected = map_nest(lambda ref: model.nodes[ref.node].name, model.inputs, is_leaf=_is_ref)
     got = canonical(given) if what == "shape" else map_nest(lambda a: "array" if _is_array(a) else a, given)
     extra = ""
     if isinstance(given, Mapping):
-        names = set(wanted if isinstance(wanted, Mapping) else nest_leaves(wanted))
+        names = set(expected if isinstance(expected, Mapping) else nest_leaves(expected))
         lacking, surplus = sorted(names - set(given)), sorted(set(given) - names)
         extra = f" (missing: {', '.join(lacking) or 'none'}; unexpected: {', '.join(map(str, surplus)) or 'none'})"
     return ShapeError(
-        f"the model's {what} is structured as {wanted!r}, got {got!r}{extra}; bind by name or by position"
+        f"the model's {what} is structured as {expected!r}, got {got!r}{extra}; bind by name or by position"
     )
 
 

@@ -102,7 +102,7 @@ class Sequential(Container):
             with within(name):
                 _check_states(layer, shape)
                 same_weights(layer, found.setdefault(name, (layer, shape))[1], shape)
-                # the last layer's own output concerns nobody here, but whether it takes the mask that reaches it
+                # the last layer's own output does not matter here, only whether it takes the mask that reaches it
                 if position + 1 < len(self.layers) or any(t.masked for t in nest_leaves(types)):
                     types = freeze(trace(layer, types))
                     shape = shape_of(types)

@@ -52,7 +52,7 @@ def fitting_shape(model: Layer, types: Types, shape: Shape = None) -> Shape | No
 
 
 def declared(model: Layer, shape: Shape) -> dict[str, tuple]:
-    """Every array that the model wants: path -> (shape, dtype name), None for a size that hangs on an unknown one."""
+    """Every array that the model declares: path -> (shape, dtype name), None for a size that depends on an unknown."""
     shape = canonical(shape)
     try:
         return _wanted(model, shape)
@@ -68,13 +68,13 @@ def declared(model: Layer, shape: Shape) -> dict[str, tuple]:
     return {path: merge(one[path], other[path]) for path in one}
 
 
-def differences(wanted: Mapping[str, tuple], types: Types) -> list[str]:
+def differences(expected: Mapping[str, tuple], types: Types) -> list[str]:
     """One line for each array that is missing, unexpected, or of another shape or dtype."""
-    lines = [f"missing: {path} {_shown(*wanted[path])}" for path in wanted if path not in types]
-    lines += [f"unexpected: {path} {_shown(*types[path])}" for path in types if path not in wanted]
-    for path in wanted:
+    lines = [f"missing: {path} {_shown(*expected[path])}" for path in expected if path not in types]
+    lines += [f"unexpected: {path} {_shown(*types[path])}" for path in types if path not in expected]
+    for path in expected:
         if path in types:
-            (shape, dtype), (there, found) = wanted[path], types[path]
+            (shape, dtype), (there, found) = expected[path], types[path]
             fits = len(shape) == len(there) and all(n in (None, m) for n, m in zip(shape, there, strict=True))
             lines += [] if fits else [f"wrong shape: {path} is {tuple(there)}, the model has {shape}"]
             lines += [] if dtype == found else [f"wrong dtype: {path} is {found}, the model has {dtype}"]

@@ -183,17 +183,17 @@ def _shape_config(shape: Shape) -> Any:
 
 
 def _write_atomically(path: Path, write: Any) -> None:
-    """Write a file beside `path`, see it safe on the disk, and put it in `path`'s place."""
+    """Write a file next to `path`, flush it to the disk, and put it in `path`'s place."""
     _remove_abandoned(path)
-    beside = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(beside, "xb") as file:
+        with open(temporary, "xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     with contextlib.suppress(OSError):  # the file is whole already; not every system can sync a folder
         folder = os.open(path.parent, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Calls of attention layers in Keras's model configs: what is given at the call, told as our inputs, masks and fields.
+"""Calls of attention layers in Keras's model configs: what is given at the call, as our inputs, masks and fields.
 
 Arrays (query, value, key, attention_mask) become inputs, plain data (use_causal_mask, return_attention_scores) fields.
 """

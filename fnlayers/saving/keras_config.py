@@ -104,7 +104,7 @@ def _layer(kind: str, config: dict) -> Layer:
         if key in known:
             options[key] = _value(key, value)
         elif key not in NEUTRAL or NEUTRAL[key] not in (..., value):
-            raise ConfigError(f"{kind}: {key}={str(value)[:80]} has no meaning here")
+            raise ConfigError(f"{kind}: {key}={str(value)[:80]} is not supported here")
     if issubclass(LAYERS[kind], Merge) or (issubclass(LAYERS[kind], Recurrent) and options.get("unroll")):
         options["keras_masks"] = True
     if kind == "TimeDistributed":
@@ -180,7 +180,7 @@ def _activation(value: Any) -> Any:
 
 
 def _sequential(config: dict) -> Sequential:
-    """Layers in order; where a mask may come, one that has no meaning for it is told to drop it, as Keras does."""
+    """Layers in order; where a mask may come, one that does not take it drops it, as Keras does."""
     built = [model_of(inner) for inner in config.get("layers", []) if inner.get("class_name") != "InputLayer"]
     layers: list[Layer] = []
     for layer in built:
@@ -302,7 +302,7 @@ class _Graph:
         if reverse and self.kinds[name] != "ReversibleEmbedding":
             raise ConfigError(f"{name}: reverse is an option of ReversibleEmbedding alone")
         if any(value is not None for value in options.values()):
-            raise ConfigError(f"{name}: called with {', '.join(options)}, which has no meaning here")
+            raise ConfigError(f"{name}: called with {', '.join(options)}, which is not supported here")
         refs = freeze(map_nest(self.ref, inputs, is_leaf=_is_tensor))
         if _looks_up(layer) and not reverse:
             refs = self._as_integers(name, refs)
@@ -380,7 +380,7 @@ class _Graph:
     def _end(self, entry: Any) -> tuple[tuple[str, int], int]:
         """The call that an end of the graph names, and which of its outputs."""
         if not _is_end(entry):
-            raise ConfigError(f"an end of the graph is {str(entry)[:80]}, want [layer, call, output]")
+            raise ConfigError(f"an end of the graph is {str(entry)[:80]}, expected [layer, call, output]")
         name, number, index = entry
         number -= self.kinds.get(name) == "Functional"  # Keras: here, and nowhere else, its calls count from 1
         return (name, number), index
@@ -417,7 +417,7 @@ def _operation(kind: str, config: dict, call: dict) -> Operation:
             return tuple(map(argument, value))
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
-        raise ConfigError(f"{kind}: the argument {str(value)[:80]} has no meaning here")
+        raise ConfigError(f"{kind}: the argument {str(value)[:80]} is not supported here")
 
     arguments = tuple(map(argument, call.get("args", [])))
     options = {key: value for key, value in {**config, **(call.get("kwargs") or {})}.items() if key != "name"}
@@ -439,7 +439,7 @@ def _is_end(value: Any) -> bool:
 def _history(tensor: dict) -> tuple[str, int, int]:
     found = tensor["config"].get("keras_history")
     if not _is_end(found):
-        raise ConfigError(f"a tensor of the graph has the history {str(found)[:80]}, want [layer, call, output]")
+        raise ConfigError(f"a tensor of the graph has the history {str(found)[:80]}, expected [layer, call, output]")
     return tuple(found)
 
 

@@ -61,7 +61,7 @@ def load_keras(path: str | pathlib.Path) -> Loaded:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ConfigError: the file is none of Keras's, or names what we do not know.
+        ConfigError: the file is not one of Keras, or names what we do not know.
         ShapeError, MissingError: its weights are not those of its config.
     """
     config, weights = _members(pathlib.Path(path))
@@ -129,9 +129,9 @@ def _members(path: pathlib.Path) -> tuple[dict, bytes]:
             names = archive.namelist()
             if astray := [name for name in names if "\\" in name or name.startswith("/") or ".." in name.split("/")]:
                 raise ConfigError(f"{path} holds a member that would leave its folder: {astray[0]!r}")
-            for wanted in ("config.json", "model.weights.h5"):
-                if names.count(wanted) != 1:
-                    raise ConfigError(f"{path} holds {names.count(wanted)} members named {wanted}, want one")
+            for expected in ("config.json", "model.weights.h5"):
+                if names.count(expected) != 1:
+                    raise ConfigError(f"{path} holds {names.count(expected)} members named {expected}, expected one")
             config = _read_member(archive, "config.json", MOST_CONFIG)
             weights = _read_member(archive, "model.weights.h5", MOST_WEIGHTS)
     except FileNotFoundError:
@@ -178,7 +178,7 @@ def _array(file: Any, name: str, spec: Param | State, ours: str) -> Any:
     if array.dtype == "V2" and node.attrs.get("dtype") == "bfloat16":  # HDF5 has no such type
         array = array.view(jnp.bfloat16)
     elif array.dtype.kind not in "fiub":
-        raise ConfigError(f"{name} holds {node.dtype}, want numbers")
+        raise ConfigError(f"{name} holds {node.dtype}, expected numbers")
     return jnp.asarray(array, dtype=spec.dtype)
 
 

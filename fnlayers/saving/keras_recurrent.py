@@ -1,4 +1,4 @@
-"""Calls of recurrent layers and cells in Keras's model configs, told as our inputs: x, then the arrays of the carry."""
+"""Calls of recurrent layers and cells in Keras's model configs, as our inputs: x, then the arrays of the carry."""
 
 from typing import Any, NamedTuple
 

@@ -3,9 +3,9 @@
 from fnlayers.training import losses, metrics
 from fnlayers.training.callbacks import CSVLog, EarlyStopping, Event, JSONLog, KeepBest
 from fnlayers.training.diagnose import NonFiniteError
-from fnlayers.training.loop import evaluate, fit, predict
+from fnlayers.training.fit import evaluate, fit, predict
+from fnlayers.training.fit_loop import Fitted
 from fnlayers.training.programs import clear_cache
-from fnlayers.training.run import Fitted
 from fnlayers.training.state import TrainState
 from fnlayers.training.step import make_step
 

@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     count: int
 
 
-def parts(batch: Any) -> tuple[Any, Any, Any]:
+def unpack_batch(batch: Any) -> tuple[Any, Any, Any]:
     """(x, y, weight) of a batch, the weight None where there is none."""
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         got = f"{type(batch).__name__} of {len(batch)}" if hasattr(batch, "__len__") else type(batch).__name__
@@ -40,7 +40,7 @@ def batch_of(given: Any, called: str = "the data set", fetch: bool = True) -> Ba
         ConfigError: for what is empty, no array of numbers, or too large for 32 bits; for weights that are no weights.
         ShapeError: for parts of different lengths.
     """
-    x, y, weight = (_arrays(part, name) for name, part in zip(("x", "y", "weight"), parts(given), strict=True))
+    x, y, weight = (_arrays(part, name) for name, part in zip(("x", "y", "weight"), unpack_batch(given), strict=True))
     lengths = {name: _length(name, part) for name, part in (("x", x), ("y", y), ("weight", weight))}
     counts = {name: n for name, n in lengths.items() if n is not None}
     if "x" not in counts:

@@ -28,7 +28,7 @@ class ReadOnly(dict):
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise ConfigError(
-            "the numbers of an Event are a copy, and what is written there reaches nobody; keep a dict of your own, "
+            "the numbers of an Event are a copy, and what is written there is lost; keep a dict of your own, "
             "dict(event.logs), or give fit a metric"
         )
 
@@ -75,9 +75,9 @@ class Event:
         values = self.history.get(monitor, ())
         sign = -1 if direction(monitor, mode, {name: known[name] for name in self.history}) == "max" else 1
         best, at = math.inf, -1
-        for place, value in enumerate(values):
+        for position, value in enumerate(values):
             if math.isfinite(value) and sign * value < best - (min_delta if at >= 0 else 0):
-                best, at = sign * value, place
+                best, at = sign * value, position
         return len(values) - 1 - at
 
 
@@ -157,7 +157,7 @@ class JSONLog:
 
     Arguments:
         path: the file.
-        append: whether to go on in a file that exists instead of starting it anew.
+        append: whether to go on in a file that exists instead of starting it again.
     """
 
     path: str | Path
@@ -176,7 +176,7 @@ class CSVLog:
 
     Arguments:
         path: the file.
-        append: whether to go on in a file that exists instead of starting it anew.
+        append: whether to go on in a file that exists instead of starting it again.
     """
 
     path: str | Path

@@ -16,7 +16,7 @@ import numpy as np
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch, batch_of
 
-MOST_BATCHES = 10_000  # of a validation of which nobody says how long it is: it might never end
+MOST_BATCHES = 10_000  # of a validation of which nothing says how long it is: it might never end
 
 
 @dataclass
@@ -25,34 +25,34 @@ class Source:
 
     Arguments:
         first: the first batch, for its shapes.
-        steps: batches an epoch, None where nobody knows.
-        even: whether all batches are known to have the same size.
-        whole: the data set, where it is in memory: what can be checked before the first step.
+        steps: batches an epoch, None where it is not known.
+        equal_sizes: whether all batches are known to have the same size.
+        dataset: the data set, where it is in memory: what can be checked before the first step.
         epoch: seed -> the batches of one epoch; None: in order.
         remainder: what becomes of a batch that is smaller than the first: "pad", "run" or "drop".
     """
 
     first: Batch
     steps: int | None
-    even: bool
-    whole: Batch | None
+    equal_sizes: bool
+    dataset: Batch | None
     epoch: Callable[[Sequence[int] | None], Iterable[Batch]]
     remainder: str = "run"
 
     def batches(self, seed: Sequence[int] | None, check: Callable[[Batch], None] | None = None) -> Iterator[Batch]:
-        """The batches of one epoch as they are run; `check` looks at those that nobody could see before."""
+        """The batches of one epoch as they are run; `check` looks at those that could not be seen before."""
         size, pads = self.first.count, self.remainder == "pad"
         for batch in self.epoch(seed):
-            if check is not None and self.whole is None:
+            if check is not None and self.dataset is None:
                 check(batch)
             if self.remainder == "drop" and batch.count < size:
                 continue
-            yield filled(batch, size, weighted=not self.even) if pads else batch
+            yield pad_batch(batch, size, weighted=not self.equal_sizes) if pads else batch
 
     @property
     def length(self) -> int | None:
-        """Batches an epoch as they are run, None where nobody knows."""
-        dropped = self.remainder == "drop" and self.whole is not None and not self.even
+        """Batches an epoch as they are run, None where it is not known."""
+        dropped = self.remainder == "drop" and self.dataset is not None and not self.equal_sizes
         return self.steps - 1 if dropped and self.steps else self.steps
 
 
@@ -96,7 +96,7 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     return number
 
 
-def only_x(x: Any) -> Any:
+def inputs_only(x: Any) -> Any:
     """Inputs alone as data: arrays (or a nest of them), an iterable of batches, or a function that makes one."""
     if isinstance(x, (tuple, Mapping)) or hasattr(x, "shape"):
         return x, None
@@ -105,7 +105,7 @@ def only_x(x: Any) -> Any:
     return ((batch, None) for batch in _iterator(lambda: x, x))
 
 
-def filled(batch: Batch, size: int, weighted: bool) -> Batch:
+def pad_batch(batch: Batch, size: int, weighted: bool) -> Batch:
     """The batch with as many rows as `size`, those added being copies of the last with no weight.
 
     Copies, because a row of zeros may be what a layer cannot take. With `weighted` there are weights in any case, so
@@ -181,8 +181,8 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str) -> S
                 )
             yield batch_of(given, f"batch {number} of the epoch")
         if number < (steps or 1):
-            wanted = f", and {argument}={steps} asks for more" if steps else ""
-            raise ConfigError(f"the data ended after {number} batches of this epoch{wanted}")
+            expected = f", and {argument}={steps} asks for more" if steps else ""
+            raise ConfigError(f"the data ended after {number} batches of this epoch{expected}")
         if not once and (steps is None or argument == "validation_steps"):
             stream = again()
 
@@ -211,7 +211,7 @@ def _iterator(start: Callable[[], Any], data: Any) -> Iterator:
 
 
 def _check_end(data: Any, iterator: Iterator, once: bool, epochs: int, steps: int | None, argument: str) -> None:
-    """Refuse what is spent too soon, or is known never to end, where nobody says how many batches to take."""
+    """Refuse what is spent too soon, or is known never to end, where nothing says how many batches to take."""
     if steps is not None:
         return
     endless = _never_ends(iterator)

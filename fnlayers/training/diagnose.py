@@ -15,8 +15,8 @@ from fnlayers.core.errors import LayerError
 from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer
 from fnlayers.training.batch import Batch
+from fnlayers.training.check_targets import check_labels
 from fnlayers.training.gradients import value_and_gradients
-from fnlayers.training.labels import check_labels
 from fnlayers.training.objective import Objective
 from fnlayers.training.state import TrainState
 from fnlayers.training.step import loss_of, shapes, update_of
@@ -45,7 +45,7 @@ def explain(
     optimizer: Any,
     train_state: TrainState,
     batch: Batch,
-    whole: Batch | None = None,
+    dataset: Batch | None = None,
 ) -> str:
     """The first thing not finite in a step, in a sentence: input, param, layer's output, loss, gradient or update.
 
@@ -55,10 +55,10 @@ def explain(
         optimizer: by what.
         train_state: the state that the step was given.
         batch: the batch that it was given.
-        whole: the data set, where it is in memory, so that a bad number is found where it lies.
+        dataset: the data set, where it is in memory, so that a bad number is found where it lies.
     """
     if found := _in_data(batch, "batch"):
-        return (whole and _in_data(whole, "data set")) or found
+        return (dataset and _in_data(dataset, "data set")) or found
     for find in (_in_params, _in_labels, _in_layers, _in_losses, _in_gradients):
         found = find(model, objective, train_state, batch)
         if found:
@@ -91,7 +91,7 @@ def _in_params(model: Layer, objective: Objective, train_state: TrainState, batc
 
 
 def _in_labels(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str | None:
-    """A label that the loss cannot take, whose loss is NaN: on a device nobody looked at it before."""
+    """A label that the loss cannot take, whose loss is NaN: on a device it was not looked at before."""
     key = jax.random.key(0)
     out = jax.eval_shape(
         lambda params, state, x: model.run(params, x, state=state, rng=key, train=True),

@@ -51,7 +51,7 @@ def warn_of_endings(model: Layer, objective: Objective, stacklevel: int = 3) -> 
 
 
 def ending(model: Layer, key: str | int | None = None) -> tuple[str | None, Layer | None]:
-    """The name of the function that makes a model's output, and the layer that holds it; None where nobody knows.
+    """The name of the function that makes a model's output, and the layer that holds it; None where it is not known.
 
     Arguments:
         model: any layer.

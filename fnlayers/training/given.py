@@ -17,39 +17,39 @@ Tree = Any
 
 def check_start(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
     """Raise for params or state to start from, of which one is None where both are needed, or that are not whole."""
-    wanted = _declared(model, shape)
-    if params is not None and state is None and wanted[State]:
+    expected = _declared(model, shape)
+    if params is not None and state is None and expected[State]:
         raise MissingError(
-            f"params= was given without state=, but {brief(model)} keeps state ({_listed(wanted[State])}): give the "
+            f"params= was given without state=, but {brief(model)} keeps state ({_listed(expected[State])}): give the "
             "state that belongs to these params, or state=model.init_state(shape) for initial values"
         )
-    if state is not None and params is None and wanted[Param]:
+    if state is not None and params is None and expected[Param]:
         raise ConfigError(
             f"state= was given without params=: {brief(model)} would draw params to which that state does not belong; "
             "give both, params=model.init(rng, shape) for new ones"
         )
-    _check(model, "params", wanted[Param], params)
-    _check(model, "state", wanted[State], state)
+    _check(model, "params", expected[Param], params)
+    _check(model, "state", expected[State], state)
 
 
 def check_whole(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
     """Raise where params or state are not those that the model declares, path by path."""
-    wanted = _declared(model, shape)
-    _check(model, "params", wanted[Param], params)
-    _check(model, "state", wanted[State], state)
+    expected = _declared(model, shape)
+    _check(model, "params", expected[Param], params)
+    _check(model, "state", expected[State], state)
 
 
-def _check(model: Layer, word: str, wanted: dict, given: Tree) -> None:
+def _check(model: Layer, word: str, expected: dict, given: Tree) -> None:
     if given is None:
         return
     if hasattr(given, "params"):
         raise ConfigError(f"{word}= is a {type(given).__name__}, which holds more; give result.{word}")
     found = {path: getattr(leaf, "shape", None) for path, leaf in paths(given).items()}
-    missing = [path for path in wanted if path not in found]
-    surplus = [path for path in found if path not in wanted]
+    missing = [path for path in expected if path not in found]
+    surplus = [path for path in found if path not in expected]
     other = [
         f"{path} is {found[path]}, declared {shape}"
-        for path, shape in wanted.items()
+        for path, shape in expected.items()
         if path in found and not _fits(found[path], shape)
     ]
     wrong = (("missing", missing), ("unexpected", surplus), ("of another shape", other))
@@ -86,7 +86,7 @@ def _listed(names: Any, most: int = 8) -> str:
 
 
 def check_going_on(model: Layer, shape: Shape, optimizer: Any, train_state: Any, name: str) -> None:
-    """Raise for a train state to go on from that is none, or belongs to another model or optimizer.
+    """Raise for what is not a train state to go on from, or belongs to another model or optimizer.
 
     Shapes and dtypes alone are read, so it holds while a step is traced as well. `name`: the function that was called.
     """
@@ -99,8 +99,8 @@ def check_going_on(model: Layer, shape: Shape, optimizer: Any, train_state: Any,
         )
     check_whole(model, shape, train_state.params, train_state.state)
     trained, _ = split(train_state.params, trainable_mask(model, shape))
-    wanted, given = jax.eval_shape(optimizer.init, trained), train_state.opt_state
-    lines = _optimizer_lines(wanted, given)
+    expected, given = jax.eval_shape(optimizer.init, trained), train_state.opt_state
+    lines = _optimizer_lines(expected, given)
     if lines:
         raise ConfigError(
             f"{name}: the train state's opt_state is not this optimizer's for this model; {'; '.join(lines)}. Go on "
@@ -109,15 +109,15 @@ def check_going_on(model: Layer, shape: Shape, optimizer: Any, train_state: Any,
         )
 
 
-def _optimizer_lines(wanted: Any, given: Any) -> list[str]:
+def _optimizer_lines(expected: Any, given: Any) -> list[str]:
     """What differs between two optimizer states: structure, else shapes and dtypes."""
-    shaped, held = _types(wanted), _types(given)
-    if jax.tree.structure(wanted) != jax.tree.structure(given):
+    shaped, held = _types(expected), _types(given)
+    if jax.tree.structure(expected) != jax.tree.structure(given):
         surplus, missing = [p for p in held if p not in shaped], [p for p in shaped if p not in held]
         parts = (("missing", missing), ("unexpected", surplus))
         lines = [f"{what}: {_listed(names, 4)}" for what, names in parts if names]
-        return [f"it is {_kinds(given)}, wanted {_kinds(wanted)}", *lines]
-    other = [f"{path} is {held[path]}, wanted {kind}" for path, kind in shaped.items() if held[path] != kind]
+        return [f"it is {_kinds(given)}, expected {_kinds(expected)}", *lines]
+    other = [f"{path} is {held[path]}, expected {kind}" for path, kind in shaped.items() if held[path] != kind]
     return [_listed(other, 4)] if other else []
 
 

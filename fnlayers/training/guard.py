@@ -17,14 +17,20 @@ _EXPENSIVE = ("dot_general", "conv_general_dilated", "while", "scan", "cond", "e
 
 
 def guarded(
-    update: Callable[[Tree], Tree], before: Tree, going: Any, gradients: Tree, loss: Any, state: Tree, new_state: Tree
+    update: Callable[[Tree], Tree],
+    before: Tree,
+    all_finite: Any,
+    gradients: Tree,
+    loss: Any,
+    state: Tree,
+    new_state: Tree,
 ) -> tuple[Tree, Tree, jax.Array]:
     """One update, taken where everything that would be kept is finite.
 
     Arguments:
         update: (step, params, opt_state) -> the same after the update.
         before: what it is given.
-        going: whether all steps before this one were finite.
+        all_finite: whether all steps before this one were finite.
         gradients: of the params that are trained.
         loss: the loss.
         state: the model's state.
@@ -40,15 +46,15 @@ def guarded(
         return jax.tree.unflatten(jax.tree.structure(structure), leaves)
 
     after = apply(before)
-    going = going & finite((loss, gradients)) & stays_finite((before, state), (after, new_state), gradients)
+    all_finite = all_finite & finite((loss, gradients)) & stays_finite((before, state), (after, new_state), gradients)
     if jax.default_backend() == "cpu" and not _is_expensive(jaxpr.jaxpr):
         # Each donated array that is selected would be copied. The branch computes the update again, which costs less:
         # `after` is consumed by the check alone, and is never written
-        after = jax.lax.cond(going, apply, lambda same: same, before)
+        after = jax.lax.cond(all_finite, apply, lambda same: same, before)
     else:
         # A branch would wait for the flag on the host; a select is fused into the update.
-        after = _select(going, after, before)
-    return after, _select(going, new_state, state), going
+        after = _select(all_finite, after, before)
+    return after, _select(all_finite, new_state, state), all_finite
 
 
 def finite(tree: Tree) -> jax.Array:
@@ -81,8 +87,8 @@ def _grouped(checks: list, period: Counter) -> Iterator[jax.Array]:
     groups: dict[tuple, jax.Array] = {}
     seen: Counter = Counter()
     for check in checks:
-        place = (check.shape, seen[check.shape] % (period[check.shape] or 1))
-        groups[place] = groups[place] & check if place in groups else check
+        position = (check.shape, seen[check.shape] % (period[check.shape] or 1))
+        groups[position] = groups[position] & check if position in groups else check
         seen[check.shape] += 1
     yield from groups.values()
 
@@ -100,8 +106,8 @@ def _floating(tree: Tree) -> list:
     return [leaf for leaf in jax.tree.leaves(tree) if _is_floating(leaf)]
 
 
-def _select(going: Any, after: Tree, before: Tree) -> Tree:
-    return jax.tree.map(functools.partial(jnp.where, going), after, before)
+def _select(all_finite: Any, after: Tree, before: Tree) -> Tree:
+    return jax.tree.map(functools.partial(jnp.where, all_finite), after, before)
 
 
 def _is_expensive(jaxpr: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 class Interrupts:
     """Holds Ctrl-C back while a step is started.
 
-    Between the call that gives the old train state away and the line that stores the new one, there is none at all.
+    Between the call that gives the old train state away and the line that stores the new one, it does not happen.
     """
 
     def __init__(self) -> None:

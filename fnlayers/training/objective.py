@@ -28,11 +28,11 @@ class Term(NamedTuple):
 
     def values(self, y_pred: Any, y_true: Any) -> jax.Array:
         """The function's values as floats, checked to be one for each example at least."""
-        y_pred, y_true = pick(y_pred, self.key, "the output"), pick(y_true, self.key, "y")
+        y_pred, y_true = select_output(y_pred, self.key, "the output"), select_output(y_true, self.key, "y")
         shapes = f"y_pred {shapes_in(y_pred)} and y {shapes_in(y_true)}"
         check_pair(self.name, self.function, y_pred, y_true)
         try:
-            values = self.function(jax.tree.map(wide, y_pred), y_true)
+            values = self.function(jax.tree.map(to_float32, y_pred), y_true)
         except Exception as error:
             if better := explained(self.name, error, y_pred, y_true):
                 raise better from error
@@ -45,10 +45,10 @@ class Term(NamedTuple):
 
         So a step finds wrong labels on a device as it finds numbers that are not finite, and nothing waits for them.
         """
-        takes, y_true = takes_of(self.function), pick(y_true, self.key)
+        takes, y_true = takes_of(self.function), select_output(y_true, self.key)
         if takes is None:
             return values
-        y_pred = pick(y_pred, self.key)
+        y_pred = select_output(y_pred, self.key)
         wrong = takes.is_wrong(jnp.asarray(y_true), y_pred.shape[takes.axis])
         if wrong is None:
             return values
@@ -71,7 +71,7 @@ class Objective:
     def measure(self, out: Any, y_true: Any, weight: Any, extra: Any) -> tuple[jax.Array, list, list]:
         """(the loss, the mean of each column, the weight behind each): losses, then `extra`, then metrics.
 
-        `extra` is what is added to the objective beside the losses: penalties and activity losses, by the batch.
+        `extra` is what is added to the objective besides the losses: penalties and activity losses, by the batch.
         """
         check_outputs(self, out.y)
         means, totals = [], []
@@ -107,7 +107,7 @@ def objective_of(loss: Any, metrics: Mapping[str, Any] | None = None) -> Objecti
         metrics: functions by name; or, for several outputs, a dict {output: {name: function}}.
 
     Raises:
-        ConfigError: for a name, or anything else that is no function.
+        ConfigError: for a name, or anything else that is not a function.
     """
     if isinstance(loss, Mapping) or (isinstance(loss, (tuple, list)) and not callable(loss)):
         items = dict(loss if isinstance(loss, Mapping) else enumerate(loss))
@@ -149,7 +149,7 @@ def check_outputs(objective: Objective, y_pred: Any) -> None:
         )
 
 
-def pick(nest: Any, key: str | int | None, what: str = "it") -> Any:
+def select_output(nest: Any, key: str | int | None, what: str = "it") -> Any:
     """One entry of a dict or tuple; all of it for None."""
     if key is None or nest is None:
         return nest
@@ -163,13 +163,13 @@ def pick(nest: Any, key: str | int | None, what: str = "it") -> Any:
         ) from None
 
 
-def wide(a: Any) -> Any:
+def to_float32(a: Any) -> Any:
     """Half-precision floats as float32, in which losses are computed; anything else as it is."""
-    halves = (jnp.bfloat16, jnp.float16)
-    return a.astype("float32") if getattr(a, "dtype", None) in halves else a
+    half_precision = (jnp.bfloat16, jnp.float16)
+    return a.astype("float32") if getattr(a, "dtype", None) in half_precision else a
 
 
-def spread(weight: Any, values: Any, name: str, what: str) -> Any:
+def expand_weight(weight: Any, values: Any, name: str, what: str) -> Any:
     """A weight or mask over the first axes of `values`, brought to as many axes."""
     if weight.ndim > values.ndim or weight.shape != values.shape[: weight.ndim]:
         raise ShapeError(
@@ -197,7 +197,7 @@ def _as_values(name: str, values: Any, rows: int, shapes: str) -> jax.Array:
         raise ShapeError(f"{name!r} returned values of shape {values.shape} for {rows} examples, {shapes}")
     if jnp.issubdtype(values.dtype, jnp.complexfloating):
         raise ConfigError(f"{name!r} returned complex numbers, which have no order; return their abs or real part")
-    return wide(values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype("float32"))
+    return to_float32(values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype("float32"))
 
 
 def _mean(term: Term, values: jax.Array, out: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
@@ -205,15 +205,15 @@ def _mean(term: Term, values: jax.Array, out: Any, weight: Any) -> tuple[jax.Arr
     mask = _mask_of(term, out)
     if weight is None and mask is None:
         return jnp.mean(values), jnp.asarray(values.size, values.dtype)
-    share = jnp.ones((), values.dtype)
+    weights = jnp.ones((), values.dtype)
     if weight is not None:
-        share = share * spread(weight, values, term.name, "sample weight").astype(values.dtype)
+        weights = weights * expand_weight(weight, values, term.name, "sample weight").astype(values.dtype)
     if mask is not None:
-        share = share * spread(mask, values, term.name, "mask").astype(values.dtype)
-    share = jnp.broadcast_to(share, values.shape)
-    total = jnp.sum(share)
+        weights = weights * expand_weight(mask, values, term.name, "mask").astype(values.dtype)
+    weights = jnp.broadcast_to(weights, values.shape)
+    total = jnp.sum(weights)
     # What has no weight is cleared before the product: 0 * NaN is NaN
-    summed = jnp.sum(jnp.where(share == 0, 0, values) * share)
+    summed = jnp.sum(jnp.where(weights == 0, 0, values) * weights)
     return summed / jnp.where(total == 0, 1, total), total
 
 
@@ -221,7 +221,7 @@ def _mask_of(term: Term, out: Any) -> Any:
     """The mask of the output that a term reads."""
     if out.mask is None or not jax.tree.leaves(out.mask):
         return None
-    mask = pick(out.mask, term.key)
+    mask = select_output(out.mask, term.key)
     if mask is not None and not hasattr(mask, "ndim"):
         raise ConfigError(
             f"{term.name!r} reads several outputs, and some have masks; give a function for each output, or end the "

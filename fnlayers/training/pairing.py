@@ -58,7 +58,7 @@ def function_of(what: str, given: Any) -> Callable[[Any, Any], Any]:
     if not callable(given):
         hint = _BY_NAME.get(given.lower()) if isinstance(given, str) else None
         hint = hint or "optax.softmax_cross_entropy_with_integer_labels or optax.squared_error"
-        raise ConfigError(f"{what} {given!r} is no function; {such} {hint}")
+        raise ConfigError(f"{what} {given!r} is not a function; {such} {hint}")
     origin = (getattr(given, "__module__", None) or "").split(".")[0]
     if origin in _OTHERS:
         raise ConfigError(
@@ -106,15 +106,15 @@ def check_pair(name: str, function: Any, y_pred: Any, y_true: Any, exact: bool =
             "(for a model that restores its input: (x, x))"
         )
     pred, true = tuple(y_pred.shape), tuple(y_true.shape)
-    wanted = takes.wanted(pred)
-    sized = true == wanted if exact else takes.labels == "classes" or true[-1:] == wanted[-1:]
-    if len(true) != len(wanted) or not sized:
+    expected = takes.expected(pred)
+    sized = true == expected if exact else takes.labels == "classes" or true[-1:] == expected[-1:]
+    if len(true) != len(expected) or not sized:
         raise ShapeError(
-            f"{name!r}: y_pred has shape {pred} and y has shape {true}{_remedy(takes, pred, true, wanted)}"
+            f"{name!r}: y_pred has shape {pred} and y has shape {true}{_remedy(takes, pred, true, expected)}"
         )
 
 
-def _remedy(takes: Takes, pred: tuple, true: tuple, wanted: tuple) -> str:
+def _remedy(takes: Takes, pred: tuple, true: tuple, expected: tuple) -> str:
     """What the shape of y tells about it, and what to write."""
     other = f", or use {takes.other_labels}" if takes.other_labels else ""
     axis = takes.axis % max(len(pred), 1)
@@ -126,7 +126,7 @@ def _remedy(takes: Takes, pred: tuple, true: tuple, wanted: tuple) -> str:
             "optax.sigmoid_binary_cross_entropy and fnlayers.metrics.binary_accuracy, for numbers a loss of numbers"
         )
     if takes.labels == "classes" and column:
-        return f", but {takes.name} takes class numbers of shape {wanted}; write {row}"
+        return f", but {takes.name} takes class numbers of shape {expected}; write {row}"
     if takes.labels == "classes" and true == pred:
         return f", one-hot labels, but {takes.name} takes class numbers; write y.argmax({takes.axis}){other}"
     if takes.labels == "one-hot" and pred[axis] > 1 and (column or len(true) == len(pred) - 1):
@@ -135,7 +135,7 @@ def _remedy(takes: Takes, pred: tuple, true: tuple, wanted: tuple) -> str:
         return f", class numbers, but {takes.name} takes one-hot labels; write {written}{other}"
     if pred == (*true, 1) or true == (*pred, 1):
         return f"; reshape y to {pred}"
-    return f", but {takes.name} takes y of shape {wanted}; give the model as many outputs as y has, or mend y"
+    return f", but {takes.name} takes y of shape {expected}; give the model as many outputs as y has, or mend y"
 
 
 def explained(name: str, error: Exception, y_pred: Any, y_true: Any) -> LayerError | None:

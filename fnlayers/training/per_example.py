@@ -41,7 +41,7 @@ def is_per_example(function: Any) -> bool:
     return isinstance(function, (types.FunctionType, type(jax.jit(abs)))) and function in _FUNCTIONS
 
 
-def may_fill(model: Layer, x: Any, out: Any, state: Any, train: bool, objective: Objective | None = None) -> bool:
+def may_pad(model: Layer, x: Any, out: Any, state: Any, train: bool, objective: Objective | None = None) -> bool:
     """Whether rows that are added to a batch are known to change nothing of the others.
 
     Arguments:

@@ -20,7 +20,7 @@ class Progress:
     Arguments:
         verbose: False shows nothing.
         what: what it says before the numbers ("epoch 1/5" follows it by `epoch`).
-        steps: how many steps an epoch has, None if nobody knows.
+        steps: how many steps an epoch has, None if it is not known.
     """
 
     def __init__(self, verbose: bool, what: str, steps: int | None) -> None:
@@ -78,7 +78,7 @@ class Progress:
         return columns if isinstance(columns, int) and columns > 0 else shutil.get_terminal_size().columns
 
     def _fitting(self, logs: Mapping[str, float]) -> str:
-        """As many of the numbers as the terminal has room for beside the bar: tqdm would cut the last one."""
+        """As many of the numbers as the terminal has room for next to the bar: tqdm would cut the last one."""
         if _in_notebook():
             return shown(logs)
         items = [(_shortened(name), value) for name, value in logs.items()]
@@ -89,7 +89,7 @@ class Progress:
         return shown(dict(items))
 
     def line(self, text: str) -> None:
-        """A line that stays, beside the bar or instead of it."""
+        """A line that stays, next to the bar or instead of it."""
         if self.bar is not None:
             self.bar.write(text, file=sys.stderr)
         elif self.lines:
@@ -118,7 +118,7 @@ def _shortened(name: str) -> str:
 
 
 def _in_notebook() -> bool:
-    """Whether this runs in a kernel of Jupyter: its stderr is no terminal, but somebody looks at it."""
+    """Whether this runs in a kernel of Jupyter: its stderr is no terminal, but its output is looked at."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return hasattr(shell, "kernel")

@@ -11,7 +11,7 @@ import optax
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.host import jit
-from fnlayers.training.batch import batch_of, parts
+from fnlayers.training.batch import batch_of, unpack_batch
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.given import check_going_on
 from fnlayers.training.gradients import value_and_gradients
@@ -46,7 +46,7 @@ def make_step(
         optimizer: an optax optimizer.
         metrics: further such functions, by name.
         guard: whether to look at the gradients and at what the update makes of params, state and the optimizer's state,
-            and to skip updates that are not finite. It reads each of these once more, which is felt where a step has
+            and to skip updates that are not finite. It reads each of these once more, which costs time where a step has
             few examples for its params; without it, a step costs what it does when written by hand.
 
     Returns:
@@ -55,9 +55,9 @@ def make_step(
         taken: whether each gradient, and each number of the new train state, was finite too.
 
     Raises:
-        ConfigError: for a loss or metric that is no function, or returns one number for a batch; by the step, for a
-            train state of another model or optimizer, for an empty batch, and for arrays of NumPy that jax would bend:
-            64-bit integers that 32 bits cannot hold, objects, negative sample weights.
+        ConfigError: for a loss or metric that is not a function, or returns one number for a batch; by the step, for a
+            train state of another model or optimizer, for an empty batch, and for arrays of NumPy that jax would
+            change: 64-bit integers that 32 bits cannot hold, objects, negative sample weights.
         ShapeError: for values that do not fit the weights or the mask.
 
     Example:
@@ -72,11 +72,11 @@ def make_step(
     check_model(model, "make_step")
     objective = objective_of(loss, metrics)
     warn_of_endings(model, objective)
-    advance = advance_of(model, objective, optimizer, guard)
+    train_step = train_step_of(model, objective, optimizer, guard)
 
     @functools.partial(jit, donate_argnums=0)
     def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-        train_state, finite, means, _ = advance(train_state, True, *parts(batch))
+        train_state, finite, means, _ = train_step(train_state, True, *unpack_batch(batch))
         return train_state, objective.logs(means) | {"finite": finite}
 
     return Step(step)
@@ -138,39 +138,39 @@ def update_of(model: Layer, optimizer: Any, shape: Shape, loss_at: Callable, los
     return update
 
 
-def advance_of(model: Layer, objective: Objective, optimizer: Any, guard: bool = True) -> Callable:
-    """The function (train_state, going, x, y, weight) -> (train_state, going, means, totals), not yet compiled.
+def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: bool = True) -> Callable:
+    """The function (train_state, all_finite, x, y, weight) -> (train_state, all_finite, means, totals), not compiled.
 
-    `going` becomes False at the first step whose loss, gradients, or what it would keep are not finite, and while it is
-    False nothing changes: so the train state in hand stays the one before that step, however late anyone looks.
+    `all_finite` becomes False at the first step whose loss, gradients, or what it would keep are not finite, and while
+    it is False nothing changes: so the train state stays the one before that step, however late that is noticed.
     """
 
-    def advance(train_state: TrainState, going: Any, x: Any, y: Any, weight: Any) -> tuple:
+    def train_step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
         check_going_on(model, shapes(x), optimizer, train_state, "the step of make_step")  # costs nothing once compiled
         step, params, state, opt_state, rng = train_state
         loss_at = loss_of(model, objective, train_state, x, y, weight)
         trained, _ = split(params, trainable_mask(model, shapes(x)))
-        (loss, (means, totals, moved)), gradients = value_and_gradients(model, loss_at, trained)
+        (loss, (means, totals, new_state)), gradients = value_and_gradients(model, loss_at, trained)
         update = update_of(model, optimizer, shapes(x), loss_at, loss, gradients)
         before = (step, params, opt_state)
         if guard:
-            after, moved, going = guarded(update, before, going, gradients, loss, state, moved)
+            after, new_state, all_finite = guarded(update, before, all_finite, gradients, loss, state, new_state)
         else:
-            after, going = update(before), going & finite(loss)
+            after, all_finite = update(before), all_finite & finite(loss)
         step, params, opt_state = after
-        return TrainState(step, params, moved, opt_state, rng), going, means, totals
+        return TrainState(step, params, new_state, opt_state, rng), all_finite, means, totals
 
-    return advance
+    return train_step
 
 
 def step_of(model: Layer, objective: Objective, optimizer: Any) -> Callable:
-    """`advance_of`, compiled for the loop: the logs in one array, so that one transfer brings them all."""
-    advance = advance_of(model, objective, optimizer)
+    """`train_step_of`, compiled for the loop: the logs in one array, so that one transfer brings them all."""
+    train_step = train_step_of(model, objective, optimizer)
 
     @functools.partial(jit, donate_argnums=(0, 1))
-    def step(train_state: TrainState, going: Any, x: Any, y: Any, weight: Any) -> tuple:
-        train_state, going, means, totals = advance(train_state, going, x, y, weight)
-        return train_state, going, packed(means, totals, going)
+    def step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
+        train_state, all_finite, means, totals = train_step(train_state, all_finite, x, y, weight)
+        return train_state, all_finite, packed(means, totals, all_finite)
 
     return step
 
@@ -198,6 +198,6 @@ def prediction_of(model: Layer) -> Callable:
     return prediction
 
 
-def packed(means: Any, totals: Any, going: Any) -> jax.Array:
+def packed(means: Any, totals: Any, all_finite: Any) -> jax.Array:
     """Means, weights and the flag in one array."""
-    return jnp.stack([*means, *totals, jnp.asarray(going, "float32")])
+    return jnp.stack([*means, *totals, jnp.asarray(all_finite, "float32")])

@@ -58,7 +58,7 @@ class Takes:
             right &= abs(y) == 1
         return ~right
 
-    def wanted(self, shape: tuple) -> tuple:
+    def expected(self, shape: tuple) -> tuple:
         """The shape of y for y_pred of that shape."""
         if self.labels != "classes":
             return tuple(shape)

@@ -89,9 +89,9 @@ def test_a_slice_keeps_its_weights():
     params, x = model.init(KEY, (1, 3)), jnp.ones((1, 3))
     tail = fl.Sequential(model[1:])
     assert [layer.name for layer in tail.layers] == ["dense_1", "dense_2"]
-    wanted = model.apply(params, x)
+    expected = model.apply(params, x)
     head = model["dense"].apply(params["dense"], x)
-    np.testing.assert_array_equal(tail.apply(params, head), wanted)
+    np.testing.assert_array_equal(tail.apply(params, head), expected)
     graph = fl.functional(a := fl.Input((3,)), fl.Dense(3)(fl.Dense(3)(a)))
     assert [layer.name for layer in graph.layers] == ["dense", "dense_1"] and graph["dense_1"] is graph[1]
     for key in ("dens", 7):

@@ -21,14 +21,14 @@ def two_inputs(tree):
 
 
 def test_inputs_are_bound_by_position_or_by_name_and_never_by_sorted_order():
-    wanted = jnp.concatenate([Z, X], -1)
+    expected = jnp.concatenate([Z, X], -1)
     for model, x in (
         (two_inputs(tuple), (Z, X)),
         (two_inputs(tuple), [Z, X]),
         (two_inputs(tuple), {"a": X, "z": Z}),
         (two_inputs(dict), {"a": X, "z": Z}),
     ):
-        np.testing.assert_array_equal(model.apply({}, x), wanted)
+        np.testing.assert_array_equal(model.apply({}, x), expected)
 
 
 def test_a_dict_s_keys_bind_its_inputs_whatever_their_names():
@@ -101,9 +101,9 @@ def test_several_outputs_of_one_layer_are_told_apart():
     y, h, c = fl.LSTM(3, return_state=True)(a)
     model, x = fl.functional(a, (c, y, h)), jnp.ones((2, 4, 2))
     params = model.init(KEY, x.shape)
-    wanted = fl.LSTM(3, return_state=True).apply(params["lstm"], x)
+    expected = fl.LSTM(3, return_state=True).apply(params["lstm"], x)
     for got, index in zip(model.apply(params, x), (2, 0, 1), strict=True):
-        np.testing.assert_array_equal(got, wanted[index])
+        np.testing.assert_array_equal(got, expected[index])
 
 
 def test_integers_for_a_float_input_are_cast():

@@ -47,9 +47,9 @@ def test_repeat_is_the_unrolled_stack(remat, train):
         return y.sum() + losses, (y, {"layer": new})
 
     (one, kept), gradient = jax.jit(jax.value_and_grad(scanned, has_aux=True))(params)
-    (other, wanted), slopes = jax.jit(jax.value_and_grad(stacked, has_aux=True))(params)
+    (other, expected), slopes = jax.jit(jax.value_and_grad(stacked, has_aux=True))(params)
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)  # noqa: E731
-    jax.tree.map(close, (one, kept, gradient), (other, wanted, slopes))
+    jax.tree.map(close, (one, kept, gradient), (other, expected, slopes))
 
 
 def test_rules_act_on_each_layer_s_slice():
@@ -57,8 +57,8 @@ def test_rules_act_on_each_layer_s_slice():
     params = jax.tree.map(lambda a: a + 1, model.init(KEY, X.shape))
     slices = [jax.tree.map(lambda a, i=i: a[i], params["layer"]) for i in range(3)]
     penalty, project = fl.penalty(BLOCK, X.shape), fl.project(BLOCK, X.shape)
-    wanted = sum(penalty(one) for one in slices)
-    np.testing.assert_allclose(fl.penalty(model, X.shape)(params), wanted, rtol=1e-6)
+    expected = sum(penalty(one) for one in slices)
+    np.testing.assert_allclose(fl.penalty(model, X.shape)(params), expected, rtol=1e-6)
     projected = fl.project(model, X.shape)(params)["layer"]
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *map(project, slices))
     jax.tree.map(np.testing.assert_array_equal, projected, stacked)
@@ -98,8 +98,8 @@ def test_masks_go_from_layer_to_layer():
     params, mask = model.init(KEY, x.shape), jnp.array([[True, False, True]])
     out = model.run(params, x, mask=mask)
     one, two = (jax.tree.map(lambda a, i=i: a[i], params["layer"]) for i in range(2))
-    wanted = layer.apply(two, layer.apply(one, x, mask=mask), mask=mask)
-    np.testing.assert_allclose(out.y, wanted, rtol=1e-6)
+    expected = layer.apply(two, layer.apply(one, x, mask=mask), mask=mask)
+    np.testing.assert_allclose(out.y, expected, rtol=1e-6)
     assert out.mask.tolist() == [[True, False, True]]
 
 
@@ -114,8 +114,8 @@ def test_a_stax_layer_is_a_layer():
     params = model.init(KEY, X.shape)
     weight, bias = params["pair"]["pair"]
     assert weight.shape == (5, 2) and "pair_1" not in params and fl.count(params) == 3 * 5 + 5 + 5 * 2 + 2
-    wanted = jax.nn.relu(jax.nn.relu(X @ params["dense"]["kernel"]) @ weight + bias)
-    np.testing.assert_allclose(model.apply(params, X), wanted, rtol=1e-5)
+    expected = jax.nn.relu(jax.nn.relu(X @ params["dense"]["kernel"]) @ weight + bias)
+    np.testing.assert_allclose(model.apply(params, X), expected, rtol=1e-5)
     assert fl.weight_paths(model, X.shape) == ["dense/kernel", "dense/bias", "pair/pair/0", "pair/pair/1"]
 
 
@@ -136,8 +136,8 @@ def test_a_repeated_pair_is_stacked():
     params = model.init(KEY, X.shape)
     weights, biases = params["layer"]["pair"]
     assert weights.shape == (2, 3, 3)
-    wanted = (X @ weights[0] + biases[0]) @ weights[1] + biases[1]
-    np.testing.assert_allclose(model.apply(params, X), wanted, rtol=1e-5)
+    expected = (X @ weights[0] + biases[0]) @ weights[1] + biases[1]
+    np.testing.assert_allclose(model.apply(params, X), expected, rtol=1e-5)
 
 
 def test_pairs_of_flax_and_haiku_shape():

@@ -29,8 +29,8 @@ def test_a_shared_layer_is_applied_each_time_it_stands_there():
     kernel = params["dense"]["kernel"]
     np.testing.assert_allclose(model.apply(params, x), jnp.tanh(x @ kernel) @ kernel, rtol=1e-6)
     gradient = jax.grad(lambda p: model.apply(p, x).sum())(params)
-    wanted = jax.grad(lambda k: (jnp.tanh(x @ k) @ k).sum())(kernel)
-    np.testing.assert_allclose(gradient["dense"]["kernel"], wanted, rtol=1e-5)
+    expected = jax.grad(lambda k: (jnp.tanh(x @ k) @ k).sum())(kernel)
+    np.testing.assert_allclose(gradient["dense"]["kernel"], expected, rtol=1e-5)
 
 
 def test_sharing_survives_replace_and_hash():

@@ -142,7 +142,7 @@ def test_the_truth_is_read(tmp_path: Path) -> None:
     assert {name: array.tolist() for name, array in read.items()} == {"a": [0.0], "b": [1.0]}
 
 
-# JSON that is none, or too much
+# What is not JSON, or too much
 
 TEXTS = {
     "a key twice": '{"a":1,"a":1}',
@@ -319,7 +319,7 @@ STAMPS: dict[str, Callable[[dict], Any]] = {
     "no format": lambda m: m.pop("format"),
     "no version": lambda m: m.pop("format_version"),
     "a later version": lambda m: m.update(format_version="99"),
-    "a version that is none": lambda m: m.update(format_version="1.0"),
+    "what is not a version": lambda m: m.update(format_version="1.0"),
     "a negative version": lambda m: m.update(format_version="-1"),
     "a version in other digits": lambda m: m.update(format_version="\u0661"),
     "a version of many digits": lambda m: m.update(format_version="1" * 5000),
@@ -372,7 +372,7 @@ def test_every_byte_counts(tiny: Path) -> None:
 )
 @hypothesis.given(data=st.data())
 def test_a_flip_with_a_right_checksum(small: Path, good: bytes, data: st.DataObject) -> None:
-    """Who computes the checksum anew gets an error of ours, or a model that fits its arrays; never anything else."""
+    """Who computes the checksum again gets an error of ours, or a model that fits its arrays; never anything else."""
     length = int.from_bytes(good[:8], "little")
     place = data.draw(st.integers(8, 8 + length - 1))
     flipped = bytearray(good)
@@ -391,7 +391,7 @@ def test_a_flip_with_a_right_checksum(small: Path, good: bytes, data: st.DataObj
     assert model.apply(params, np.ones((1, 4), "float32"), state=state).shape == (1, 2)
 
 
-# What loading does, beside reading
+# What loading does, besides reading
 
 WATCHED = ("import", "exec", "compile", "marshal.", "pickle.", "socket.", "subprocess.", "os.system", "ctypes.", "open")
 _seen: list | None = None

@@ -1,4 +1,4 @@
-"""What a killed process leaves beside a file is removed by the next save; what a living one writes is not."""
+"""What a killed process leaves next to a file is removed by the next save; what a living one writes is not."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def test_files_of_dead_processes_are_removed(tmp_path: Path, how: int) -> None:
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 2
     living = tmp_path / f".{path.name}.{_host()}.{os.getpid()}.abc.tmp"
     other = tmp_path / f".other.{_host()}.999999999.abc.tmp"
-    for beside in (living, other):
-        beside.touch()
+    for temporary in (living, other):
+        temporary.touch()
     _write_atomically(path, lambda file: file.write(b"new"))
     assert path.read_bytes() == b"new" and set(tmp_path.iterdir()) == {path, living, other}

@@ -194,8 +194,8 @@ HOSTILE = {
     "an activation as a layer": {"activation": "relu"},
     "an unknown class": {"layer": "Dense", "fields": {"units": 3, "kernel_initializer": {"class": ["os", "Dense"]}}},
     "pickled code": {"layer": "Lambda", "fields": {"function": {"__lambda__": "gASVCgAAAAAAAACMAm9z"}}},
-    "a float that is none": {"layer": "Masking", "fields": {"mask_value": {"float": "1"}}},
-    "a dict that is none": {"layer": "Activation", "fields": {"activation": {"dict": 3}}},
+    "what is not a float": {"layer": "Masking", "fields": {"mask_value": {"float": "1"}}},
+    "what is not a dict": {"layer": "Activation", "fields": {"activation": {"dict": 3}}},
     "a key twice": {
         "layer": "Lambda",
         "fields": {"function": {"activation": "relu"}, "arguments": {"dict": [["a", 1], ["a", 2]]}},

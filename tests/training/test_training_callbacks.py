@@ -93,7 +93,7 @@ def table(path):
 
 def test_logs_as_files(tmp_path):
     json_log, csv_log = JSONLog(tmp_path / "log.jsonl"), CSVLog(str(tmp_path / "log.csv"))
-    for _ in range(2):  # the second run starts the files anew
+    for _ in range(2):  # the second run starts the files again
         result = fitted(epochs=2, callbacks=[json_log, csv_log])
     lines = [json.loads(line) for line in json_log.path.read_text().splitlines()]
     rows = table(csv_log.path)
@@ -160,7 +160,7 @@ def test_a_loss_is_minimized_whatever_its_name():
     assert set(directions_of(objective_of(losses), held_out=True).values()) == {"min"}
 
 
-def test_a_direction_that_nobody_knows_is_an_error_before_the_first_step():
+def test_a_direction_that_is_not_known_is_an_error_before_the_first_step():
     calls = []
     more = {"metrics": {"acc": f1}, "validation_data": classes(seed=1)}
     for callback in (KeepBest("val_acc"), EarlyStopping("acc")):
@@ -182,7 +182,7 @@ def test_an_event_is_a_copy_that_does_not_change():
             lambda: event.history.__setitem__("mine", [1]),
             lambda: event.logs.pop("loss"),
         ):
-            with pytest.raises(fl.ConfigError, match="a copy, and what is written there reaches nobody"):
+            with pytest.raises(fl.ConfigError, match="a copy, and what is written there is lost"):
                 change()
         with pytest.raises(AttributeError):
             event.stop = True

@@ -9,7 +9,7 @@ from toys import CROSS_ENTROPY, SGD, classes, mlp, numbers
 import fnlayers as fl
 from fnlayers.training import data as data_module
 from fnlayers.training import evaluate, fit, predict
-from fnlayers.training.data import Batch, filled, source_of
+from fnlayers.training.data import Batch, pad_batch, source_of
 
 
 def fitted(data, **more):
@@ -138,7 +138,7 @@ def test_labels_that_are_floats():
         fitted((x, y.astype("float32")))
 
 
-def test_labels_of_masked_steps_are_nobodys_business():
+def test_labels_of_masked_steps_are_ignored():
     model = fl.Sequential([fl.Masking(), fl.TimeDistributed(fl.Dense(3))])
     x, y = np.ones((4, 6, 2), "float32"), np.zeros((4, 6), int)
     x[:, 4:], y[:, 4:] = 0, -1
@@ -148,20 +148,20 @@ def test_labels_of_masked_steps_are_nobodys_business():
 
 def test_filled_rows_are_copies_without_weight():
     batch = Batch(np.arange(3.0), {"a": np.arange(3)}, None, 3)
-    full = filled(batch, 5, weighted=False)
+    full = pad_batch(batch, 5, weighted=False)
     assert full.x.tolist() == [0, 1, 2, 2, 2] and full.y["a"].tolist() == [0, 1, 2, 2, 2]
     assert full.weight.tolist() == [1, 1, 1, 0, 0] and full.count == 3
-    assert filled(batch, 3, weighted=False) is batch
-    assert filled(batch, 3, weighted=True).weight.tolist() == [1, 1, 1]
-    steps = filled(batch._replace(weight=np.full((3, 2), 2.0, "float32")), 4, weighted=True)
+    assert pad_batch(batch, 3, weighted=False) is batch
+    assert pad_batch(batch, 3, weighted=True).weight.tolist() == [1, 1, 1]
+    steps = pad_batch(batch._replace(weight=np.full((3, 2), 2.0, "float32")), 4, weighted=True)
     assert steps.weight.tolist() == [[2, 2]] * 3 + [[0, 0]]
 
 
 def test_double_precision_is_cast_once():
     x, y = numbers()
     source = source_of((x.astype("float64"), y.astype("int64")), 16)
-    assert source.whole.x.dtype == "float32" and source.whole.y.dtype == "int32"
-    assert source.steps == 3 and not source.even
+    assert source.dataset.x.dtype == "float32" and source.dataset.y.dtype == "int32"
+    assert source.steps == 3 and not source.equal_sizes
 
 
 class Indexed:
@@ -207,7 +207,7 @@ def test_what_never_ends_needs_a_number_of_steps(data):
         fitted(classes(), validation_data=data)
 
 
-def test_what_nobody_knows_the_end_of(monkeypatch):
+def test_data_whose_end_is_not_known(monkeypatch):
     class Unending:
         def __getitem__(self, index):
             return batches()[0]

@@ -6,7 +6,7 @@ import pytest
 from toys import CROSS_ENTROPY, SGD, classes, same
 
 import fnlayers as fl
-from fnlayers.training import NonFiniteError, fit
+from fnlayers.training import NonFiniteError, epoch_means, fit
 
 
 def fails(model, data, **more):
@@ -40,11 +40,9 @@ def test_says_the_step_and_the_layer_and_keeps_the_last_good_state():
 
 
 def test_is_exact_however_late_it_is_seen(monkeypatch):
-    from fnlayers.training import meter
-
     x, y = classes(n=40)
     x[9] = np.inf
-    monkeypatch.setattr(meter.Meter, "collect", lambda self, ahead=8, real=meter.Meter.collect: (
+    monkeypatch.setattr(epoch_means.EpochMeans, "collect", lambda self, ahead=8, real=epoch_means.EpochMeans.collect: (
         real(self, ahead) if ahead == 0 else None))  # fmt: skip
     error = fails(fl.Dense(3), (x, y), batch_size=4, shuffle=False)
     assert error.step == 3 and int(error.train_state.step) == 2

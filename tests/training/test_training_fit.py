@@ -9,7 +9,7 @@ import pytest
 from toys import CROSS_ENTROPY, classes, mlp, numbers, same
 
 import fnlayers as fl
-from fnlayers.training import Fitted, TrainState, clear_cache, evaluate, fit, meter, metrics, predict
+from fnlayers.training import Fitted, TrainState, clear_cache, epoch_means, evaluate, fit, metrics, predict
 from fnlayers.training.interrupts import Interrupts
 from fnlayers.training.objective import objective_of
 
@@ -152,8 +152,10 @@ def test_evaluation_averages_over_real_steps():
     x[np.arange(5) >= draw.integers(1, 6, 7)[:, None]] = 0
     params = model.init(jax.random.key(0), x.shape)
     real = (x != 0).any(-1)
-    wanted = np.asarray(CROSS_ENTROPY(model.apply(params, x), y))[real].mean()
-    assert evaluate(model, params, (x, y), loss=CROSS_ENTROPY, batch_size=3)["loss"] == pytest.approx(wanted, rel=1e-5)
+    expected = np.asarray(CROSS_ENTROPY(model.apply(params, x), y))[real].mean()
+    assert evaluate(model, params, (x, y), loss=CROSS_ENTROPY, batch_size=3)["loss"] == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(("count", "kind", "programs"), [(8, "plain", 2), (10, "plain", 2), (10, "statistics", 3)])
@@ -171,11 +173,11 @@ def test_compiles_as_often_as_it_must(count, kind, programs, compilations):
 def test_predict():
     model, (x, _) = mlp(), classes(n=10)
     params = model.init(jax.random.key(0), x.shape)
-    wanted = np.asarray(model.apply(params, x))
+    expected = np.asarray(model.apply(params, x))
     for given in (x, lambda: (x[at : at + 4] for at in (0, 4, 8)), [x[:5], x[5:]], iter([x])):
         made = predict(model, params, given, batch_size=4)
         assert isinstance(made, np.ndarray)
-        np.testing.assert_allclose(made, wanted, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-6)
     a, b = fl.Input((5,)), fl.Input((5,))
     two = fl.functional((a, b), {"sum": fl.Add()((a, b)), "first": fl.Identity()(a)})
     made = predict(two, {}, (x, x), batch_size=3)
@@ -280,7 +282,7 @@ def test_the_loop_never_waits_for_the_step_it_has_just_started():
             fetched.append((self.number, len(started)))
             return np.array([1.0, 0.0, 1.0, 1.0, 1.0])
 
-    gauge = meter.Meter(objective_of(CROSS_ENTROPY))
+    gauge = epoch_means.EpochMeans(objective_of(CROSS_ENTROPY))
     for number in range(6):
         gauge.push(Packed(number), number)
         gauge.collect(3)

@@ -88,7 +88,7 @@ def test_a_train_state_of_another_model_or_optimizer_is_an_error_before_the_firs
 def test_an_optimizer_state_of_other_dtypes_and_of_other_frozen_layers_is_an_error():
     half, adam = optax.adam(0.1, mu_dtype="bfloat16"), optax.adam(0.1)
     step = fl.make_step(MODEL, optax.squared_error, adam)
-    with pytest.raises(LayerError, match=r"mu/dense/kernel is bfloat16\[3, 2\], wanted float32\[3, 2\]"):
+    with pytest.raises(LayerError, match=r"mu/dense/kernel is bfloat16\[3, 2\], expected float32\[3, 2\]"):
         step(fl.TrainState.create(MODEL, SHAPE, half), (X, Y))
     with pytest.raises(LayerError, match="missing: .*mu/dense/"):
         step(fl.TrainState.create(fl.freeze(MODEL, "dense"), SHAPE, adam), (X, Y))

@@ -35,8 +35,8 @@ def gradients(policy, scale, squared=False):
 @pytest.mark.parametrize("squared", [False, True])
 @pytest.mark.parametrize("scale", [1e-12, 1e6])  # with the last they are beyond float16
 def test_gradients_of_losses_of_any_size(scale, squared):
-    wanted, found = gradients(None, scale, squared), gradients("mixed_float16", scale, squared)
-    for a, b in zip(jax.tree.leaves(wanted), jax.tree.leaves(found), strict=True):
+    expected, found = gradients(None, scale, squared), gradients("mixed_float16", scale, squared)
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
         assert np.abs(a - b).max() < 5e-3 * np.abs(a).max()
 
 

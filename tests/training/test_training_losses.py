@@ -16,9 +16,9 @@ TRUTH = np.array([[1, 0, 1], [0, 1, 0]])
 
 
 def test_numbers_of_keras():
-    wanted = [0.6931471824645996, 16.11809539794922, 1.3862943649291992]
-    np.testing.assert_allclose(losses.sparse_categorical_crossentropy(ROWS, CLASSES), wanted, rtol=1e-6)
-    np.testing.assert_allclose(losses.categorical_crossentropy(ROWS, ONE_HOT), wanted, rtol=1e-6)
+    expected = [0.6931471824645996, 16.11809539794922, 1.3862943649291992]
+    np.testing.assert_allclose(losses.sparse_categorical_crossentropy(ROWS, CLASSES), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses.categorical_crossentropy(ROWS, ONE_HOT), expected, rtol=1e-6)
     smooth = losses.categorical_crossentropy(ROWS, ONE_HOT, label_smoothing=0.2)
     np.testing.assert_allclose(smooth, [0.7882882952690125, 15.043556213378906, 1.3400845527648926], rtol=1e-6)
     binary = losses.binary_crossentropy(ANSWERS, TRUTH)
@@ -38,10 +38,10 @@ def test_gradients_of_keras():
 def test_any_axis_and_half_precision():
     rows = np.arange(1, 13, dtype="float32").reshape(2, 3, 2)
     labels = np.array([[0, 1], [2, 1]])
-    wanted = [[2.1972246170043945, 1.0986123085021973], [0.8979415893554688, 1.0986123085021973]]
-    np.testing.assert_allclose(losses.sparse_categorical_crossentropy(rows, labels, axis=1), wanted, rtol=1e-6)
+    expected = [[2.1972246170043945, 1.0986123085021973], [0.8979415893554688, 1.0986123085021973]]
+    np.testing.assert_allclose(losses.sparse_categorical_crossentropy(rows, labels, axis=1), expected, rtol=1e-6)
     one_hot = jax.nn.one_hot(labels, 3, axis=1)
-    np.testing.assert_allclose(losses.categorical_crossentropy(rows, one_hot, axis=1), wanted, rtol=1e-6)
+    np.testing.assert_allclose(losses.categorical_crossentropy(rows, one_hot, axis=1), expected, rtol=1e-6)
     assert np.isfinite(losses.binary_crossentropy(jnp.array([[1.0, 0.0]], "bfloat16"), TRUTH[:1, 1:])).all()
 
 

@@ -57,9 +57,9 @@ def test_what_looks_across_the_batch_runs_at_its_own_size(kind):
     params = model.init(jax.random.key(0), x.shape)
     more = {"loss": loss, "batch_size": 4}
     result = fit(model, (x, y), optimizer=SGD, params=params, shuffle=False, verbose=False, **more)
-    mean, wanted = by_hand(model, x, y, loss, params)
+    mean, expected = by_hand(model, x, y, loss, params)
     assert result.history["loss"][0] == pytest.approx(mean, rel=1e-5)
-    np.testing.assert_allclose(result.params["dense"]["kernel"], wanted["dense"]["kernel"], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(result.params["dense"]["kernel"], expected["dense"]["kernel"], rtol=1e-5, atol=1e-7)
     parts = [np.asarray(model.apply(params, x[rows])) for rows in (slice(0, 4), slice(4, 5))]
     np.testing.assert_allclose(predict(model, params, x, batch_size=4), np.concatenate(parts), rtol=1e-5, atol=1e-6)
     found = evaluate(model, params, (x, y), **more)["loss"]

@@ -38,9 +38,9 @@ def test_penalty_and_activity_loss_are_added():
     train_state = TrainState.create(model, x.shape, optimizer)
     params = train_state.params
     out = model.run(params, x)
-    wanted = jnp.mean((out.y - y) ** 2) + 0.01 * jnp.sum(params["kernel"] ** 2) + 0.01 * jnp.sum(jnp.abs(out.y)) / 40
+    expected = jnp.mean((out.y - y) ** 2) + 0.01 * jnp.sum(params["kernel"] ** 2) + 0.01 * jnp.sum(jnp.abs(out.y)) / 40
     _, logs = make_step(model, optax.squared_error, optimizer)(train_state, (x, y))
-    np.testing.assert_allclose(logs["loss"], wanted, rtol=1e-5)
+    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
 
 
 def test_constraints_hold_after_the_update():
@@ -259,9 +259,9 @@ def test_vmap_trains_an_ensemble():
 @pytest.mark.parametrize(
     ("loss", "text"),
     [
-        ("mse", "loss 'mse' is no function; .* such as optax.squared_error"),
+        ("mse", "loss 'mse' is not a function; .* such as optax.squared_error"),
         ("sparse_categorical_crossentropy", "on logits: no softmax before"),
-        (3, "loss 3 is no function"),
+        (3, "loss 3 is not a function"),
         ({"a": None}, "no output has a loss"),
         (lambda p, t: jnp.mean((p - t) ** 2), "'loss' returned one number for the whole batch"),
         (lambda p, t: jnp.ones(7), r"'loss' returned values of shape \(7,\) for 40 examples"),
@@ -300,7 +300,7 @@ def test_metrics_that_are_none():
         make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics=[metrics.accuracy])
     with pytest.raises(fl.ConfigError, match="the name 'loss' is taken"):
         make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics={"loss": metrics.accuracy})
-    with pytest.raises(fl.ConfigError, match="metric 'acc' is no function.*fnlayers.metrics.accuracy"):
+    with pytest.raises(fl.ConfigError, match="metric 'acc' is not a function.*fnlayers.metrics.accuracy"):
         make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics={"acc": "acc"})
 
 

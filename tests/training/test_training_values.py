@@ -1,4 +1,4 @@
-"""What data hold: looked at before a cast bends it, on each way into training."""
+"""What data hold: looked at before a cast changes it, on each way into training."""
 
 import functools
 
@@ -63,7 +63,7 @@ ONES = np.ones(len(X))
         (None, r"a batch is \(x, y\) or \(x, y, weight\), got None|data is NoneType"),
     ],
 )
-def test_bent_data_are_refused_on_each_way(way, data, text):
+def test_data_that_a_cast_would_change_are_refused_on_each_way(way, data, text):
     if data is None and way == "validation":
         return  # where None says that there is none
     with pytest.raises(fl.LayerError, match=text):

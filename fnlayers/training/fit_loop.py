@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from fnlayers.core.layer import Layer
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, ReadOnly, is_true
+from fnlayers.training.check_targets import check_labels
 from fnlayers.training.data import Source
 from fnlayers.training.diagnose import NonFiniteError, explain
+from fnlayers.training.epoch_means import EpochMeans
 from fnlayers.training.interrupts import Interrupts
-from fnlayers.training.labels import check_labels
-from fnlayers.training.meter import Meter
 from fnlayers.training.objective import Objective
 from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
@@ -51,7 +51,7 @@ class Fitted(NamedTuple):
         return self.train_state.state
 
 
-class Run:
+class FitLoop:
     """A fit under way: the train state in hand, and the numbers of the steps that are running."""
 
     def __init__(
@@ -69,11 +69,11 @@ class Run:
     ) -> None:
         self.model, self.objective, self.source, self.out = model, objective, source, out
         self.optimizer, self.held_out, self.callbacks, self.directions = optimizer, held_out, callbacks, directions
-        self.advance = program(step_of, model, objective, optimizer)
+        self.train_step = program(step_of, model, objective, optimizer)
         self.evaluation = program(evaluation_of, model, objective)
-        self.train_state, self.going = train_state, jnp.array(True)
+        self.train_state, self.all_finite = train_state, jnp.array(True)
         self.done = int(train_state.step)
-        self.meter = Meter(objective)
+        self.means = EpochMeans(objective)
         self.history: History = {}
         self.kept: TrainState | None = None
         self.progress = Progress(verbose, "compiling", source.length)
@@ -92,13 +92,13 @@ class Run:
             stopped = f"interrupted after step {self.done}"
             self.progress.line(stopped)
         except BaseException as error:
-            self.hand_over(error)
+            self.attach_result(error)
             raise
         finally:
             self.progress.close()
         return Fitted(self.train_state if self.kept is None else self.kept, self.history, stopped)
 
-    def hand_over(self, error: BaseException) -> None:
+    def attach_result(self, error: BaseException) -> None:
         """Give an error that ends the training what was reached, so that it is not lost."""
         if isinstance(error, NonFiniteError):
             return
@@ -115,7 +115,7 @@ class Run:
     def epoch(self, epoch: int, epochs: int, shuffle: bool, interrupts: Interrupts) -> str | None:
         """One epoch; the reason to stop after it, if there is one."""
         start = time.perf_counter()
-        self.meter.clear()
+        self.means.clear()
         seed = [*self.words, self.done] if shuffle else None
         number = 0
         check = functools.partial(check_labels, self.objective, out=self.out)
@@ -125,10 +125,10 @@ class Run:
             interrupts.release()
             if number == 1:
                 self.progress.say(f"epoch {epoch}/{epochs}")
-        self.settle(ahead=0)
-        self.meter.check_weight(f"epoch {epoch}")
+        self.collect_ready_steps(ahead=0)
+        self.means.check_weight(f"epoch {epoch}")
         self.progress.steps_in_all(number)
-        logs = self.meter.logs() | self.validation()
+        logs = self.means.logs() | self.validation()
         logs["seconds"] = time.perf_counter() - start
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
@@ -143,28 +143,28 @@ class Run:
         found = evaluated(self.evaluation, self.objective, now.params, now.state, self.held_out, self.out, quiet)
         return {f"val_{name}": value for name, value in found.items()}
 
-    def step(self, batch: Batch, place: tuple[int, int]) -> None:
+    def step(self, batch: Batch, position: tuple[int, int]) -> None:
         """Start one step; look at those that are done."""
-        self.train_state, self.going, packed = self.advance(
-            self.train_state, self.going, batch.x, batch.y, batch.weight
+        self.train_state, self.all_finite, packed = self.train_step(
+            self.train_state, self.all_finite, batch.x, batch.y, batch.weight
         )
         self.done += 1
-        self.meter.push(packed, (self.done, place, batch))
-        self.settle()
-        self.progress.step(self.meter.logs)
+        self.means.push(packed, (self.done, position, batch))
+        self.collect_ready_steps()
+        self.progress.step(self.means.logs)
 
-    def settle(self, **ahead: int) -> None:
+    def collect_ready_steps(self, **ahead: int) -> None:
         """Take the numbers of steps that are done; stop at one that is not finite."""
-        bad = self.meter.collect(**ahead)
+        bad = self.means.collect(**ahead)
         if bad is not None:
             raise self.failure(*bad)
 
-    def failure(self, step: int, place: tuple[int, int], batch: Batch) -> NonFiniteError:
+    def failure(self, step: int, position: tuple[int, int], batch: Batch) -> NonFiniteError:
         """The error that says what was not finite. Since that step nothing changed: the state in hand is its input."""
-        reason = explain(self.model, self.objective, self.optimizer, self.train_state, batch, self.source.whole)
+        reason = explain(self.model, self.objective, self.optimizer, self.train_state, batch, self.source.dataset)
         return NonFiniteError(
-            f"step {step} (epoch {place[0]}, batch {place[1]}) is not finite, and was not taken: {reason}. The train "
-            "state before it is kept: except fnlayers.NonFiniteError as error: error.train_state, error.history",
+            f"step {step} (epoch {position[0]}, batch {position[1]}) is not finite, and was not taken: {reason}. The "
+            "train state before it is kept: except fnlayers.NonFiniteError as error: error.train_state, error.history",
             step,
             self.train_state,
             self.history,
@@ -186,13 +186,13 @@ def evaluated(
     evaluation: Callable, objective: Objective, params: Tree, state: Tree, source: Source, out: Any, progress: Progress
 ) -> dict[str, float]:
     """The averages over a source. `out`: the shapes of what the model returns."""
-    meter = Meter(objective)
+    means = EpochMeans(objective)
     for batch in source.batches(None, functools.partial(check_labels, objective, out=out, fetch=True)):
-        meter.push(evaluation(params, state, batch.x, batch.y, batch.weight), None)
-        meter.collect()
-        progress.step(meter.logs)
-    meter.collect(ahead=0)
-    meter.check_weight("the data")
-    progress.show(meter.logs())
+        means.push(evaluation(params, state, batch.x, batch.y, batch.weight), None)
+        means.collect()
+        progress.step(means.logs)
+    means.collect(ahead=0)
+    means.check_weight("the data")
+    progress.show(means.logs())
     progress.close()
-    return meter.logs()
+    return means.logs()

@@ -82,7 +82,7 @@ def test_a_loss_may_leave_labels_alone():
             "sparse_categorical_crossentropy",
             r"fnlayers.losses.sparse_categorical_crossentropy .on what a softmax returned",
         ),
-        (None, "loss None is no function"),
+        (None, "loss None is not a function"),
         (dict, "loss dict is a class; give an object of it"),
         (lambda p: p, "not .y_pred, y_true.; give a function of these two"),
         (optax.ctc_loss, "loss ctc_loss takes"),
@@ -96,7 +96,7 @@ def test_what_is_no_loss(given, text):
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"a": "accuracy"}, "metric 'accuracy' is no function; .* fnlayers.metrics.accuracy"),
+        ({"a": "accuracy"}, "metric 'accuracy' is not a function; .* fnlayers.metrics.accuracy"),
         ({"a": metrics.TopKAccuracy}, "metric TopKAccuracy is a class; give an object of it, TopKAccuracy"),
         ({"out": {"a": metrics.accuracy}}, "metrics speak of the output 'out', but the model's are one array"),
         ({"a": metrics.categorical_accuracy}, r"'a': .* class numbers, .* or use fnlayers.metrics.accuracy"),
@@ -127,7 +127,7 @@ def graph():
 
 
 @pytest.mark.parametrize(
-    ("model", "key", "wanted"),
+    ("model", "key", "expected"),
     [
         (fl.Dense(3), None, "linear"),
         (SOFTMAX, None, "softmax"),
@@ -146,8 +146,8 @@ def graph():
         (fl.Activation(functools.partial(jax.nn.softmax, axis=1)), None, None),
     ],
 )
-def test_what_a_model_ends_in(model, key, wanted):
-    assert ending(model, key)[0] == wanted
+def test_what_a_model_ends_in(model, key, expected):
+    assert ending(model, key)[0] == expected
 
 
 @pytest.mark.parametrize(

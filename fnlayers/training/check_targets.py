@@ -9,7 +9,7 @@ import numpy as np
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch
 from fnlayers.training.data import Source
-from fnlayers.training.objective import Objective, Term, check_outputs, pick, spread
+from fnlayers.training.objective import Objective, Term, check_outputs, expand_weight, select_output
 from fnlayers.training.pairing import check_pair
 from fnlayers.training.takes import Takes, takes_of
 
@@ -30,9 +30,9 @@ def check_data(objective: Objective, source: Source, out: Any) -> None:
         source: the data.
         out: the model's Out with the shapes of its output for the first batch.
     """
-    if source.whole is not None and source.whole.weight is not None and not source.whole.weight.any():
+    if source.dataset is not None and source.dataset.weight is not None and not source.dataset.weight.any():
         raise ConfigError("all sample weights are 0, so nothing can be learned or measured; give some examples weight")
-    check_labels(objective, source.first if source.whole is None else source.whole, out, fetch=True)
+    check_labels(objective, source.first if source.dataset is None else source.dataset, out, fetch=True)
 
 
 def check_labels(objective: Objective, batch: Batch, out: Any, fetch: bool = False) -> None:
@@ -48,15 +48,15 @@ def check_labels(objective: Objective, batch: Batch, out: Any, fetch: bool = Fal
         batch = batch._replace(y=jax.tree.map(np.asarray, batch.y))
     check_outputs(objective, out.y)
     for term in (*objective.losses, *objective.metrics):
-        takes, y = takes_of(term.function), pick(batch.y, term.key, "y")
-        y_pred = jax.tree.map(lambda a: _of_rows(a, batch.count), pick(out.y, term.key, "the output"))
+        takes, y = takes_of(term.function), select_output(batch.y, term.key, "y")
+        y_pred = jax.tree.map(lambda a: _of_rows(a, batch.count), select_output(out.y, term.key, "the output"))
         _check_real(term, y, y_pred)
         if takes is None:
             continue
         check_pair(term.name, term.function, y_pred, y, exact=False)
         if takes.labels == "classes":
             _check_integers(term, takes, y)
-        # What a masked step is labelled with is nobody's business, and which steps are masked only the model knows
+        # What a masked step is labelled with is ignored by the loss, and which steps are masked only the model knows
         if term in objective.losses and isinstance(y, np.ndarray) and y.size and not _masked(out, term):
             _check_numbers(term, takes, y, batch.weight, y_pred.shape[takes.axis] if takes.labels == "classes" else 0)
 
@@ -67,7 +67,7 @@ def _of_rows(a: Any, count: int) -> jax.ShapeDtypeStruct:
 
 
 def _masked(out: Any, term: Term) -> bool:
-    return out.mask is not None and bool(jax.tree.leaves(pick(out.mask, term.key)))
+    return out.mask is not None and bool(jax.tree.leaves(select_output(out.mask, term.key)))
 
 
 def _check_real(term: Term, y: Any, y_pred: Any) -> None:
@@ -98,7 +98,7 @@ def _check_numbers(term: Term, takes: Takes, y: np.ndarray, weight: Any, classes
     if wrong is None or not wrong.any():
         return
     if weight is not None:
-        wrong &= np.asarray(spread(weight, y, term.name, "sample weight")) != 0
+        wrong &= np.asarray(expand_weight(weight, y, term.name, "sample weight")) != 0
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ConfigError(

@@ -11,16 +11,16 @@ from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
-from fnlayers.training.data import Source, only_x, source_of, whole_number
+from fnlayers.training.check_targets import check_data
+from fnlayers.training.data import Source, inputs_only, source_of, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
+from fnlayers.training.fit_loop import FitLoop, Fitted, evaluated
 from fnlayers.training.given import check_going_on, check_whole
-from fnlayers.training.labels import check_data
 from fnlayers.training.objective import objective_of
-from fnlayers.training.per_example import may_fill
+from fnlayers.training.per_example import may_pad
 from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
-from fnlayers.training.run import Fitted, Run, evaluated
 from fnlayers.training.state import TrainState, as_key, copied
 from fnlayers.training.step import evaluation_of, prediction_of, shapes
 
@@ -88,7 +88,7 @@ def fit(
 
     Raises:
         NonFiniteError: when a loss, a gradient or an update is not finite: it says which step and which layer.
-        ConfigError: for data, labels or losses that have no meaning. ShapeError: for lengths that do not fit.
+        ConfigError: for data, labels or losses that cannot be used. ShapeError: for lengths that do not fit.
         Exception: whatever the data or a callback raise. Every error that ends a training carries what was reached,
             error.train_state (finite, after the last step that was) and error.history; fit(train_state=...) goes on.
 
@@ -111,11 +111,11 @@ def fit(
     out = _outline(model, train_state, source.first)
     for each in filter(None, (source, held_out)):
         check_data(objective, each, out)
-        fills = may_fill(model, each.first.x, out, train_state.state, each is source, objective)
+        fills = may_pad(model, each.first.x, out, train_state.state, each is source, objective)
         each.remainder = _remainder(remainder, fills)
     warn_of_endings(model, objective)
-    run = Run(model, objective, optimizer, source, train_state, out, verbose, held_out, callbacks, directions)
-    return run.train(epochs, shuffle)
+    loop = FitLoop(model, objective, optimizer, source, train_state, out, verbose, held_out, callbacks, directions)
+    return loop.train(epochs, shuffle)
 
 
 def evaluate(
@@ -162,7 +162,7 @@ def evaluate(
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     check_data(objective, source, out)
     warn_of_endings(model, objective)
-    source.remainder = _remainder(remainder, may_fill(model, source.first.x, out, state, False, objective))
+    source.remainder = _remainder(remainder, may_pad(model, source.first.x, out, state, False, objective))
     evaluation = program(evaluation_of, model, objective)
     return evaluated(evaluation, objective, params, state, source, out, Progress(verbose, "evaluate", source.length))
 
@@ -198,11 +198,11 @@ def predict(
         (5, 1)
     """
     check_model(model, "predict")
-    source = source_of(only_x(x), batch_size)
+    source = source_of(inputs_only(x), batch_size)
     run, state = program(prediction_of, model), {} if state is None else state
     check_whole(model, shapes(source.first.x), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
-    source.remainder = _remainder(remainder, may_fill(model, source.first.x, out._replace(losses=()), state, False))
+    source.remainder = _remainder(remainder, may_pad(model, source.first.x, out._replace(losses=()), state, False))
     progress, made = Progress(verbose, "predict", source.length), []
     for batch in source.batches(None):
         y = run(params, state, batch.x, None, None)
@@ -250,11 +250,11 @@ def _held_out(data: Any, batch_size: int, epochs: int, steps: int | None) -> Sou
     return source_of(data, batch_size, epochs, steps, held_out=True)
 
 
-def _remainder(wanted: str | None, fills: bool) -> str:
+def _remainder(expected: str | None, fills: bool) -> str:
     """What becomes of a last batch that is smaller: what is asked for, else what is known to be exact."""
-    if wanted not in (None, "pad", "run", "drop"):
-        raise ConfigError(f"remainder={wanted!r} is wrong; choose from 'pad', 'run', 'drop', None")
-    return wanted or ("pad" if fills else "run")
+    if expected not in (None, "pad", "run", "drop"):
+        raise ConfigError(f"remainder={expected!r} is wrong; choose from 'pad', 'run', 'drop', None")
+    return expected or ("pad" if fills else "run")
 
 
 def _on_host(y: Any, count: int) -> tuple[Any, int]:

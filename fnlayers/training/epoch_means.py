@@ -11,7 +11,7 @@ from fnlayers.training.objective import Objective
 AHEAD = 8  # steps that may be under way: enough that the device never waits, few enough that their batches fit
 
 
-class Meter:
+class EpochMeans:
     """The running means of an epoch.
 
     A step's numbers are fetched once they are there; only when `AHEAD` steps are under way is the oldest waited for,
