@@ -68,7 +68,9 @@ def _changed(model: Layer, patterns: tuple[str, ...], verb: str) -> Layer:
     if not isinstance(model, Layer):
         raise ConfigError(f"{verb} takes a model, got {model!r}")
     if wrong := [pattern for pattern in patterns if not isinstance(pattern, str)]:
-        raise ConfigError(f"{verb}: {wrong[0]!r} is not a pattern; give strings, as in fnlayers.{verb}(model, 'base/**')")
+        raise ConfigError(
+            f"{verb}: {wrong[0]!r} is not a pattern; give strings, as in fnlayers.{verb}(model, 'base/**')"
+        )
     paths = list(dict.fromkeys(_paths(model, ())))
     found: set[Path] = set()
     for pattern in patterns or ("**",):

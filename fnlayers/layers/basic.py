@@ -58,7 +58,9 @@ class Lambda(Layer):
         for name in ("function", "mask"):
             value = getattr(self, name)
             if not callable(value) and (value is not None or name == "function"):
-                raise ConfigError(f"Lambda: {name}={value!r} is not a function; give one of arrays, such as jax.numpy.sin")
+                raise ConfigError(
+                    f"Lambda: {name}={value!r} is not a function; give one of arrays, such as jax.numpy.sin"
+                )
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One call."""

@@ -53,6 +53,26 @@ def batch_of(given: Any, called: str = "the data set", fetch: bool = True) -> Ba
     return Batch(x, y, None if weight is None else _weights(weight, fetch), counts["x"])
 
 
+def check_batch(batch: Any) -> None:
+    """Raise for a batch that `batch_of` refuses; what is right at a glance costs a few microseconds."""
+    x, y, weight = unpack_batch(batch)
+    leaves = jax.tree.leaves((x, y))
+    if not all(map(_needs_no_look, leaves)) or not (weight is None or isinstance(weight, jax.Array)):
+        batch_of(batch, "the batch", fetch=False)
+    elif len({leaf.shape[0] for leaf in leaves}) != 1 or leaves[0].shape[0] == 0:
+        batch_of(batch, "the batch", fetch=False)
+
+
+def _needs_no_look(leaf: Any) -> bool:
+    """Whether this is an array of numbers that a cast to jax's types does not change, whatever they are."""
+    if type(leaf) is np.ndarray:
+        if leaf.dtype.itemsize > 4 or leaf.dtype.kind not in "fiub" or not leaf.dtype.isnative:
+            return False
+    elif not isinstance(leaf, jax.Array):
+        return False
+    return leaf.ndim > 0
+
+
 def _arrays(nest: Any, name: str) -> Any:
     return jax.tree.map(lambda leaf: _as_array(leaf, name), nest)
 

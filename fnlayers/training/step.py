@@ -11,7 +11,7 @@ import optax
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.host import jit
-from fnlayers.training.batch import batch_of, unpack_batch
+from fnlayers.training.batch import check_batch, unpack_batch
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.given import check_going_on
 from fnlayers.training.gradients import value_and_gradients
@@ -93,7 +93,7 @@ class Step:
 
     def __call__(self, train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         """Run it: the train state after the step, and its logs."""
-        batch_of(batch, "the batch", fetch=False)
+        check_batch(batch)
         return self.compiled(train_state, batch)
 
     def __getattr__(self, name: str) -> Any:
