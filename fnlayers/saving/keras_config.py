@@ -1,6 +1,6 @@
 """Keras's model configs read as data: class names are looked up in a closed table; nothing is imported or called."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
-from fnlayers.core.operation import Cut, Operation, Slot
+from fnlayers.core.operation import Operation, Slot
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
@@ -29,6 +29,7 @@ from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
 from fnlayers.saving.keras_attention import attention_call
 from fnlayers.saving.keras_recurrent import recurrent_call
+from fnlayers.saving.keras_tensors import histories, history, is_end, is_tensor, operation_of, tensors
 
 # Arguments of Keras that we have no field for, with the value under which they mean nothing.
 NEUTRAL = {
@@ -225,7 +226,7 @@ class _Graph:
         for entry in config["layers"]:
             self._read(entry)
         found: dict[tuple[str, int], None] = {}
-        outputs = [self._end(entry)[0] for entry in nest_leaves(config["output_layers"], is_leaf=_is_end)]
+        outputs = [self._end(entry)[0] for entry in nest_leaves(config["output_layers"], is_leaf=is_end)]
         for key in [*(key for key in outputs if key not in self.place), *self.calls]:
             self._visit(key, found)
         for key in self._in_keras_order(list(found)):
@@ -250,7 +251,7 @@ class _Graph:
         self.calls |= {(name, position): call for position, call in enumerate(calls)}
         if ".ops" in str(entry.get("module")):
             self.kinds[name] = "operation"
-            self.layers[name] = _operation(kind, config, calls[0])
+            self.layers[name] = operation_of(kind, config, calls[0])
         else:
             with within(name):
                 self.layers[name] = model_of(entry)
@@ -265,7 +266,7 @@ class _Graph:
                 continue
             if key not in self.calls:
                 raise ConfigError(f"the graph refers to call {key[1]} of {key[0]!r}, which it does not hold")
-            needed = [h for h in _histories(self.calls[key]) if h not in self.place and h not in found]
+            needed = [h for h in histories(self.calls[key]) if h not in self.place and h not in found]
             if needed and key in opened:
                 raise ConfigError(f"the graph runs in a circle through {key[0]!r}")
             opened.add(key)
@@ -281,17 +282,17 @@ class _Graph:
         of_layer: dict[str, int] = {}
         for key in reversed(found):
             depths[key] = of_layer[key[0]] = max(depths.get(key, 0), of_layer.get(key[0], 0))
-            for needed in _histories(self.calls[key]):
+            for needed in histories(self.calls[key]):
                 if needed not in self.place:
                     depths[needed] = max(depths.get(needed, 0), depths[key] + 1)
         ordered = sorted(depths, key=lambda key: -depths[key])
-        runs = all(depths[h] > depths[key] for key in ordered for h in _histories(self.calls[key]) if h in depths)
+        runs = all(depths[h] > depths[key] for key in ordered for h in histories(self.calls[key]) if h in depths)
         return ordered if runs else found  # a layer that is shared at two depths can upset the order by depth
 
     def _node(self, name: str, call: dict) -> Node:
         layer = self.layers[name]
         if isinstance(layer, Operation):
-            return Node(safe_name(name), freeze(tuple(self.ref(t) for t in _tensors(call))), mask=False)
+            return Node(safe_name(name), freeze(tuple(self.ref(t) for t in tensors(call))), mask=False)
         args, options = call.get("args", []), dict(call.get("kwargs") or {})
         if isinstance(layer, (SingleHead, MultiHead)):
             return self._attention_node(name, layer, args, options)
@@ -303,11 +304,11 @@ class _Graph:
             raise ConfigError(f"{name}: reverse is an option of ReversibleEmbedding alone")
         if any(value is not None for value in options.values()):
             raise ConfigError(f"{name}: called with {', '.join(options)}, which is not supported here")
-        refs = freeze(map_nest(self.ref, inputs, is_leaf=_is_tensor))
+        refs = freeze(map_nest(self.ref, inputs, is_leaf=is_tensor))
         if _looks_up(layer) and not reverse:
             refs = self._as_integers(name, refs)
         if mask is not None:
-            mask = freeze(map_nest(self._given_mask, mask, is_leaf=_is_tensor))
+            mask = freeze(map_nest(self._given_mask, mask, is_leaf=is_tensor))
         elif _refuses_mask(layer):
             mask = False
         else:
@@ -321,7 +322,7 @@ class _Graph:
                 f"{name}: it is called twice, with options that differ; give each call a layer of its own"
             )
         self.layers[name], self.kinds[name] = call.layer, "called"
-        refs = freeze(map_nest(self.ref, call.inputs, is_leaf=_is_tensor))
+        refs = freeze(map_nest(self.ref, call.inputs, is_leaf=is_tensor))
         masks = map_nest(
             lambda own, given: own if given is None else self._given_mask(given or None),
             map_nest(lambda ref: False if ref in self.unmasked else None, refs, is_leaf=_is_ref),
@@ -333,8 +334,8 @@ class _Graph:
         return Node(safe_name(name), refs, freeze(masks), call.train)
 
     def _recurrent_node(self, name: str, layer: Any, args: list, options: dict) -> Node:
-        call = recurrent_call(layer, args, options, _is_tensor)
-        refs = freeze(map_nest(self.ref, call.inputs, is_leaf=_is_tensor))
+        call = recurrent_call(layer, args, options, is_tensor)
+        refs = freeze(map_nest(self.ref, call.inputs, is_leaf=is_tensor))
         if _is_ref(refs):
             mask = self._own_masks(refs) if call.mask is None else self._given_mask(call.mask)
         elif call.mask is not None:
@@ -373,13 +374,13 @@ class _Graph:
 
     def ref(self, tensor: Any) -> Ref:
         """The Ref of a tensor that an earlier call made."""
-        name, call, index = _history(tensor)
+        name, call, index = history(tensor)
         ref = Ref(self.place[name, call], index)
         return self.masked.get(ref, ref)
 
     def _end(self, entry: Any) -> tuple[tuple[str, int], int]:
         """The call that an end of the graph names, and which of its outputs."""
-        if not _is_end(entry):
+        if not is_end(entry):
             raise ConfigError(f"an end of the graph is {str(entry)[:80]}, expected [layer, call, output]")
         name, number, index = entry
         number -= self.kinds.get(name) == "Functional"  # Keras: here, and nowhere else, its calls count from 1
@@ -396,57 +397,11 @@ class _Graph:
 
 def _functional(config: dict) -> Functional:
     graph = _Graph(config)
-    ends = [freeze(map_nest(graph.end, config[key], is_leaf=_is_end)) for key in ("input_layers", "output_layers")]
+    ends = [freeze(map_nest(graph.end, config[key], is_leaf=is_end)) for key in ("input_layers", "output_layers")]
     layers = tuple(layer.renamed(safe_name(name)) for name, layer in graph.layers.items())
     trainable = config.get("trainable", True)
     return Functional(layers, tuple(graph.nodes), *ends, name=_own_name(config), trainable=trainable)
 
 
-def _operation(kind: str, config: dict, call: dict) -> Operation:
-    """An operation node: its arguments with a Slot for each tensor, its options from config and call."""
-    count = iter(range(1_000_000))
-
-    def argument(value: Any) -> Any:
-        if _is_tensor(value):
-            return Slot(next(count))
-        if isinstance(value, dict) and value.get("class_name") == "__slice__":
-            return Cut(*(value["config"].get(key) for key in ("start", "stop", "step")))
-        if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
-            return "..."
-        if isinstance(value, list):
-            return tuple(map(argument, value))
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return value
-        raise ConfigError(f"{kind}: the argument {str(value)[:80]} is not supported here")
-
-    arguments = tuple(map(argument, call.get("args", [])))
-    options = {key: value for key, value in {**config, **(call.get("kwargs") or {})}.items() if key != "name"}
-    return Operation(kind, arguments, {key: argument(value) for key, value in options.items()})
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
-
-
 def _is_ref(value: Any) -> bool:
     return isinstance(value, Ref)
-
-
-def _is_end(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int)
-
-
-def _history(tensor: dict) -> tuple[str, int, int]:
-    found = tensor["config"].get("keras_history")
-    if not _is_end(found):
-        raise ConfigError(f"a tensor of the graph has the history {str(found)[:80]}, expected [layer, call, output]")
-    return tuple(found)
-
-
-def _tensors(call: dict) -> Iterator[dict]:
-    leaves = nest_leaves([call.get("args", []), call.get("kwargs") or {}], is_leaf=_is_tensor)
-    return (leaf for leaf in leaves if _is_tensor(leaf))
-
-
-def _histories(call: dict) -> list[tuple[str, int]]:
-    return [_history(tensor)[:2] for tensor in _tensors(call)]

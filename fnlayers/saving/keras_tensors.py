@@ -1,0 +1,59 @@
+"""The arrays that Keras's configs of graphs refer to, and calls of single functions on them as Operations."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fnlayers.core.errors import ConfigError
+from fnlayers.core.frozen import nest_leaves
+from fnlayers.core.operation import Cut, Operation, Slot
+
+
+def operation_of(kind: str, config: dict, call: dict) -> Operation:
+    """An operation node: its arguments with a Slot for each tensor, its options from config and call."""
+    count = iter(range(1_000_000))
+
+    def argument(value: Any) -> Any:
+        if is_tensor(value):
+            return Slot(next(count))
+        if isinstance(value, dict) and value.get("class_name") == "__slice__":
+            return Cut(*(value["config"].get(key) for key in ("start", "stop", "step")))
+        if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
+            return "..."
+        if isinstance(value, list):
+            return tuple(map(argument, value))
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        raise ConfigError(f"{kind}: the argument {str(value)[:80]} is not supported here")
+
+    arguments = tuple(map(argument, call.get("args", [])))
+    options = {key: value for key, value in {**config, **(call.get("kwargs") or {})}.items() if key != "name"}
+    return Operation(kind, arguments, {key: argument(value) for key, value in options.items()})
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value of a config stands for an array of the graph."""
+    return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
+
+
+def is_end(value: Any) -> bool:
+    """Whether a value names one output of a call: [layer, number of the call, index]."""
+    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int)
+
+
+def history(tensor: dict) -> tuple[str, int, int]:
+    """The layer, the number of its call and the output that made an array."""
+    found = tensor["config"].get("keras_history")
+    if not is_end(found):
+        raise ConfigError(f"a tensor of the graph has the history {str(found)[:80]}, expected [layer, call, output]")
+    return tuple(found)
+
+
+def tensors(call: dict) -> Iterator[dict]:
+    """The arrays that a call is given, options included."""
+    leaves = nest_leaves([call.get("args", []), call.get("kwargs") or {}], is_leaf=is_tensor)
+    return (leaf for leaf in leaves if is_tensor(leaf))
+
+
+def histories(call: dict) -> list[tuple[str, int]]:
+    """The calls whose outputs a call is given."""
+    return [history(tensor)[:2] for tensor in tensors(call)]
