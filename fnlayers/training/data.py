@@ -16,6 +16,7 @@ import numpy as np
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch, batch_of
 
+ENOUGH = "itertools.islice(batches(), number)"  # what to give where there is no argument for a number of steps
 MOST_BATCHES = 10_000  # of a validation of which nothing says how long it is: it might never end
 
 
@@ -57,7 +58,7 @@ class Source:
 
 
 def source_of(
-    data: Any, batch_size: int, epochs: int = 1, steps: int | None = None, *, held_out: bool = False
+    data: Any, batch_size: int, epochs: int = 1, steps: int | None = None, *, argument: str = "steps_per_epoch"
 ) -> Source:
     """The batches of what a user calls data.
 
@@ -67,13 +68,12 @@ def source_of(
         batch_size: examples a batch; for arrays alone.
         epochs: how often it is gone through.
         steps: batches an epoch, for an iterable that is longer or does not end.
-        held_out: whether it is validation data, which begin again with each epoch.
+        argument: what `steps` is called in errors; "validation_steps" of data that begin again with each epoch.
 
     Raises:
         ConfigError: if it is empty, an iterator that is spent after one epoch, endless, or no data at all.
         ShapeError: if x and y have different lengths.
     """
-    argument = "validation_steps" if held_out else "steps_per_epoch"
     batch_size = whole_number("batch_size", batch_size)
     steps = None if steps is None else whole_number(argument, steps)
     if isinstance(data, tuple):
@@ -100,9 +100,14 @@ def inputs_only(x: Any) -> Any:
     """Inputs alone as data: arrays (or a nest of them), an iterable of batches, or a function that makes one."""
     if isinstance(x, (tuple, Mapping)) or hasattr(x, "shape"):
         return x, None
-    if _makes(x):
-        return lambda: ((batch, None) for batch in x())
-    return ((batch, None) for batch in _iterator(lambda: x, x))
+
+    def pairs() -> Iterator:
+        iterator = _iterator(x if _makes(x) else lambda: x, x)
+        if _never_ends(iterator):
+            raise ConfigError(_endless("x", iterator, ENOUGH))
+        return ((batch, None) for batch in iterator)
+
+    return pairs if _makes(x) else pairs()
 
 
 def pad_batch(batch: Batch, size: int, weighted: bool) -> Batch:
@@ -214,15 +219,20 @@ def _check_end(data: Any, iterator: Iterator, once: bool, epochs: int, steps: in
     """Refuse what is spent too soon, or is known never to end, where nothing says how many batches to take."""
     if steps is not None:
         return
-    endless = _never_ends(iterator)
-    if endless or (once and argument == "validation_steps"):
-        why = "does not end" if endless else "may not end, and is spent after one epoch"
+    if _never_ends(iterator):
+        raise ConfigError(_endless("data", iterator, argument))
+    if once and argument == "validation_steps":
+        why = "may not end, and is spent after one epoch"
         raise ConfigError(f"data is an iterator ({type(iterator).__name__}), which {why}; give {argument}, or a list")
     if once and epochs > 1:
         raise ConfigError(
             f"data is an iterator ({type(data).__name__}), which is spent after one of {epochs} epochs; give the "
             "function that makes it (data=batches, not data=batches()), a list of batches, or steps_per_epoch"
         )
+
+
+def _endless(what: str, iterator: Iterator, argument: str) -> str:
+    return f"{what} is an iterator ({type(iterator).__name__}), which does not end; give {argument}, or a list"
 
 
 def _never_ends(iterator: Iterator) -> bool:

@@ -12,7 +12,7 @@ from fnlayers.core.layer import Layer, check_model
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
 from fnlayers.training.check_targets import check_data
-from fnlayers.training.data import Source, inputs_only, source_of, whole_number
+from fnlayers.training.data import ENOUGH, Source, inputs_only, source_of, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.fit_loop import FitLoop, Fitted, evaluated
@@ -156,7 +156,7 @@ def evaluate(
     """
     check_model(model, "evaluate")
     objective = objective_of(loss, metrics)
-    source = source_of(data, batch_size)
+    source = source_of(data, batch_size, argument=ENOUGH)
     state = {} if state is None else state
     check_whole(model, shapes(source.first.x), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
@@ -247,7 +247,7 @@ def _held_out(data: Any, batch_size: int, epochs: int, steps: int | None) -> Sou
         if steps is not None:
             raise ConfigError(f"validation_steps={steps!r} was given without validation_data")
         return None
-    return source_of(data, batch_size, epochs, steps, held_out=True)
+    return source_of(data, batch_size, epochs, steps, argument="validation_steps")
 
 
 def _remainder(expected: str | None, fills: bool) -> str:

@@ -205,6 +205,20 @@ def test_what_never_ends_needs_a_number_of_steps(data):
         fitted(data)
     with pytest.raises(fl.ConfigError, match="which does not end; give validation_steps"):
         fitted(classes(), validation_data=data)
+    params = mlp().init(jax.random.key(0), (None, 5))
+    with pytest.raises(fl.ConfigError, match=r"does not end; give itertools.islice\(batches\(\), number\)"):
+        evaluate(mlp(), params, data, loss=CROSS_ENTROPY)
+
+
+def test_predictions_of_what_never_ends():
+    def forever():
+        while True:
+            yield classes()[0]
+
+    params = mlp().init(jax.random.key(0), (None, 5))
+    for x in (forever, forever(), itertools.repeat(classes()[0])):
+        with pytest.raises(fl.ConfigError, match="x is an iterator .*, which does not end; give itertools.islice"):
+            predict(mlp(), params, x)
 
 
 def test_data_whose_end_is_not_known(monkeypatch):
