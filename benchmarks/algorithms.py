@@ -169,9 +169,9 @@ def recurrent(
     def scanned(before: bool) -> Callable:
         def run(x: jax.Array, kernel: jax.Array, inner: jax.Array, bias: jax.Array) -> jax.Array:
             params = {"kernel": kernel, "recurrent_kernel": inner, "bias": bias}
-            step, project = functools.partial(cell.step, params), functools.partial(cell.enter, params)
+            step, project = functools.partial(cell.step, params), functools.partial(cell.project_inputs, params)
             options: dict[str, Any] = {"project": project, "before": before, "reverse": reverse}
-            _, _, ys = ops.scan_time(step, cell.begin((batch, features)), jnp.moveaxis(x, 1, 0), **options)
+            _, _, ys = ops.scan_time(step, cell.initial_carry((batch, features)), jnp.moveaxis(x, 1, 0), **options)
             return jnp.moveaxis(ys, 0, 1)
 
         return run

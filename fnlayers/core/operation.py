@@ -58,7 +58,7 @@ class Operation(Layer):
             raise ConfigError(f"Operation: {choices('function', self.function, sorted(OPERATIONS))}")
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """One call."""
+        """The function of the table, on the arrays of x and the constants."""
         arrays = x if isinstance(x, (tuple, list)) else (x,)
 
         def fill(value: Any) -> Any:

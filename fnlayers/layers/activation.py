@@ -34,7 +34,6 @@ class Activation(Layer):
     passes_mask: ClassVar[bool] = True
 
     def check(self) -> None:
-        """A known activation."""
         check_activation(self, "activation")
 
     def call(self, params: Any, x: Any) -> Any:
@@ -72,7 +71,6 @@ class ReLU(Layer):
                 raise ConfigError(f"ReLU: {name}={value!r} is wrong; give a number of at least 0")
 
     def call(self, params: Any, x: Any) -> Any:
-        """The function of x."""
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
 
 
@@ -93,12 +91,10 @@ class LeakyReLU(Layer):
     takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
-        """A slope."""
         if self.negative_slope is None:
             raise ConfigError("LeakyReLU: negative_slope=None is wrong; give a number")
 
     def call(self, params: Any, x: Any) -> Any:
-        """The function of x."""
         return activations.leaky_relu(x, self.negative_slope)
 
 
@@ -119,7 +115,6 @@ class ELU(Layer):
     takes: ClassVar[str] = "ordered"
 
     def call(self, params: Any, x: Any) -> Any:
-        """The function of x."""
         return activations.elu(x, self.alpha)
 
 

@@ -25,7 +25,6 @@ class Identity(Layer):
     passes_mask: ClassVar[bool] = True
 
     def call(self, params: Any, x: Any) -> Any:
-        """X as it is."""
         return x
 
 
@@ -54,7 +53,6 @@ class Lambda(Layer):
     arguments: Mapping[str, Any] | None = None
 
     def check(self) -> None:
-        """Functions."""
         for name in ("function", "mask"):
             value = getattr(self, name)
             if not callable(value) and (value is not None or name == "function"):
@@ -63,7 +61,6 @@ class Lambda(Layer):
                 )
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """One call."""
         mask = None if self.mask is None else self.mask(x, ctx.mask)
         return Out(self.function(x, **(self.arguments or {})), mask=mask)
 
@@ -87,7 +84,6 @@ class Masking(Layer):
             raise ConfigError(f"Masking: mask_value={self.mask_value!r} is wrong; give a number (NaN equals nothing)")
 
     def check_shape(self, shape: Shape) -> None:
-        """Features to compare."""
         check_rank(self, shape, *range(2, 16))
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
@@ -105,7 +101,6 @@ class DropMask(Layer):
     """
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """X as it is."""
         return Out(x)
 
 
@@ -124,12 +119,10 @@ class CopyMask(Layer):
     """
 
     def check_shape(self, shape: Shape) -> None:
-        """Two inputs."""
         if is_shape(shape) or len(shape) != 2:
             raise ShapeError(f"CopyMask takes (x, other), got the shape {shape!r}")
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """X as it is."""
         x, mask = x[0], None if ctx.mask is None else ctx.mask[1]
         if mask is not None and mask.shape != x.shape[: mask.ndim]:
             raise ShapeError(f"CopyMask: the mask to copy has shape {mask.shape}, which does not go with x, {x.shape}")

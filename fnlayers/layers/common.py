@@ -87,7 +87,7 @@ def check_count(layer: Layer, name: str, least: int = 1) -> None:
         raise ConfigError(f"{type(layer).__name__}: {name}={value!r} is wrong; give a whole number of at least {least}")
 
 
-def check_share(layer: Layer, name: str) -> None:
+def check_fraction(layer: Layer, name: str) -> None:
     """Raise ConfigError unless the field is a number from 0 to 1."""
     value = getattr(layer, name)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:

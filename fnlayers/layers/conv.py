@@ -93,13 +93,11 @@ class Conv(Layer):
         check_fits(self, shape, per_axis(self.kernel_size, self.rank), per_axis(self.dilation_rate, self.rank))
 
     def weights(self, shape: Shape) -> dict:
-        """Kernel and bias."""
         channels = known(shape, channel_axis(self), "channels") // self.groups
         window = per_axis(self.kernel_size, self.rank)
         return kernel_and_bias(self, (*window, channels, self.filters), (*("space",) * self.rank, "in", "out"))
 
     def call(self, params: Any, x: Any) -> Any:
-        """One convolution."""
         strides, dilation = per_axis(self.strides, self.rank), per_axis(self.dilation_rate, self.rank)
         data_format = self.data_format or "channels_last"
         y = ops.conv(x, params["kernel"], strides, self.padding, dilation, self.groups, data_format)
@@ -195,7 +193,6 @@ class ConvTranspose(Layer):
         return kernel_and_bias(self, (*window, self.filters, channels), axes, bias_axis=-2)
 
     def call(self, params: Any, x: Any) -> Any:
-        """One transposed convolution."""
         rank, data_format = self.rank, self.data_format or "channels_last"
         extra = None if self.output_padding is None else per_axis(self.output_padding, rank, least=0)
         strides, dilation = per_axis(self.strides, rank), per_axis(self.dilation_rate, rank)

@@ -69,7 +69,6 @@ class Dense(Layer):
         check_activation(self, "activation")
 
     def weights(self, shape: Shape) -> dict:
-        """Kernel and bias."""
         return kernel_and_bias(self, (known(shape, -1, "features"), self.units), axes=("in", "out"))
 
     def call(self, params: Any, x: Any) -> Any:
@@ -147,7 +146,6 @@ class EinsumDense(Layer):
         return found | {"bias": option_param(self, "bias", (*bias, *trailing), decay=False)}
 
     def call(self, params: Any, x: Any) -> Any:
-        """One einsum."""
         y = ops.einsum(self.equation, x, params["kernel"])
         return activate(self.activation, y if self.bias_axes is None else y + params["bias"])
 

@@ -69,12 +69,10 @@ class DepthwiseConv(Layer):
         _check_input(self, shape)
 
     def weights(self, shape: Shape) -> dict:
-        """Kernel and bias."""
         kernel = _depthwise_kernel(self, shape)
         return {"kernel": kernel} | _bias(self, kernel.shape[-2] * kernel.shape[-1])
 
     def call(self, params: Any, x: Any) -> Any:
-        """One depthwise convolution."""
         y = ops.depthwise_conv(x, params["kernel"], *_options(self))
         return activate(self.activation, add_bias(self, params, y, self.data_format))
 
@@ -153,7 +151,6 @@ class SeparableConv(Layer):
         return {"depthwise_kernel": depthwise, "pointwise_kernel": pointwise} | _bias(self, self.filters)
 
     def call(self, params: Any, x: Any) -> Any:
-        """Two convolutions."""
         y = ops.separable_conv(x, params["depthwise_kernel"], params["pointwise_kernel"], *_options(self))
         return activate(self.activation, add_bias(self, params, y, self.data_format))
 

@@ -46,21 +46,17 @@ class Embedding(Layer):
     takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
-        """Positive sizes."""
         check_count(self, "input_dim")
         check_count(self, "output_dim")
 
     @property
     def in_dtype(self) -> str:
-        """Integers."""
         return "int32"
 
     def weights(self, shape: Shape) -> dict:
-        """The table."""
         return {"embeddings": option_param(self, "embeddings", (self.input_dim, self.output_dim), ("vocab", "out"))}
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """One gather."""
         x = jnp.asarray(x)
         y = look_up(params["embeddings"], x)
         return Out(y, mask=x != 0 if self.mask_zero else None)

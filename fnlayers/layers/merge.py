@@ -179,13 +179,11 @@ class Dot(Layer):
     normalize: bool = False
 
     def check(self) -> None:
-        """One axis, or two."""
         pair = self.axes if isinstance(self.axes, tuple) else (self.axes,) * 2
         if len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
             raise ConfigError(f"Dot: axes={self.axes!r} is wrong; give an integer, or two of them")
 
     def check_shape(self, shape: Shape) -> None:
-        """Two inputs, that fit."""
         check_several(self, shape, most=2)
         if any(len(s) < 2 for s in shape):
             raise ShapeError(f"{self!r} takes inputs with at least a batch axis and one more, got {_listed(shape)}")
@@ -196,7 +194,6 @@ class Dot(Layer):
             raise ShapeError(f"{self!r}: the sizes differ, {shape[0][a]} on axis {a} and {shape[1][b]} on axis {b}")
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """One contraction."""
         a, b = self._pair(x[0].ndim, x[1].ndim)
         if self.normalize:
             check_numbers(self, x)

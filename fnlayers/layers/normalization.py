@@ -24,8 +24,8 @@ from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.common import (
     check_axes,
     check_count,
+    check_fraction,
     check_rank,
-    check_share,
     normal_axes,
     normal_axis,
     option_param,
@@ -87,8 +87,8 @@ class BatchNormalization(Layer):
 
     def check(self) -> None:
         """Momenta between 0 and 1, bounds in order."""
-        check_share(self, "momentum")
-        check_share(self, "renorm_momentum")
+        check_fraction(self, "momentum")
+        check_fraction(self, "renorm_momentum")
         if self.synchronized in ("", "True", "False"):
             raise ConfigError(
                 f"BatchNormalization: synchronized={self.synchronized!r} is wrong; give True, False, or the name of "
@@ -200,7 +200,6 @@ class LayerNormalization(Layer):
     casts_params: ClassVar[bool] = False
 
     def check(self) -> None:
-        """An axis or several."""
         check_axes(self)
 
     def weights(self, shape: Shape) -> dict:
@@ -253,7 +252,6 @@ class GroupNormalization(Layer):
     casts_params: ClassVar[bool] = False
 
     def check(self) -> None:
-        """Some groups."""
         if self.groups != -1:
             check_count(self, "groups")
 
@@ -297,7 +295,6 @@ class RMSNormalization(Layer):
     casts_params: ClassVar[bool] = False
 
     def check(self) -> None:
-        """An axis or several."""
         check_axes(self)
 
     def weights(self, shape: Shape) -> dict:
@@ -330,7 +327,6 @@ class UnitNormalization(Layer):
     casts_inputs: ClassVar[str] = "all"
 
     def check(self) -> None:
-        """An axis or several."""
         check_axes(self)
 
     def check_shape(self, shape: Shape) -> None:
@@ -339,7 +335,6 @@ class UnitNormalization(Layer):
         normal_axes(self, len(shape))
 
     def call(self, params: Any, x: Any) -> Any:
-        """Divide by the norm."""
         return ops.l2_normalize(x, normal_axes(self, x.ndim))
 
 

@@ -60,7 +60,6 @@ class MaxPool(Pool):
     pool_size: int | Sequence[int] = 2
 
     def call(self, params: Any, x: Any) -> Any:
-        """One reduction."""
         return ops.max_pool(x, *self.options())
 
 
@@ -69,7 +68,6 @@ class AveragePool(Pool):
     """The mean of each window's cells, summed in float32. See `Pool`."""
 
     def call(self, params: Any, x: Any) -> Any:
-        """One reduction."""
         return ops.average_pool(x, *self.options())
 
 
@@ -147,7 +145,6 @@ class GlobalMaxPool(GlobalPool):
     """The maximum of each channel. See `GlobalPool`."""
 
     def call(self, params: Any, x: Any) -> Any:
-        """One reduction."""
         return ops.global_max_pool(x, self.keepdims, self.data_format or "channels_last")
 
 
@@ -156,7 +153,6 @@ class GlobalAveragePool(GlobalPool):
     """The mean of each channel, summed in float32. See `GlobalPool`."""
 
     def call(self, params: Any, x: Any) -> Any:
-        """One reduction."""
         return ops.global_average_pool(x, self.keepdims, self.data_format or "channels_last")
 
 
@@ -249,7 +245,6 @@ class AdaptiveMaxPool(AdaptivePool):
     """The maximum of each window. See `AdaptivePool`."""
 
     def call(self, params: Any, x: Any) -> Any:
-        """One reduction."""
         return ops.adaptive_max_pool(x, *self.options())
 
 
@@ -258,7 +253,6 @@ class AdaptiveAveragePool(AdaptivePool):
     """The mean of each window, summed in float32. See `AdaptivePool`."""
 
     def call(self, params: Any, x: Any) -> Any:
-        """One reduction."""
         return ops.adaptive_average_pool(x, *self.options())
 
 

@@ -14,8 +14,8 @@ from fnlayers.core.shapes import is_shape
 from fnlayers.functions.regularizers import L1L2
 from fnlayers.layers.common import (
     channel_axis,
+    check_fraction,
     check_rank,
-    check_share,
     configured,
     layout_of,
     seeded,
@@ -36,11 +36,9 @@ class Noise(Layer):
     seed = None  # a field in all of them
 
     def noisy(self, key: Any, x: Any) -> Any:
-        """X with noise."""
         raise ConfigError(f"{type(self).__name__} defines no noisy(key, x)")
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Noise in training."""
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise ShapeError(
                 f"{self!r} takes floating numbers, got {x.dtype}; cast them, or put the layer after an Embedding"
@@ -71,8 +69,7 @@ class Dropout(Noise):
     seed: Seed = None
 
     def check(self) -> None:
-        """A fraction, and sizes."""
-        check_share(self, "rate")
+        check_fraction(self, "rate")
         check_noise_sizes(self)
 
     def check_shape(self, shape: Shape) -> None:
@@ -80,7 +77,6 @@ class Dropout(Noise):
         check_noise_shape(self, shape)
 
     def noisy(self, key: Any, x: Any) -> Any:
-        """Drop in training."""
         return ops.dropout(key, x, self.rate, self.noise_shape)
 
 
@@ -106,7 +102,7 @@ class SpatialDropout(Noise):
 
     def check(self) -> None:
         """A share, and a known format."""
-        check_share(self, "rate")
+        check_fraction(self, "rate")
 
     def check_shape(self, shape: Shape) -> None:
         """The right number of axes."""
@@ -177,8 +173,7 @@ class AlphaDropout(Noise):
     seed: Seed = None
 
     def check(self) -> None:
-        """A fraction, and sizes."""
-        check_share(self, "rate")
+        check_fraction(self, "rate")
         check_noise_sizes(self)
 
     def check_shape(self, shape: Shape) -> None:
@@ -186,7 +181,6 @@ class AlphaDropout(Noise):
         check_noise_shape(self, shape)
 
     def noisy(self, key: Any, x: Any) -> Any:
-        """Drop in training."""
         return ops.alpha_dropout(key, x, self.rate, self.noise_shape)
 
 
@@ -209,11 +203,9 @@ class GaussianDropout(Noise):
     seed: Seed = None
 
     def check(self) -> None:
-        """A share."""
-        check_share(self, "rate")
+        check_fraction(self, "rate")
 
     def noisy(self, key: Any, x: Any) -> Any:
-        """Multiply in training."""
         return ops.gaussian_dropout(key, x, self.rate)
 
 
@@ -236,12 +228,10 @@ class GaussianNoise(Noise):
     amount: ClassVar[str] = "stddev"
 
     def check(self) -> None:
-        """No negative deviation."""
         if isinstance(self.stddev, bool) or not isinstance(self.stddev, (int, float)) or not self.stddev >= 0:
             raise ConfigError(f"GaussianNoise: stddev={self.stddev!r} is wrong; give a number of at least 0")
 
     def noisy(self, key: Any, x: Any) -> Any:
-        """Add in training."""
         return ops.gaussian_noise(key, x, self.stddev)
 
 
@@ -271,7 +261,6 @@ class ActivityRegularization(Layer):
         return L1L2(self.l1, self.l2)
 
     def call(self, params: Any, x: Any) -> Any:
-        """X as it is."""
         return x
 
 

@@ -32,13 +32,11 @@ class Flatten(Layer):
         """A known format."""
 
     def check_shape(self, shape: Shape) -> None:
-        """Known sizes."""
         check_rank(self, shape, *range(1, 16))
         for axis in range(1, len(shape)):
             known(shape, axis)
 
     def call(self, params: Any, x: Any) -> Any:
-        """One reshape."""
         if channel_axis(self) == 1 and x.ndim > 2:
             x = jnp.moveaxis(x, 1, -1)
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
@@ -78,7 +76,6 @@ class Reshape(Layer):
             )
 
     def call(self, params: Any, x: Any) -> Any:
-        """One reshape."""
         sizes, example = self.target_shape, x.shape[1:]
         if -1 in sizes and all(isinstance(n, int) for n in example):  # a batch of 0 does not tell what is left
             left = math.prod(example) // math.prod(n for n in sizes if n != -1)
@@ -109,7 +106,6 @@ class Permute(Layer):
         check_rank(self, shape, len(self.dims) + 1)
 
     def call(self, params: Any, x: Any) -> Any:
-        """One transpose."""
         return jnp.transpose(x, (0, *self.dims))
 
 
@@ -127,15 +123,12 @@ class RepeatVector(Layer):
     n: int
 
     def check(self) -> None:
-        """A count."""
         check_count(self, "n")
 
     def check_shape(self, shape: Shape) -> None:
-        """Vectors."""
         check_rank(self, shape, 2, layout="(batch, features)")
 
     def call(self, params: Any, x: Any) -> Any:
-        """One broadcast."""
         return jnp.repeat(x[:, None], self.n, axis=1)
 
 
@@ -165,7 +158,6 @@ class ZeroPad(Layer):
         check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
 
     def call(self, params: Any, x: Any) -> Any:
-        """One pad."""
         return ops.zero_pad(x, pairs_of(self, self.padding, "padding"), self.data_format or "channels_last")
 
 
@@ -218,14 +210,12 @@ class Crop(Layer):
         pairs_of(self, self.cropping, "cropping")
 
     def check_shape(self, shape: Shape) -> None:
-        """Something left."""
         check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
         for size, cut in zip(space_of(self, shape), pairs_of(self, self.cropping, "cropping"), strict=True):
             if size is not None and size <= sum(cut):
                 raise ShapeError(f"{self!r} cuts {sum(cut)} of {size} cells, which leaves nothing; cut fewer")
 
     def call(self, params: Any, x: Any) -> Any:
-        """One slice."""
         return ops.crop(x, pairs_of(self, self.cropping, "cropping"), self.data_format or "channels_last")
 
 
@@ -283,7 +273,6 @@ class UpSample(Layer):
         check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
 
     def call(self, params: Any, x: Any) -> Any:
-        """One repetition, or resampling."""
         if self.interpolation != "nearest":
             check_numbers(self, x)
         return ops.upsample(x, per_axis(self.size, self.rank), self.interpolation, self.data_format or "channels_last")

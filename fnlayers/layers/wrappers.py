@@ -38,17 +38,14 @@ class TimeDistributed(Layer):
     casts_inputs: ClassVar[str] = "none"
 
     def check(self) -> None:
-        """A layer."""
         if not isinstance(self.layer, Layer):
             raise ConfigError(f"TimeDistributed takes a layer, got {self.layer!r}")
 
     @property
     def in_dtype(self) -> Any:
-        """The layer's."""
         return self.layer.in_dtype
 
     def check_shape(self, shape: Shape) -> None:
-        """Batch and time."""
         check_rank(self, shape, *range(2, 16), layout="(batch, time, ...)")
 
     def children(self, shape: Shape) -> dict:
@@ -120,7 +117,6 @@ class SpectralNormalization(Layer):
 
     @property
     def in_dtype(self) -> Any:
-        """The layer's."""
         return self.layer.in_dtype
 
     def weights(self, shape: Shape) -> dict:
@@ -129,7 +125,6 @@ class SpectralNormalization(Layer):
         return {"vector_u": State((1, kernel.shape[-1]), TruncatedNormal(stddev=0.02))}
 
     def children(self, shape: Shape) -> dict:
-        """The layer."""
         return {"layer": (self.layer, shape)}
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:

@@ -13,17 +13,17 @@ Activation = Callable[[jax.Array], jax.Array]
 
 
 class Recurrence(NamedTuple):
-    """A recurrent step of dense weights as plain data: (new carry, output) = gates(carry, join(of x, of h)).
+    """A recurrent step of dense weights as plain data: (new carry, output) = gates(carry, combine(of x, of h)).
 
     Arguments:
-        gates: (carry, joined, axis): the gates lie side by side along that axis. See `scan_dense`.
-        join: (of_x, of_h, axis): what x and h bring, as `gates` takes it. See `scan_dense`.
+        gates: (carry, preactivations, axis): the gates lie side by side along that axis. See `scan_dense`.
+        combine: (of_x, of_h, axis): the preactivations, from those of x and of h. See `scan_dense`.
         weights: those among the params, as DenseWeights.
-        is_lstm: whether gates and join are those of `scan_lstm`.
+        is_lstm: whether gates and combine are those of `scan_lstm`.
     """
 
     gates: Callable[..., tuple[Any, Any]]
-    join: Callable[..., jax.Array]
+    combine: Callable[..., jax.Array]
     weights: Callable[[Any], Any]
     is_lstm: bool = False
 

@@ -1,1 +1,1 @@
-"""Attention with one head and with several, positions of steps, and what is kept from run to run in generation."""
+"""Attention with one head and with several, positions of steps, and the cache of generation."""

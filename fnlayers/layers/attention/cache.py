@@ -1,7 +1,7 @@
-"""What layers keep from run to run where a sequence comes bit by bit: their place in it, and its keys and values.
+"""State of layers that see a sequence in several runs: the position reached, and the keys and values so far.
 
 A layer with a `cache` goes on where the run before it ended: in by state, out by state. `init_state(shape)`, with the
-batch size in the shape, starts anew. `fnlayers.cached` sets the field throughout a model.
+batch size in the shape, starts again. `fnlayers.cached` sets the field throughout a model.
 """
 
 from typing import Any
@@ -28,13 +28,13 @@ def check_room(layer: Any, steps: int | None) -> None:
         raise ShapeError(f"{layer!r} has no room for {steps} steps; give cache={steps} or more, or fewer steps")
 
 
-def place_state(layer: Any) -> dict[str, State]:
+def position_state(layer: Any) -> dict[str, State]:
     """How many steps were seen; nothing without a cache."""
     return {} if layer.cache is None else {"place": State((), dtype="int32")}
 
 
-def place(layer: Any, ctx: Context) -> Any:
-    """The place of a run's first step: 0 without a cache."""
+def first_position(layer: Any, ctx: Context) -> Any:
+    """The position of a run's first step: 0 without a cache."""
     if layer.cache is None:
         return 0
     if any(isinstance(part, int) for part in ctx.path):
@@ -42,8 +42,8 @@ def place(layer: Any, ctx: Context) -> Any:
     return ctx.read(layer, "place")
 
 
-def moved(layer: Any, start: Any, steps: int) -> dict[str, Any]:
-    """The new state of a place."""
+def next_position(layer: Any, start: Any, steps: int) -> dict[str, Any]:
+    """The state with the position after those steps."""
     return {} if layer.cache is None else {"place": start + steps}
 
 
@@ -52,8 +52,8 @@ def within_room(layer: Any, y: Any, end: Any) -> Any:
     return y if layer.cache is None else jnp.where(end <= layer.cache, y, jnp.nan)
 
 
-def memory_state(layer: Any, batch: int | None, key: tuple[int, int], value: tuple[int, int]) -> dict[str, State]:
-    """Room for keys and values of `cache` steps, each (heads, features), and which of them are real."""
+def cache_state(layer: Any, batch: int | None, key: tuple[int, int], value: tuple[int, int]) -> dict[str, State]:
+    """Room for keys and values of `cache` steps, each (heads, features), and which of them are valid."""
     if layer.cache is None:
         return {}
     if batch is None:
@@ -66,23 +66,23 @@ def memory_state(layer: Any, batch: int | None, key: tuple[int, int], value: tup
         "cached_key": State((*steps, *key), dtype=dtype),
         "cached_value": State((*steps, *value), dtype=dtype),
         "cached_mask": State(steps, dtype="bool"),
-        **place_state(layer),
+        **position_state(layer),
     }
 
 
-def remember(layer: Any, ctx: Context, key: Any, value: Any, real: Any) -> dict[str, Any]:
-    """The new state: this run's keys and values behind those of the runs before.
+def updated_cache(layer: Any, ctx: Context, key: Any, value: Any, valid: Any) -> dict[str, Any]:
+    """The new state: this run's keys and values after those of earlier runs.
 
-    Shapes: key and value (batch, steps, heads, features), real (batch, steps) or None.
+    Shapes: key and value (batch, steps, heads, features), valid (batch, steps) or None.
     """
     start, new = ctx.read(layer, "place"), {"cached_key": key, "cached_value": value}
-    new["cached_mask"] = jnp.ones(key.shape[:2], bool) if real is None else real
+    new["cached_mask"] = jnp.ones(key.shape[:2], bool) if valid is None else valid
     old = {name: ctx.read(layer, name) for name in new}
-    there, wanted = old["cached_mask"].shape, (key.shape[0], layer.cache)
-    if there != wanted:
+    got, expected = old["cached_mask"].shape, (key.shape[0], layer.cache)
+    if got != expected:
         raise ShapeError(
-            f"{layer!r} was given a cache of (batch, steps) {there}, and needs {wanted}; make it with state = "
+            f"{layer!r} expected a cache of (batch, steps) {expected}, got {got}; make it with state = "
             "model.init_state(shape), the batch size in the shape"
         )
     joined = {name: lax.dynamic_update_slice_in_dim(old[name], new[name], start, axis=1) for name in new}
-    return joined | moved(layer, start, key.shape[1])
+    return joined | next_position(layer, start, key.shape[1])

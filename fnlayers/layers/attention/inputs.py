@@ -1,4 +1,4 @@
-"""What the attention layers share: inputs and masks by name, and checks of them.
+"""Inputs and masks of the attention layers by name, and checks of them.
 
 The layers take (query, value) or (query, value, key), where without a key the values are their own keys; a dict with
 these names, and with several heads "attention_mask" too; or one array, which attends to itself. Masks are nested
@@ -19,16 +19,16 @@ from fnlayers.core.errors import ShapeError
 from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import is_shape
-from fnlayers.layers.common import check_choice, check_share, seeded
+from fnlayers.layers.common import check_choice, check_fraction, seeded
 
 
 class AttentionInputs(NamedTuple):
-    """What a run attends with: arrays (batch, ..., steps, features) that are 0 in masked steps, and their masks.
+    """The inputs of one run: arrays (batch, ..., steps, features) that are 0 in masked steps, and their masks.
 
     Arguments:
         query, key, value: the arrays; without a key it is the value.
         query_mask, key_mask: which steps are valid, (batch, ..., steps), or None.
-        pair_mask: which queries and keys may meet, as it was given, or None.
+        pair_mask: which queries may attend to which keys, the attention_mask of the inputs, or None.
     """
 
     query: Any
@@ -46,7 +46,7 @@ def attention_inputs(layer: Any, x: Any, mask: Any, joins_key_mask: bool) -> Att
     key_mask = ops.all_of(masks.get("value"), masks.get("key") if joins_key_mask else None)
 
     def cleared(x: Any, valid: Any) -> Any:
-        """0 in masked steps, so that what stands there, NaN too, reaches no sum, forward or backward."""
+        """0 in masked steps, so that their values, NaN too, reach no sum, forward or backward."""
         return x if valid is None or layer.keras_masks else jnp.where(valid[..., None], x, 0)
 
     value = cleared(given["value"], key_mask)
@@ -79,8 +79,8 @@ def numbers_by_name(layer: Layer, x: Any) -> dict[str, Any]:
 
 
 def check_common(layer: Any) -> None:
-    """Raise ConfigError unless dropout is a share and the options of a call are True or False."""
-    check_share(layer, "dropout")
+    """Raise ConfigError unless dropout is a fraction and the options of a call are True or False."""
+    check_fraction(layer, "dropout")
     for name in ("use_causal_mask", "return_attention_scores", "keras_masks"):
         check_choice(layer, name, (False, True))
 
@@ -94,10 +94,10 @@ def check_inputs(layer: Any, shape: Shape, names: tuple[str, ...]) -> dict[str, 
             f"{layer!r} takes (query, value), (query, value, key), a dict of some of {', '.join(names)}, or one array "
             f"that attends to itself; got {shape!r}"
         )
-    for name, found in given.items():
-        if not is_shape(found) or (name != "attention_mask" and not layer.least_rank <= len(found) <= layer.most_rank):
+    for name, sizes in given.items():
+        if not is_shape(sizes) or (name != "attention_mask" and not layer.least_rank <= len(sizes) <= layer.most_rank):
             ranks = "3 axes" if layer.most_rank == 3 else f"at least {layer.least_rank} axes"
-            raise ShapeError(f"{layer!r} takes arrays of {ranks}, (batch, steps, features), got {name} {found}")
+            raise ShapeError(f"{layer!r} takes arrays of {ranks}, (batch, steps, features), got {name} {sizes}")
     key, value = given.get("key", given["value"]), given["value"]
     if len(key) != len(value) or not all(map(fit, key[1:-1], value[1:-1])):
         raise ShapeError(f"{layer!r}: each value has a key, but value is {value} and key {key}")
@@ -107,25 +107,25 @@ def check_inputs(layer: Any, shape: Shape, names: tuple[str, ...]) -> dict[str, 
 
 
 def fit(a: int | None, b: int | None) -> bool:
-    """Whether two sizes are, or may turn out to be, one, or one of them is stretched."""
+    """Whether two sizes are, or may turn out to be, equal, or one of them is broadcast."""
     return same(a, b) or 1 in (a, b)
 
 
 def same(a: int | None, b: int | None) -> bool:
-    """Whether two sizes are, or may turn out to be, one."""
+    """Whether two sizes are, or may turn out to be, equal."""
     return a == b or None in (a, b)
 
 
 def step_masks(layer: Layer, given: Mapping[str, Any], mask: Any) -> dict[str, Any]:
-    """The masks that there are, by their arrays' names, each with all axes of its array but the features."""
-    found = {}
+    """The masks by their arrays' names, each with all axes of its array but the features."""
+    masks = {}
     for name, valid in by_name(mask).items():
         if valid is not None and name in ("query", "value", "key"):
             x = given[name]
             if valid.ndim >= x.ndim:
                 raise ShapeError(f"{layer!r} takes masks of steps, not of features; the {name}'s is {valid.shape}")
-            found[name] = jnp.broadcast_to(ops.expand_trailing(valid, x.ndim - 1), x.shape[:-1])
-    return found
+            masks[name] = jnp.broadcast_to(ops.expand_trailing(valid, x.ndim - 1), x.shape[:-1])
+    return masks
 
 
 def dropping(layer: Any, ctx: Context) -> Any:
@@ -152,7 +152,7 @@ def to_steps(a: Any, axes: tuple[int, ...], rest: int = 0) -> Any:
 
 
 def from_steps(a: Any, axes: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-    """The way back of `to_steps`, for arrays (..., steps, heads, features) and the shape of what was projected."""
+    """The inverse of `to_steps`, for arrays (..., steps, heads, features) and the shape of what was projected."""
     others = [axis for axis in range(len(shape) - 1) if axis not in axes]
     a = a.reshape(*a.shape[: len(others)], *(shape[axis] for axis in axes), *a.shape[-2:])
     order = [*others, *axes]

@@ -167,7 +167,6 @@ class GroupQueryAttention(MultiHead):
         return (features,)
 
     def axes(self, rank: int) -> tuple[int, ...]:
-        """The steps."""
         return (1,)
 
     @property

@@ -1,4 +1,4 @@
-"""What the attention layers with several heads share: projections, masks, places, the cache."""
+"""The base of the attention layers with several heads: projections, masks, positions, the cache."""
 
 import functools
 import math
@@ -16,7 +16,14 @@ from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer, Shape, activity_loss, layerclass
 from fnlayers.core.shapes import known, with_dtype
 from fnlayers.core.spec import Param
-from fnlayers.layers.attention.cache import check_cache, check_room, memory_state, place, remember, within_room
+from fnlayers.layers.attention.cache import (
+    cache_state,
+    check_cache,
+    check_room,
+    first_position,
+    updated_cache,
+    within_room,
+)
 from fnlayers.layers.attention.inputs import (
     AttentionInputs,
     attention_inputs,
@@ -44,26 +51,26 @@ class MultiHead(Layer):
     attends to itself; without a key the values are their own keys.
 
     Arguments:
-        dropout: the share of the weights that is dropped in training.
+        dropout: the fraction of the weights that is dropped in training.
         use_bias: whether the projections add a bias.
-        sliding_window: a query attends to keys fewer than this many places away on either side; None: to all.
+        sliding_window: a query attends to keys fewer than this many positions away on either side; None: to all.
         flash_attention: whether to use the fused kernel on CUDA: None: where it can be; False: never; True: an error
-            where it cannot be. It has no forward-mode and no second derivative. Elsewhere it means nothing.
+            where it cannot be. It has no forward-mode and no second derivative. On other platforms it is ignored.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint:
             of each projection.
         activity_regularizer: a loss on the output of each projection, divided by the batch size.
         use_gate: whether the heads' outputs are multiplied by sigmoid of a projection of the query.
         seed: a number folded into the layer's key.
-        use_causal_mask: whether a query attends to no key after its own place.
+        use_causal_mask: whether a query attends to no key after its own position.
         return_attention_scores: whether to return (y, weights), the weights as they are before dropout.
-        rotary_wavelength: turns the projected queries and keys by their places, as RotaryEmbedding does with this
-            max_wavelength (10000 is usual); None: nothing is turned.
+        rotary_wavelength: rotates the projected queries and keys by their positions, as RotaryEmbedding does with this
+            max_wavelength (10000 is usual); None: no rotation.
         cache: for generation: keep keys and values of up to this many steps from run to run, so that each run is given
-            new steps alone; None: each run starts anew. It needs use_causal_mask. With more steps than that the output
+            new steps alone; None: each run starts again. It needs use_causal_mask. With more steps than that the output
             is NaN. See `fnlayers.cached`.
         keras_masks: whether to mask to the letter as Keras does: with 3 axes, no dropout and no weights returned a
             query that may attend to nothing gets the mean of all values, not 0; and the weights' own mask, of the
-            weights' axes, comes out beside them. `load_keras` sets it.
+            weights' axes, comes out with them. `load_keras` sets it.
 
     Weights: query, key, gate (with use_gate), value, attention_output: each with kernel and bias.
     State: with cache: cached_key and cached_value (batch, cache, heads, features), cached_mask (batch, cache): which of
@@ -100,21 +107,19 @@ class MultiHead(Layer):
         raise ConfigError(f"{type(self).__name__} defines no axes()")
 
     def in_types(self, shape: Shape) -> Any:
-        """An attention_mask is boolean."""
         types = with_dtype(shape, self.in_dtype)
         if isinstance(types, Mapping) and "attention_mask" in types:
             types = FrozenDict({**types, "attention_mask": with_dtype(shape["attention_mask"], "bool")})
         return types
 
     def check_shape(self, shape: Shape) -> None:
-        """Inputs that fit."""
         given = check_inputs(self, shape, ("query", "value", "key", "attention_mask"))
         rank = len(given["query"])
         axes = self.axes(rank)
         if any(len(given[name]) != rank for name in ("value", "key") if name in given):
             raise ShapeError(f"{self!r}: query, value and key differ in their number of axes: {shape}")
         if (self.use_causal_mask or self.sliding_window or self.rotary_wavelength) and len(axes) > 1:
-            raise ShapeError(f"{self!r}: over the axes {axes} there is no order; name one in attention_axes")
+            raise ShapeError(f"{self!r}: several axes {axes} have no order; name one in attention_axes")
         for axis in set(range(1, rank - 1)) - set(axes):
             if not fit(given["query"][axis], given["value"][axis]):
                 raise ShapeError(f"{self!r}: query and value differ on axis {axis}, and may only on {axes}: {shape}")
@@ -132,7 +137,9 @@ class MultiHead(Layer):
         wanted = [*front[:before], *pairs]
         if not 0 <= before <= len(front) or not all(map(fit, mask, wanted)):
             sizes = ", ".join(map(str, [query[0], *pairs]))
-            raise ShapeError(f"{self!r}: attention_mask has the shape {mask}, want ({sizes}), or 1 for some of these")
+            raise ShapeError(
+                f"{self!r}: expected an attention_mask of shape ({sizes}), or 1 for some of these, got {mask}"
+            )
 
     def _check_boolean(self, mask: Any) -> None:
         """Raise ConfigError for a floating mask: its 0 may forbid, or allow, as in a mask that is added."""
@@ -170,45 +177,47 @@ class MultiHead(Layer):
         sizes = self.output(features)
         named = ("out", *(None for _ in sizes[1:]))
         declared["attention_output"] = self._projection((heads, of_value), sizes, named, ("heads", None))
-        return declared | memory_state(self, query[0], (groups, of_key), (groups, of_value))
+        return declared | cache_state(self, query[0], (groups, of_key), (groups, of_value))
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Project, attend, project."""
         given = attention_inputs(self, x, ctx.mask, joins_key_mask=True)
         self._check_boolean(given.pair_mask)
-        made = self._projected(params, given)
+        projected = self._projected(params, given)
         axes, key_mask = self.axes(given.query.ndim), given.key_mask
-        heads = {name: to_steps(made[name], axes, 2) for name in ("query", "key", "value")}
-        start, state = place(self, ctx), {}
+        heads = {name: to_steps(projected[name], axes, 2) for name in ("query", "key", "value")}
+        start, state = first_position(self, ctx), {}
         if self.rotary_wavelength is not None:
-            turned = functools.partial(ops.rotate, start=start, wavelength=self.rotary_wavelength, step_axis=-3)
-            heads |= {name: turned(heads[name]) for name in ("query", "key")}
+            rotate = functools.partial(ops.rotate, start=start, wavelength=self.rotary_wavelength, step_axis=-3)
+            heads |= {name: rotate(heads[name]) for name in ("query", "key")}
         if self.cache is not None:
-            state = remember(self, ctx, heads["key"], heads["value"], key_mask)
+            state = updated_cache(self, ctx, heads["key"], heads["value"], key_mask)
             heads["key"], heads["value"], key_mask = (state[f"cached_{what}"] for what in ("key", "value", "mask"))
         mask = self._mask(given._replace(key_mask=key_mask))
         y, weights = self._attend(heads, mask, start, given.query.ndim, ctx)
         y = from_steps(within_room(self, y, state.get("place")), axes, given.query.shape)
-        y = y * made["gate"] if "gate" in made else y
-        made["attention_output"] = self._project(params, "attention_output", y, 2)
+        y = y * projected["gate"] if "gate" in projected else y
+        projected["attention_output"] = self._project(params, "attention_output", y, 2)
         rule = self.activity_regularizer
-        losses = () if rule is None else tuple(activity_loss(rule, a) for a in made.values())
+        losses = () if rule is None else tuple(activity_loss(rule, a) for a in projected.values())
         if weights is not None:
             weights, mask = self._returned(weights, mask, given)
-        out = result(made["attention_output"], weights, ctx)._replace(state=state, losses=losses)
+        out = result(projected["attention_output"], weights, ctx)._replace(state=state, losses=losses)
         if weights is None or mask is None:
             return out
         return out._replace(mask=((out.mask or (None,))[0], mask))
 
     def _projected(self, params: Any, given: AttentionInputs) -> dict[str, Any]:
         """Each projection of the inputs by its name, in order; the gate as factors."""
-        made = {"query": self._project(params, "query", given.query), "key": self._project(params, "key", given.key)}
+        projected = {
+            "query": self._project(params, "query", given.query),
+            "key": self._project(params, "key", given.key),
+        }
         if self.use_gate:
-            made["gate"] = jax.nn.sigmoid(self._project(params, "gate", given.query))
-        return made | {"value": self._project(params, "value", given.value)}
+            projected["gate"] = jax.nn.sigmoid(self._project(params, "gate", given.query))
+        return projected | {"value": self._project(params, "value", given.value)}
 
     def _attend(self, heads: Mapping[str, Any], mask: Any, start: Any, rank: int, ctx: Context) -> tuple[Any, Any]:
-        """What each head of the queries gathers, and the weights where they are returned."""
+        """The output of each head, and the weights where they are returned."""
         one_path = self.dropout == 0 and rank == 3 and not self.return_attention_scores
         attend = functools.partial(
             ops.attention,
@@ -263,9 +272,9 @@ class MultiHead(Layer):
             if n > 1:
                 pairs = jnp.broadcast_to(pairs, (*pairs.shape[: -2 * n], *sizes))
                 pairs = pairs.reshape(*pairs.shape[: -2 * n], math.prod(sizes[:n]), math.prod(sizes[n:]))
-        rows = None if given.query_mask is None else to_steps(given.query_mask, axes)[..., None, :, None]
-        columns = None if given.key_mask is None else to_steps(given.key_mask, axes)[..., None, None, :]
-        return ops.all_of(pairs, rows, columns)
+        of_queries = None if given.query_mask is None else to_steps(given.query_mask, axes)[..., None, :, None]
+        of_keys = None if given.key_mask is None else to_steps(given.key_mask, axes)[..., None, None, :]
+        return ops.all_of(pairs, of_queries, of_keys)
 
 
 def check_heads(layer: Any) -> None:
@@ -277,7 +286,9 @@ def check_heads(layer: Any) -> None:
     if layer.rotary_wavelength is not None:
         check_positive(layer, "rotary_wavelength")
     if layer.rotary_wavelength is not None and layer.heads()[2] % 2:
-        raise ConfigError(f"{layer!r}: rotary_wavelength turns pairs of features; make those of a head an even number")
+        raise ConfigError(
+            f"{layer!r}: rotary_wavelength rotates pairs of features; make those of a head an even number"
+        )
     if layer.cache is not None and not layer.use_causal_mask:
         raise ConfigError(f"{layer!r}: cache needs use_causal_mask=True, since later steps are not there yet")
     if layer.cache is not None and (layer.return_attention_scores or layer.keras_masks or layer.flash_attention):

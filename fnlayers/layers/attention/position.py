@@ -16,17 +16,24 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import Param
 from fnlayers.functions.initializers import Initializer
-from fnlayers.layers.attention.cache import check_cache, check_room, moved, place, place_state, within_room
+from fnlayers.layers.attention.cache import (
+    check_cache,
+    check_room,
+    first_position,
+    next_position,
+    position_state,
+    within_room,
+)
 from fnlayers.layers.common import check_count, check_positive, check_rank, normal_axis
 
 
 @layerclass
 class Positional(Layer):
-    """Base of the layers that know the places of steps.
+    """Base of the layers that depend on the positions of steps.
 
     Arguments:
-        cache: for generation: go on counting places from run to run, up to this many steps, after which the output is
-            NaN; None: each run starts at place 0. See `fnlayers.cached`.
+        cache: for generation: go on counting positions from run to run, up to this many steps, after which the output
+            is NaN; None: each run starts at position 0. See `fnlayers.cached`.
 
     State: with cache: place (): the number of steps seen.
     Mask: passed on.
@@ -38,25 +45,25 @@ class Positional(Layer):
     casts_inputs: ClassVar[str] = "all"
     sequence_axis = -2  # a field of RotaryEmbedding
 
-    def placed(self, params: Any, x: Any, start: Any) -> Any:
-        """The output for an x whose first step stands at `start`."""
-        raise ConfigError(f"{type(self).__name__} defines no placed(params, x, start)")
+    def encoded(self, params: Any, x: Any, start: Any) -> Any:
+        """The output for an x whose first step has the position `start`."""
+        raise ConfigError(f"{type(self).__name__} defines no encoded(params, x, start)")
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Count on from where the last run ended."""
-        start, steps = place(self, ctx), x.shape[self.sequence_axis]
-        y = within_room(self, self.placed(params, x, start), start + steps)
-        return Out(y, moved(self, start, steps), ctx.mask)
+        start, steps = first_position(self, ctx), x.shape[self.sequence_axis]
+        y = within_room(self, self.encoded(params, x, start), start + steps)
+        return Out(y, next_position(self, start, steps), ctx.mask)
 
 
 @layerclass
 class PositionEmbedding(Positional):
-    """y[..., t, :] = embeddings[t]: a learned vector for each place. See `Positional`.
+    """y[..., t, :] = embeddings[t]: a learned vector for each position. See `Positional`.
 
-    Of x the shape alone is looked at; add it to x.
+    Only the shape of x is used; add it to x.
 
     Arguments:
-        sequence_length: the number of places: the greatest number of steps.
+        sequence_length: the number of positions: the greatest number of steps.
         initializer: where the vectors start.
 
     Shapes: (batch, ..., steps, features) -> the same.
@@ -69,27 +76,29 @@ class PositionEmbedding(Positional):
     initializer: Initializer = "glorot_uniform"
 
     def check(self) -> None:
-        """Some places, at least as many as the cache has."""
+        """Some positions, at least as many as the cache has."""
         check_count(self, "sequence_length")
         check_cache(self)
         if self.cache is not None and self.cache > self.sequence_length:
             raise ConfigError(
-                f"{self!r} has no place for {self.cache} steps; give cache={self.sequence_length} or less"
+                f"{self!r} has no position for {self.cache} steps; give cache={self.sequence_length} or less"
             )
 
     def check_shape(self, shape: Shape) -> None:
-        """No more steps than places."""
+        """No more steps than positions."""
         check_rank(self, shape, *range(2, 16), layout="(batch, ..., steps, features)")
         if shape[-2] is not None and shape[-2] > self.sequence_length:
-            raise ShapeError(f"{self!r} has no place for {shape[-2]} steps; give no more, or a larger sequence_length")
+            raise ShapeError(
+                f"{self!r} has no position for {shape[-2]} steps; give no more, or a larger sequence_length"
+            )
         check_room(self, shape[-2])
 
     def weights(self, shape: Shape) -> dict:
-        """A row for each place."""
+        """A row for each position."""
         sizes = (self.sequence_length, known(shape, -1, "features"))
-        return {"embeddings": Param(sizes, self.initializer, axes=(None, "out")), **place_state(self)}
+        return {"embeddings": Param(sizes, self.initializer, axes=(None, "out")), **position_state(self)}
 
-    def placed(self, params: Any, x: Any, start: Any) -> Any:
+    def encoded(self, params: Any, x: Any, start: Any) -> Any:
         """The rows from the first step's on."""
         rows = lax.dynamic_slice_in_dim(params["embeddings"], start, x.shape[-2])
         return jnp.broadcast_to(rows, x.shape)
@@ -99,7 +108,7 @@ class PositionEmbedding(Positional):
 class SinePositionEncoding(Positional):
     """y[..., t, 2i] = sin(a), y[..., t, 2i + 1] = cos(a), with a = t / max_wavelength^(2i / features).
 
-    See `Positional`. Of x the shape alone is looked at; add it to x.
+    See `Positional`. Only the shape of x is used; add it to x.
 
     Arguments:
         max_wavelength: the greatest wavelength divided by 2 pi, in steps.
@@ -112,34 +121,31 @@ class SinePositionEncoding(Positional):
     max_wavelength: float = 10000
 
     def check(self) -> None:
-        """A positive number."""
         check_positive(self, "max_wavelength")
         check_cache(self)
 
     def check_shape(self, shape: Shape) -> None:
-        """Steps and features."""
         check_rank(self, shape, *range(2, 16), layout="(batch, ..., steps, features)")
         check_room(self, shape[-2])
 
     def weights(self, shape: Shape) -> dict:
-        """None; the place."""
-        return place_state(self)
+        return position_state(self)
 
-    def placed(self, params: Any, x: Any, start: Any) -> Any:
-        """The waves from the first step's place on."""
+    def encoded(self, params: Any, x: Any, start: Any) -> Any:
+        """The waves from the first step's position on."""
         waves = ops.waves(*x.shape[-2:], start=start, wavelength=self.max_wavelength, dtype=x.dtype)
         return jnp.broadcast_to(waves, x.shape)
 
 
 @layerclass
 class RotaryEmbedding(Positional):
-    """Pairs of features (x[i], x[i + features / 2]) turned by place / scaling_factor / max_wavelength^(2i / features).
+    """Pairs of features (x[i], x[i + features / 2]) rotated by t / scaling_factor / max_wavelength^(2i / features).
 
     See `Positional`. For queries and keys, before their product; attention with `rotary_wavelength` does so by itself.
 
     Arguments:
         max_wavelength: the greatest wavelength divided by 2 pi, in steps.
-        scaling_factor: what places are divided by, so that a longer sequence fits into the places of training.
+        scaling_factor: positions are divided by it, so that longer sequences stay within those of training.
         sequence_axis, feature_axis: which axes the steps and the features lie along.
 
     Shapes: unchanged; the number of features is even.
@@ -153,7 +159,6 @@ class RotaryEmbedding(Positional):
     feature_axis: int = -1
 
     def check(self) -> None:
-        """Positive numbers."""
         check_positive(self, "max_wavelength")
         check_positive(self, "scaling_factor")
         check_cache(self)
@@ -165,14 +170,13 @@ class RotaryEmbedding(Positional):
         if at[0] == at[1] or 0 in at:
             raise ShapeError(f"{self!r}: steps and features lie along two axes behind the batch, got {shape}")
         if known(shape, at[1], "features") % 2:
-            raise ShapeError(f"{self!r} turns pairs of features, so their number must be even, got {shape[at[1]]}")
+            raise ShapeError(f"{self!r} rotates pairs of features, so their number must be even, got {shape[at[1]]}")
         check_room(self, shape[at[0]])
 
     def weights(self, shape: Shape) -> dict:
-        """None; the place."""
-        return place_state(self)
+        return position_state(self)
 
-    def placed(self, params: Any, x: Any, start: Any) -> Any:
-        """Turned from the first step's place on."""
+    def encoded(self, params: Any, x: Any, start: Any) -> Any:
+        """Rotated from the first step's position on."""
         axes = self.sequence_axis, self.feature_axis
         return ops.rotate(x, start, self.max_wavelength, self.scaling_factor, *axes)

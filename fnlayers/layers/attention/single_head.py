@@ -1,4 +1,4 @@
-"""Attention with one head: what each query gathers from the values, by how it compares with their keys."""
+"""Attention with one head: each query gets a weighted mean of the values, by the scores of their keys."""
 
 from dataclasses import field
 from typing import Any, ClassVar, Literal
@@ -32,11 +32,11 @@ class SingleHead(Layer):
     without a key the values are their own keys.
 
     Arguments:
-        dropout: the share of the weights that is dropped in training.
-        use_causal_mask: whether a query attends to no key after its own place.
+        dropout: the fraction of the weights that is dropped in training.
+        use_causal_mask: whether a query attends to no key after its own position.
         return_attention_scores: whether to return (y, weights), the weights as they are before dropout.
-        keras_masks: whether to mask to the letter as Keras does, where 1e9 is taken from masked scores: a query that
-            may attend to nothing gets about the mean of all values, not 0, and masked queries have weights. Set by
+        keras_masks: whether to mask to the letter as Keras does, where 1e9 is subtracted from masked scores: a query
+            that may attend to nothing gets about the mean of all values, not 0, and masked queries have weights. Set by
             `load_keras`.
 
     Shapes: query (batch, ..., queries, features), value (batch, ..., keys, any), key (batch, ..., keys, features) ->
@@ -58,7 +58,6 @@ class SingleHead(Layer):
         raise ConfigError(f"{type(self).__name__} defines no score()")
 
     def check_shape(self, shape: Shape) -> None:
-        """Inputs that fit."""
         given = check_inputs(self, shape, ("query", "value", "key"))
         query, key = given["query"], given.get("key", given["value"])
         if len(query) != len(key) or not all(map(fit, query[:-2], key[:-2])) or not same(query[-1], key[-1]):
@@ -66,15 +65,15 @@ class SingleHead(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """One head's attention over the last axis but one."""
-        # Keras: a key's own mask is not looked at
+        # Keras: a key's own mask is ignored
         query, key, value, query_mask, key_mask, _ = attention_inputs(self, x, ctx.mask, joins_key_mask=False)
-        rows = None if self.keras_masks or query_mask is None else query_mask[..., None, :, None]
-        columns = None if key_mask is None else key_mask[..., None, None, :]
+        of_queries = None if self.keras_masks or query_mask is None else query_mask[..., None, :, None]
+        of_keys = None if key_mask is None else key_mask[..., None, None, :]
         y, weights = ops.attention(
             query[..., None, :],
             key[..., None, :],
             value[..., None, :],
-            mask=ops.all_of(rows, columns),
+            mask=ops.all_of(of_queries, of_keys),
             causal=self.use_causal_mask,
             drop=dropping(self, ctx),
             empty="shifted" if self.keras_masks else "zeros",
@@ -115,11 +114,9 @@ class Attention(SingleHead):
     seed: Seed = None
 
     def check(self) -> None:
-        """A share, known words."""
         check_common(self)
 
     def weights(self, shape: Shape) -> dict:
-        """Up to two numbers."""
         scale = {"scale": Param((), "ones")} if self.use_scale else {}
         return scale | ({"concat_score_weight": Param((), "ones")} if self.score_mode == "concat" else {})
 
@@ -151,11 +148,9 @@ class AdditiveAttention(SingleHead):
     seed: Seed = None
 
     def check(self) -> None:
-        """A share."""
         check_common(self)
 
     def weights(self, shape: Shape) -> dict:
-        """One number a feature."""
         if not self.use_scale:
             return {}
         return {
@@ -165,6 +160,5 @@ class AdditiveAttention(SingleHead):
         }
 
     def score(self, params: Any) -> dict:
-        """The sum of tanh."""
         scale = params["scale"] if self.use_scale else 1.0
         return {"score": lambda query, key: ops.additive_score(query, key, 1.0, scale)}

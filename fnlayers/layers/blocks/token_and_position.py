@@ -13,11 +13,11 @@ from fnlayers.layers.embedding import Embedding
 
 @layerclass
 class TokenAndPositionEmbedding(Layer):
-    """y[t] = token_embedding[x[t]] + position_embedding[t]: a learned vector for each token, and one for each place.
+    """y[t] = token_embedding[x[t]] + position_embedding[t]: a learned vector for each token, and one for each position.
 
     Arguments:
         vocabulary_size: the number of tokens.
-        sequence_length: the number of places: the greatest number of steps.
+        sequence_length: the number of positions: the greatest number of steps.
         embedding_dim: the length of a vector.
         embeddings_initializer: of both tables.
         mask_zero: whether token 0 is padding.
@@ -44,14 +44,12 @@ class TokenAndPositionEmbedding(Layer):
 
     @property
     def in_dtype(self) -> str:
-        """Integers."""
         return "int32"
 
     def children(self, shape: Shape) -> dict:
-        """Two tables."""
         check_rank(self, shape, 2, layout="(batch, steps)")
-        tokens, places = self._tables()
-        return {"token_embedding": (tokens, shape), "position_embedding": (places, (*shape, self.embedding_dim))}
+        tokens, positions = self._tables()
+        return {"token_embedding": (tokens, shape), "position_embedding": (positions, (*shape, self.embedding_dim))}
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """The sum of two rows for each step."""

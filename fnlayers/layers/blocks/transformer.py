@@ -18,7 +18,7 @@ from fnlayers.functions.activations import Activation
 from fnlayers.functions.initializers import Initializer
 from fnlayers.layers.attention.inputs import by_name, step_masks
 from fnlayers.layers.attention.multi_head import MultiHeadAttention
-from fnlayers.layers.common import check_activation, check_choice, check_count, check_positive, check_share
+from fnlayers.layers.common import check_activation, check_choice, check_count, check_fraction, check_positive
 from fnlayers.layers.dense import Dense
 from fnlayers.layers.normalization import LayerNormalization
 from fnlayers.layers.regularization import Dropout
@@ -65,7 +65,7 @@ class Transformer(Layer):
         check_count(self, "intermediate_dim")
         check_positive(self, "layer_norm_epsilon")
         check_count(self, "num_heads")
-        check_share(self, "dropout")
+        check_fraction(self, "dropout")
         check_activation(self, "activation")
         check_choice(self, "normalize_first", (False, True))
         self._self_attention(2 * self.num_heads)

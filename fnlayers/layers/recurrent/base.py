@@ -1,4 +1,4 @@
-"""What the layers that scan a cell over time share."""
+"""The base of the layers that scan a cell over time."""
 
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -26,12 +26,12 @@ class Recurrent(Layer):
         return_state: whether to return the last carry too.
         go_backwards: whether to run from the last step to the first; outputs come in that order.
         stateful: whether a run starts from the carry that the run before it ended with, in training and inference: in
-            by state, out by state. `init_state(shape)`, with the batch size in the shape, starts anew.
+            by state, out by state. `init_state(shape)`, with the batch size in the shape, starts again.
         unroll: True to unroll the whole loop, or how many steps to compile into one turn of it.
         zero_output_for_mask: whether the output of a masked step is 0.
         time_major: whether the first axis of x, of its mask and of sequences returned is time, the second the batch.
-        keras_masks: whether to mask to the letter as Keras does, where an unrolled loop knows no zero_output_for_mask
-            and gives 0 before the first real step, whatever the first carry is. Set by `load_keras`.
+        keras_masks: whether to mask to the letter as Keras does, where an unrolled loop ignores zero_output_for_mask
+            and gives 0 before the first valid step, whatever the initial carry is. Set by `load_keras`.
 
     Shapes: (batch, time, features) -> (batch, units), or (batch, time, units) with return_sequences; with return_state
         (y, *carry). With time_major (time, batch, features) -> (batch, units) or (time, batch, units). The input may be
@@ -39,8 +39,8 @@ class Recurrent(Layer):
     Weights: `cell`: those of the cell.
     State: none; with stateful `carry_0`, `carry_1`, ...: the arrays of the carry.
     Random: in training, where the cell has dropout.
-    Mask: used: a masked step keeps the carry and repeats the output before it, whatever stands in x there; before the
-        first real step, that of the first carry. Passed on with return_sequences, else ended.
+    Mask: used: a masked step keeps the carry and repeats the output before it, whatever x is there; before the
+        first valid step, that of the initial carry. Passed on with return_sequences, else ended.
     """
 
     time_major: bool = field(default=False, kw_only=True)
@@ -85,8 +85,10 @@ class Recurrent(Layer):
                 f"{self!r} keeps its carry from run to run, so its size must be known, got {sequence}; write "
                 "fnlayers.Input(shape, batch_size=...), or give init and init_state the shape with the batch size"
             )
-        leaves = jax.tree.leaves(jax.eval_shape(lambda: cell.begin(step)))
-        return {f"carry_{i}": State(a.shape, Start(cell, step, i), _kept_dtype(a)) for i, a in enumerate(leaves)}
+        leaves = jax.tree.leaves(jax.eval_shape(lambda: cell.initial_carry(step)))
+        return {
+            f"carry_{i}": State(a.shape, InitialCarry(cell, step, i), _state_dtype(a)) for i, a in enumerate(leaves)
+        }
 
     def children(self, shape: Shape) -> dict:
         """The cell sees one step."""
@@ -97,14 +99,13 @@ class Recurrent(Layer):
         return (sequence[1 if self.time_major else 0], *sequence[2:])
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Scan the cell."""
         cell = self.make_cell()
         x, given = split_states(x)
         mask = step_mask(self, x, ctx.mask)
-        if mask is not None:  # whatever stands in masked steps, inf and NaN too, is in no output and no gradient
+        if mask is not None:  # the values of masked steps, inf and NaN too, reach no output and no gradient
             x = jnp.where(ops.expand_trailing(mask, x.ndim), x, 0)
         params = cell.prepare(params.get("cell", {}), self.step_shape(x.shape), ctx.at("cell"))
-        carry = self._first_carry(cell, x, given, ctx)
+        carry = self._initial_carry(cell, x, given, ctx)
         xs = x if self.time_major else jnp.moveaxis(x, 1, 0)
         as_unrolled = self.keras_masks and bool(self.unroll)
         options: dict[str, Any] = dict(
@@ -116,8 +117,8 @@ class Recurrent(Layer):
         )
         output = None if as_unrolled or cell.output(carry) is None else cell.output
         carry, last, ys = scan_cell(cell, params, carry, xs, output, options)
-        kept = jax.tree.leaves(carry) if self.stateful else []
-        state = {f"carry_{i}": array.astype(_kept_dtype(array)) for i, array in enumerate(kept)}
+        saved = jax.tree.leaves(carry) if self.stateful else []
+        state = {f"carry_{i}": array.astype(_state_dtype(array)) for i, array in enumerate(saved)}
         y = self._typed(last if ys is None else ys if self.time_major else jnp.moveaxis(ys, 0, 1))
         mask = mask if self.return_sequences else None
         if not self.return_state:
@@ -127,14 +128,14 @@ class Recurrent(Layer):
 
     def carry_count(self, x: Any) -> int:
         """How many arrays the carry holds, for sequences like x."""
-        return len(jax.tree.leaves(jax.eval_shape(lambda: self.make_cell().begin(self.step_shape(x.shape)))))
+        return len(jax.tree.leaves(jax.eval_shape(lambda: self.make_cell().initial_carry(self.step_shape(x.shape)))))
 
-    def _first_carry(self, cell: Cell, x: Any, given: list, ctx: Context) -> Any:
-        """What is given after x, else what is kept, else the cell's start."""
-        start = cell.begin(self.step_shape(x.shape))
+    def _initial_carry(self, cell: Cell, x: Any, given: list, ctx: Context) -> Any:
+        """The carry that comes after x, else the one in the state, else the cell's initial carry."""
+        start = cell.initial_carry(self.step_shape(x.shape))
         if self.stateful:
-            kept = [ctx.read(self, f"carry_{i}") for i in range(len(jax.tree.leaves(start)))]
-            return as_carry(self, given or kept, start)
+            saved = [ctx.read(self, f"carry_{i}") for i in range(len(jax.tree.leaves(start)))]
+            return as_carry(self, given or saved, start)
         return as_carry(self, given, start) if given else start
 
     def _typed(self, array: Any) -> Any:
@@ -158,28 +159,28 @@ def scan_cell(cell: Cell, params: Any, carry: Any, xs: Any, output: Any, options
     """(carry, last output, all outputs) of the cell over xs: by its recurrence, or step by step where it has none."""
     recurrence = None if output is None else recurrence_of(cell)  # it takes knowing what masked steps repeat
     if isinstance(recurrence, ops.Recurrence):
-        dense = partial(ops.scan_dense, recurrence.join, recurrence.gates)
+        dense = partial(ops.scan_dense, recurrence.combine, recurrence.gates)
         scan = ops.scan_lstm if recurrence.is_lstm else dense
-        held = params.get("recurrent_mask")
-        return scan(recurrence.weights(params), carry, cell.taken(params, xs), held=held, **options)
+        dropout_mask = params.get("recurrent_dropout_mask")
+        return scan(recurrence.weights(params), carry, cell.prepare_inputs(params, xs), held=dropout_mask, **options)
     options = dict(output=output, before=cell.projects_before, **options)
     if recurrence is not None:
         scanned = recurrence.preactivate, recurrence.gates
-        return ops.scan_gates(*scanned, params, carry, xs, project=cell.enter, **options)
-    return ops.scan_time(partial(cell.step, params), carry, xs, project=partial(cell.enter, params), **options)
+        return ops.scan_gates(*scanned, params, carry, xs, project=cell.project_inputs, **options)
+    return ops.scan_time(partial(cell.step, params), carry, xs, project=partial(cell.project_inputs, params), **options)
 
 
 @dataclass(frozen=True)
-class Start:
-    """The initializer of one array of a carry: what the cell begins with."""
+class InitialCarry:
+    """The initializer of one array of a carry: the cell's own initial carry."""
 
     cell: Cell
     shape: tuple[int, ...]
     index: int
 
     def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """The array."""
-        return jax.tree.leaves(self.cell.begin(self.shape))[self.index].astype(dtype)
+        """That array of the initial carry, for the dtype of the state."""
+        return jax.tree.leaves(self.cell.initial_carry(self.shape))[self.index].astype(dtype)
 
 
 def step_mask(layer: Layer, x: Any, mask: Mask) -> Mask:
@@ -191,6 +192,6 @@ def step_mask(layer: Layer, x: Any, mask: Mask) -> Mask:
     return None if mask is None else mask.astype(bool)
 
 
-def _kept_dtype(array: Any) -> str:
-    """The dtype in which an array of the carry waits for the next run: no less than float32, like all state."""
+def _state_dtype(array: Any) -> str:
+    """The dtype of an array of the carry as state: float32 at least, like all state."""
     return "float32" if array.dtype in (jnp.float16, jnp.bfloat16) else array.dtype.name

@@ -29,7 +29,7 @@ class Bidirectional(Layer):
     """A recurrent layer that runs forwards and one that runs backwards, their outputs merged step by step.
 
     Arguments:
-        layer: a recurrent layer, which tells whether sequences and states are returned.
+        layer: a recurrent layer, which says whether sequences and states are returned.
         merge_mode: how outputs are merged: "concat" (along the last axis), "sum", "mul", "ave" (the mean) or None.
         backward_layer: the layer that runs backwards; None: one like `layer`, with weights of its own.
 
@@ -37,7 +37,7 @@ class Bidirectional(Layer):
         return_state the forward carry follows, then the backward one; the input may be (x, *carries) in that order.
     Weights: `forward_layer`, `backward_layer`: those of each. State: likewise.
     Random: in training, where the layers have dropout.
-    Mask: used by both: masked steps are 0 in returned sequences, and else each direction gives its last real step.
+    Mask: used by both: masked steps are 0 in returned sequences, and else each direction gives its last valid step.
         Passed on with return_sequences, else ended.
 
     Reference: Schuster, Paliwal, Bidirectional Recurrent Neural Networks, 1997.
@@ -66,13 +66,12 @@ class Bidirectional(Layer):
                 raise ConfigError(f"Bidirectional: {name} differs between layer and backward_layer; give both the same")
 
     def directions(self) -> tuple[Any, Any]:
-        """The two layers as they run: 0 at the masked steps of sequences, the last real step's output without them."""
+        """The two layers as they run: 0 at the masked steps of sequences, the last valid step's output without them."""
         layer: Any = self.layer
         backward: Any = self.backward_layer or replace(layer, go_backwards=True)
         return tuple(replace(one, zero_output_for_mask=one.return_sequences) for one in (layer, backward))
 
     def check_shape(self, shape: Shape) -> None:
-        """The layers'."""
         for one in self.directions():
             one.check_shape(first_shape(shape))
 

@@ -1,4 +1,4 @@
-"""What recurrent cells, and the layers that scan them, share: `Cell`, weights of gates, carries."""
+"""`Cell`, the base of recurrent cells; weights of gates; carries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class Cell(Layer):
     """Base of recurrent cells. A cell of your own defines `start`, `step`, and usually `weights` and `project`.
 
     `RNN` scans `step` over what `project` makes of the sequence, before the scan or in each step. A cell by itself
-    takes one step: from its start, or from a carry that is given after x, and then the new carry comes out after y.
+    takes one step: from its initial carry, or from one that comes after x, and then the new carry comes out after y.
 
     Shapes: (batch, features) -> (batch, units), or (x, *carry) -> (y, *carry).
     Mask: refused; the layer that scans the cell uses it.
@@ -60,17 +60,17 @@ class Cell(Layer):
         return None
 
     def output(self, carry: Any) -> Any:
-        """The output that came with a carry, which masked steps repeat before the first real one; None: zeros."""
+        """The output that came with a carry, which masked steps repeat before the first valid one; None: zeros."""
         return None
 
-    # What those that run cells call
+    # What the layers that scan cells call
 
-    def begin(self, shape: Shape) -> Any:
+    def initial_carry(self, shape: Shape) -> Any:
         """The carry before the first step, in the dtype that the cell computes in."""
         return self.start(shape, policy(self.dtype).compute)
 
     def prepare(self, params: Any, shape: Shape, ctx: Context) -> Any:
-        """The params as `enter` and `step` use them: cast, and in training with dropout masks that serve all steps."""
+        """The params as `project_inputs` and `step` use them: cast, in training with dropout masks for all steps."""
         params, _ = self._cast(params, ())
         for name, (inner, inner_shape) in self.children((None, *shape[1:])).items():
             if isinstance(inner, Cell):
@@ -78,34 +78,33 @@ class Cell(Layer):
                 params = params | {name: one}
         if not ctx.train or not (self.dropout or self.recurrent_dropout):
             return params
-        start = self.begin(shape)
+        start = self.initial_carry(shape)
         h = jax.tree.leaves(start)[0]
         keys = jax.random.split(seeded(self, ctx))
         masks = {
-            "input_mask": ops.dropout(keys[0], jnp.ones(shape, h.dtype), self.dropout),
-            "recurrent_mask": ops.dropout(keys[1], jnp.ones_like(h), self.recurrent_dropout),
+            "input_dropout_mask": ops.dropout(keys[0], jnp.ones(shape, h.dtype), self.dropout),
+            "recurrent_dropout_mask": ops.dropout(keys[1], jnp.ones_like(h), self.recurrent_dropout),
         }
         return params | masks
 
-    def enter(self, params: Any, xs: Any) -> Any:
+    def project_inputs(self, params: Any, xs: Any) -> Any:
         """The projection of xs, after dropout."""
-        return self.project(params, self.taken(params, xs))
+        return self.project(params, self.prepare_inputs(params, xs))
 
-    def taken(self, params: Any, xs: Any) -> Any:
+    def prepare_inputs(self, params: Any, xs: Any) -> Any:
         """Xs in the dtype that the cell computes in, after dropout."""
         _, xs = self._cast({}, xs)
-        return dropped(params, "input_mask", xs)
+        return dropped(params, "input_dropout_mask", xs)
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """One step."""
         if has_mask(ctx.mask):
             raise ConfigError(f"{self!r} takes one step, and a mask is for many; put the cell into an RNN")
         x, given = split_states(x)
         params = self.prepare(params, x.shape, ctx)
-        carry = self.begin(x.shape)
+        carry = self.initial_carry(x.shape)
         if given:
             carry = as_carry(self, given, carry)
-        carry, y = self.step(params, carry, self.enter(params, x))
+        carry, y = self.step(params, carry, self.project_inputs(params, x))
         return Out((y, *states_of(carry)) if given else y)
 
 
@@ -120,15 +119,15 @@ def recurrence_of(cell: Cell) -> ops.Recurrence | ops.LinearRecurrence | None:
         return depth(*names, "recurrence") < depth("recurrence")
 
     recurrence = None if overrides("step", "project") else cell.recurrence()
-    if isinstance(recurrence, ops.Recurrence) and overrides("gates", "join"):
+    if isinstance(recurrence, ops.Recurrence) and overrides("gates", "combine"):
         return recurrence._replace(is_lstm=False)
     return recurrence
 
 
 def recurrent_weights(cell: Any, window: tuple[int, ...], features: int, units: int, gates: int) -> dict[str, Param]:
-    """The weights of a cell whose gates stand beside each other; a window for the kernels, () for matrices."""
+    """The weights of a cell whose gates stand side by side; a window for the kernels, () for matrices."""
     width, space = gates * units, ("space",) * len(window)
-    found = {
+    specs = {
         "kernel": option_param(cell, "kernel", (*window, features, width), (*space, "in", "gates")),
         "recurrent_kernel": option_param(cell, "recurrent", (*window, units, width), (*space, "out", "gates")),
     }
@@ -138,8 +137,8 @@ def recurrent_weights(cell: Any, window: tuple[int, ...], features: int, units: 
         bias = option_param(cell, "bias", shape, axes, decay=False)
         if getattr(cell, "unit_forget_bias", False):
             bias = replace(bias, initializer=UnitForget(cell.bias_initializer, units))
-        found["bias"] = bias
-    return found
+        specs["bias"] = bias
+    return specs
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,7 @@ def split_states(x: Any) -> tuple[Any, list]:
 
 
 def as_carry(layer: Layer, given: Sequence[Any], start: Any) -> Any:
-    """The arrays that are given, nested and typed like the carry at the start."""
+    """The arrays after x, in the structure and dtypes of the initial carry."""
     leaves, structure = jax.tree.flatten(start)
     if len(given) != len(leaves):
         raise ShapeError(
@@ -196,7 +195,7 @@ def as_carry(layer: Layer, given: Sequence[Any], start: Any) -> Any:
 
 
 def states_of(carry: Any) -> tuple:
-    """A carry as the outputs that stand after y: a tuple's items, or the one that it is."""
+    """A carry as the outputs after y: a tuple's items, or the one that it is."""
     return carry if isinstance(carry, tuple) else (carry,)
 
 

@@ -16,13 +16,13 @@ from fnlayers.functions.activations import Activation
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.common import activate, check_activation, check_count, check_rank, check_share
+from fnlayers.layers.common import activate, check_activation, check_count, check_fraction, check_rank
 from fnlayers.layers.recurrent.cell import Cell, dropped, first_shape, recurrent_weights
 
 
 @layerclass
 class GatedCell(Cell):
-    """Base of the cells whose weights hold one or several gates beside each other, each of `units`.
+    """Base of the cells whose weights hold one or several gates side by side, each of `units`.
 
     Arguments:
         units: the size of the state.
@@ -32,8 +32,8 @@ class GatedCell(Cell):
         kernel_initializer, recurrent_initializer, bias_initializer: where the weights start.
         kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint,
             bias_constraint: of the weights.
-        dropout, recurrent_dropout: the shares of x and of h (on its way into recurrent_kernel) dropped in training, the
-            same features at all steps.
+        dropout, recurrent_dropout: the fractions of x and of h (before recurrent_kernel) dropped in training, the same
+            features at all steps.
         seed: a number folded into the layer's key.
     """
 
@@ -44,23 +44,20 @@ class GatedCell(Cell):
     recurrent_activation = None  # a field in the cells that have gates
 
     def check(self) -> None:
-        """Sizes, shares, known activations."""
         check_count(self, "units")
-        check_share(self, "dropout")
-        check_share(self, "recurrent_dropout")
+        check_fraction(self, "dropout")
+        check_fraction(self, "recurrent_dropout")
         check_activation(self, "activation", "recurrent_activation")
 
     def check_shape(self, shape: Shape) -> None:
-        """One step's features."""
         check_rank(self, first_shape(shape), 2, layout="(batch, features)")
 
     def weights(self, shape: Shape) -> dict:
-        """The gates beside each other in each weight."""
+        """The gates side by side in each weight."""
         features = known(first_shape(shape), -1, "features")
         return recurrent_weights(self, (), features, self.units, self.gate_count)
 
     def dense(self, params: Any) -> ops.DenseWeights:
-        """The weights, for `ops.scan_dense`."""
         return ops.DenseWeights(params["kernel"], params["recurrent_kernel"], *self.biases(params))
 
     def biases(self, params: Any) -> tuple[Any, Any]:
@@ -69,12 +66,12 @@ class GatedCell(Cell):
         return (bias, None) if bias is None or bias.ndim == 1 else (bias[0], bias[1])
 
     def gates(self, carry: Any, preactivations: Any, axis: int = -1) -> tuple[Any, Any]:
-        """(new carry, output), from the gates beside each other along that axis."""
+        """(new carry, output), from the preactivations side by side along that axis."""
         raise ConfigError(f"{type(self).__name__} defines no gates(carry, preactivations, axis)")
 
-    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
-        """What `gates` takes, of what x and h bring."""
-        raise ConfigError(f"{type(self).__name__} defines no join(of_x, of_h, axis)")
+    def combine(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
+        """The preactivations that `gates` takes, from those of x and of h."""
+        raise ConfigError(f"{type(self).__name__} defines no combine(of_x, of_h, axis)")
 
     def project(self, params: Any, xs: Any) -> Any:
         """Of x: x @ kernel + bias."""
@@ -83,10 +80,10 @@ class GatedCell(Cell):
         return y if bias is None else y + bias
 
     def dense_step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """A step in which h meets the recurrent kernel and nothing else: the gates of what x and h bring, joined."""
-        (_, bias), h = self.biases(params), dropped(params, "recurrent_mask", self.output(carry))
+        """A step in which h is multiplied by the recurrent kernel and used nowhere else."""
+        (_, bias), h = self.biases(params), dropped(params, "recurrent_dropout_mask", self.output(carry))
         of_h = ops.dot(h, params["recurrent_kernel"])
-        return self.gates(carry, self.join(projected, of_h if bias is None else of_h + bias))
+        return self.gates(carry, self.combine(projected, of_h if bias is None else of_h + bias))
 
 
 @layerclass
@@ -118,19 +115,15 @@ class SimpleRNNCell(GatedCell):
     seed: Seed = None
 
     def start(self, shape: Shape, dtype: Any) -> Any:
-        """Zeros."""
         return jnp.zeros((shape[0], self.units), dtype)
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """The gates."""
         return self.dense_step(params, carry, projected)
 
     def recurrence(self) -> ops.Recurrence:
-        """Dense weights."""
-        return ops.Recurrence(self.gates, self.join, self.dense)
+        return ops.Recurrence(self.gates, self.combine, self.dense)
 
-    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
-        """Their sum."""
+    def combine(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
         return of_x + of_h
 
     def gates(self, carry: Any, preactivations: Any, axis: int = -1) -> tuple[Any, Any]:
@@ -139,7 +132,6 @@ class SimpleRNNCell(GatedCell):
         return h, h
 
     def output(self, carry: Any) -> Any:
-        """The state."""
         return carry
 
 
@@ -182,24 +174,23 @@ class GRUCell(GatedCell):
     gate_count: ClassVar[int] = 3
 
     def start(self, shape: Shape, dtype: Any) -> Any:
-        """Zeros."""
         return jnp.zeros((shape[0], self.units), dtype)
 
     def recurrence(self) -> ops.Recurrence | None:
         """Dense weights with reset_after; else h meets its kernel in two parts, one after the other."""
-        return ops.Recurrence(self.gates, self.join, self.dense) if self.reset_after else None
+        return ops.Recurrence(self.gates, self.combine, self.dense) if self.reset_after else None
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """The gates, from what was projected and h @ recurrent_kernel; without reset_after, r h meets a part of it."""
+        """The gates of what was projected and h @ recurrent_kernel; without reset_after partly of (r h) @ kernel."""
         if self.reset_after:
             return self.dense_step(params, carry, projected)
-        h, kernel, two = dropped(params, "recurrent_mask", carry), params["recurrent_kernel"], 2 * self.units
+        h, kernel, two = dropped(params, "recurrent_dropout_mask", carry), params["recurrent_kernel"], 2 * self.units
         u_z, u_r = jnp.split(ops.dot(h, kernel[:, :two]), 2, axis=-1)
         x_z, x_r, x_h = jnp.split(projected, 3, axis=-1)
         return self._gates(carry, x_z + u_z, x_r + u_r, lambda r: x_h + ops.dot(r * h, kernel[:, two:]))
 
-    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
-        """The sums for z and r, and for the candidate both parts beside each other, of which r resets the second."""
+    def combine(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
+        """The sums for z and r, and for the candidate both parts side by side, of which r resets the second."""
         (x_z, x_r, x_h), (u_z, u_r, u_h) = jnp.split(of_x, 3, axis), jnp.split(of_h, 3, axis)
         return jnp.concatenate((x_z + u_z, x_r + u_r, x_h, u_h), axis)
 
@@ -213,7 +204,6 @@ class GRUCell(GatedCell):
         return ops.gru_gates(carry, z, r, candidate, act, gate)
 
     def output(self, carry: Any) -> Any:
-        """The state."""
         return carry
 
 
@@ -255,29 +245,24 @@ class LSTMCell(GatedCell):
     gate_count: ClassVar[int] = 4
 
     def start(self, shape: Shape, dtype: Any) -> Any:
-        """Zeros."""
         return jnp.zeros((shape[0], self.units), dtype), jnp.zeros((shape[0], self.units), dtype)
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """The gates."""
         return self.dense_step(params, carry, projected)
 
     def recurrence(self) -> ops.Recurrence:
         """Dense weights; with the usual activations there is a kernel on GPUs."""
         usual = (self.activation, self.recurrent_activation) == ("tanh", "sigmoid")
-        return ops.Recurrence(self.gates, self.join, self.dense, is_lstm=usual)
+        return ops.Recurrence(self.gates, self.combine, self.dense, is_lstm=usual)
 
-    def join(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
-        """Their sum."""
+    def combine(self, of_x: Any, of_h: Any, axis: int = -1) -> Any:
         return of_x + of_h
 
     def gates(self, carry: Any, preactivations: Any, axis: int = -1) -> tuple[Any, Any]:
-        """The four gates."""
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
         return ops.lstm_gates(carry[1], preactivations, act, gate, axis)
 
     def output(self, carry: Any) -> Any:
-        """Of (h, c): h."""
         return carry[0]
 
 
@@ -304,46 +289,43 @@ class StackedRNNCells(Cell):
     cells: Sequence[Cell]
 
     def check(self) -> None:
-        """Some cells."""
         if not isinstance(self.cells, tuple) or not self.cells or not all(isinstance(c, Cell) for c in self.cells):
             raise ConfigError(f"StackedRNNCells takes a list of cells, such as [LSTMCell(32)], got {self.cells!r}")
         object.__setattr__(self, "cells", with_names(self.cells))
 
     def children(self, shape: Shape) -> dict:
         """Each cell with the shape that the ones before it make."""
-        found: dict[str, tuple[Cell, Shape]] = {}
+        children: dict[str, tuple[Cell, Shape]] = {}
         for name, cell, own_shape in self._steps(first_shape(shape)):
-            found.setdefault(name, (cell, own_shape))
-        return found
+            children.setdefault(name, (cell, own_shape))
+        return children
 
     def start(self, shape: Shape, dtype: Any) -> Any:
         """Each cell's, in its own dtype."""
         steps = self._steps((None, *shape[1:]))
-        return tuple(cell.begin((shape[0], *own_shape[1:])) for _, cell, own_shape in steps)
+        return tuple(cell.initial_carry((shape[0], *own_shape[1:])) for _, cell, own_shape in steps)
 
     def project(self, params: Any, xs: Any) -> Any:
-        """The first cell's."""
         name, cell = named(self.cells)[0]
-        return cell.enter(params.get(name, {}), xs)
+        return cell.project_inputs(params.get(name, {}), xs)
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
         """One step of each cell."""
         carries, y = [], None
         for position, (name, cell) in enumerate(named(self.cells)):
             own = params.get(name, {})
-            held, y = cell.step(own, carry[position], cell.enter(own, y) if position else projected)
-            carries.append(held)
+            new_carry, y = cell.step(own, carry[position], cell.project_inputs(own, y) if position else projected)
+            carries.append(new_carry)
         return tuple(carries), y
 
     def output(self, carry: Any) -> Any:
-        """The last cell's."""
         return self.cells[-1].output(carry[-1])
 
     def _steps(self, shape: Shape) -> list[tuple[str, Cell, Shape]]:
         """(name, cell, the shape of its input), in order."""
-        found: list[tuple[str, Cell, Shape]] = []
+        steps: list[tuple[str, Cell, Shape]] = []
         for name, cell in named(self.cells):
-            if found:
-                shape = found[-1][1].out_shape(shape)
-            found.append((name, cell, shape))
-        return found
+            if steps:
+                shape = steps[-1][1].out_shape(shape)
+            steps.append((name, cell, shape))
+        return steps

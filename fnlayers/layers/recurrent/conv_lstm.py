@@ -1,4 +1,4 @@
-"""LSTMs whose products are convolutions, over one to three axes of space. All maths stands once, in `ConvLSTMCell`."""
+"""LSTMs whose products are convolutions, over one to three spatial axes. All maths stands once, in `ConvLSTMCell`."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from fnlayers.layers.common import (
     check_choice,
     check_count,
     check_fits,
+    check_fraction,
     check_rank,
-    check_share,
     check_window,
     layout_of,
     space_of,
@@ -40,7 +40,7 @@ class ConvLSTMCell(Cell):
     keeps its size.
 
     Arguments:
-        rank: the number of axes of space, 1 to 3.
+        rank: the number of spatial axes, 1 to 3.
         filters: the number of channels of the state.
         kernel_size, strides, padding, data_format, dilation_rate: of the convolution of x, as in `Conv`; "valid" or
             "same". kernel_size is the recurrent kernel's too.
@@ -50,8 +50,8 @@ class ConvLSTMCell(Cell):
         unit_forget_bias: whether the forget gate's bias starts at 1, so that the cell remembers.
         kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint,
             bias_constraint: of the weights.
-        dropout, recurrent_dropout: the shares of x and of h (on its way into recurrent_kernel) dropped in training, the
-            same cells at all steps.
+        dropout, recurrent_dropout: the fractions of x and of h (before recurrent_kernel) dropped in training, the same
+            elements at all steps.
         seed: a number folded into the layer's key.
 
     Shapes: (batch, *space, channels) -> (batch, *space', filters), or channels before space; space' as in `Conv`. The
@@ -95,8 +95,8 @@ class ConvLSTMCell(Cell):
         check_choice(self, "rank", (1, 2, 3))
         check_count(self, "filters")
         check_activation(self, "activation", "recurrent_activation")
-        check_share(self, "dropout")
-        check_share(self, "recurrent_dropout")
+        check_fraction(self, "dropout")
+        check_fraction(self, "recurrent_dropout")
         check_window(self)
 
     def check_shape(self, shape: Shape) -> None:
@@ -106,7 +106,7 @@ class ConvLSTMCell(Cell):
         check_fits(self, shape, per_axis(self.kernel_size, self.rank), per_axis(self.dilation_rate, self.rank))
 
     def weights(self, shape: Shape) -> dict:
-        """Four gates beside each other in the channels out."""
+        """Four gates side by side in the channels out."""
         channels = known(first_shape(shape), channel_axis(self), "channels")
         return recurrent_weights(self, per_axis(self.kernel_size, self.rank), channels, self.filters, gates=4)
 
@@ -125,20 +125,17 @@ class ConvLSTMCell(Cell):
         return self._conv(xs, params["kernel"], strides, self.padding, dilation, params.get("bias"))
 
     def step(self, params: Any, carry: Any, projected: Any) -> tuple[Any, Any]:
-        """The gates."""
         return self.gates(carry, self.preactivate(params, carry, projected))
 
     def recurrence(self) -> ops.LinearRecurrence:
-        """Convolutions, linear in h."""
         return ops.LinearRecurrence(self.gates, self.preactivate)
 
     def preactivate(self, params: Any, carry: Any, projected: Any) -> Any:
         """What was projected + h * recurrent_kernel."""
-        ones, h = (1,) * self.rank, dropped(params, "recurrent_mask", carry[0])
+        ones, h = (1,) * self.rank, dropped(params, "recurrent_dropout_mask", carry[0])
         return projected + self._conv(h, params["recurrent_kernel"], ones, "same", ones)
 
     def gates(self, carry: Any, preactivations: Any) -> tuple[Any, Any]:
-        """The four gates."""
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
         return ops.lstm_gates(carry[1], preactivations, act, gate, channel_axis(self))
 
@@ -151,7 +148,6 @@ class ConvLSTMCell(Cell):
         return y.reshape(*steps, *y.shape[1:])
 
     def output(self, carry: Any) -> Any:
-        """Of (h, c): h."""
         return carry[0]
 
     @property
@@ -159,7 +155,7 @@ class ConvLSTMCell(Cell):
         return self.data_format or "channels_last"
 
     def _options(self) -> tuple[tuple[int, ...], ...]:
-        """Window, strides and dilation for each axis of space."""
+        """Window, strides and dilation for each spatial axis."""
         options = (self.kernel_size, self.strides, self.dilation_rate)
         return tuple(per_axis(value, self.rank) for value in options)
 
@@ -211,7 +207,7 @@ class ConvLSTM(FlatRecurrent):
 
 @layerclass
 class ConvLSTM1D(ConvLSTM):
-    """Convolutional LSTM over time, for steps with one axis of space. See `ConvLSTM`.
+    """Convolutional LSTM over time, for steps with one spatial axis. See `ConvLSTM`.
 
     Example:
         >>> import jax, jax.numpy as jnp

@@ -253,16 +253,16 @@ ERRORS = [
     ),
     (
         lambda: fl.MultiHeadAttention(2, 3, use_causal_mask=True).out_shape((2, 4, 3, 3)),
-        "over the axes (1, 2) there is no order; name one in attention_axes",
+        "several axes (1, 2) have no order; name one in attention_axes",
     ),
     (lambda: fl.GroupQueryAttention(3, 4, 2).out_shape((2, 4, 3, 3)), "takes arrays of 3 axes"),
     (
         lambda: fl.MultiHeadAttention(2, 3).out_shape({"query": Q, "value": V, "attention_mask": (2, 5, 4)}),
-        "attention_mask has the shape (2, 5, 4), want (2, 4, 5), or 1 for some of these",
+        "expected an attention_mask of shape (2, 4, 5), or 1 for some of these, got (2, 5, 4)",
     ),
     (
         lambda: fl.MultiHeadAttention(2, 3).out_shape({"query": Q, "value": V, "attention_mask": (5,)}),
-        "attention_mask has the shape (5,), want (2, 4, 5)",
+        "expected an attention_mask of shape (2, 4, 5), or 1 for some of these, got (5,)",
     ),
     (lambda: fl.MultiHeadAttention(2, 3).init(jax.random.key(0), ((2, 4, None), V)), "axis -1 (features) of"),
     (

@@ -95,8 +95,8 @@ def test_rnn_of_an_lstm_cell_is_lstm():
 
 
 class OtherCell(fl.LSTMCell):
-    def gates(self, carry, fed, axis=-1):
-        return super().gates(carry, -fed, axis)
+    def gates(self, carry, preactivations, axis=-1):
+        return super().gates(carry, -preactivations, axis)
 
 
 @pytest.mark.parametrize(
