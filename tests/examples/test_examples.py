@@ -38,6 +38,7 @@ def waves(hours):
     return np.column_stack([warmth + rng.normal(0, 0.1, hours), rng.uniform(0, 5, hours)])
 
 
+@pytest.mark.slow
 def test_a_forecast_is_better_than_none(run, tmp_path):
     rows = "\n".join(f"{n},{warmth},{wind}" for n, (warmth, wind) in enumerate(waves(1200)))
     (tmp_path / "hours.csv").write_text(f"measured,by us\nhour,warmth,wind\n{rows}\n")
@@ -71,6 +72,7 @@ def test_a_series_that_will_not_do(run, tmp_path, text, options, said):
         run("forecast", "--data", tmp_path / "hours.csv", *options)
 
 
+@pytest.mark.slow
 def test_a_text_classifier_learns_what_is_there(run, tmp_path):
     rng = np.random.default_rng(0)
     words = {"vowels": list("aeiou"), "others": list("bcdfg")}
@@ -94,6 +96,7 @@ def test_batches_of_texts_hold_each_once_at_few_lengths():
     assert encode([("a", "zé")])[0][0, :3].tolist() == [encode.characters["z"], 1, 0]
 
 
+@pytest.mark.slow
 def test_a_small_gpt_writes_the_same_with_a_cache(run, tmp_path):
     words = np.random.RandomState(0).choice(["one ", "two ", "three ", "four.\n"], 600)
     (tmp_path / "text.txt").write_text("".join(words))
@@ -113,6 +116,7 @@ def test_a_text_without_a_label_is_named(run, tmp_path):
         run("text_classifier", "--data", tmp_path / "texts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dead", "deep", "classes", "binary", "regression", "gates", "transformer"])
 def test_each_experiment_with_activations_prints_its_table(name, capsys):
     module = example("activations")
@@ -121,6 +125,7 @@ def test_each_experiment_with_activations_prints_its_table(name, capsys):
     assert len(lines) >= 3 and len(set(map(len, lines))) <= 2  # columns of one width, and a second table at most
 
 
+@pytest.mark.slow
 def test_gradients_vanish_through_sigmoids_alone(capsys):
     example("activations").deep(1.0)
     left = {tuple(line.split()[:3]): float(line.split()[3]) for line in capsys.readouterr().out.splitlines()[3:]}
