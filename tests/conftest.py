@@ -32,6 +32,20 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="module")
+def optimized():
+    """Programs compiled with all optimizations: for numbers to their last digits, and for trainings."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    compile_with(most_optimizations_disabled=False)
+    yield
+    compile_with(most_optimizations_disabled=before)
+
+
+def compile_with(most_optimizations_disabled):
+    jax.config.update("jax_disable_most_optimizations", most_optimizations_disabled)
+    jax.clear_caches()  # of programs compiled the other way
+
+
 def pytest_addoption(parser):
     parser.addoption("--platform", help="the platform of jax, such as cuda or tpu, in place of what JAX_PLATFORMS says")
     parser.addoption("--references", action="store_true", help="empty the rows of fnlayers/ops/cpu")

@@ -10,6 +10,7 @@ import pytest
 
 import fnlayers as fl
 
+pytestmark = pytest.mark.usefixtures("optimized")
 FOLDER = pathlib.Path(__file__).parents[2] / "examples"
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "pretrained.npz"
 

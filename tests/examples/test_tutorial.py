@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 FOLDER = pathlib.Path(__file__).parents[2] / "examples" / "tutorial"
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("optimized")]
 LESSONS = sorted(FOLDER.glob("[0-9]*.py"))
 
 

@@ -1,16 +1,6 @@
-import jax
 import pytest
 
 
 @pytest.fixture(scope="module", autouse=True)
-def optimized():
-    """Functions are compared with Keras's to the last digits, which are those of optimized programs."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    compile_with(most_optimizations_disabled=False)
-    yield
-    compile_with(most_optimizations_disabled=before)
-
-
-def compile_with(most_optimizations_disabled):
-    jax.config.update("jax_disable_most_optimizations", most_optimizations_disabled)
-    jax.clear_caches()  # of programs compiled the other way
+def to_the_last_digits(optimized):
+    """Functions are compared with Keras's within 1e-7, where optimized programs differ from others."""
