@@ -1,10 +1,10 @@
-"""Where do the rows of `fnlayers.ops.cpu.table` choose wrongly? Each algorithm against others over a grid of shapes.
+"""Where do the rows of `fnlayers.ops.cpu.table` choose wrongly? Each algorithm and the reference over a grid of shapes.
 
     python benchmarks/algorithms.py [--rule NAME] [--quick] [--jit fl] [--seconds N] [--json FILE]
 
-At each shape the public operation ("ours": what the rows choose on this platform), the plain call of lax ("plain") and
-what single rows name, by their names, take turns, forward and forward with gradients. All are compiled by `jax.jit`, or
-with --jit fl by `fl.jit`. A line tells each one's time over the plain call's. WRONG marks a shape where ours is more
+At each shape the public operation ("ours": what the rows choose on this platform), the reference ("plain") and what
+single rows name, by their names, take turns, forward and forward with gradients. All are compiled by `jax.jit`, or with
+--jit fl by `fl.jit`. A line tells each one's time over the reference's. WRONG marks a shape where ours is more
 than 10 % slower than the plain call, and MISSED one where an algorithm besides is more than 10 % faster; both are
 measured a second time before they are said. DIFFERS marks results that are not the plain call's. The last line counts
 them; the exit status is 1 where any is WRONG or DIFFERS.
@@ -35,14 +35,17 @@ import figures
 import fnlayers as fl
 import machine
 from fnlayers import ops
-from fnlayers.ops import reference
-from fnlayers.ops.cpu import compose, table
-from fnlayers.ops.cpu.problem import ConvProblem, PoolProblem, Problem
+from fnlayers.ops import compose, reference
+from fnlayers.ops.cpu import table
+from fnlayers.ops.dispatch import dispatch
+from fnlayers.ops.loop import Loop
+from fnlayers.ops.problem import AttentionProblem, ConvProblem, DenseScanProblem, DotProblem, PoolProblem, Problem
+from fnlayers.ops.recurrent import DenseScan, DenseWeights, join_lstm, standard_lstm_gates
 from fnlayers.ops.reference import PoolWindow, Window
 from timing import paced, ratio
 
 SLOWER = 1.1  # the ratio from which a choice counts as wrong, or as missed
-MOST_CELLS = 2e7  # of any array: more takes seconds to fill and to sum
+MOST_ELEMENTS = 2e7  # of any array: more takes seconds to fill and to sum
 
 
 class Contest(NamedTuple):
@@ -67,9 +70,20 @@ class Rule(NamedTuple):
 def of_rows(problem: Problem, *names: str) -> Callable:
     """What the rows of those names name, and the reference in passes of which they say nothing; the first row first."""
     rows = {row.name: row for row in table.TABLES[problem.operation]}
-    found = compose.composed(problem, compose.first_of_each_pass(rows[name] for name in names), table.Limits())
+    found = compose.composed(problem, compose.first_of_each_pass(rows[name] for name in names))
     assert found is not None
     return found
+
+
+def dense(*, batch: int, steps: int, features: int, out: int, dtype: str = "float32") -> Contest:
+    """A product over the last axis."""
+    x, kernel = (jax.ShapeDtypeStruct(shape, dtype) for shape in ((batch, steps, features), (features, out)))
+    functions = {
+        "ours": ops.dot,
+        "plain": lambda x, kernel: reference.dot(x, kernel, 1),
+        "one_matrix_product": of_rows(DotProblem(3, 2, 1), "one_matrix_product"),
+    }
+    return Contest([x, kernel], functions, batch * steps * features * out)
 
 
 def conv(
@@ -146,56 +160,83 @@ def pooling(
     pool = PoolWindow(sizes, strides, tuple(lax.padtype_to_pads(x.shape, sizes, strides, padding.upper())))
     problem = PoolProblem.of(operation, x, pool)
     functions = {
-        "ours": compose.algorithm(problem) or (lambda x: getattr(reference, operation)(x, pool)),
+        "ours": lambda x: dispatch(lambda x: getattr(reference, operation)(x, pool), problem, x),
         "plain": lambda x: getattr(reference, operation)(x, pool),
         "by taps": of_rows(problem, *(row.name for row in table.TABLES[operation])),
     }
     return Contest([x], functions, x.size / stride**rank * window**rank)
 
 
+def join_gru(of_x: jax.Array, of_h: jax.Array, axis: int) -> jax.Array:
+    """The sums for z and r, and for the candidate both parts beside each other, of which r resets the second."""
+    (z, r, x), (uz, ur, u) = jnp.split(of_x, 3, axis), jnp.split(of_h, 3, axis)
+    return jnp.concatenate((z + uz, r + ur, x, u), axis)
+
+
+def gru_gates(h: jax.Array, preactivations: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """The gates of a GRU whose activations are tanh and sigmoid."""
+    z, r, x, u = jnp.split(preactivations, 4, axis)
+    return ops.gru_gates(h, z, r, lambda r: x + r * u, jnp.tanh, jax.nn.sigmoid)
+
+
+def rnn_gates(_: jax.Array, preactivations: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """The single gate of a SimpleRNN."""
+    return jnp.tanh(preactivations), jnp.tanh(preactivations)
+
+
+CELLS = {  # gates, arrays of the carry, and what is done with them
+    "simple_rnn": (1, 1, join_lstm, rnn_gates),
+    "gru": (3, 1, join_gru, gru_gates),
+    "lstm": (4, 2, join_lstm, standard_lstm_gates),
+}
+SCANS = ("features_major_forward, features_major", "few_rows, small_steps", "projected_inside")
+
+
 def recurrent(
     kind: str, *, batch: int, steps: int, features: int, units: int, reverse: bool = False, dtype: str = "float32"
 ) -> Contest:
-    """A recurrent layer over time; as the plain call its step scanned over what was projected before."""
-    gates = {"simple_rnn": 1, "gru": 3, "lstm": 4}[kind]
-    shapes = [(batch, steps, features), (features, gates * units), (units, gates * units)]
-    shapes.append((2, gates * units) if kind == "gru" else (gates * units,))
-    layer = {"simple_rnn": fl.SimpleRNN, "gru": fl.GRU, "lstm": fl.LSTM}[kind](
-        units, return_sequences=True, go_backwards=reverse, dtype=dtype
-    )
+    """A dense cell scanned over time, by what its layer calls, and by rows of its table."""
+    gates, carries, *cell = CELLS[kind]
+    shapes = [(steps, batch, features), (features, gates * units), (units, gates * units), (gates * units,)]
+    shapes += [(gates * units,)] if kind == "gru" else []
+    arrays = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
+    call = DenseScan(*cell, Loop(reverse=reverse))
+    start = [jax.ShapeDtypeStruct((batch, units), dtype)] * carries
+    problem = DenseScanProblem.of(DenseWeights(*arrays[1:]), start, arrays[0], False, call, kind == "lstm")
 
-    cell = layer.make_cell()
-
-    def scanned(before: bool) -> Callable:
-        def run(x: jax.Array, kernel: jax.Array, inner: jax.Array, bias: jax.Array) -> jax.Array:
-            params = {"kernel": kernel, "recurrent_kernel": inner, "bias": bias}
-            step, project = functools.partial(cell.step, params), functools.partial(cell.project_inputs, params)
-            options: dict[str, Any] = {"project": project, "before": before, "reverse": reverse}
-            _, _, ys = ops.scan_time(step, cell.initial_carry((batch, features)), jnp.moveaxis(x, 1, 0), **options)
-            return jnp.moveaxis(ys, 0, 1)
+    def over(scan: Callable) -> Callable:
+        def run(xs: jax.Array, *weights: jax.Array) -> jax.Array:
+            zeros = (jnp.zeros((batch, units), dtype),) * carries
+            return scan(DenseWeights(*weights), zeros if carries > 1 else zeros[0], xs, None, None)[2]
 
         return run
 
-    def ours(x: jax.Array, kernel: jax.Array, inner: jax.Array, bias: jax.Array) -> jax.Array:
-        return layer.apply({"cell": {"kernel": kernel, "recurrent_kernel": inner, "bias": bias}}, x)
+    def ours(weights: Any, carry: Any, xs: Any, *_: None) -> Any:
+        scan = ops.scan_lstm if kind == "lstm" else functools.partial(ops.scan_dense, *cell)
+        return scan(weights, carry, xs, reverse=reverse)
 
-    functions = {"ours": ours, "plain": scanned(before=True), "projected inside": scanned(before=False)}
-    work = batch * steps * gates * units * (features + units)
-    return Contest([jax.ShapeDtypeStruct(shape, dtype) for shape in shapes], functions, work)
+    functions = {"ours": over(ours), "plain": over(lambda *arrays: reference.scan_dense(*arrays, call))}
+    functions |= {name: over(of_rows(problem, *name.split(", "))) for name in SCANS}
+    return Contest(arrays, functions, batch * steps * gates * units * (features + units))
 
 
 def attention(
     *, batch: int, steps: int, heads: int, groups: int, size: int, causal: bool, dtype: str = "float32"
 ) -> Contest | None:
-    """Attention of a sequence to itself, against the one that jax.nn has."""
+    """Attention of a sequence to itself, beside the one that jax.nn has."""
     if heads % groups:
         return None
     query = jax.ShapeDtypeStruct((batch, steps, heads, size), dtype)
     key = jax.ShapeDtypeStruct((batch, steps, heads // groups, size), dtype)
-    scale = size**-0.5
+    call = reference.Attention(scale=size**-0.5)
+    shapes = (query.shape, key.shape, key.shape)
+    problem = AttentionProblem(*shapes, (dtype,) * 3, is_plain=True, allows_fused=True, is_traced=True, call=call)
+    divided = of_rows(problem, "divided_weights")
     functions = {
-        "ours": lambda q, k, v: ops.attention(q, k, v, causal=causal, scale=scale)[0],
-        "plain": lambda q, k, v: jax.nn.dot_product_attention(q, k, v, scale=scale, is_causal=causal),
+        "ours": lambda q, k, v: ops.attention(q, k, v, causal=causal, scale=call.scale)[0],
+        "plain": lambda q, k, v: reference.attention(q, k, v, ops.nearby(steps, steps, causal, None), call),
+        "jax.nn": lambda q, k, v: jax.nn.dot_product_attention(q, k, v, scale=call.scale, is_causal=causal),
+        "divided_weights": lambda q, k, v: divided(q, k, v, ops.nearby(steps, steps, causal, None)),
     }
     return Contest([query, key, key], functions, 2 * query.size * steps)
 
@@ -243,6 +284,7 @@ DEPTHWISE = ("depthwise_by_rows, depthwise",)
 JITS = {"jax": jax.jit, "fl": fl.jit}
 
 RULES = {
+    "dense": Rule(dense, {**BATCH, "steps": (128, 16, 512), "features": (64, 16, 512), "out": (64, 256, 16), **DTYPE}),
     "pointwise": Rule(bound(conv, "pointwise", window=1), {**IMAGE, **OUT, **STRIDE}),
     "depthwise": Rule(
         bound(depthwise, *DEPTHWISE),
@@ -310,7 +352,7 @@ def contests(rules: Mapping[str, Rule], *which: Any) -> Iterator[tuple[str, dict
     grids = [[(name, point) for point in grid(rule, *which)] for name, rule in rules.items()]
     for name, point in filter(None, itertools.chain(*itertools.zip_longest(*grids))):
         contest = rules[name].contest(**point)
-        if contest and contest.work <= rules[name].most_work and max(a.size for a in contest.arrays) <= MOST_CELLS:
+        if contest and contest.work <= rules[name].most_work and max(a.size for a in contest.arrays) <= MOST_ELEMENTS:
             yield name, point, contest
 
 
@@ -323,11 +365,11 @@ def with_gradients(function: Callable, floating: Sequence[int]) -> Callable:
     def run(cotangent: Any, *arrays: jax.Array) -> Any:
         def at(*values: jax.Array) -> Any:
             given = list(arrays)
-            for place, value in zip(floating, values, strict=True):
-                given[place] = value
+            for position, value in zip(floating, values, strict=True):
+                given[position] = value
             return function(*given)
 
-        y, back = jax.vjp(at, *(arrays[place] for place in floating))
+        y, back = jax.vjp(at, *(arrays[position] for position in floating))
         return y, back(cotangent)
 
     return run
@@ -344,7 +386,7 @@ def drawn(spec: jax.ShapeDtypeStruct, numbers: np.random.Generator, weights: boo
 def measured(contest: Contest, seconds: float, jit: Callable = jax.jit) -> dict[str, dict[str, Any]]:
     """For each pass the milliseconds of the plain call, and each function's time over it."""
     numbers = np.random.default_rng(0)
-    arrays = [drawn(spec, numbers, weights=bool(place)) for place, spec in enumerate(contest.arrays)]
+    arrays = [drawn(spec, numbers, weights=bool(position)) for position, spec in enumerate(contest.arrays)]
     floating = [i for i, a in enumerate(arrays) if jnp.issubdtype(a.dtype, jnp.floating)]
     y = jax.eval_shape(contest.functions["plain"], *arrays)
     cotangent = jax.tree.map(lambda spec: drawn(spec, numbers), y)

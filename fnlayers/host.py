@@ -18,7 +18,8 @@ import jax
 import jaxlib
 
 from fnlayers.ops import program, reference
-from fnlayers.ops.cpu.table import Limits, prefers_xla_products
+from fnlayers.ops.cpu.limits import Limits
+from fnlayers.ops.cpu.table import prefers_xla_products
 from fnlayers.ops.program import XLA_FLAG, Program
 from fnlayers.ops.reference import Window
 

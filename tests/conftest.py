@@ -9,7 +9,7 @@ import pytest
 import chosen_platform  # before the next, which starts the platform
 import quick_compilation  # noqa: F401  # before cases, which makes arrays
 from cases import CASES, Case
-from fnlayers.ops.cpu import table
+from fnlayers.ops import compose
 
 # Accelerators multiply float32 matrices in fewer digits unless told otherwise; Keras's numbers have them all.
 jax.config.update("jax_default_matmul_precision", "float32")
@@ -48,14 +48,15 @@ def compile_with(most_optimizations_disabled):
 
 def pytest_addoption(parser):
     parser.addoption("--platform", help="the platform of jax, such as cuda or tpu, in place of what JAX_PLATFORMS says")
-    parser.addoption("--references", action="store_true", help="empty the rows of fnlayers/ops/cpu")
+    parser.addoption("--references", action="store_true", help="empty the rows of fnlayers/ops/cpu and cuda")
 
 
 def pytest_configure(config):
     chosen_platform.check(config.getoption("platform"))
     if config.getoption("references"):
         # as if there were no algorithms: every operation is its reference
-        table.TABLES.update(dict.fromkeys(table.TABLES, ()))
+        for table in compose.TABLES.values():
+            table.update(dict.fromkeys(table, ()))
 
 
 def pytest_generate_tests(metafunc):

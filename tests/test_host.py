@@ -13,7 +13,7 @@ import pytest
 import fnlayers as fl
 from fnlayers import host
 from fnlayers.ops import program
-from fnlayers.ops.cpu.table import Limits
+from fnlayers.ops.cpu.limits import Limits
 
 MODEL = fl.Sequential([fl.Conv2D(32, 3, activation="relu"), fl.GlobalAveragePooling2D(), fl.Dense(2)])
 BATCH = jnp.linspace(-1, 1, 4 * 36 * 36 * 3).reshape(4, 36, 36, 3), jnp.arange(4) % 2

@@ -14,7 +14,7 @@ import pytest
 
 import cases
 import fnlayers as fl
-from fnlayers.ops.cpu import table
+from fnlayers.ops import compose
 
 PACKAGE = pathlib.Path(fl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -155,15 +155,23 @@ def alike(ours, theirs):
     return str(ours).lower() == str(theirs).lower() or ours == theirs
 
 
-def test_every_row_of_the_algorithms_for_cpus_has_a_reason_and_a_benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(PACKAGE.parent / "benchmarks"))
+@pytest.mark.parametrize("platform", compose.TABLES)
+def test_every_row_of_algorithms_has_a_reason_and_a_benchmark(platform, monkeypatch):
+    benchmarks = PACKAGE.parent / "benchmarks"
+    monkeypatch.syspath_prepend(str(benchmarks))
     import algorithms
 
-    for operation, rows in table.TABLES.items():
+    measured = {*algorithms.RULES, *(path.name for path in benchmarks.glob("*.py"))}
+    for operation, rows in compose.TABLES[platform].items():
         assert rows and len({row.name for row in rows}) == len(rows), operation
         for row in rows:
-            assert len(row.because) > 20 and row.bench in algorithms.RULES, f"{operation}: {row.name}"
-            assert row.passes, f"{operation}: {row.name}"
+            assert len(row.because) > 20 and row.bench in measured and row.passes, f"{operation}: {row.name}"
+
+
+def test_no_program_takes_different_ways_but_in_dispatch():
+    """Rules of platforms are rows: one call of jax's, and nobody else asks which platform a program is for."""
+    found = [path for path in FILES if "platform_dependent" in path.read_text()]
+    assert [path.name for path in found] == ["dispatch.py"]
 
 
 # The methods of Layer that do something by themselves, and that its subclasses may write anew.

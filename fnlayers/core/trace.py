@@ -44,7 +44,9 @@ def trace(layer: "Layer", types: Any) -> Any:
             out = layer._run(params, x, Context(state, mask=masks))
             return out.y, mask_leaves(out.mask, len(jax.tree.leaves(out.y)))
 
-        with record.kept(None):  # a trace that is memoized says nothing the second time, so not the first time either
+        with record.written(
+            None
+        ):  # a trace that is memoized says nothing the second time, so not the first time either
             return jax.eval_shape(run, params, state, x, masks)
 
     def merge(a: jax.ShapeDtypeStruct, b: jax.ShapeDtypeStruct, mask: Any) -> ArrayType:
@@ -95,17 +97,27 @@ def _merged(text: str, other: Any) -> str:
 
 
 def trace_training(layer: "Layer", types: Any) -> None:
-    """Trace a training pass for inputs of those types, whose sizes are known; nothing is computed or kept."""
+    """Trace a training pass and its gradients for inputs of known sizes; nothing is computed or kept."""
     if any(None in t.shape for t in nest_leaves(types)):
         raise ShapeError(f"{layer!r}: {shape_of(types)} has unknown sizes, which decide here; write all of them")
-    with record.kept(None):
+    with record.written(None):
         params, state = structs(layer.specs(shape_of(types)))
     x = map_nest(lambda t: _struct(t, 0, 0), types)
+    leaves, structure = jax.tree.flatten((params, x))
+    floating = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
 
-    def run(params: Any, state: Any, x: Any) -> Any:
-        return layer.run(params, x, state=state, rng=jax.random.key(0), train=True).y
+    def run(state: Any, *arrays: Any) -> None:
+        def of_floating(moving: list) -> Any:
+            given = iter(moving)
+            chosen = [next(given) if moves else leaf for moves, leaf in zip(floating, arrays, strict=True)]
+            params, x = jax.tree.unflatten(structure, chosen)
+            y = layer.run(params, x, state=state, rng=jax.random.key(0), train=True).y
+            return [leaf for leaf in jax.tree.leaves(y) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
 
-    jax.eval_shape(run, params, state, x)
+        y, back = jax.vjp(of_floating, [leaf for moves, leaf in zip(floating, arrays, strict=True) if moves])
+        back(y)
+
+    jax.eval_shape(run, state, *leaves)
 
 
 def _with_declared(shapes: Any, types: Any) -> Any:

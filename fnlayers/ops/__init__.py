@@ -6,12 +6,10 @@ Users write `ops.conv(...)`. Each file holds one family, and each operation is o
 from fnlayers.ops.attention import additive_score, all_of, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum, matmul_in_float32
-from fnlayers.ops.dense_scan import DenseWeights, scan_dense
 from fnlayers.ops.dropout import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from fnlayers.ops.explain import explain
 from fnlayers.ops.fusion import gradient_once
 from fnlayers.ops.layout import expand_trailing
-from fnlayers.ops.lstm import scan_lstm
 from fnlayers.ops.normalization import (
     average_arrays,
     group_normalize,
@@ -24,7 +22,8 @@ from fnlayers.ops.normalization import (
     sum_arrays,
 )
 from fnlayers.ops.position import rotate, waves
-from fnlayers.ops.recurrent import LinearRecurrence, Recurrence, gru_gates, lstm_gates
+from fnlayers.ops.recurrent import DenseWeights, LinearRecurrence, Recurrence, gru_gates, lstm_gates
+from fnlayers.ops.scan import scan_dense, scan_gates, scan_lstm, scan_time
 from fnlayers.ops.spatial import (
     adaptive_average_pool,
     adaptive_max_pool,
@@ -36,7 +35,6 @@ from fnlayers.ops.spatial import (
     upsample,
     zero_pad,
 )
-from fnlayers.ops.time import scan_gates, scan_time
 
 __all__ = [
     "DenseWeights",

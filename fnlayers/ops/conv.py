@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu.problem import ConvProblem, ConvTransposeProblem
 from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.layout import channel_axis, check_choice, check_space, space_axes
+from fnlayers.ops.problem import ConvProblem, ConvTransposeProblem
 from fnlayers.ops.reference import TransposedWindow, Window
 
 

@@ -3,23 +3,32 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 from jax import lax
 
 from fnlayers.ops import record
-from fnlayers.ops.cpu.compose import algorithm, chosen
-from fnlayers.ops.cpu.problem import Problem
+from fnlayers.ops.compose import TABLES, chosen, composed, is_reference
+from fnlayers.ops.problem import Problem
 
 
-def dispatch(reference: Callable[..., Any], problem: Problem | None, *arrays: jax.Array) -> Any:
-    """`reference(*arrays)`, by the algorithms of `ops.cpu` where the program is compiled for a CPU.
+def dispatch(reference: Callable[..., Any], problem: Problem | None, *arrays: Any) -> Any:
+    """`reference(*arrays)`, by the algorithms of `ops.cpu` and `ops.cuda` where the program is compiled for those.
 
     The choice is made when a program is compiled, not when it is traced: what is exported to other platforms holds the
     reference for them. Without a problem there is nothing to choose from.
     """
     if problem is None:
         return reference(*arrays)
-    written, cpu = record.current(), algorithm(problem)
-    if written is not None:
-        written.add(problem, chosen(problem))
-    return reference(*arrays) if cpu is None else lax.platform_dependent(*arrays, cpu=cpu, default=reference)
+    rows = {platform: chosen(problem, platform) for platform in TABLES}
+    algorithms = {platform: composed(problem, found) for platform, found in rows.items() if _are_here(found)}
+    algorithms = {platform: algorithm for platform, algorithm in algorithms.items() if algorithm is not None}
+    if (written := record.current()) is not None:
+        written.add(problem, rows)
+        others = [name for name in record.PLATFORMS if is_reference(problem, rows.get(name, {}))]
+        algorithms = {platform: written.within([platform], found) for platform, found in algorithms.items()}
+        reference = written.within(others, reference)
+    return lax.platform_dependent(*arrays, **algorithms, default=reference) if algorithms else reference(*arrays)
+
+
+def _are_here(rows: dict[str, Any]) -> bool:
+    """Whether this process has the devices that algorithms need."""
+    return all(row.device is None or row.device() for row in rows.values())

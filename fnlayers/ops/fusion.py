@@ -4,8 +4,8 @@ import jax
 from jax.core import Tracer
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu.problem import IdentityProblem
 from fnlayers.ops.dispatch import dispatch
+from fnlayers.ops.problem import IdentityProblem
 
 
 def mean_operand(x: jax.Array) -> jax.Array:

@@ -9,7 +9,32 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnlayers.ops.loop import Loop
+
 Activation = Callable[[jax.Array], jax.Array]
+Carry = Any  # arrays (batch, units), the first of which is h, the output
+Join = Callable[..., jax.Array]
+Gates = Callable[..., tuple[Carry, jax.Array]]
+ScanResult = tuple[Carry, jax.Array, jax.Array | None]  # the carry, the last output, all outputs
+
+
+class DenseWeights(NamedTuple):
+    """What x and h are multiplied by: matrices (features, gates) and (units, gates), and a bias (gates,) of each, or
+    None.
+    """
+
+    kernel: jax.Array
+    recurrent: jax.Array
+    bias: jax.Array | None = None
+    recurrent_bias: jax.Array | None = None
+
+
+class DenseScan(NamedTuple):
+    """What `scan_dense` does in a step, and the loop that it does it in."""
+
+    join: Join
+    gates: Gates
+    loop: Loop
 
 
 class Recurrence(NamedTuple):
@@ -72,3 +97,30 @@ def lstm_gates(
     c = recurrent_activation(f) * c + recurrent_activation(i) * activation(candidate)
     h = recurrent_activation(o) * activation(c)
     return (h, c), h
+
+
+def join_lstm(of_x: jax.Array, of_h: jax.Array, axis: int) -> jax.Array:
+    """The sums that enter an LSTM's gates."""
+    return of_x + of_h
+
+
+def standard_lstm_gates(
+    carry: tuple[jax.Array, jax.Array], preactivations: jax.Array, axis: int
+) -> tuple[Carry, jax.Array]:
+    """The gates of an LSTM whose activations are tanh and sigmoid."""
+    return lstm_gates(carry[1], preactivations, jnp.tanh, jax.nn.sigmoid, axis)
+
+
+def hidden(carry: Carry) -> jax.Array:
+    """h, the output that came with a carry."""
+    return carry[0] if isinstance(carry, tuple) else carry
+
+
+def masked_hidden(carry: Carry, dropout_mask: jax.Array | None) -> jax.Array:
+    """What the weights see of h, under the recurrent dropout's mask."""
+    return hidden(carry) if dropout_mask is None else hidden(carry) * dropout_mask
+
+
+def plus(y: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """The bias added, where there is one."""
+    return y if bias is None else y + bias

@@ -12,7 +12,6 @@ import numpy as np
 from jax import lax
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu.problem import PoolProblem
 from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.fusion import mean_operand
 from fnlayers.ops.layout import (
@@ -26,6 +25,7 @@ from fnlayers.ops.layout import (
     space_axes,
     sum_dtype,
 )
+from fnlayers.ops.problem import PoolProblem
 from fnlayers.ops.reference import PoolWindow
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")

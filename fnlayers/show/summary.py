@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
+from fnlayers import ops
 from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape, check_model
@@ -17,16 +19,17 @@ from fnlayers.core.shapes import shape_of
 from fnlayers.core.spec import Param, State, is_spec, spec_items
 from fnlayers.models.functional import InputNode, Node
 from fnlayers.models.repeat import Repeat
+from fnlayers.ops.record import PLATFORMS
 from fnlayers.show.describe import function_of
 from fnlayers.show.inside import calls, counts, inner_layers, input_types, is_ref, opened
 from fnlayers.show.table import LEAST, Column, Table, fold, terminal
 
 COLUMNS = (
     *("path", "layer", "output shape", "dtype", "params", "state", "trainable"),
-    *("function", "connected to", "shared", "rules"),
+    *("function", "connected to", "shared", "rules", "algorithms"),
 )
 _NUMBERS = ("params", "state")
-_MOST = {"path": 40, "layer": 24, "output shape": 36, "dtype": 18, "function": 32, "connected to": 36, "rules": 40}
+_MOST = dict(zip(COLUMNS, (40, 24, 36, 18, None, None, None, 32, 36, None, 40, 40), strict=True))
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Row:
         rules: the regularizers and constraints of its own weights.
         inside: whether a row above it counts its numbers too; the table has them in parentheses then.
         function: what a Lambda, Operation, Activation or Pair computes, with its constants: "sum(axis=-1)".
+        algorithms: what runs for its operations: "conv: pointwise"; with `explain=` alone.
         connected: in a graph, the layers and inputs that it is given, for each call: "conv2d, add".
     """
 
@@ -57,6 +61,7 @@ class Row:
     inside: bool = False
     function: str = ""
     connected: str = ""
+    algorithms: str = ""
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -67,7 +72,7 @@ class Row:
         indent = "  " * self.path.count("/")
         numbers = (f"({n:,})" if n and self.inside else f"{n:,}" for n in (self.params, self.state))
         calls = f"{self.calls} calls" if self.calls > 1 else ""
-        texts = (self.trained, self.function, self.connected, calls, self.rules)
+        texts = (self.trained, self.function, self.connected, calls, self.rules, self.algorithms)
         return indent + (self.path or "."), self.layer, shapes, dtypes, *numbers, *texts
 
     @property
@@ -89,6 +94,7 @@ class Row:
             f"function: {self.function}": self.function,
             f"from: {self.connected}": self.connected not in ("", above),
             self.rules: self.rules,
+            self.algorithms: self.algorithms,
         }
         return "; ".join(text for text, holds in notes.items() if holds)
 
@@ -203,6 +209,7 @@ class Summary:
             "connected to": any(row.connected for row in self.rows),
             "shared": any(row.calls > 1 for row in self.rows),
             "rules": any(row.rules for row in self.rows),
+            "algorithms": any(row.algorithms for row in self.rows),
         }
         return tuple(name for name in COLUMNS if shown.get(name, True))
 
@@ -212,7 +219,13 @@ class Summary:
 
 
 def summary(
-    model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int | None = None, width: int | None = None
+    model: Layer,
+    shape: Shape = None,
+    *,
+    dtype: Any = None,
+    depth: int | None = None,
+    width: int | None = None,
+    explain: bool | str = False,
 ) -> Summary:
     """The table of a model's layers: output shapes and dtypes, params, state, what is frozen, shared, regularized.
 
@@ -226,6 +239,8 @@ def summary(
         dtype: its input's, or a nest of them; None: what the model takes.
         depth: how many levels of layers inside layers to show; None: all.
         width: how many columns of text the table may take, at least 40; None: those of the terminal, 80 without one.
+        explain: whether to say which algorithms run for each layer, forward and backward, as `fl.ops.explain` does: on
+            "cpu" (as `fl.jit` compiles), "cuda" or "tpu"; True: where jax runs. The shape needs all sizes then.
 
     Returns:
         A Summary: print it, or let a notebook show it. Its rows and totals are plain data.
@@ -246,15 +261,30 @@ def summary(
     check_model(model, "summary")
     if width is not None and not (isinstance(width, int) and width >= LEAST):
         raise ConfigError(f"summary(width={width!r}): give a whole number of at least {LEAST}, or None")
+    platform = _platform(explain)
     given = input_types(model, shape, dtype, "summary")
     specs = model.specs(shape_of(given))
     rows = tuple(_rows(model, given, specs, (), math.inf if depth is None else depth))
-    if not rows or any(map(is_spec, specs.values())):
+    brief = ops.explain(model, shape_of(given), platform).brief(platform) if platform else {}
+    if not rows or any(map(is_spec, specs.values())) or "" in brief:
         rows = (_row(model, given, specs, (), 1), *(replace(row, inside=True) for row in rows))
+    if brief:
+        rows = tuple(replace(row, algorithms=brief.get(row.path, "")) for row in rows)
     params, state, trainable = counts(specs)
     size = sum(_bytes(spec) for _, spec in spec_items(specs))
     title = f"{model.name or type(model).__name__}, input {_shown(given)}"
     return Summary(title, rows, params, trainable, params - trainable, state, size, width)
+
+
+def _platform(explain: bool | str) -> str:
+    """The platform whose algorithms are asked for, "" for none."""
+    if explain is True:
+        backend = jax.default_backend()
+        return {"gpu": "cuda"}.get(backend, backend)
+    if explain is not False and explain not in PLATFORMS:
+        wanted = ", ".join(map(repr, PLATFORMS))
+        raise ConfigError(f"summary(explain={explain!r}): give True, False or a platform: {wanted}")
+    return explain or ""
 
 
 def readable(size: int) -> str:

@@ -1,4 +1,4 @@
-"""Attention: the formulations agree, forward and backward, and each is taken where it should be."""
+"""Attention: the algorithms agree, forward and backward, and each is taken where it should be."""
 
 import functools
 import sys
@@ -10,8 +10,9 @@ import pytest
 from jax import export
 
 from fnlayers import ops
+from fnlayers.ops.cuda import attention as cuda_attention
 
-module = sys.modules["fnlayers.ops.attention"]
+dispatch = sys.modules["fnlayers.ops.dispatch"]
 
 
 def arrays(dtype="bfloat16", queries=6, keys=6, heads=4, groups=2, features=8):
@@ -21,19 +22,19 @@ def arrays(dtype="bfloat16", queries=6, keys=6, heads=4, groups=2, features=8):
 
 @pytest.fixture
 def as_if_cuda(monkeypatch):
-    """As on a machine with a CUDA device, with the portable formulation in the place of the kernel, on every platform."""
-    fused, taken = module._fused, []
+    """As on a machine with a CUDA device, with XLA's implementation in the place of the kernel, on every platform."""
+    taken = []
 
-    def portable(*given, implementation, **options):
-        taken.append(implementation)
-        return fused(*given, implementation="xla", **options)
+    def portable(*given, **options):
+        taken.append("cudnn")
+        return jax.nn.dot_product_attention(*given, implementation="xla", **options)
 
     def everywhere(*given, default, **by_platform):
-        return by_platform["cuda"](*given)
+        return by_platform.get("cuda", default)(*given)
 
-    monkeypatch.setattr(module, "_fused", portable)
-    monkeypatch.setattr(module, "_cudnn_is_here", lambda: True)
-    monkeypatch.setattr(module.lax, "platform_dependent", everywhere)
+    monkeypatch.setattr(cuda_attention, "kernel", portable)
+    monkeypatch.setattr(cuda_attention, "has_cudnn_attention", lambda: True)
+    monkeypatch.setattr(dispatch.lax, "platform_dependent", everywhere)
     return taken
 
 
@@ -43,7 +44,7 @@ def both(function, given):
 
 
 @pytest.mark.parametrize("options", [{}, {"causal": True}, {"causal": True, "window": 3}], ids=str)
-def test_the_fused_formulation_is_the_reference(options, as_if_cuda):
+def test_the_fused_algorithm_is_the_reference(options, as_if_cuda):
     given = arrays()
     run = functools.partial(ops.attention, scale=0.3, **options)
     found = both(lambda *a: run(*a, fused=True)[0], given)
@@ -75,15 +76,15 @@ def test_all_else_goes_to_the_reference(name, as_if_cuda):
         options["mask"] = jnp.ones((2, 1, 6, 6), bool)
     ops.attention(*given, scale=0.3, **options)
     assert not as_if_cuda
-    with pytest.raises(ValueError, match="the fused kernel wants .*; with fused=None the reference runs instead"):
+    with pytest.raises(ValueError, match="the fused kernel needs .*; with fused=None the reference runs instead"):
         ops.attention(*given, scale=0.3, fused=True, **options)
 
 
 def test_the_kernel_is_chosen_by_platform_in_one_program(monkeypatch):
     """A program made where there is a CUDA device holds the reference for the other platforms."""
-    fused = module._fused
-    monkeypatch.setattr(module, "_fused", lambda *a, implementation, **o: 2 * fused(*a, implementation="xla", **o))
-    monkeypatch.setattr(module, "_cudnn_is_here", lambda: True)
+    attend = functools.partial(jax.nn.dot_product_attention, implementation="xla")
+    monkeypatch.setattr(cuda_attention, "kernel", lambda *a, **o: 2 * attend(*a, **o))
+    monkeypatch.setattr(cuda_attention, "has_cudnn_attention", lambda: True)
     given = arrays()
     run = jax.jit(lambda *a: ops.attention(*a, scale=0.3)[0])
     np.testing.assert_array_equal(run(*given), jax.jit(lambda *a: ops.attention(*a, scale=0.3, fused=False)[0])(*given))
@@ -92,7 +93,7 @@ def test_the_kernel_is_chosen_by_platform_in_one_program(monkeypatch):
 
 
 def test_without_a_cuda_device_the_kernel_is_not_here():
-    assert jax.default_backend() != "cpu" or not module._cudnn_is_here()
+    assert jax.default_backend() != "cpu" or not cuda_attention.has_cudnn_attention()
 
 
 @pytest.mark.parametrize("empty", ["zeros", "mean", "shifted"])

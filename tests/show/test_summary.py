@@ -2,6 +2,7 @@
 
 import functools
 import io
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -301,3 +302,34 @@ def test_what_a_model_does_not_know_is_asked_for() -> None:
     with pytest.raises(fl.ShapeError, match="conv2d"):
         summary(convnet(), (None, 6))
     assert isinstance(summary(siamese()), Summary)
+
+
+def test_it_says_which_algorithms_run() -> None:
+    model = fl.Sequential([fl.Conv2D(8, 1), fl.Sequential([fl.MaxPooling2D(3, 1)], name="inner"), fl.Flatten()])
+    found = summary(model, (4, 9, 9, 64), explain="cpu")
+    assert {row.path: row.algorithms for row in found.rows} == {
+        "conv2d": "conv: pointwise",
+        "inner": "",
+        "inner/max_pooling2d": "max_pool: max_by_taps, max_tangent_by_taps",
+        "flatten": "",
+    }
+    for width in (60, 80, 160):
+        lines = str(replace(found, width=width)).splitlines()
+        assert max(map(len, lines)) <= width
+        assert any("conv: pointwise" in line for line in lines)
+    assert "algorithms" in str(replace(found, width=160)) and "conv: pointwise" in found._repr_html_()
+    assert [row.algorithms for row in summary(model, (4, 9, 9, 64), explain="cuda").rows][0] == "conv: reference"
+    assert summary(model, (4, 9, 9, 64), explain=True).rows[0].algorithms.startswith("conv: ")
+    assert not any(row.algorithms for row in summary(model, (4, 9, 9, 64)).rows)
+
+
+def test_it_says_what_a_layer_runs_that_holds_others() -> None:
+    row, cell = summary(fl.LSTM(3), (2, 4, 3), explain="cuda").rows
+    assert (row.path, row.algorithms, cell.algorithms) == ("", "scan_dense: cudnn_lstm", "")
+
+
+def test_algorithms_need_sizes_and_a_platform() -> None:
+    with pytest.raises(fl.ShapeError, match="unknown sizes, which decide here"):
+        summary(fl.Dense(3), (None, 4), explain=True)
+    with pytest.raises(fl.ConfigError, match="give True, False or a platform: 'cpu', 'cuda', 'tpu'"):
+        summary(fl.Dense(3), (2, 4), explain="gpu")

@@ -4,11 +4,12 @@ XLA's CPU backend makes little of some plain calls: it runs a 1x1 window as a co
 transposed one, and hands convolutions to YNNPACK, which is slow at the gradients of kernels. For those there are other
 algorithms, with derivatives of all orders, forward and reverse.
 
-- `problem.py`: what a choice depends on: sizes, windows, dtypes, and which code convolves in the program.
-- `conv.py`, `conv_kernel_gradient.py`, `conv_transpose.py`, `pooling.py`: the algorithms, functions of arrays.
-- `table.py`: the rows that say for which problem which algorithm is taken, why, and what measures it; and their limits.
-- `compose.py`: one function of the algorithms that were chosen for its passes.
+- `dense.py`, `attention.py`, `scan.py`, `conv.py`, `conv_kernel_gradient.py`, `conv_transpose.py`, `pooling.py`: the
+  algorithms, functions of arrays.
 - `fusion.py`: arrays that XLA shall compute once, or not together with what reads them.
+- `table.py`: the rows that say for which problem which algorithm is taken, why, and what measures it.
+- `limits.py`: the numbers that the rows compare with.
 
-A row whose gain is gone with a newer XLA is to be deleted: `benchmarks/algorithms.py` measures each row.
+What a choice depends on stands in `ops/problem.py`; `ops/compose.py` makes one function of what was chosen for the
+passes. A row whose gain is gone with a newer XLA is to be deleted: `benchmarks/algorithms.py` measures each row.
 """

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnlayers.ops import reference
+from fnlayers.ops.cpu.dense import dot
 from fnlayers.ops.cpu.fusion import fusion_barrier, materialized, materialized_gradient
 from fnlayers.ops.cpu.taps import Algorithm, by_row_tiles, met, padded, taps, total
-from fnlayers.ops.dense import dot
 from fnlayers.ops.layout import sum_dtype
 from fnlayers.ops.reference import Window
 

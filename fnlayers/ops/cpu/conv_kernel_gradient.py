@@ -14,8 +14,8 @@ from jax import lax
 
 from fnlayers.ops import reference
 from fnlayers.ops.cpu.conv import for_each_channel, strided
+from fnlayers.ops.cpu.dense import dot
 from fnlayers.ops.cpu.taps import by_row_tiles, padded, taps, total
-from fnlayers.ops.dense import dot
 from fnlayers.ops.reference import Window
 
 

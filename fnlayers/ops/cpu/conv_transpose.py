@@ -19,8 +19,8 @@ from jax import lax
 
 from fnlayers.ops import reference
 from fnlayers.ops.cpu.conv_kernel_gradient import row_tiles
+from fnlayers.ops.cpu.dense import dot
 from fnlayers.ops.cpu.taps import Algorithm, total
-from fnlayers.ops.dense import dot
 from fnlayers.ops.reference import TransposedWindow, Window, dimension_numbers
 
 

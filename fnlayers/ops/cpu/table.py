@@ -1,113 +1,32 @@
-"""Which algorithm is taken for which problem, why, and what measures it: all that is known of "when".
+"""Which algorithm is taken for which problem on CPUs, why, and what measures it: all that is known of "when".
 
-A row names an algorithm for one or several passes. For each pass the first row that holds and names one is taken; where
-none does, the reference. Rows look at problems and limits alone, algorithms at arrays.
+For each pass the first row that holds and names an algorithm for it is taken; where none does, the reference. Rows look
+at problems and limits alone, algorithms at arrays.
 """
 
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu import conv, conv_kernel_gradient, conv_transpose, fusion, pooling
-from fnlayers.ops.cpu.problem import HAS_YNNPACK, ConvProblem, ConvTransposeProblem, PoolProblem
+from fnlayers.ops.cpu import attention, conv, conv_kernel_gradient, conv_transpose, dense, fusion, pooling, scan
+from fnlayers.ops.cpu.limits import Limits
+from fnlayers.ops.problem import (
+    HAS_YNNPACK,
+    AttentionProblem,
+    ConvProblem,
+    ConvTransposeProblem,
+    DenseScanProblem,
+    PoolProblem,
+)
 from fnlayers.ops.program import Program
+from fnlayers.ops.rows import Row
 
 # jax 0.6 cannot transpose a scan whose body is computed again in the backward pass
 TRANSPOSES_SCANS = jax.__version_info__ >= (0, 10)
-# Forward in programs without derivatives, forward in those with, and the gradients by x and by the kernel
-PASSES = ("forward", "training", "input_gradient", "kernel_gradient")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where one algorithm becomes faster than another; measured with jax 0.10 on x86-64, in float32 unless said."""
-
-    # Products
-    product_rows: int = 512  # from which on XLA's own code is faster than YNNPACK: 1.1 times on average
-    # Windows
-    unrolled_taps: int = 64  # a window of more is left to the reference: each tap is a slice of x
-    instruction_channels: int = 16  # fewer take a convolution as long
-    # Products in place of 1x1 convolutions, which where x is strided must gather their rows
-    strided_multiplications: int = 1 << 24  # from which on the product is the faster one, in programs with YNNPACK
-    strided_channels: int = 64  # from which on XLA's own convolution is the faster one of any size
-    thin_multiplications: int = 1 << 20  # the same for x of `thin_channels` or fewer
-    thin_channels: int = 4  # x of no more gives a convolution little to do
-    half_product_channels: int = 64  # of x: rows of 256 bytes, which caches lay upon each other
-    half_product_outputs: int = 96  # channels of y, at most
-    half_product_rows: int = 1 << 14  # at most, of which copies stay in the cache
-    half_product_elements: int = 1 << 17  # of y, from which on copies are worth their time
-    # Grouped convolutions, and those of a single channel
-    grouped_convolutions: int = 16  # that one with groups is cut into: each takes time to compile
-    few_positions: int = 256  # of y, for no more of which the plain call is as fast forward
-    single_channel_outputs: int = 8  # channels of y, at most, that are sums of what taps meet in one channel
-    # Padding past x, so that YNNPACK does not take a convolution
-    padded_channels: int = 16  # of x or y, more than which YNNPACK takes
-    padded_multiplications: int = 300_000_000  # from which on YNNPACK is the slower one
-    padded_multiplications_an_output: int = 128  # so that it matters little that y is copied; four times with XLA's own
-    # Products with columns (im2col)
-    column_elements: int = 1 << 21  # at a time: 8 MB in float32
-    column_tile_elements: int = 1 << 20  # of one tile of rows
-    column_positions: int = 1 << 12  # of y, over which YNNPACK sums the gradient of a kernel slowly
-    column_outputs: int = 32  # channels of y, from which on a product is the faster one, in programs with YNNPACK
-    column_half_elements: int = 256  # of each tap's matrix, more than which half precision is worth it
-    thin_outputs: int = 128  # channels of y, from which on it is for x of few channels, with XLA's own convolutions
-    line_channels: int = 16  # of x along one spatial axis, where y has more
-    # Gradients of kernels for few examples, which XLA's own code adds in one instruction
-    few_examples: int = 8
-    few_line_examples: int = 3  # along one spatial axis, in programs with YNNPACK
-    copied_elements: int = 1 << 19  # of x, at most, that are laid out again; of y twice as many
-    narrow_outputs: int = 16  # channels of y, at most, for which all of the kernel is one matrix
-    narrow_channels: tuple[int, int] = (8, 32)  # of x then, least and most
-    # Transposed convolutions
-    subpixel_space: int = 9  # of x along each spatial axis, from which on an element more for each phase is little
-    subpixel_channels: int = 64  # of x, from which on it is too much for less space
-    added_outputs: int = 8  # channels of y, at most, for which windows are added in gradients
-    added_channels: int = 8  # of x, from which on a product with the whole kernel is worth its memory
-    added_taps: int = 32  # of a kernel along one axis, at most
-    # Pooling
-    compared_taps: int = 16  # a window of more has its maximum's gradient by the reference
-    looped_taps: int = 4  # XLA's own loop sums a window of no more as fast backward, and where padded forward
-    summed_elements: int = 1 << 20  # of a larger x, XLA's gradient of a sum is the faster one, for strides of 1
-
-
-@dataclass(frozen=True)
-class Row:
-    """Algorithms, and the problems for which they are taken.
-
-    Arguments:
-        name: what `explain` calls it.
-        when: whether it is taken, from the problem and the limits.
-        because: what the reference does worse, with a figure.
-        bench: the rule of `benchmarks/algorithms.py` that measures it.
-        every: the algorithm of all passes that are not named. As all others, a function of arrays and the window.
-        forward, training, input_gradient, kernel_gradient: those of a pass. The first two give y. Gradients are
-            transposed: these give what a tangent of x, or of the kernel, brings to y.
-        settings: keyword arguments of its algorithms, from the limits and the convolution for CPUs.
-        until: the first version of jax that makes it needless.
-    """
-
-    name: str
-    when: Callable[[Any, Limits], bool]
-    because: str
-    bench: str
-    every: Callable | None = None
-    forward: Callable | None = None
-    training: Callable | None = None
-    input_gradient: Callable | None = None
-    kernel_gradient: Callable | None = None
-    settings: Callable[[Limits, Callable], dict[str, Any]] | None = None
-    until: str | None = None
-
-    @property
-    def passes(self) -> dict[str, Callable]:
-        """The algorithm of each pass that this row says something about."""
-        found = {which: getattr(self, which) or self.every for which in PASSES}
-        return {which: algorithm for which, algorithm in found.items() if algorithm is not None}
 
 
 # Products
@@ -117,6 +36,131 @@ def prefers_xla_products(program: Program, t: Limits) -> bool:
     """Whether XLA's own code is faster than YNNPACK for most multiplications of a program's products."""
     large = sum(count for rows, count in program.products.items() if rows >= t.product_rows)
     return program.wants_xla_products or large > program.products.total() - large
+
+
+DOT = (
+    Row(
+        "one_matrix_product",
+        when=lambda p, t: not p.is_of_matrices,
+        every=dense.one_matrix_product,
+        because="a product over (batch, steps, features) copies both arrays for the kernel's gradient: 0.5 to 0.6",
+        bench="dense",
+    ),
+)
+
+
+# Attention
+
+
+def divides_weights(p: AttentionProblem, t: Limits) -> bool:
+    """Whether keys are fewer than features, in a program: a call by itself would compile one."""
+    return p.is_traced and p.has_few_keys
+
+
+ATTENTION = (
+    Row(
+        "divided_weights",
+        when=divides_weights,
+        every=attention.divided_weights,
+        because="of few keys weights are smaller than y, and so to divide: a training step of 16 steps takes 0.85",
+        bench="attention",
+    ),
+)
+
+
+# Recurrent layers
+
+
+def has_large_steps(p: DenseScanProblem, t: Limits) -> bool:
+    """Whether a step is large enough to train faster with the features before the batch.
+
+    Of GRUs those whose last output alone is returned, since all outputs must be transposed again.
+    """
+    if not p.is_known or p.length == 1 or p.batch < t.least_scanned_batch:
+        return False
+    if p.features < t.least_scanned_features or p.units < t.least_scanned_units:
+        return False
+    if p.has_four_gates:
+        return p.batch * p.units >= t.least_scanned_elements and not p.has_many_features
+    return not p.call.loop.return_all
+
+
+def has_few_rows(p: DenseScanProblem, t: Limits) -> bool:
+    """Whether there are so few that reading the weights of x in each step takes longer than the step."""
+    if not p.is_known:
+        return False
+    if p.has_four_gates:
+        return p.batch == 1 or (p.has_many_features and p.batch < t.few_scanned_rows)
+    return p.batch <= 2 and p.features * p.gates * p.units >= t.large_input_kernel
+
+
+SCAN = (
+    Row(
+        "projected_inside",
+        when=lambda p, t: p.before is None,
+        every=reference.scan_projecting_inside,
+        because="all steps' projections of x leave the cache, one step's stays: 0.75 of the time, 0.57 of the memory",
+        bench="simple_rnn",
+    ),
+)
+SCAN_DENSE = (
+    Row(
+        "single_gate",
+        when=lambda p, t: p.gates == 1,
+        every=scan.projected_before,
+        because="the projection of x for a single gate is read as it lies, and need not be made in each step",
+        bench="simple_rnn",
+    ),
+    Row(
+        "features_major_forward",
+        when=lambda p, t: has_large_steps(p, t) and p.batch >= t.large_scanned_batch,
+        forward=scan.features_major,
+        because="gates of the batch before the features lie apart, and each step packs its weights: 0.65 of the time",
+        bench="lstm",
+    ),
+    Row(
+        "features_major",
+        when=has_large_steps,
+        training=scan.features_major,
+        because="each step sums the weights' gradients: one of 128 units on (64, 100, 64) trains in 0.65",
+        bench="lstm",
+    ),
+    Row(
+        "few_rows",
+        when=has_few_rows,
+        forward=scan.projected_before,
+        because="each step of few rows reads the weights of x again: 0.4 to 0.9 of the time with one product before",
+        bench="lstm",
+    ),
+    Row(
+        "half_precision_steps",
+        when=lambda p, t: p.has_four_gates and p.is_half_precision and p.features >= t.half_precision_features,
+        forward=scan.projected_before,
+        because="a product in half precision is slow in each step, its weights converted again: one before is faster",
+        bench="lstm",
+    ),
+    Row(
+        "small_steps",
+        when=lambda p, t: p.is_known and (p.has_many_features or p.elements <= t.few_gate_elements),
+        training=scan.projected_before,
+        because="each small step sums the gradient of x's weights: 0.4 to 0.9 of the time with one product before",
+        bench="lstm",
+    ),
+    Row(
+        "few_rows_in_training",
+        when=lambda p, t: p.is_known and p.batch <= t.few_scanned_rows and not p.has_four_gates,
+        training=scan.projected_before,
+        because="each step of few rows sums the gradient of x's weights: 0.4 to 0.9 with one product before",
+        bench="gru",
+    ),
+    Row(
+        "projected_inside",
+        when=lambda p, t: True,
+        every=scan.projected_inside,
+        because="all steps' projections of x leave the cache, one step's stays: 0.75 of the time, 0.57 of the memory",
+        bench="lstm",
+    ),
+)
 
 
 # Convolutions
@@ -133,7 +177,7 @@ def is_light(p: ConvProblem, t: Limits) -> bool:
     if p.is_strided:
         always = math.inf if p.channels >= t.strided_channels else 0
         most = t.strided_multiplications if p.uses_ynnpack else always
-    return not p.is_half and 0 < p.multiplications < most
+    return not p.is_half_precision and 0 < p.multiplications < most
 
 
 def has_halves(p: ConvProblem, t: Limits) -> bool:
@@ -156,7 +200,7 @@ def has_single_channel(p: ConvProblem, t: Limits) -> bool:
 
 def is_large(p: ConvProblem, t: Limits) -> bool:
     """Whether YNNPACK would take it and be the slower one, and would not if y had one element more along an axis."""
-    taken = HAS_YNNPACK and not p.is_half and p.rank == 2 and p.window.strides == (1, 1)
+    taken = HAS_YNNPACK and not p.is_half_precision and p.rank == 2 and p.window.strides == (1, 1)
     taken = taken and max(p.channels, p.out) > t.padded_channels and not any(map(operator.gt, p.sizes, p.space))
     least = t.padded_multiplications_an_output * (1 if p.uses_ynnpack else 4)
     return taken and p.multiplications >= t.padded_multiplications and p.channels * p.taps >= least
@@ -193,7 +237,7 @@ def has_many_positions(p: ConvProblem, t: Limits) -> bool:
     """Whether YNNPACK sums the gradient of a kernel over so many that it is slow. It takes no half precision."""
     if not p.uses_ynnpack or p.rank != 2 or p.taps > t.unrolled_taps:
         return False
-    worth = not p.is_half or p.channels * p.out > t.column_half_elements
+    worth = not p.is_half_precision or p.channels * p.out > t.column_half_elements
     return p.out >= t.column_outputs and p.positions >= t.column_positions and worth
 
 
@@ -254,7 +298,7 @@ CONV = (
     ),
     Row(
         "small_groups",
-        when=lambda p, t: p.groups > 1 and not p.is_half and 0 < p.positions <= t.few_positions,
+        when=lambda p, t: p.groups > 1 and not p.is_half_precision and 0 < p.positions <= t.few_positions,
         forward=reference.conv,
         because="of few positions the plain call is as fast forward, and has nothing to cut",
         bench="grouped",
@@ -343,7 +387,7 @@ CONV = (
     ),
     Row(
         "half_im2col",
-        when=lambda p, t: has_few_examples(p, t) and is_narrow(p, t) and not p.is_half,
+        when=lambda p, t: has_few_examples(p, t) and is_narrow(p, t) and not p.is_half_precision,
         kernel_gradient=conv_kernel_gradient.half_im2col,
         because="XLA's own code sums the gradient along the batch: of few examples one product takes 0.3 to 0.6",
         bench="direct",
@@ -370,7 +414,7 @@ def is_stretched(p: ConvTransposeProblem, t: Limits) -> bool:
 def adds_windows(p: ConvTransposeProblem, t: Limits) -> bool:
     """Whether few windows meet in an element, or phases would be uneven or, of few channels, narrow."""
     # If no windows overlap, XLA's own convolution is as fast
-    if not is_stretched(p, t) or p.is_half or not (p.overlaps or p.uses_ynnpack):
+    if not is_stretched(p, t) or p.is_half_precision or not (p.overlaps or p.uses_ynnpack):
         return False
     taps, *others = p.kernel
     if others:
@@ -403,7 +447,7 @@ CONV_TRANSPOSE = (
     ),
     Row(
         "overlap_add_of_few_outputs",
-        when=lambda p, t: is_stretched(p, t) and not p.is_half and p.out <= t.added_outputs,
+        when=lambda p, t: is_stretched(p, t) and not p.is_half_precision and p.out <= t.added_outputs,
         input_gradient=conv_transpose.overlap_add,
         kernel_gradient=conv_transpose.overlap_add,
         because="of few channels one product for both gradients is two to four times as fast as those of the phases",
@@ -411,7 +455,7 @@ CONV_TRANSPOSE = (
     ),
     Row(
         "overlap_add_of_fewer_outputs",
-        when=lambda p, t: is_stretched(p, t) and not p.is_half and 4 * p.out <= p.channels,
+        when=lambda p, t: is_stretched(p, t) and not p.is_half_precision and 4 * p.out <= p.channels,
         kernel_gradient=conv_transpose.overlap_add,
         because="of few channels one product for the gradient is two to four times as fast as those of the phases",
         bench="transposed",
@@ -512,6 +556,10 @@ GRADIENT_ONCE = (
 )
 
 TABLES = {
+    "dot": DOT,
+    "attention": ATTENTION,
+    "scan": SCAN,
+    "scan_dense": SCAN_DENSE,
     "conv": CONV,
     "conv_transpose": CONV_TRANSPOSE,
     "max_pool": MAX_POOL,

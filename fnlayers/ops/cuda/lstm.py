@@ -1,4 +1,4 @@
-"""The primitives by which cuDNN's LSTM has all derivatives.
+"""cuDNN's LSTM, as primitives with all derivatives.
 
 jax.experimental.rnn has the kernel and its gradient, but no other derivative, and a program that holds it can be
 compiled for no other platform. Each primitive here has that kernel for CUDA and the scan for everything else: other
@@ -15,19 +15,38 @@ from jax.experimental import rnn
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from fnlayers.ops.dense_scan import DenseWeights, scan_dense
-from fnlayers.ops.lstm import gates, join
+from fnlayers.ops import reference
+from fnlayers.ops.loop import Loop
+from fnlayers.ops.recurrent import DenseScan, DenseWeights, ScanResult, join_lstm, standard_lstm_gates
 
 IN_FULL = ("float32", "highest")  # of jax.default_matmul_precision: others let the card use TF32, as its products do
-# The six given are x (time, batch, features), h, c (batch, units), kernel, recurrent, bias, as for `scan_dense`
+# The six arrays are x (time, batch, features), h, c (batch, units), kernel, recurrent, bias, as for `scan_dense`
 Arrays = tuple[jax.Array, ...]
+STANDARD = DenseScan(join_lstm, standard_lstm_gates, Loop())
+
+
+def cudnn_lstm(
+    weights: DenseWeights,
+    carry: tuple[jax.Array, jax.Array],
+    xs: jax.Array,
+    mask: None,
+    dropout_mask: None,
+    call: DenseScan,
+) -> ScanResult:
+    """What `ops.scan_lstm` returns, by the kernel."""
+    bias = jnp.zeros(weights.kernel.shape[-1], xs.dtype) if weights.bias is None else weights.bias
+    xs = jnp.flip(xs, 0) if call.loop.reverse else xs
+    ys, h, c = forward.bind(xs, *carry, weights.kernel, weights.recurrent, bias)[:3]
+    return (h, c), h, ys if call.loop.return_all else None
+
 
 # By the scan
 
 
 def scan(x: jax.Array, h: jax.Array, c: jax.Array, kernel: jax.Array, recurrent: jax.Array, bias: jax.Array) -> Arrays:
     """(all outputs, the last h, the last c)."""
-    carry, _, ys = scan_dense(join, gates, DenseWeights(kernel, recurrent, bias), (h, c), x)
+    weights = DenseWeights(kernel, recurrent, bias)
+    carry, _, ys = reference.scan_dense(weights, (h, c), x, None, None, STANDARD)
     assert ys is not None
     return ys, *carry
 

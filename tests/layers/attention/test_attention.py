@@ -279,7 +279,7 @@ ERRORS = [
     ),
     (
         lambda: fl.MultiHeadAttention(2, 3, flash_attention=True).out_shape((Q, V)),
-        "the fused kernel wants float16 or bfloat16; heads of 8, 16, ... 128 features; with fused=None the reference",
+        "the fused kernel needs float16 or bfloat16; heads of 8, 16, ... 128 features; with fused=None the reference",
     ),
 ]
 

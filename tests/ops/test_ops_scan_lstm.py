@@ -8,44 +8,20 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental import rnn
 
+import stand_ins
 from fnlayers import ops
-from fnlayers.ops import lstm
+from fnlayers.ops import recurrent
 from fnlayers.ops.cuda import lstm as cudnn_lstm
+from fnlayers.ops.cuda import table
+from ops_cases import quick_jit
 
 TIME, BATCH, FEATURES, UNITS = 4, 3, 2, 5
-KEPT = 7  # cells that the stand-in keeps for its gradient
-
-
-def stand_in(x, h, c, weights, lengths, **sizes):
-    sizes = {name: sizes[name] for name in ("input_size", "hidden_size", "num_layers", "bidirectional")}
-    split = rnn.unpack_lstm_weights(weights, **sizes)
-    return rnn.lstm_ref(x, h, c, *split, lengths, *list(sizes.values())[:3], 0.0, sizes["bidirectional"])
-
-
-def stand_in_forward(*given, **options):
-    results = stand_in(*given, **options)
-    return results, (*given, results[0], jnp.full(KEPT, 3.0))
-
-
-def stand_in_backward(*, residuals, gradients, **options):
-    *given, lengths, ys, kept = residuals
-    results, pull = jax.vjp(lambda *given: stand_in(*given, lengths, **options), *given)
-    # The kernel needs what it gave before; without it its gradients are wrong
-    right = jnp.all(kept == 3) & jnp.all(ys == results[0])
-    return (*(jnp.where(right, g, jnp.nan) for g in pull(gradients)), jnp.zeros_like(lengths))
 
 
 @pytest.fixture
-def kernel(monkeypatch):
-    monkeypatch.setattr(rnn, "lstm_fwd", stand_in_forward)
-    monkeypatch.setattr(rnn, "lstm_bwd", stand_in_backward)
-
-
-@pytest.fixture
-def has_kernel(kernel, monkeypatch):
-    monkeypatch.setattr(lstm, "has_kernel", lambda: True)
+def has_kernel(cuda_kernels, monkeypatch):
+    monkeypatch.setattr(table, "has_gpu", lambda: True)
 
 
 def data(dtype="float32"):
@@ -56,7 +32,7 @@ def data(dtype="float32"):
 
 
 def scan(weights, carry, xs, **options):
-    return ops.scan_dense(lstm.join, lstm.gates, weights, carry, xs, **options)
+    return ops.scan_dense(recurrent.join_lstm, recurrent.standard_lstm_gates, weights, carry, xs, **options)
 
 
 def check(results, expected, tolerance=1e-5):
@@ -66,15 +42,15 @@ def check(results, expected, tolerance=1e-5):
         np.testing.assert_allclose(np.float32(a), np.float32(b), rtol=tolerance, atol=tolerance)
 
 
-def test_the_kernel_is_given_its_layout_and_what_it_kept(kernel):
+def test_the_kernel_gets_its_layout_and_what_it_saved(cuda_kernels):
     weights, carry, xs = data()
     given = (xs, *carry, *weights[:3])
-    *results, kept = jax.jit(cudnn_lstm.cudnn_forward)(*given)
+    *results, saved = jax.jit(cudnn_lstm.cudnn_forward)(*given)
     expected = jax.jit(cudnn_lstm.scan_forward)(*given)
-    check((*results, jnp.full(KEPT, jnp.nan)), expected)
+    check((*results, jnp.full(stand_ins.SAVED, jnp.nan)), expected)
     cotangents = [jnp.cos(y) for y in results]
-    gradients = jax.jit(cudnn_lstm.cudnn_backward)(*cotangents, *given, results[0], kept)
-    check(gradients, jax.jit(cudnn_lstm.scan_backward)(*cotangents, *given, results[0], kept))
+    gradients = jax.jit(cudnn_lstm.cudnn_backward)(*cotangents, *given, results[0], saved)
+    check(gradients, jax.jit(cudnn_lstm.scan_backward)(*cotangents, *given, results[0], saved))
 
 
 @pytest.mark.parametrize("options", [{}, {"reverse": True, "return_all": False}])
@@ -100,7 +76,7 @@ def test_all_derivatives_are_those_of_the_scan(options, has_kernel):
                 jax.linear_transpose(lambda *t: jax.linearize(run, *given)[1](*t), *given)(run(*given)),
             )
 
-        return jax.jit(all_of)(*given)
+        return quick_jit(all_of)(*given)
 
     check(all_of(ops.scan_lstm), all_of(scan), 1e-4)
 
@@ -149,5 +125,5 @@ def test_where_the_kernel_is_taken(options, taken, has_kernel):
 
 
 def test_without_a_gpu_it_is_not_taken():
-    lstm.has_kernel.cache_clear()
-    assert lstm.has_kernel() == (jax.default_backend() == "gpu")
+    table.has_gpu.cache_clear()
+    assert table.has_gpu() == (jax.default_backend() == "gpu")

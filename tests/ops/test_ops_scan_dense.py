@@ -1,4 +1,4 @@
-"""The formulation of `scan_dense` for CPUs against the scan of single steps, with all derivatives."""
+"""The algorithms of `scan_dense` for CPUs against the scan of single steps, with all derivatives."""
 
 import functools
 
@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 
 from fnlayers import ops
-from fnlayers.ops import dense_scan
+from fnlayers.ops import compose
+from fnlayers.ops.cpu import table
+from fnlayers.ops.cpu.limits import Limits
+from fnlayers.ops.loop import Loop
+from fnlayers.ops.problem import DenseScanProblem
+from fnlayers.ops.recurrent import DenseScan
+from ops_cases import quick_jit
 
 UNITS, FEATURES, BATCH = 3, 2, 5
+LIMITS = Limits()
 OPTIONS = [
     {},
     {"reverse": True},
@@ -58,12 +65,10 @@ def data(cell, length, *, bias=True):
 
 @pytest.fixture
 def for_all_sizes(monkeypatch):
-    """Lets CPUs take the formulation for the tiny arrays of the tests."""
-    for name in ("LEAST_BATCH", "LEAST_FEATURES", "LEAST_UNITS", "LEAST_CELLS", "LARGE_BATCH"):
-        monkeypatch.setattr(dense_scan, name, 1)
-
-
-PLAIN = {"FORWARD": (), "TRAINING": ()}  # the scan of single steps for all
+    """Lets CPUs put features first for the tiny arrays of the tests."""
+    names = [name for name in vars(LIMITS) if name.startswith("least_scanned")]
+    small = Limits(**dict.fromkeys([*names, "large_scanned_batch"], 1))
+    monkeypatch.setattr(compose, "Limits", lambda: small)
 
 
 @pytest.mark.parametrize(
@@ -97,10 +102,9 @@ def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_s
             jax.grad(jax.checkpoint(loss))(*given),
         )
 
-    results = jax.jit(lambda *given: all_of(*given))(weights, carry, xs)
-    for name, rules in PLAIN.items():
-        monkeypatch.setattr(dense_scan, name, rules)
-    expected = jax.jit(lambda *given: all_of(*given))(weights, carry, xs)
+    results = quick_jit(lambda *given: all_of(*given))(weights, carry, xs)
+    monkeypatch.setitem(table.TABLES, "scan_dense", ())
+    expected = quick_jit(lambda *given: all_of(*given))(weights, carry, xs)
     assert jax.tree.structure(results) == jax.tree.structure(expected)
     for a, b in zip(*map(jax.tree.leaves, (results, expected)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
@@ -108,7 +112,7 @@ def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_s
 
 def program(platform, cell, batch, *, train, **options):
     """The text of a program for a platform, of the least size but for the batch."""
-    gates, features, units = CELLS[cell][0], dense_scan.LEAST_FEATURES, dense_scan.LEAST_UNITS
+    gates, features, units = CELLS[cell][0], LIMITS.least_scanned_features, LIMITS.least_scanned_units
     shapes = (features, gates * units), (units, gates * units), (batch, units), (10, batch, features)
     kernel, recurrent, h, xs = (jax.ShapeDtypeStruct(shape, "float32") for shape in shapes)
     run = functools.partial(ops.scan_dense, *CELLS[cell][1:], **options)
@@ -120,19 +124,19 @@ def program(platform, cell, batch, *, train, **options):
 @pytest.mark.parametrize(
     ("cell", "batch", "options", "taken"),
     [
-        ("lstm", dense_scan.LARGE_BATCH, {"train": False}, True),
-        ("lstm", dense_scan.LARGE_BATCH - 1, {"train": False}, False),
-        ("gru", dense_scan.LEAST_BATCH, {"train": True, "return_all": False}, True),
-        ("gru", dense_scan.LEAST_BATCH, {"train": True}, False),
-        ("lstm", dense_scan.LEAST_BATCH - 1, {"train": True}, False),
-        ("lstm", dense_scan.LEAST_CELLS // dense_scan.LEAST_UNITS, {"train": True}, True),
-        ("lstm", dense_scan.LEAST_CELLS // dense_scan.LEAST_UNITS - 1, {"train": True}, False),
-        ("rnn", dense_scan.LARGE_BATCH, {"train": True, "return_all": False}, False),
+        ("lstm", LIMITS.large_scanned_batch, {"train": False}, True),
+        ("lstm", LIMITS.large_scanned_batch - 1, {"train": False}, False),
+        ("gru", LIMITS.least_scanned_batch, {"train": True, "return_all": False}, True),
+        ("gru", LIMITS.least_scanned_batch, {"train": True}, False),
+        ("lstm", LIMITS.least_scanned_batch - 1, {"train": True}, False),
+        ("lstm", LIMITS.least_scanned_elements // LIMITS.least_scanned_units, {"train": True}, True),
+        ("lstm", LIMITS.least_scanned_elements // LIMITS.least_scanned_units - 1, {"train": True}, False),
+        ("rnn", LIMITS.large_scanned_batch, {"train": True, "return_all": False}, False),
     ],
     ids=str,
 )
 def test_cpus_alone_take_it(cell, batch, options, taken):
-    turn = f"<{dense_scan.LEAST_FEATURES}x{5 * batch}xf32"  # x of five steps, features first
+    turn = f"<{LIMITS.least_scanned_features}x{5 * batch}xf32"  # x of five steps, features first
     assert (turn in program("cpu", cell, batch, **options)) == taken
     assert turn not in program("cuda", cell, batch, **options)
 
@@ -140,26 +144,28 @@ def test_cpus_alone_take_it(cell, batch, options, taken):
 @pytest.mark.parametrize(
     ("cell", "batch", "features", "units", "dtype", "forward", "training"),
     [
-        ("lstm", 1, 32, 128, "float32", "_projected", "_projected"),
-        ("lstm", 2, 32, 128, "float32", "_rows_first", "_projected"),
-        ("lstm", 16, 32, 128, "float32", "_rows_first", "_units_first"),
-        ("lstm", 15, 256, 128, "float32", "_projected", "_projected"),  # as many features as two units
-        ("lstm", 16, 256, 128, "float32", "_rows_first", "_projected"),
-        ("lstm", 16, 256, 128, "bfloat16", "_projected", "_projected"),
-        ("lstm", 64, 128, 128, "bfloat16", "_units_first", "_units_first"),
-        ("gru", 2, 32, 128, "float32", "_rows_first", "_projected"),
-        ("gru", 2, 256, 128, "float32", "_projected", "_projected"),
-        ("gru", 16, 64, 256, "float32", "_rows_first", "_projected"),
-        ("gru", 17, 64, 256, "float32", "_rows_first", "_rows_first"),
-        ("rnn", 1, 512, 128, "float32", "_rows_first", "_rows_first"),
+        ("lstm", 1, 32, 128, "float32", "projected_before", "projected_before"),
+        ("lstm", 2, 32, 128, "float32", "projected_inside", "projected_before"),
+        ("lstm", 16, 32, 128, "float32", "projected_inside", "features_major"),
+        ("lstm", 15, 256, 128, "float32", "projected_before", "projected_before"),  # as many features as two units
+        ("lstm", 16, 256, 128, "float32", "projected_inside", "projected_before"),
+        ("lstm", 16, 256, 128, "bfloat16", "projected_before", "projected_before"),
+        ("lstm", 64, 128, 128, "bfloat16", "features_major", "features_major"),
+        ("gru", 2, 32, 128, "float32", "projected_inside", "projected_before"),
+        ("gru", 2, 256, 128, "float32", "projected_before", "projected_before"),
+        ("gru", 16, 64, 256, "float32", "projected_inside", "projected_before"),
+        ("gru", 17, 64, 256, "float32", "projected_inside", "projected_inside"),
+        ("rnn", 1, 512, 128, "float32", "projected_before", "projected_before"),
     ],
 )
 def test_the_table_says_which_is_taken(cell, batch, features, units, dtype, forward, training):
     gates = CELLS[cell][0]
     kernel, recurrent = (jax.ShapeDtypeStruct((n, gates * units), dtype) for n in (features, units))
     xs = jax.ShapeDtypeStruct((10, batch, features), dtype)
-    chosen = dense_scan.chosen(ops.DenseWeights(kernel, recurrent), xs, return_all=True)
-    assert [form.__name__ for form in chosen] == [forward, training]
+    call = DenseScan(*CELLS[cell][1:], Loop(return_all=True))
+    problem = DenseScanProblem.of(ops.DenseWeights(kernel, recurrent), xs, xs, False, call, False)
+    rows = compose.chosen(problem)
+    assert [rows[name].passes[name].__name__ for name in ("forward", "training")] == [forward, training]
 
 
 def test_a_choice_is_of_programs_with_derivatives_or_without():

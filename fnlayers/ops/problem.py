@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from fnlayers.ops.layout import is_half_precision
+from fnlayers.ops.loop import Scan
 from fnlayers.ops.program import uses_xla_convolutions
-from fnlayers.ops.reference import PoolWindow, TransposedWindow, Window
+from fnlayers.ops.recurrent import Carry, DenseScan, DenseWeights
+from fnlayers.ops.reference import Attention, PoolWindow, TransposedWindow, Window
 
 HAS_YNNPACK = jax.__version_info__ >= (0, 10)  # whether XLA hands convolutions on CPUs to YNNPACK, unless told not to
 
@@ -23,7 +27,7 @@ class ConvProblem(NamedTuple):
     out: int  # channels of y
     taps: int  # positions of the kernel
     window: Window
-    is_half: bool  # whether the kernel is in half precision, in which each partial sum would be rounded
+    is_half_precision: bool  # whether the kernel is in half precision, in which each partial sum would be rounded
     uses_ynnpack: bool  # whether the program's convolutions go to YNNPACK, and not to XLA's own code
     channel_axis: int = -1
 
@@ -88,7 +92,7 @@ class ConvTransposeProblem(NamedTuple):
     out: int  # channels of y
     kernel: tuple[int, ...]  # sizes of the kernel along the spatial axes
     window: TransposedWindow
-    is_half: bool  # whether numbers are in half precision, in which each partial sum would be rounded
+    is_half_precision: bool  # whether numbers are in half precision, in which each partial sum would be rounded
     uses_ynnpack: bool  # whether the program's convolutions go to YNNPACK, and not to XLA's own code
     channel_axis: int = -1
 
@@ -162,4 +166,121 @@ class IdentityProblem(NamedTuple):
     operation: str
 
 
-Problem = ConvProblem | ConvTransposeProblem | PoolProblem | IdentityProblem
+class DotProblem(NamedTuple):
+    """A product over the last `call` axes of x and the first of the kernel."""
+
+    x_rank: int
+    kernel_rank: int
+    call: int
+
+    operation = "dot"
+
+    @property
+    def is_of_matrices(self) -> bool:
+        """Whether it is a product of two matrices, or of a vector and a matrix, as it stands."""
+        return self.x_rank <= self.call + 1 == self.kernel_rank
+
+
+@dataclass(frozen=True)
+class AttentionProblem:
+    """Attention. Shapes are those of `ops.attention`."""
+
+    query: tuple[Any, ...]
+    key: tuple[Any, ...]
+    value: tuple[Any, ...]
+    dtypes: tuple[str, ...]  # of query, key and value
+    is_plain: bool  # a dot product, without dropout, masks other than the causal one, and weights that are returned
+    allows_fused: bool  # whether the caller allows a fused kernel
+    is_traced: bool  # whether it is part of a program, and not called by itself
+    call: Attention = field(compare=False, repr=False)
+
+    operation: ClassVar[str] = "attention"
+
+    @property
+    def has_few_keys(self) -> bool:
+        """Whether there are fewer than features."""
+        keys = self.key[-3]
+        return isinstance(keys, int) and keys < min(self.query[-1], self.value[-1])
+
+
+@dataclass(frozen=True)
+class ScanProblem:
+    """A scan of steps over what is made of x."""
+
+    before: bool | None  # whether the caller wants it made before the scan; None: as is fast
+    call: Scan = field(compare=False, repr=False)
+
+    operation: ClassVar[str] = "scan"
+
+
+@dataclass(frozen=True)
+class DenseScanProblem:
+    """A scan of a cell with dense weights."""
+
+    length: int
+    batch: int
+    features: int
+    units: int
+    gates: int
+    is_known: bool  # whether length and batch are known
+    is_half_precision: bool
+    is_float32: bool  # whether all arrays are
+    is_standard_lstm: bool  # with tanh and sigmoid, and gates in the order i, f, candidate, o
+    has_masks: bool  # whether steps are masked, or h is dropped
+    has_recurrent_bias: bool
+    call: DenseScan = field(compare=False, repr=False)
+
+    operation: ClassVar[str] = "scan_dense"
+
+    @classmethod
+    def of(
+        cls,
+        weights: DenseWeights,
+        carry: Carry,
+        xs: jax.Array,
+        has_masks: bool,
+        call: DenseScan,
+        is_standard_lstm: bool,
+    ) -> "DenseScanProblem":
+        """For those arrays."""
+        (length, batch, features), (units, width) = xs.shape, weights.recurrent.shape
+        arrays = (xs, *jax.tree.leaves(carry), weights.kernel, weights.recurrent)
+        return cls(
+            *_known((length, batch, features)),
+            units=units,
+            gates=width // units,
+            is_known=isinstance(length, int) and isinstance(batch, int),
+            is_half_precision=is_half_precision(xs),
+            is_float32=all(array.dtype == jnp.float32 for array in arrays),
+            is_standard_lstm=is_standard_lstm,
+            has_masks=has_masks,
+            has_recurrent_bias=weights.recurrent_bias is not None,
+            call=call,
+        )
+
+    @property
+    def elements(self) -> int:
+        """Of the gates in one step."""
+        return self.batch * self.gates * self.units
+
+    @property
+    def has_four_gates(self) -> bool:
+        """Whether it is an LSTM, or another cell with as many gates."""
+        return self.gates > 3
+
+    @property
+    def has_many_features(self) -> bool:
+        """Whether x has so many that they make most of a step's work."""
+        return self.features >= 2 * self.units
+
+
+Problem = (
+    ConvProblem
+    | ConvTransposeProblem
+    | PoolProblem
+    | IdentityProblem
+    | DotProblem
+    | AttentionProblem
+    | ScanProblem
+    | DenseScanProblem
+)

@@ -1,46 +1,42 @@
-"""One function of arrays, made of the algorithms that the table names for its passes."""
+"""One function of arrays, made of the algorithms that a table's rows name for the passes of an operation."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu import table
-from fnlayers.ops.cpu.problem import ConvProblem, ConvTransposeProblem, IdentityProblem, PoolProblem, Problem
-from fnlayers.ops.cpu.table import Limits, Row
+from fnlayers.ops.cpu import table as cpu_table
+from fnlayers.ops.cpu.limits import Limits
+from fnlayers.ops.cuda import table as cuda_table
+from fnlayers.ops.problem import ConvProblem, ConvTransposeProblem, PoolProblem, Problem
 from fnlayers.ops.reference import PoolWindow, Window
+from fnlayers.ops.rows import Row, first_of_each_pass
 
 Algorithms = dict[str, Callable[..., Any]]  # by pass
+TABLES = {"cpu": cpu_table.TABLES, "cuda": cuda_table.TABLES}  # by platform, then by operation
 
 
-def chosen(problem: Problem, limits: Limits | None = None) -> dict[str, Row]:
+def chosen(problem: Problem, platform: str = "cpu", limits: Limits | None = None) -> dict[str, Row]:
     """For each pass the first row that holds and names an algorithm for it; a pass without one is not there."""
     limits = limits or Limits()
-    rows = [row for row in table.TABLES[problem.operation] if row.when(problem, limits)]
-    return first_of_each_pass(rows)
+    rows = TABLES[platform].get(problem.operation, ())
+    return first_of_each_pass(row for row in rows if row.when(problem, limits))
 
 
-def first_of_each_pass(rows: Iterable[Row]) -> dict[str, Row]:
-    """For each pass the first of the rows that names an algorithm for it."""
-    found: dict[str, Row] = {}
-    for row in rows:
-        for which in row.passes:
-            found.setdefault(which, row)
-    return found
-
-
-def algorithm(problem: Problem, limits: Limits | None = None) -> Callable[..., Any] | None:
-    """The function of arrays for CPUs; None where it is the reference."""
-    limits = limits or Limits()
-    return composed(problem, chosen(problem, limits), limits)
-
-
-def composed(problem: Problem, rows: dict[str, Row], limits: Limits) -> Callable[..., Any] | None:
-    """The function of arrays that has in each pass the algorithm of its row; None where all are the reference."""
+def is_reference(problem: Problem, rows: dict[str, Row]) -> bool:
+    """Whether the rows name nothing but the reference."""
     plain = getattr(reference, problem.operation)
+    return all(row.passes[which] is plain for which, row in rows.items())
+
+
+def composed(problem: Problem, rows: dict[str, Row], limits: Limits | None = None) -> Callable[..., Any] | None:
+    """The function of arrays that has in each pass the algorithm of its row; None where all are the reference."""
+    if is_reference(problem, rows):
+        return None
+    limits = limits or Limits()
     settings = {row.name: row.settings(limits, _inner_conv(limits)) for row in rows.values() if row.settings}
     bound: dict[Any, Callable] = {}
 
@@ -50,8 +46,6 @@ def composed(problem: Problem, rows: dict[str, Row], limits: Limits) -> Callable
         return bound.setdefault((row.name, algorithm), functools.partial(algorithm, **settings[row.name]))
 
     algorithms = {which: bind(row, row.passes[which]) for which, row in rows.items()}
-    if all(algorithm is plain for algorithm in algorithms.values()):
-        return None
     return COMPOSERS[problem.operation](problem, algorithms)
 
 
@@ -60,7 +54,7 @@ def _inner_conv(limits: Limits) -> Callable[[jax.Array, jax.Array, Window], jax.
 
     def conv(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
         problem = ConvProblem.of(x, kernel, window)
-        found = None if problem is None else algorithm(problem, limits)
+        found = None if problem is None else composed(problem, chosen(problem, "cpu", limits), limits)
         return reference.conv(x, kernel, window) if found is None else found(x, kernel)
 
     return conv
@@ -89,8 +83,7 @@ def bilinear(
     training = algorithms.get("training", forward)
     of_x, of_kernel = (algorithms.get(which, plain) for which in ("input_gradient", "kernel_gradient"))
     if "training" in algorithms and training is of_x is of_kernel:  # differentiated as it is written
-        whole = functools.partial(_of_window, training, window)
-        return whole if forward is training else _in_training(functools.partial(_of_window, forward, window), whole)
+        return _differentiated(forward, training, window)
 
     @jax.custom_jvp
     def function(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -105,14 +98,16 @@ def bilinear(
     return function
 
 
-def _of_window(algorithm: Callable, window: Any, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return algorithm(x, kernel, window)
+def _differentiated(forward: Callable, training: Callable, call: Any) -> Callable[..., Any]:
+    """One function in programs without derivatives, another in those with, which is differentiated as it is written."""
 
+    def bound(algorithm: Callable) -> Callable[..., Any]:
+        return lambda *arrays: algorithm(*arrays, call)
 
-def _in_training(forward: Callable, training: Callable) -> Callable[..., Any]:
-    """One function in programs without derivatives, another in those with."""
-    function = jax.custom_jvp(forward)
-    function.defjvp(functools.partial(jax.jvp, training))
+    if forward is training:
+        return bound(forward)
+    function = jax.custom_jvp(bound(forward))
+    function.defjvp(functools.partial(jax.jvp, bound(training)))
     return function
 
 
@@ -138,12 +133,23 @@ def pool(problem: PoolProblem, algorithms: Algorithms) -> Callable[[jax.Array], 
     return pooled
 
 
-def identity(_: IdentityProblem, algorithms: Algorithms) -> Callable[[jax.Array], jax.Array]:
-    """What is differentiated as it is written."""
+def whole(problem: Any, algorithms: Algorithms) -> Callable[..., Any]:
+    """What has no algorithm for a single gradient."""
+    plain: Callable[..., Any] = getattr(reference, problem.operation)
+    forward = algorithms.get("forward", plain)
+    return _differentiated(forward, algorithms.get("training", forward), problem.call)
+
+
+def identity(_: Any, algorithms: Algorithms) -> Callable[[jax.Array], jax.Array]:
+    """A function of one array."""
     return algorithms["forward"]
 
 
 COMPOSERS = {
+    "dot": whole,
+    "attention": whole,
+    "scan": whole,
+    "scan_dense": whole,
     "conv": conv,
     "conv_transpose": conv,
     "max_pool": pool,
