@@ -66,7 +66,8 @@ def _check(model: Layer, word: str, expected: dict, given: Tree) -> None:
 def _declared(model: Layer, shape: Shape) -> dict[type, dict[str, tuple]]:
     """The shapes of the params and of the state by path, free of the batch size where they can be."""
     try:
-        specs = model.specs(map_nest(lambda s: (None, *s[1:]), shape, is_leaf=is_shape))
+        open_batch = None if shape is None else map_nest(lambda s: (None, *s[1:]), shape, is_leaf=is_shape)
+        specs = model.specs(open_batch)
     except LayerError:
         specs = model.specs(shape)
     return {kind: {path: spec.full_shape for path, spec in spec_items(only(specs, kind))} for kind in (Param, State)}

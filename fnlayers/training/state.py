@@ -55,7 +55,8 @@ class TrainState(NamedTuple):
 
         Arguments:
             model: the model.
-            shape: its input's shape with the batch axis, None where unknown; a nest of shapes for several inputs.
+            shape: its input's shape with the batch axis, None where unknown; a nest of shapes for several inputs. A
+                model with an Input knows its own: None.
             optimizer: the optimizer that the steps will use.
             rng: a random key, or a seed. Params are those of model.init(rng, shape).
             params: what to start from instead; copied, so that a step which donates takes nothing away.
@@ -70,6 +71,7 @@ class TrainState(NamedTuple):
         """
         check_model(model, "TrainState.create")
         rng = as_key(rng)
+        shape = model.in_shape if shape is None else shape
         check_start(model, shape, params, state)
         params = model.init(rng, shape) if params is None else params
         state = model.init_state(shape) if state is None else state

@@ -103,3 +103,10 @@ def test_what_fit_returns_is_no_train_state():
             fl.fit(MODEL, (X, Y), loss=optax.squared_error, optimizer=SGD, verbose=False, train_state=given)
         with pytest.raises(LayerError, match=text):
             fl.make_step(MODEL, optax.squared_error, SGD)(given, (X, Y))
+
+
+def test_a_train_state_without_a_shape():
+    model = fl.Sequential([fl.Input((3,)), fl.Dense(2)])
+    assert fl.TrainState.create(model, None, SGD).params["dense"]["kernel"].shape == (3, 2)
+    with pytest.raises(fl.MissingError, match="does not know the shape of its input"):
+        fl.TrainState.create(fl.Dense(2), None, SGD)
