@@ -11,15 +11,15 @@ def cached(model: Layer, length: int) -> Layer:
     """The same model with the same weights, with `cache=length` in each layer that has one: for generation.
 
     Each run is given new steps alone, many (a prompt) or one, and its output for these steps is that of the whole
-    sequence so far. Keys, values and places are state: in by `state`, out by `out.state`, saved if `fnlayers.save` is
-    given it. The shapes of a step do not depend on its place, so that jit compiles it once. After `length` steps the
-    output is NaN.
+    sequence so far. Keys, values and positions are state: in by `state`, out by `out.state`, saved if `fnlayers.save`
+    is given it. The shapes of a step do not depend on its position, so that jit compiles it once. After `length` steps
+    the output is NaN.
 
     That holds for a model whose steps know of earlier steps by causal attention alone: attention to another sequence,
     and all that treats each step by itself, stay as they are. Prompts of several lengths go into one batch if they are
-    padded on the left and masked: exact with rotary places, where distances alone count; learned and sine places count
-    the padding too. What state the model has of its own, such as a BatchNormalization's, goes into what `init_state`
-    makes.
+    padded on the left and masked: exact with rotary positions, where distances alone count; learned and sine positions
+    count the padding too. What state the model has of its own, such as a BatchNormalization's, goes into what
+    `init_state` makes.
 
     Arguments:
         model: any layer: a Sequential, a graph whose Inputs leave the number of steps open, a Repeat, a block.
@@ -57,7 +57,7 @@ def cached(model: Layer, length: int) -> Layer:
     changed = change(model)
     if not any(getattr(layer, "cache", None) for layer in done.values()):
         raise ConfigError(
-            f"cached: no layer in {model!r} keeps keys and values, or its place; it takes causal attention "
+            f"cached: no layer in {model!r} keeps keys and values, or its position; it takes causal attention "
             "(use_causal_mask=True), a TransformerDecoder, or a position embedding"
         )
     return changed

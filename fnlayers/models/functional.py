@@ -26,7 +26,7 @@ class Ref(NamedTuple):
 
 
 class Node(NamedTuple):
-    """One call: which layer, fed by which arrays (a Ref, or a nest of them) of earlier nodes.
+    """One call: which layer, given which arrays (a Ref, or a nest of them) of earlier nodes.
 
     `mask` is None where the inputs' own masks go along, False where they are dropped, the Ref of a mask, or a nest like
     the inputs of these three; `train` is None where the call follows the run, or fixes its mode.
@@ -74,7 +74,7 @@ class Functional(Container):
         for name, layer in pairs:
             if not isinstance(layer, Layer) or not isinstance(name, str):
                 raise ConfigError(
-                    f"Functional: {layer!r} is no layer with a name; to make a graph of Symbols write "
+                    f"Functional: {layer!r} is not a layer with a name; to make a graph of Symbols write "
                     "fnlayers.functional(inputs, outputs)"
                 )
         object.__setattr__(self, "layers", tuple(y if y.name == name else y.renamed(name) for name, y in pairs))
@@ -191,23 +191,23 @@ def functional(inputs: Any, outputs: Any, *, name: str | None = None, trainable:
     calls = _sorted_calls(starts, nest_leaves(outputs))
     layers = with_names([call.layer for call in calls])
     nodes: list[InputNode | Node] = []
-    place: dict[int, int] = {}
+    position: dict[int, int] = {}
     taken: list[str] = [s.name for s in starts if s.name]
     if len(set(taken)) < len(taken):
         raise ConfigError(f"functional: two inputs have one name, among {', '.join(taken)}; rename one")
     for symbol in starts:
         label = symbol.name or number("input_layer", taken)
         taken.append(label)
-        place[id(symbol)] = len(nodes)
+        position[id(symbol)] = len(nodes)
         nodes.append(InputNode(label, symbol.shape, symbol.dtype))
 
     def ref(symbol: Symbol) -> Ref:
-        if id(symbol) in place:
-            return Ref(place[id(symbol)])
-        return Ref(place[id(symbol.call)], symbol.index)
+        if id(symbol) in position:
+            return Ref(position[id(symbol)])
+        return Ref(position[id(symbol.call)], symbol.index)
 
     for call, layer in zip(calls, layers, strict=True):
-        place[id(call)] = len(nodes)
+        position[id(call)] = len(nodes)
         nodes.append(Node(str(layer.name), freeze(map_nest(ref, call.inputs))))
     unique = tuple({layer.name: layer for layer in layers}.values())
     refs = [freeze(map_nest(ref, nest)) for nest in (inputs, outputs)]
@@ -250,10 +250,10 @@ def _is_array(value: Any) -> bool:
 def _masks_of(node: Node, masks: dict[int, list], values: dict[int, Any]) -> Mask:
     """The masks that go into a call, nested like its inputs."""
 
-    def choose(ref: Ref, said: Any) -> Any:
-        if said is None:
+    def choose(ref: Ref, mask: Any) -> Any:
+        if mask is None:
             return masks[ref.node][ref.index]
-        return None if said is False else values[said.node][said.index]
+        return None if mask is False else values[mask.node][mask.index]
 
     if node.mask is None or node.mask is False or _is_ref(node.mask):
         return map_nest(lambda ref: choose(ref, node.mask), node.inputs, is_leaf=_is_ref)

@@ -154,24 +154,24 @@ def _entry(name: str, entry: Any) -> Entry:
 
 def _check_tiling(entries: Mapping[str, Entry], size: int) -> None:
     """Each array begins where the one before it ends, and the last ends with the file: no gaps, no overlaps."""
-    place = 0
+    position = 0
     for name, entry in entries.items():
-        if entry.start != place:
+        if entry.start != position:
             raise ConfigError(
-                f"{name[:80]!r} starts at byte {entry.start} of the data, and the one before ends at {place}"
+                f"{name[:80]!r} starts at byte {entry.start} of the data, and the one before ends at {position}"
             )
-        place = entry.end
-    if place != size:
+        position = entry.end
+    if position != size:
         raise ConfigError(
-            f"the header describes {place} bytes of arrays, and the file has {size}: it is cut off or damaged"
+            f"the header describes {position} bytes of arrays, and the file has {size}: it is cut off or damaged"
         )
 
 
 def _check_sum(file: BinaryIO, head: bytes, checksum: str) -> None:
-    place = head.find(_MARK) + len(_MARK)
-    if head.count(_MARK) != 1 or head[place : place + 65] != checksum.encode() + b'"' or len(checksum) != 64:
+    position = head.find(_MARK) + len(_MARK)
+    if head.count(_MARK) != 1 or head[position : position + 65] != checksum.encode() + b'"' or len(checksum) != 64:
         raise ConfigError("the checksum in the header is damaged")
-    digest = hashlib.sha256(head[:place] + _ZEROS.encode() + head[place + 64 :])
+    digest = hashlib.sha256(head[:position] + _ZEROS.encode() + head[position + 64 :])
     while chunk := file.read(1 << 20):
         digest.update(chunk)
     if digest.hexdigest() != checksum:

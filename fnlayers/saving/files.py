@@ -102,7 +102,7 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
     if path.suffix in _KERAS_ENDINGS:
         raise ConfigError(f"{path} is a file of Keras; write fnlayers.load_keras({path.name!r})")
     if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is no file; load takes the .safetensors file that save wrote")
+        raise ConfigError(f"{path} is not a file; load takes the .safetensors file that save wrote")
     with strict.refusing(str(path)), open(path, "rb") as file:
         opened = container.open_header(file)
         texts = _texts(opened.metadata)
@@ -124,7 +124,7 @@ def _checked_path(path: str | os.PathLike) -> Path:
     if path.suffix != ".safetensors":
         raise ConfigError(f"{path}: the name must end in .safetensors; write {_renamed(path)}{_of_keras(path)}")
     if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is no file, and is not replaced by one")
+        raise ConfigError(f"{path} is not a file, and is not replaced by one")
     return path
 
 
@@ -236,7 +236,7 @@ def _texts(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ConfigError("the file holds arrays, but no model that fnlayers.save wrote")
     version = metadata.get("format_version", "")
     if not (version.isascii() and version.isdigit() and len(version) < 9):
-        raise ConfigError(f"the file's format version is {version[:20]!r}, which is no number")
+        raise ConfigError(f"the file's format version is {version[:20]!r}, which is not a number")
     if int(version) > FORMAT_VERSION:
         raise ConfigError(
             f"the file has format {version}, written by fnlayers {metadata.get('fnlayers', '?')[:20]}; this is "

@@ -99,7 +99,7 @@ def _parts(node: Any) -> tuple[str, dict]:
 def _layer(kind: str, config: dict) -> Layer:
     """A layer of the catalog, from its config."""
     if kind not in LAYERS or kind in UNNAMED:
-        raise ConfigError(f"{kind!r} is no layer that a file may name")
+        raise ConfigError(f"{kind!r} is not a layer that a file may name")
     known, options = {f.name for f in fields(LAYERS[kind])} - OURS, {}
     for key, value in config.items():
         if key in known:
@@ -176,7 +176,7 @@ def _activation(value: Any) -> Any:
         else:
             return model_of(value)
     if value is not None and (not isinstance(value, str) or value not in ACTIVATIONS):
-        raise ConfigError(f"activation={str(value)[:80]!r} is no activation of Keras")
+        raise ConfigError(f"activation={str(value)[:80]!r} is not an activation of Keras")
     return value if value is None else RENAMED.get(value, value)
 
 
@@ -217,7 +217,7 @@ class _Graph:
     def __init__(self, config: dict) -> None:
         self.nodes: list[InputNode | Node] = []
         self.layers: dict[str, Layer] = {}
-        self.place: dict[tuple[str, int], int] = {}  # (Keras's layer name, number of its call) -> our node
+        self.position: dict[tuple[str, int], int] = {}  # (Keras's layer name, number of its call) -> our node
         self.calls: dict[tuple[str, int], dict] = {}
         self.kinds: dict[str, str] = {}
         self.unmasked: set[Ref] = set()  # arrays whose masks Keras has taken away
@@ -227,11 +227,11 @@ class _Graph:
             self._read(entry)
         found: dict[tuple[str, int], None] = {}
         outputs = [self._end(entry)[0] for entry in nest_leaves(config["output_layers"], is_leaf=is_end)]
-        for key in [*(key for key in outputs if key not in self.place), *self.calls]:
+        for key in [*(key for key in outputs if key not in self.position), *self.calls]:
             self._visit(key, found)
         for key in self._in_keras_order(list(found)):
             node = self._node(key[0], self.calls[key])
-            self.place[key] = len(self.nodes)
+            self.position[key] = len(self.nodes)
             self.nodes.append(node)
             self._copy_masks(key[0])
 
@@ -244,7 +244,7 @@ class _Graph:
         if kind == "InputLayer":
             shape = config.get("batch_shape") or config.get("batch_input_shape")
             dtype = config.get("dtype") or "float32"
-            self.place[name, 0] = len(self.nodes)
+            self.position[name, 0] = len(self.nodes)
             self.nodes.append(InputNode(safe_name(name), freeze(shape), _policy(dtype) or "float32"))
             return
         calls = entry.get("inbound_nodes") or []
@@ -266,7 +266,7 @@ class _Graph:
                 continue
             if key not in self.calls:
                 raise ConfigError(f"the graph refers to call {key[1]} of {key[0]!r}, which it does not hold")
-            needed = [h for h in histories(self.calls[key]) if h not in self.place and h not in found]
+            needed = [h for h in histories(self.calls[key]) if h not in self.position and h not in found]
             if needed and key in opened:
                 raise ConfigError(f"the graph runs in a circle through {key[0]!r}")
             opened.add(key)
@@ -283,7 +283,7 @@ class _Graph:
         for key in reversed(found):
             depths[key] = of_layer[key[0]] = max(depths.get(key, 0), of_layer.get(key[0], 0))
             for needed in histories(self.calls[key]):
-                if needed not in self.place:
+                if needed not in self.position:
                     depths[needed] = max(depths.get(needed, 0), depths[key] + 1)
         ordered = sorted(depths, key=lambda key: -depths[key])
         runs = all(depths[h] > depths[key] for key in ordered for h in histories(self.calls[key]) if h in depths)
@@ -375,7 +375,7 @@ class _Graph:
     def ref(self, tensor: Any) -> Ref:
         """The Ref of a tensor that an earlier call made."""
         name, call, index = history(tensor)
-        ref = Ref(self.place[name, call], index)
+        ref = Ref(self.position[name, call], index)
         return self.masked.get(ref, ref)
 
     def _end(self, entry: Any) -> tuple[tuple[str, int], int]:
@@ -389,9 +389,9 @@ class _Graph:
     def end(self, entry: Any) -> Ref:
         """The Ref of an end of the graph."""
         key, index = self._end(entry)
-        if key not in self.place:
+        if key not in self.position:
             raise ConfigError(f"the graph's inputs name {key[0]!r}, which it does not hold")
-        ref = Ref(self.place[key], index)
+        ref = Ref(self.position[key], index)
         return self.masked.get(ref, ref)
 
 

@@ -72,8 +72,8 @@ def load_keras(path: str | pathlib.Path) -> Loaded:
     order: dict[bool, list[str]] = {True: [], False: []}
     with _h5(weights) as file:
         for ours, theirs, spec in weight_places(model, shape):
-            place = params if isinstance(spec, Param) else state
-            _put(place, ours, _array(file, theirs, spec, ours))
+            tree = params if isinstance(spec, Param) else state
+            _put(tree, ours, _array(file, theirs, spec, ours))
             order[isinstance(spec, Param) and spec.trainable].append(ours)
     return Loaded(model, params, state, order[True], order[False])
 
@@ -107,7 +107,7 @@ def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(layer, (Sequential, Functional, StackedRNNCells)):
         yield from ((name, name) for name in children)
         return
-    place, taken = "cells" if isinstance(layer, StackedRNNCells) else "layers", set()
+    parent, taken = "cells" if isinstance(layer, StackedRNNCells) else "layers", set()
     order = layer.by_name if isinstance(layer, Functional) else children
     for name in order:
         child = children[name][0]
@@ -115,7 +115,7 @@ def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
             continue
         folder = number(child.base_name, taken)
         taken.add(folder)
-        yield name, f"{place}/{folder}"
+        yield name, f"{parent}/{folder}"
 
 
 def _members(path: pathlib.Path) -> tuple[dict, bytes]:
@@ -124,7 +124,7 @@ def _members(path: pathlib.Path) -> tuple[dict, bytes]:
         raise ConfigError(f'{path} is in the older HDF5 format; in Keras, load it and write model.save("model.keras")')
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ConfigError(f"{path} is no regular file")
+            raise ConfigError(f"{path} is not a regular file")
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if astray := [name for name in names if "\\" in name or name.startswith("/") or ".." in name.split("/")]:
@@ -171,7 +171,7 @@ def _array(file: Any, name: str, spec: Param | State, ours: str) -> Any:
             raise MissingError(f"the file has no {name} for {ours}")
         node = node[part]
     if not isinstance(node, h5py.Dataset) or node.external or node.is_virtual:
-        raise ConfigError(f"{name} is no plain array")
+        raise ConfigError(f"{name} is not a plain array")
     if tuple(node.shape) != spec.full_shape:
         raise ShapeError(f"{ours}: the model has shape {spec.full_shape}, the file's {name} {tuple(node.shape)}")
     array = np.asarray(node[...])

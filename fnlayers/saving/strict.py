@@ -31,7 +31,7 @@ def loads(text: str) -> Any:
         value = json.loads(
             text, object_pairs_hook=_object, parse_constant=_refuse, parse_int=_integer, parse_float=_float
         )
-        # a lone surrogate (written \\ud800) is no character: it could be neither printed nor saved again
+        # a lone surrogate (written \\ud800) is not a character: it could be neither printed nor saved again
         json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ConfigError(f"a JSON text has more than {MAX_DEPTH} levels") from None
@@ -59,7 +59,7 @@ def refusing(what: str) -> Iterator[None]:
 
 
 def is_count(value: Any) -> bool:
-    """Whether a JSON value is an integer of at least 0; true and 1.0 are none."""
+    """Whether a JSON value is an integer of at least 0; true and 1.0 are not."""
     return type(value) is int and value >= 0
 
 

@@ -22,7 +22,7 @@ def describe(tree: Tree, path: str, arrays: dict[str, Any]) -> Any:
     """The tree's description. Its arrays are added to `arrays` by path: "params/dense/kernel"."""
     if type(tree) is dict:
         if wrong := [key for key in tree if type(key) is not str]:
-            raise ConfigError(f"{path}: the key {wrong[0]!r} is no string, and only strings can be saved as keys")
+            raise ConfigError(f"{path}: the key {wrong[0]!r} is not a string, and only strings can be saved as keys")
         return {key: describe(sub, f"{path}/{key}", arrays) for key, sub in tree.items()}
     if tree is None:
         return ["none"]

@@ -46,8 +46,8 @@ def batch_of(given: Any, called: str = "the data set", fetch: bool = True) -> Ba
     if "x" not in counts:
         raise ConfigError("x holds no array; give one, or a tuple or dict of them")
     if len(set(counts.values())) > 1:
-        said = ", ".join(f"{name} has {n}" for name, n in counts.items())
-        raise ShapeError(f"the examples do not pair: {said}; give all parts the same length")
+        lengths_found = ", ".join(f"{name} has {n}" for name, n in counts.items())
+        raise ShapeError(f"the examples do not pair: {lengths_found}; give all parts the same length")
     if counts["x"] == 0:
         raise ConfigError(f"{called} is empty: x has no examples; leave it out")
     return Batch(x, y, None if weight is None else _weights(weight, fetch), counts["x"])

@@ -116,8 +116,8 @@ def _in_layers(model: Layer, objective: Objective, train_state: TrainState, batc
         for leaf in leaves:
             if not _finite(leaf):
                 name = "/".join(map(str, path))
-                said = f"layer {name}, {_brief(layer)}" if name else f"the model, {_brief(layer)}"
-                found.append(f"the output of {said}, is the first that is not finite: it holds {_count(leaf)}")
+                where = f"layer {name}, {_brief(layer)}" if name else f"the model, {_brief(layer)}"
+                found.append(f"the output of {where}, is the first that is not finite: it holds {_count(leaf)}")
                 return
 
     loss_of(probed(model, see), objective, train_state, *batch[:3])(_trained(model, train_state, batch))
@@ -143,7 +143,7 @@ def _in_gradients(model: Layer, objective: Objective, train_state: TrainState, b
     bad = [path for path, leaf in gradients.items() if not _finite(leaf)]
     if not bad:
         return None
-    order = {path: place for place, path in enumerate(weight_paths(model, shapes(batch.x)))}
+    order = {path: position for position, path in enumerate(weight_paths(model, shapes(batch.x)))}
     # The backward pass comes from the end, so what it meets first is declared last
     first = max(bad, key=lambda path: order.get(path, -1))
     return (
@@ -223,8 +223,8 @@ def _count(leaf: Any) -> str:
     values = np.asarray(jnp.asarray(leaf).astype("float32"))
     bad = np.argwhere(~np.isfinite(values))
     at = tuple(int(i) for i in bad[0])
-    place = f", the first at {list(at)}" if at else ""
-    return f"{values[at]} ({len(bad)} of {values.size} numbers{place})"
+    position = f", the first at {list(at)}" if at else ""
+    return f"{values[at]} ({len(bad)} of {values.size} numbers{position})"
 
 
 def _brief(layer: Layer) -> str:

@@ -17,11 +17,11 @@ def direction_of(function: Any) -> str | None:
     >>> direction_of(metrics.accuracy), direction_of(metrics.mean_squared_error), direction_of(lambda p, t: p)
     ('max', 'min', None)
     """
-    said = getattr(function, "better", None)
-    if said is not None:
-        if said not in ("min", "max"):
-            raise ConfigError(f"the metric {function!r} has better={said!r}; choose from 'min', 'max'")
-        return said
+    better = getattr(function, "better", None)
+    if better is not None:
+        if better not in ("min", "max"):
+            raise ConfigError(f"the metric {function!r} has better={better!r}; choose from 'min', 'max'")
+        return better
     if isinstance(function, functools.partial):
         return direction_of(function.func)
     if isinstance(function, metrics.TopKAccuracy):
@@ -40,11 +40,11 @@ def directions_of(objective: Objective, held_out: bool) -> Mapping[str, str | No
         held_out: whether there are validation data.
     """
     names = objective.logs([0.0] * (len(objective.losses) + 1 + len(objective.metrics)))
-    said: dict[str, str | None] = dict.fromkeys(names, "min")
-    said |= {term.name: direction_of(term.function) for term in objective.metrics}
+    directions: dict[str, str | None] = dict.fromkeys(names, "min")
+    directions |= {term.name: direction_of(term.function) for term in objective.metrics}
     if held_out:
-        said |= {f"val_{name}": direction for name, direction in said.items()}
-    return FrozenDict(said | {"seconds": "min"})
+        directions |= {f"val_{name}": direction for name, direction in directions.items()}
+    return FrozenDict(directions | {"seconds": "min"})
 
 
 def direction(monitor: str, mode: str | None, directions: Mapping[str, str | None]) -> str:

@@ -24,7 +24,7 @@ from fnlayers.training.objective import Objective, Term
 from fnlayers.training.takes import takes_of
 
 PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid", "sparsemax", "legacy_sparsemax")
-OTHERS = ("linear", "log_softmax", "log_sigmoid", "tanh")  # of what is no probability
+OTHERS = ("linear", "log_softmax", "log_sigmoid", "tanh")  # of what is not a probability
 _LIKE = {
     jax.nn.softmax: "softmax",
     jax.nn.sigmoid: "sigmoid",
@@ -116,7 +116,7 @@ def _name(activation: Any) -> str | None:
 
 
 def _warning(model: Layer, term: Term) -> str | None:
-    """What is to be said of one loss or metric, None if nothing is."""
+    """The warning for one loss or metric, None if nothing is."""
     takes = takes_of(term.function)
     if takes is None:
         return None

@@ -44,7 +44,7 @@ def sparse_categorical_crossentropy(y_pred: Any, y_true: Any, axis: int = -1) ->
 
     Arguments:
         y_pred: probabilities of the classes along `axis`; divided by their sum first, as in Keras.
-        y_true: class numbers, of y_pred's shape without the axis of the classes. What is no class gives NaN.
+        y_true: class numbers, of y_pred's shape without the axis of the classes. What is not a class gives NaN.
         axis: that of the classes.
 
     Returns:

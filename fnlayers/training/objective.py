@@ -141,10 +141,10 @@ def check_outputs(objective: Objective, y_pred: Any) -> None:
                 f"metrics speak of the output {term.key!r}, but the model's are {_listed(there) or 'one array'}; for "
                 "one output write metrics={name: function}"
             )
-    said = set(objective.outputs or there)
-    if said != there:
+    named = set(objective.outputs or there)
+    if named != there:
         raise ConfigError(
-            f"loss speaks of the outputs {_listed(said)}, but the model's are {_listed(there) or 'one array'}; give a "
+            f"loss speaks of the outputs {_listed(named)}, but the model's are {_listed(there) or 'one array'}; give a "
             "function for each, None where an output has no loss"
         )
 

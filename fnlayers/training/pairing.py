@@ -140,19 +140,19 @@ def _remedy(takes: Takes, pred: tuple, true: tuple, expected: tuple) -> str:
 
 def explained(name: str, error: Exception, y_pred: Any, y_true: Any) -> LayerError | None:
     """An error of ours for a loss or metric that failed because of what it was given; None for one that has its own."""
-    said = f"{name!r} failed ({type(error).__name__}: {error})"
+    failure = f"{name!r} failed ({type(error).__name__}: {error})"
     if isinstance(error, LayerError):
         return None
     if not hasattr(y_pred, "shape"):
         return ConfigError(
-            f"{said}: it was given all outputs of the model at once, {shapes_in(y_pred)}; if it takes one, give a "
+            f"{failure}: it was given all outputs of the model at once, {shapes_in(y_pred)}; if it takes one, give a "
             f"function for each: {_example(y_pred)}"
         )
     if y_true is None:
-        return ConfigError(f"{said}: y is None; give labels with each batch")
+        return ConfigError(f"{failure}: y is None; give labels with each batch")
     if isinstance(error, (TypeError, ValueError)) and "shape" in str(error):
         shapes = f"y_pred {shapes_in(y_pred)} and y {shapes_in(y_true)}"
-        return ShapeError(f"{said}, given {shapes}; give y of the shape that it takes")
+        return ShapeError(f"{failure}, given {shapes}; give y of the shape that it takes")
     return None
 
 

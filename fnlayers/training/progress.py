@@ -15,7 +15,7 @@ _NAME_WIDTH = 32  # columns of a name; longer ones lose their middle
 class Progress:
     """A bar for the running epoch, and a line that stays for each one before.
 
-    It is told of each step and decides itself when to draw.
+    It is called at each step and decides itself when to draw.
 
     Arguments:
         verbose: False shows nothing.
@@ -118,7 +118,7 @@ def _shortened(name: str) -> str:
 
 
 def _in_notebook() -> bool:
-    """Whether this runs in a kernel of Jupyter: its stderr is no terminal, but its output is looked at."""
+    """Whether this runs in a kernel of Jupyter: its stderr is not a terminal, but its output is looked at."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return hasattr(shell, "kernel")

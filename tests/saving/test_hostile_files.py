@@ -97,7 +97,7 @@ def test_a_header_beyond_the_limit(tmp_path: Path) -> None:
 
 LIES = {
     "unknown dtype": ({"a": F32 | {"dtype": "F128"}}, 4),
-    "dtype that is no string": ({"a": F32 | {"dtype": ["F32"]}}, 4),
+    "dtype that is not a string": ({"a": F32 | {"dtype": ["F32"]}}, 4),
     "negative size": ({"a": F32 | {"shape": [-1]}}, 4),
     "two negative sizes": ({"a": F32 | {"shape": [-1, -1]}}, 4),
     "a float for a size": ({"a": F32 | {"shape": [1.0]}}, 4),

@@ -156,15 +156,15 @@ def lone(entry):
 
 
 REFUSED = [
-    (lone(layer("Lambda", "y", function={"class_name": "__lambda__", "config": {}})), "no layer that a file"),
-    (lone(layer("TorchModuleWrapper", "y", module="x")), "no layer that a file may name"),
-    (lone(layer("TransformerEncoder", "y", intermediate_dim=2, num_heads=1)), "no layer that a file may name"),
+    (lone(layer("Lambda", "y", function={"class_name": "__lambda__", "config": {}})), "not a layer that a file"),
+    (lone(layer("TorchModuleWrapper", "y", module="x")), "not a layer that a file may name"),
+    (lone(layer("TransformerEncoder", "y", intermediate_dim=2, num_heads=1)), "not a layer that a file may name"),
     (
         lone(layer("MultiHeadAttention", "y", num_heads=1, key_dim=2, cache=10**12)),
         "cache=1000000000000 is not supported",
     ),
     (lone(layer("Dense", "y", units=2, filepath="/etc/passwd")), "filepath=/etc/passwd is not supported"),
-    (lone(layer("Dense", "y", units=2, activation="os.system")), "no activation of Keras"),
+    (lone(layer("Dense", "y", units=2, activation="os.system")), "not an activation of Keras"),
     (lone(layer("Dense", "y", units=2, kernel_initializer={"class_name": "Path", "config": {}})), "no initializer"),
     (functional([start(), layer("Dense", "y", [("z",)], units=2)]), "which it does not hold"),
     (functional([start(), layer("Dense", "y", [("y",)], units=2)]), "runs in a circle"),
@@ -209,7 +209,7 @@ def test_arrays_that_lie_elsewhere_are_not_read(path, tmp_path, kind):
             layout[:] = h5py.VirtualSource(str(secret), "d", (3, 2))
             place.create_virtual_dataset("0", layout)
 
-    with pytest.raises(fl.LayerError, match=r"no plain array|has no layers/dense/vars/0"):
+    with pytest.raises(fl.LayerError, match=r"not a plain array|has no layers/dense/vars/0"):
         fl.load_keras(write(path, sequential(layer("Dense", "head", units=2)), h5=elsewhere))
 
 
@@ -217,7 +217,7 @@ def test_files_of_other_kinds(path, tmp_path):
     path.write_bytes(b"\x80\x04 a pickle")
     with pytest.raises(fl.ConfigError, match="cannot be read as a .keras file"):
         fl.load_keras(path)
-    with pytest.raises(fl.ConfigError, match="is no regular file"):
+    with pytest.raises(fl.ConfigError, match="is not a regular file"):
         fl.load_keras(tmp_path)
     with pytest.raises(fl.ConfigError, match="is no JSON"):
         fl.load_keras(write(path, None, text="{"))

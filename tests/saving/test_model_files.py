@@ -212,7 +212,7 @@ def test_a_model_for_which_no_shape_is_found_is_saved_unchecked(tmp_path: Path) 
 
 UNSAVABLE = {
     "a number": ({"kernel": 3.0, "bias": jnp.ones(3)}, "params/kernel is a float"),
-    "an integer key": ({0: jnp.ones(3)}, "the key 0 is no string"),
+    "an integer key": ({0: jnp.ones(3)}, "the key 0 is not a string"),
     "float64": ({"kernel": np.ones((4, 3)), "bias": jnp.ones(3)}, "params/kernel is float64.*jax_enable_x64"),
     "objects": ({"kernel": np.array([None])}, "object cannot be saved"),
     "int4": ({"kernel": jnp.ones(3, "int4")}, "int4 cannot be saved"),
@@ -235,9 +235,9 @@ def test_where_a_file_can_go(tmp_path: Path) -> None:
         with pytest.raises(fl.ConfigError, match=r"must end in \.safetensors; write model"):
             save(tmp_path / name, fl.Dense(3), params)
     (tmp_path / "d.safetensors").mkdir()
-    with pytest.raises(fl.ConfigError, match="is no file"):
+    with pytest.raises(fl.ConfigError, match="is not a file"):
         save(tmp_path / "d.safetensors", fl.Dense(3), params)
-    with pytest.raises(fl.ConfigError, match="is no file"):
+    with pytest.raises(fl.ConfigError, match="is not a file"):
         load(tmp_path / "d.safetensors")
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "absent.safetensors")
@@ -250,7 +250,7 @@ def test_where_a_file_can_go(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.safetensors")
-    with pytest.raises(fl.ConfigError, match="is no file"):
+    with pytest.raises(fl.ConfigError, match="is not a file"):
         load(tmp_path / "m.safetensors")
 
 
