@@ -4,9 +4,9 @@
 
 At each shape the public operation ("ours": what the rows choose on this platform), the reference ("plain") and what
 single rows name, by their names, take turns, forward and forward with gradients. All are compiled by `jax.jit`, or with
---jit fl by `fl.jit`. A line tells each one's time over the reference's. WRONG marks a shape where ours is more
+--jit fl by `fl.jit`. A line has each one's time over the reference's. WRONG marks a shape where ours is more
 than 10 % slower than the plain call, and MISSED one where an algorithm besides is more than 10 % faster; both are
-measured a second time before they are said. DIFFERS marks results that are not the plain call's. The last line counts
+measured a second time before they are said. DIFFERS marks results that are not the reference's. The last line counts
 them; the exit status is 1 where any is WRONG or DIFFERS.
 
 The grid starts at a typical shape of each rule and goes on to those that differ from it along one axis, then along two
@@ -452,9 +452,9 @@ def main() -> None:
         if args.seconds and time.perf_counter() - start > args.seconds:
             print(f"stopped after {args.seconds:.0f} s")
             break
-        passes, share = measured(contest, args.pace, JITS[args.jit]), others.share()
+        passes, busy = measured(contest, args.pace, JITS[args.jit]), others.share()
         for which, found in passes.items():
-            rows.append({"rule": name, **point, "pass": which, **found, "cores of others": share})
+            rows.append({"rule": name, **point, "pass": which, **found, "cores of others": busy})
             show(rows[-1], point)
         figures.write(args.json, rows=rows)
     count = Counter(row["verdict"] for row in rows)

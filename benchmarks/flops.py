@@ -11,7 +11,7 @@ def flops(function: Callable, *arrays: Any) -> int:
     """Twice the multiply-adds of all matrix products and convolutions; arrays or their shapes and dtypes are given.
 
     All else is left out, as is usual for a model's rate. Training takes three times as many. Of branches the
-    one with the most counts: a formulation in other operations does the same work as the convolution that it replaces.
+    one with the most counts: an algorithm in other operations does the same work as the convolution that it replaces.
     """
     return _count(jax.make_jaxpr(function)(*arrays).jaxpr)
 

@@ -4,9 +4,9 @@
 
 First the card's ceilings, measured: matrix products in each dtype, and copying. Then a training step of each network in
 `networks`, by each library that is installed; the libraries take turns, PyTorch in a process of its own. For each it
-tells examples a second, the share of the matrix products' ceiling (of the multiply-adds that the model needs, 3 times
-those of its forward pass), the share of the copying ceiling (of the bytes that XLA says the step moves), and its time
-over that of fnlayers in the same round. The LSTM is also run as a scan, and by cuDNN's kernel as jax has it, with the
+prints examples a second, the fraction of the matrix products' ceiling (of the multiply-adds that the model needs, 3
+times those of its forward pass), the fraction of the copying ceiling (of the bytes that XLA says the step moves), and
+its time over that of fnlayers in the same round. The LSTM is also run as a scan, and by cuDNN's kernel as jax has it, with the
 gradient alone.
 
 It needs no network and no attention: a contender that fails is noted and left out, each figure is written at once, and
@@ -47,14 +47,14 @@ class Scale(NamedTuple):
     Arguments:
         networks: which networks.
         width: of the square matrices that are multiplied.
-        cells: of the array that is copied.
+        elements: of the array that is copied.
         seconds: that a contender runs in a round.
         rounds: how many.
     """
 
     networks: tuple[Network, ...]
     width: int
-    cells: int
+    elements: int
     seconds: float
     rounds: int
 
@@ -69,7 +69,7 @@ def ceilings(scale: Scale) -> dict[str, float]:
     """Operations a second of matrix products, and bytes a second of a copy; the best of the rounds."""
     products = {"float32": ("float32", None), "float32 in full": ("float32", "highest"), "bfloat16": ("bfloat16", None)}
     found = {name: 2 * scale.width**3 / product_seconds(scale, *how) for name, how in products.items()}
-    return found | {"copy": 2 * 4 * scale.cells / copy_seconds(scale)}
+    return found | {"copy": 2 * 4 * scale.elements / copy_seconds(scale)}
 
 
 def product_seconds(scale: Scale, dtype: str, precision: str | None) -> float:
@@ -80,7 +80,7 @@ def product_seconds(scale: Scale, dtype: str, precision: str | None) -> float:
 
 def copy_seconds(scale: Scale) -> float:
     """Of reading and writing one array."""
-    return best(scale, jax.jit(jnp.negative), jnp.ones(scale.cells))
+    return best(scale, jax.jit(jnp.negative), jnp.ones(scale.elements))
 
 
 def best(scale: Scale, run: Callable, x: Any) -> float:

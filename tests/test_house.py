@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import graphlib
 import inspect
 import json
 import pathlib
@@ -30,7 +31,7 @@ NEIGHBORS = {"catalog", "version"}
 
 # Arguments of Keras that we leave out, each with its reason (docs/deviations.md).
 OMITTED = {
-    "use_cudnn": "ops chooses formulations",
+    "use_cudnn": "ops chooses algorithms",
     "lora_rank": "a transform of params",
     "lora_alpha": "a transform of params",
     "gptq_unpacked_column_size": "a transform of params",
@@ -166,6 +167,18 @@ def test_every_row_of_algorithms_has_a_reason_and_a_benchmark(platform, monkeypa
         assert rows and len({row.name for row in rows}) == len(rows), operation
         for row in rows:
             assert len(row.because) > 20 and row.bench in measured and row.passes, f"{operation}: {row.name}"
+
+
+def test_no_file_of_ops_imports_itself_by_way_of_others():
+    """Wherever the import stands: `graphlib` names a circle where there is one."""
+    names = {parts_of(path) for path in FILES if parts_of(path)[0] == "ops"}
+    graph = {}
+    for path in FILES:
+        here = parts_of(path)
+        if here in names and here[-1] != "__init__":
+            there = {found[: length + 1] for found in imported(path) for length in range(1, len(found))}
+            graph[here] = (there & names) - {here}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= 20
 
 
 def test_no_program_takes_different_ways_but_in_dispatch():

@@ -21,9 +21,9 @@ class Network(NamedTuple):
     shape: tuple[int, ...]
     options: dict[str, Any]
 
-    def of_batch(self, share: float) -> "Network":
-        """The same for a share of the batch."""
-        return self._replace(shape=(max(1, int(self.shape[0] * share)), *self.shape[1:]))
+    def of_batch(self, fraction: float) -> "Network":
+        """The same for a fraction of the batch."""
+        return self._replace(shape=(max(1, int(self.shape[0] * fraction)), *self.shape[1:]))
 
 
 RATE = 1e-4  # of learning

@@ -1,6 +1,6 @@
 """Random noise on activations, as training wants it. Each function takes its key first and returns x's shape and dtype.
 
-A rate is the share that is dropped, 0 to 1, a Python number: 0 returns x, 1 returns zeros with gradient 0.
+A rate is the fraction that is dropped, 0 to 1, a Python number: 0 returns x, 1 returns zeros with gradient 0.
 """
 
 import math
@@ -16,8 +16,8 @@ _SELU_FLOOR = -1.0507009873554805 * 1.6732632423543772
 def dropout(key: jax.Array, x: jax.Array, rate: float, noise_shape: Sequence[int | None] | None = None) -> jax.Array:
     """(x / (1 - rate)) where a coin keeps it, and 0 elsewhere, so that the mean stays.
 
-    One coin is thrown for each cell of `noise_shape`, in which None means x's size and 1 means that all cells along
-    that axis share a coin: (None, 1, None) drops whole channels of a sequence.
+    One coin is thrown for each element of `noise_shape`, in which None means x's size and 1 means that all elements
+    along that axis share a coin: (None, 1, None) drops whole channels of a sequence.
 
     Reference: Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting, 2014.
     """
@@ -69,11 +69,11 @@ def gaussian_noise(key: jax.Array, x: jax.Array, stddev: float) -> jax.Array:
 
 
 def _check(x: jax.Array, rate: float = 0) -> None:
-    """The errors for noise on integers, and for a rate that is not a share."""
+    """The errors for noise on integers, and for a rate that is not a fraction."""
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"noise needs a floating x, not {x.dtype}")
     if not 0 <= rate <= 1:
-        raise ValueError(f"rate={rate!r} is wrong; give a share from 0 to 1")
+        raise ValueError(f"rate={rate!r} is wrong; give a fraction from 0 to 1")
 
 
 def _kept(key: jax.Array, x: jax.Array, rate: float, noise_shape: Sequence[int | None] | None) -> jax.Array:

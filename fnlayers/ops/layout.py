@@ -30,7 +30,7 @@ def expand_trailing(mask: jax.Array, rank: int) -> jax.Array:
 
 
 def sum_dtype(x: jax.Array) -> jnp.dtype:
-    """The dtype to sum in: float64 for float64, float32 for all else (half types overflow and round too soon)."""
+    """Float64 for float64, float32 for all else, to sum in: half precision overflows, and rounds too soon."""
     return x.dtype if x.dtype == jnp.float64 else jnp.dtype(jnp.float32)
 
 

@@ -36,7 +36,7 @@ def run(step: Step, carry: Tree, xs: Tree, mask: jax.Array | None, loop: Loop) -
     reverse, unroll, zero_output, return_all, output = loop
     length = _length(xs, mask)
     if isinstance(unroll, bool) or unroll < 1:
-        raise ValueError(f"unroll={unroll!r} is wrong; give the number of steps in one turn of the loop, 1 or more")
+        raise ValueError(f"unroll={unroll!r} is wrong; give the steps in an iteration of the loop, 1 or more")
     # An output is carried only where somebody reads it: a carried array costs a copy in each step, and one backward.
     carries_output = output is None and (not return_all or (mask is not None and not zero_output))
 

@@ -16,7 +16,7 @@ from jax import lax
 
 from fnlayers.ops.layout import expand_trailing, is_half_precision, mean_dtype, sum_dtype
 
-MASK_EPSILON = 1e-7  # Keras: added to the number of kept cells, so that a mean over none of them is 0
+MASK_EPSILON = 1e-7  # Keras: added to the number of valid elements, so that a mean over none of them is 0
 NORM_EPSILON = 1e-12  # Keras: the least norm that has a direction
 
 
@@ -26,30 +26,30 @@ def moments(
     """The mean and the population variance over `axes`: sum x / n and sum (x - mean)^2 / n.
 
     The mean is taken first and then the squares around it, so that a large mean costs no digits of the variance.
-    A mask, of x's leading axes, keeps the cells where it is True; n is then their number plus 1e-7, so that a mean
+    A mask, of x's leading axes, is True where elements are valid; n is then their number plus 1e-7, so that a mean
     over none is 0 and so is the variance: `mask_count` tells that case from a true 0.
     """
     x = x.astype(sum_dtype(x))
     if mask is None:
         mean, variance = _all_moments(x, axes)
     else:
-        kept = _from_left(mask, x)
+        valid = _from_left(mask, x)
         count = mask_count(x, axes, mask, keepdims=True) + MASK_EPSILON
-        mean = jnp.sum(jnp.where(kept, x, 0), axes, keepdims=True) / count
-        variance = jnp.sum(jnp.square(jnp.where(kept, x - mean, 0)), axes, keepdims=True) / count
+        mean = jnp.sum(jnp.where(valid, x, 0), axes, keepdims=True) / count
+        variance = jnp.sum(jnp.square(jnp.where(valid, x - mean, 0)), axes, keepdims=True) / count
     return (mean, variance) if keepdims else (jnp.squeeze(mean, axes), jnp.squeeze(variance, axes))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _all_moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
-    """The moments of all cells, with the axes kept."""
+    """The moments of all elements, with the axes as 1."""
     mean = jnp.mean(x, axes, keepdims=True)
     return mean, jnp.mean(jnp.square(x - mean), axes, keepdims=True)
 
 
 @_all_moments.defjvp
 def _(axes: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
-    """What the mean brings to the variance is 0, the sum of all x - mean: left out, it costs no sum on the way back."""
+    """What the mean brings to the variance is 0, the sum of all x - mean: left out, it costs no sum backward."""
     (x,), (dx,) = primals, tangents
     mean, variance = _all_moments(x, axes)
     return (mean, variance), (jnp.mean(dx, axes, keepdims=True), jnp.mean(2 * (x - mean) * dx, axes, keepdims=True))
@@ -76,9 +76,9 @@ def _in_float32(combine: Callable[[Sequence[jax.Array]], jax.Array], xs: Sequenc
 
 
 def mask_count(x: jax.Array, axes: tuple[int, ...], mask: jax.Array, keepdims: bool = False) -> jax.Array:
-    """The number of cells that the mask keeps over `axes`, as a float: the n of `moments` without the epsilon."""
-    kept = jnp.broadcast_to(_from_left(mask, x), x.shape)
-    return jnp.sum(kept, axes, dtype=sum_dtype(x), keepdims=keepdims)
+    """The number of elements over `axes` where the mask is True, as a float: the n of `moments` without the epsilon."""
+    valid = jnp.broadcast_to(_from_left(mask, x), x.shape)
+    return jnp.sum(valid, axes, dtype=sum_dtype(x), keepdims=keepdims)
 
 
 def normalize(
@@ -95,7 +95,7 @@ def normalize(
     if gamma is not None:
         scale = scale * gamma.astype(dtype)
     beta = jnp.zeros((), dtype) if beta is None else beta.astype(dtype)
-    # where each cell has a scale of its own, as in layer normalization, there is nothing to be joined
+    # where each element has a scale of its own, as in layer normalization, there is nothing to be joined
     scaled = _scaled if scale.shape == x.shape else _scaled_alike
     return scaled(x.astype(dtype), mean.astype(dtype), scale, beta).astype(mean_dtype(x))
 
@@ -109,7 +109,7 @@ _scaled_alike = jax.custom_jvp(_scaled)
 
 @_scaled_alike.defjvp
 def _(primals: tuple, tangents: tuple) -> tuple:
-    """What mean and beta bring is joined, then broadcast: on the way back, one sum over x's cells does for both."""
+    """What mean and beta bring is joined, then broadcast: one sum over x's elements does for both backward."""
     (x, mean, scale, _), (dx, dmean, dscale, dbeta) = primals, tangents
     return _scaled_alike(*primals), dx * scale + (x - mean) * dscale + (dbeta - dmean * scale)
 
@@ -163,14 +163,14 @@ def spectral_norm(matrix: jax.Array, u: jax.Array, turns: int) -> tuple[jax.Arra
     v = u W^T / |u W^T|, u = v W / |v W|, sigma = v W u^T. No gradient flows through u and v. A matrix of zeros has
     sigma 1, so that it can be divided by, and leaves u as it was.
     """
-    wide = matrix.astype(sum_dtype(matrix))
-    flat, zero = lax.stop_gradient(wide), jnp.all(matrix == 0)
-    turned = l2_normalize(u.astype(wide.dtype), -1)
+    summed = matrix.astype(sum_dtype(matrix))
+    flat, zero = lax.stop_gradient(summed), jnp.all(matrix == 0)
+    turned = l2_normalize(u.astype(summed.dtype), -1)
     v = l2_normalize(turned @ flat.T, -1)
     for turn in range(turns):
         v = l2_normalize(turned @ flat.T, -1) if turn else v
         turned = l2_normalize(v @ flat, -1)
-    sigma = jnp.where(zero, 1, jnp.squeeze(v @ wide @ turned.T))
+    sigma = jnp.where(zero, 1, jnp.squeeze(v @ summed @ turned.T))
     return sigma.astype(matrix.dtype), jnp.where(zero, u, turned.astype(u.dtype)) if turns else u
 
 

@@ -1,4 +1,4 @@
-"""Places in a sequence as numbers: waves added to what stands there, or angles by which it is turned."""
+"""Positions in a sequence as numbers: waves added to the element there, or angles by which it is rotated."""
 
 from typing import Any
 
@@ -29,9 +29,9 @@ def rotate(
     step_axis: int = 1,
     feature_axis: int = -1,
 ) -> jax.Array:
-    """Each pair of features (x[i], x[i + features / 2]) turned by place / scaling / wavelength^(2i / features).
+    """Each pair of features (x[i], x[i + features / 2]) rotated by position / scaling / wavelength^(2i / features).
 
-    So the product of two vectors that are turned depends on how far apart they stand, not on where. Places count from
+    So the product of two rotated vectors depends on how far apart they stand, not on where. Positions count from
     `start`; angles and products are in float32 at least.
 
     Shapes: unchanged; the number of features is even.
@@ -44,15 +44,15 @@ def rotate(
     angle = _angles(steps, start, jnp.arange(0, features, 2) / features, wavelength, scaling)
     at = step_axis % x.ndim, feature_axis % x.ndim
     angle = jnp.expand_dims(angle if at[0] < at[1] else angle.T, [axis for axis in range(x.ndim) if axis not in at])
-    wide = x.dtype if jnp.finfo(x.dtype).bits > 32 else "float32"
-    sin, cos = jnp.sin(angle).astype(wide), jnp.cos(angle).astype(wide)
-    one, other = jnp.split(x.astype(wide), 2, axis=feature_axis)
+    dtype = x.dtype if jnp.finfo(x.dtype).bits > 32 else "float32"
+    sin, cos = jnp.sin(angle).astype(dtype), jnp.cos(angle).astype(dtype)
+    one, other = jnp.split(x.astype(dtype), 2, axis=feature_axis)
     return jnp.concatenate([one * cos - other * sin, other * cos + one * sin], feature_axis).astype(x.dtype)
 
 
 def _angles(
     steps: int, start: jax.Array | int, exponent: jax.Array, wavelength: float, scaling: float = 1.0
 ) -> jax.Array:
-    """(steps, exponents), in float32: place / scaling / wavelength^exponent."""
-    place = (start + lax.iota("int32", steps)).astype("float32") / scaling
-    return place[:, None] / jnp.float32(wavelength) ** exponent.astype("float32")
+    """(steps, exponents), in float32: position / scaling / wavelength^exponent."""
+    position = (start + lax.iota("int32", steps)).astype("float32") / scaling
+    return position[:, None] / jnp.float32(wavelength) ** exponent.astype("float32")

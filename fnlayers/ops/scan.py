@@ -43,7 +43,7 @@ def scan_time(
     `mask` (time, batch) is True where a step is valid: at the others the carry stays, and the output is the one before
     it (zeros before the first valid step), or zeros with `zero_output`. `reverse` runs from the last time to the
     first, and the outputs stand in the order in which they were made: the first belongs to the last time. `unroll` is
-    the number of steps compiled into one turn of the loop. With `return_all=False` only the last output is returned.
+    the number of steps compiled into an iteration of the loop. With `return_all=False` the last output alone returns.
     `output(carry)` is the y that came with a carry, where the carry tells: then the output before the first valid step
     is that of the first carry, so that a sequence may be cut anywhere, and no output is carried along. `project` takes
     xs whole or one step of it (None: x is taken as it is), and runs `before` the scan or inside of it (None: by
@@ -51,7 +51,7 @@ def scan_time(
 
     The last output is the last of all outputs: with `zero_output`, zeros where the last step is masked. An empty
     sequence returns the carry as it is, and its output, else zeros. Leaves of the carry without axes (a counter,
-    a key) belong to no row, so no mask holds them back.
+    a key) belong to no row, so no mask applies to them.
     """
     options = Loop(reverse, unroll, zero_output, return_all, output)
     return _scan(lambda *given: (*step(*given), None), carry, xs, mask, project, options, before)[:3]

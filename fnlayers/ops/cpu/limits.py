@@ -27,7 +27,7 @@ class Limits:
     strided_channels: int = 64  # from which on XLA's own convolution is the faster one of any size
     thin_multiplications: int = 1 << 20  # the same for x of `thin_channels` or fewer
     thin_channels: int = 4  # x of no more gives a convolution little to do
-    half_product_channels: int = 64  # of x: rows of 256 bytes, which caches lay upon each other
+    half_product_channels: int = 64  # of x: rows of 256 bytes, which conflict in the cache
     half_product_outputs: int = 96  # channels of y, at most
     half_product_rows: int = 1 << 14  # at most, of which copies stay in the cache
     half_product_elements: int = 1 << 17  # of y, from which on copies are worth their time

@@ -28,9 +28,9 @@ def sum_by_taps(x: jax.Array, window: PoolWindow) -> jax.Array:
 
 def max_tangent_by_taps(x: jax.Array, dx: jax.Array, window: PoolWindow) -> jax.Array:
     """The tangent of each window's largest element: of the first that is as large."""
-    dtype, wide = dx.dtype, sum_dtype(x)  # half precision takes four times as long to compare
-    x, dx = x.astype(wide), dx.astype(wide)
-    (largest, tangent), *others = zip(_taps(x, window, lowest(wide)), _taps(dx, window, 0), strict=True)
+    dtype, compared = dx.dtype, sum_dtype(x)  # half precision takes four times as long to compare
+    x, dx = x.astype(compared), dx.astype(compared)
+    (largest, tangent), *others = zip(_taps(x, window, lowest(compared)), _taps(dx, window, 0), strict=True)
     # Taps are compared with each other, not with y: XLA may compute x twice, and round it in two ways.
     for tap, dtap in others:
         larger = tap > largest

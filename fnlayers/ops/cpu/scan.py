@@ -12,7 +12,7 @@ from fnlayers.ops.cpu.dense import one_matrix_product
 from fnlayers.ops.recurrent import Carry, DenseScan, DenseWeights, ScanResult, hidden, masked_hidden, plus
 from fnlayers.ops.reference import dense_loop, dense_step, dot
 
-STEPS = (4, 5, 3, 6, 7, 2, 1)  # how many go into one turn of the loop: the first that divides their number
+STEPS = (4, 5, 3, 6, 7, 2, 1)  # how many go into one iteration of the loop: the first that divides their number
 
 
 def projected_before(
@@ -53,7 +53,7 @@ def features_major(
     dropout_mask: jax.Array | None,
     call: DenseScan,
 ) -> ScanResult:
-    """The features before the batch, and several steps in one turn of the loop.
+    """The features before the batch, and several steps in one iteration of the loop.
 
     So each gate is one piece of memory, x is multiplied by its weights for several steps at once, and in the backward
     pass the gradients of the weights are products over those steps, while all of it is in the cache.
@@ -64,10 +64,10 @@ def features_major(
     steps = next(n for n in ((unroll,) if unroll > STEPS[0] else ()) + STEPS if length % n == 0)
     if call.loop.reverse:
         xs, mask = jnp.flip(xs, 0), None if mask is None else jnp.flip(mask, 0)
-    turns = xs.reshape(-1, steps, batch, features).transpose(0, 3, 1, 2).reshape(-1, features, steps * batch)
+    grouped = xs.reshape(-1, steps, batch, features).transpose(0, 3, 1, 2).reshape(-1, features, steps * batch)
     valid = None if mask is None else mask.astype(bool).reshape(-1, steps, batch)
     weights, carry, dropout_mask = jax.tree.map(_features_first, (weights, carry, dropout_mask))
-    carry, ys = _scanned(_Turns(call, steps), weights, carry, dropout_mask, turns, valid)
+    carry, ys = _scanned(_Iteration(call, steps), weights, carry, dropout_mask, grouped, valid)
     carry = jax.tree.map(jnp.transpose, carry)
     last = hidden(carry)
     if mask is not None and call.loop.zero_output:
@@ -75,13 +75,13 @@ def features_major(
     return carry, last, ys.swapaxes(2, 3).reshape(length, *last.shape) if call.loop.return_all else None
 
 
-class _Turns(NamedTuple):
-    """What happens in one turn of the loop, where arrays have the batch last."""
+class _Iteration(NamedTuple):
+    """One iteration of the loop, where arrays have the batch last."""
 
     call: DenseScan
     steps: int
 
-    def turn(
+    def iterate(
         self, weights: DenseWeights, dropout_mask: Any, carry: Carry, x: jax.Array, valid: Any
     ) -> tuple[Carry, Any, Any]:
         """(carry, outputs (steps, units, batch) or None, what the tangents are made from)."""
@@ -132,25 +132,25 @@ class _Turns(NamedTuple):
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _scanned(
-    scan: _Turns, weights: DenseWeights, carry: Carry, dropout_mask: Any, turns: jax.Array, valid: Any
+    scan: _Iteration, weights: DenseWeights, carry: Carry, dropout_mask: Any, xs: jax.Array, valid: Any
 ) -> tuple[Carry, Any]:
-    """The carry after all turns, and all outputs (turns, steps, units, batch)."""
-    return lax.scan(lambda carry, at: scan.turn(weights, dropout_mask, carry, *at)[:2], carry, (turns, valid))
+    """The carry after all iterations, and all outputs (iterations, steps, units, batch)."""
+    return lax.scan(lambda carry, at: scan.iterate(weights, dropout_mask, carry, *at)[:2], carry, (xs, valid))
 
 
 @_scanned.defjvp
-def _(scan: _Turns, primals: tuple, tangents: tuple) -> tuple:
-    (weights, carry, dropout_mask, turns, valid), (dweights, dcarry, _, dturns, _) = primals, tangents
+def _(scan: _Iteration, primals: tuple, tangents: tuple) -> tuple:
+    (weights, carry, dropout_mask, xs, valid), (dweights, dcarry, _, dxs, _) = primals, tangents
 
-    def turn(carry: Carry, at: tuple) -> tuple[Carry, tuple]:
-        carry, ys, saved = scan.turn(weights, dropout_mask, carry, *at)
+    def iterate(carry: Carry, at: tuple) -> tuple[Carry, tuple]:
+        carry, ys, saved = scan.iterate(weights, dropout_mask, carry, *at)
         return carry, (ys, saved)
 
     def tangent(dcarry: Carry, at: tuple) -> tuple[Carry, Any]:
         return scan.tangent(weights, dweights, dropout_mask, dcarry, at)
 
-    carry, (ys, saved) = lax.scan(turn, carry, (turns, valid))
-    return (carry, ys), lax.scan(tangent, dcarry, (turns, dturns, valid, saved))
+    carry, (ys, saved) = lax.scan(iterate, carry, (xs, valid))
+    return (carry, ys), lax.scan(tangent, dcarry, (xs, dxs, valid, saved))
 
 
 def _backward_dot(kernel: jax.Array, x: jax.Array) -> jax.Array:

@@ -253,7 +253,7 @@ def has_few_examples(p: ConvProblem, t: Limits) -> bool:
 
 
 def of_columns(t: Limits, conv: Callable) -> dict[str, Any]:
-    """What `conv.im2col` is told."""
+    """The settings of `conv.im2col`."""
     return {"elements": t.column_elements, "tile_elements": t.column_tile_elements}
 
 
@@ -269,7 +269,7 @@ CONV = (
         "half_products",
         when=lambda p, t: is_pointwise(p, t) and has_halves(p, t),
         kernel_gradient=conv_kernel_gradient.half_products,
-        because="caches lay rows of 64 channels, 256 bytes, upon each other: two halves take 0.5 to 0.8 of the time",
+        because="rows of 64 channels, 256 bytes, conflict in the cache: two halves take 0.5 to 0.8 of the time",
         bench="pointwise",
     ),
     Row(
@@ -358,7 +358,7 @@ CONV = (
         "xla_convolution",
         when=lambda p, t: not p.uses_ynnpack,
         training=reference.conv,
-        because="no mean of a training step absorbs XLA's own convolutions, so nothing need keep them from YNNPACK",
+        because="no mean of a training step absorbs XLA's own convolutions, so they need not be kept away from YNNPACK",
         bench="direct",
     ),
     Row(
