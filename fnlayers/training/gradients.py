@@ -38,13 +38,16 @@ def value_and_gradients(model: Layer, loss_at: Callable, trained: Tree) -> tuple
         exponent, gradients = tried
         return (exponent > _LEAST) & jnp.isfinite(loss) & ~finite(gradients)
 
+    def at(exponent: jax.Array) -> Tree:
+        return backward(jnp.ldexp(jnp.ones_like(loss), exponent))[0]
+
     def again(tried: tuple) -> tuple:
         exponent = jnp.maximum(tried[0] - _RETRY, _LEAST)
-        return exponent, backward(jnp.ldexp(jnp.ones_like(loss), exponent))[0]
+        return exponent, at(exponent)
 
-    # The first try is the loop's first turn, so that the backward pass is compiled once
-    nothing = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), trained)
-    exponent, gradients = jax.lax.while_loop(overflows, again, (_exponent(loss) + _RETRY, nothing))
+    # Before the loop, though that compiles the backward pass twice: as the loop's first turn it takes a tenth longer
+    first = _exponent(loss)
+    exponent, gradients = jax.lax.while_loop(overflows, again, (first, at(first)))
     return (loss, others), jax.tree.map(lambda g: _divided(g, exponent), gradients)
 
 
