@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import fnlayers as fl
-from fnlayers.core.frozen import FrozenDict, map_nest
 from fnlayers.core.operation import Cut, Slot
 from fnlayers.core.shapes import canonical, is_shape
 from fnlayers.core.spec import is_spec, only
+from fnlayers.plain_data import FrozenDict, map_nest
 
 FIRST = "channels_first"
 HALVES = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")

@@ -3,11 +3,11 @@
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import Policy, policy
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError
-from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer, layerclass
 from fnlayers.core.shapes import ArrayType, known, per_axis
 from fnlayers.core.spec import Drawn, Param, State
 from fnlayers.core.symbol import Input, InputLayer, Symbol
+from fnlayers.plain_data import FrozenDict
 
 __all__ = [
     "ArrayType",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 
 from fnlayers.core.errors import ConfigError, MissingError
-from fnlayers.core.frozen import map_nest
 from fnlayers.core.names import fold
+from fnlayers.plain_data import map_nest
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer

@@ -5,9 +5,9 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from fnlayers.core.errors import LayerError, ShapeError
-from fnlayers.core.frozen import freeze, map_nest
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.spec import expand, leaf_at, spec_items
+from fnlayers.plain_data import freeze, map_nest
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer

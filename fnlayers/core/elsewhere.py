@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.frozen import FrozenDict
+from fnlayers.plain_data import FrozenDict
 
 
 class AbsentError(ConfigError, AttributeError):

@@ -1,6 +1,6 @@
 """The errors of the library. Each says which layer (by path), what it got, and what to write instead."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 
@@ -50,8 +50,3 @@ def brief(layer: object) -> str:
 
 
 shortened = brief  # of any value that was given
-
-
-def choices(what: str, got: object, allowed: Iterable[object]) -> str:
-    """A sentence for an argument outside a list: "padding='full' is unknown; choose from valid, same"."""
-    return f"{what}={got!r} is unknown; choose from {', '.join(map(str, allowed))}"

@@ -10,12 +10,12 @@ import numpy as np
 from fnlayers.core.context import Context, Mask, Out, has_mask
 from fnlayers.core.declared import size_error
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief
-from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of
 from fnlayers.core.spec import Param, expand, leaf_at, only, spec_items
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.values import check_values
 from fnlayers.ops.layout import expand_trailing
+from fnlayers.plain_data import map_nest, nest_leaves
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer

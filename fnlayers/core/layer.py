@@ -14,7 +14,6 @@ from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
 from fnlayers.core.declared import check_sizes
 from fnlayers.core.elsewhere import refuse_attribute
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
-from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.given import (
     check_given,
     check_numbers,
@@ -39,6 +38,7 @@ from fnlayers.core.verbs import Verb
 from fnlayers.functions.draws import HostKey
 from fnlayers.functions.regularizers import regularizer
 from fnlayers.ops import record
+from fnlayers.plain_data import ByValue, map_nest, nest_leaves
 
 Shape = Any  # (None, 28, 28, 1), or a tuple or dict of shapes
 
@@ -73,7 +73,7 @@ class _Signature:
 
 
 @layerclass
-class Layer:
+class Layer(ByValue):
     """Base of all layers: options that compare, hash, print and save; all arrays live outside.
 
     Who writes a layer defines two of `weights`, `children`, `call`, `forward` (and `check` where options need
@@ -274,12 +274,6 @@ class Layer:
 
     def __delattr__(self, name: str) -> None:
         raise ConfigError(f"{type(self).__name__} does not change; {name} stays")
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (type(self) is type(other) and self.__dict__ == other.__dict__)
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.values()))
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: the fields."""

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.context import Context, Out
-from fnlayers.core.errors import ConfigError, LayerError, ShapeError, choices
-from fnlayers.core.frozen import FrozenDict, freeze, map_nest
+from fnlayers.core.errors import ConfigError, LayerError, ShapeError
 from fnlayers.core.layer import Layer, layerclass
 from fnlayers.core.options import is_integer
 from fnlayers.core.symbol import Symbol
 from fnlayers.functions import activations
+from fnlayers.plain_data import FrozenDict, choices, freeze, map_nest
 
 
 class Slot(NamedTuple):
@@ -113,12 +113,12 @@ def _axes(keys: tuple, skipped: int) -> list[int]:
 
 def _cut(x: Symbol, key: Any, axis: int | None) -> Any:
     """One part of a slice as plain data; jax would take the last element for an integer beyond it."""
-    key = freeze(key)
+    key = _frozen(key)
     if key is None:
         return None
     if key is Ellipsis:
         return "..."
-    parts = tuple(map(freeze, (key.start, key.stop, key.step))) if isinstance(key, slice) else (key,)
+    parts = tuple(map(_frozen, (key.start, key.stop, key.step))) if isinstance(key, slice) else (key,)
     if not all(is_integer(part) or (part is None and len(parts) == 3) for part in parts) or parts[2:] == (0,):
         raise ConfigError(f"{x!r}[{key!r}]: a slice is made of integers, steps other than 0, None and ...")
     if isinstance(key, slice):
@@ -129,8 +129,15 @@ def _cut(x: Symbol, key: Any, axis: int | None) -> Any:
     return key
 
 
+def _frozen(value: Any) -> Any:
+    try:
+        return freeze(value)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _constant(function: str, value: Any) -> Any:
-    value = freeze(value)
+    value = _frozen(value)
     if not isinstance(value, (bool, int, float)):
         raise ConfigError(f"{function} takes Symbols and numbers, got {value!r}; or wrap a function in fnlayers.Lambda")
     return value

@@ -18,8 +18,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from fnlayers.core.errors import ConfigError, choices, shortened
-from fnlayers.core.frozen import FrozenDict, freeze
+from fnlayers.core.errors import ConfigError, shortened
+from fnlayers.plain_data import FrozenDict, choices, freeze
 
 Padding = Literal["valid", "same"]
 CausalPadding = Literal["valid", "same", "causal"]
@@ -78,7 +78,7 @@ def stored(option: Option, value: Any) -> Any:
         value = freeze(value)
         if option.kind is not ANYTHING:
             _check_hashes(value)
-    except ConfigError as error:
+    except ValueError as error:
         raise ConfigError(f"{option.layer}: {option.name}: {error}") from None
     return value
 

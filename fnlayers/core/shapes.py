@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.frozen import FrozenDict, freeze, map_nest
+from fnlayers.plain_data import FrozenDict, freeze, map_nest
 
 
 @dataclass(frozen=True)

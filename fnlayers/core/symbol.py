@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from fnlayers.core.elsewhere import AbsentError
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.frozen import FrozenDict, freeze, map_nest
 from fnlayers.core.shapes import ArrayType, canonical, is_shape
 from fnlayers.core.trace import trace
+from fnlayers.plain_data import FrozenDict, freeze, map_nest
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer

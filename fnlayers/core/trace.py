@@ -11,10 +11,10 @@ import jax.numpy as jnp
 
 from fnlayers.core.context import Context, mask_leaves
 from fnlayers.core.errors import ShapeError
-from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.shapes import ArrayType, shape_of
 from fnlayers.core.spec import structs
 from fnlayers.ops import record
+from fnlayers.plain_data import freeze, map_nest, nest_leaves
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import Options, is_axes, is_number, optionclass, resolve
+from fnlayers.functions.options import Options, accumulation_dtype, is_axes, is_number, resolve
+from fnlayers.plain_data import recordclass
 
 Axis = int | Sequence[int]
 Constraint = Annotated[
@@ -36,14 +37,13 @@ class _Constraint(Options):
 
     def __call__(self, w: jax.Array) -> jax.Array:
         """The weight moved to where it is allowed, in its own dtype."""
-        wide = w if jnp.dtype(w.dtype).itemsize > 4 else jnp.asarray(w, jnp.float32)
-        return jnp.asarray(self._move(wide), w.dtype)
+        return jnp.asarray(self._move(jnp.asarray(w, accumulation_dtype(w.dtype))), w.dtype)
 
     def _move(self, w: jax.Array) -> jax.Array:
         raise NotImplementedError
 
 
-@optionclass
+@recordclass
 class NonNeg(_Constraint):
     """max(w, 0)."""
 
@@ -51,7 +51,7 @@ class NonNeg(_Constraint):
         return jnp.maximum(w, 0)
 
 
-@optionclass
+@recordclass
 class UnitNorm(_Constraint):
     """w / (norm + 1e-7).
 
@@ -69,7 +69,7 @@ class UnitNorm(_Constraint):
         return w / (_norm(w, self.axis) + EPSILON)
 
 
-@optionclass
+@recordclass
 class MaxNorm(_Constraint):
     """w * min(norm, max_value) / (norm + 1e-7): norms above max_value are scaled down to it.
 
@@ -95,7 +95,7 @@ class MaxNorm(_Constraint):
         return w * (jnp.minimum(norm, self.max_value) / (norm + EPSILON))
 
 
-@optionclass
+@recordclass
 class MinMaxNorm(_Constraint):
     """w * wanted / (norm + 1e-7), wanted = rate * clip(norm, min_value, max_value) + (1 - rate) * norm.
 

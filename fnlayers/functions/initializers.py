@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.functions import draws
-from fnlayers.functions.options import Options, is_axes, is_number, optionclass, resolve
+from fnlayers.functions.options import Options, accumulation_dtype, is_axes, is_number, resolve
 from fnlayers.functions.windows import WINDOWS, stft_kernel, window
+from fnlayers.plain_data import recordclass
 
 Key = draws.Key
 Shape = tuple[int, ...]
@@ -90,13 +91,13 @@ class _Random(_Initializer):
             )
         if self.seed is not None:
             key = draws.fold_in(key, self.seed & 0xFFFFFFFF)  # fold_in takes 32 bits
-        return self._sample(key, shape, _wide(dtype)).astype(dtype, copy=False)
+        return self._sample(key, shape, accumulation_dtype(dtype)).astype(dtype, copy=False)
 
     def _sample(self, key: Key, shape: Shape, dtype: np.dtype) -> Any:
         raise NotImplementedError
 
 
-@optionclass
+@recordclass
 class Zeros(_Initializer):
     """0 everywhere."""
 
@@ -104,7 +105,7 @@ class Zeros(_Initializer):
         return draws.full(key, shape, 0, dtype)
 
 
-@optionclass
+@recordclass
 class Ones(_Initializer):
     """1 everywhere."""
 
@@ -112,7 +113,7 @@ class Ones(_Initializer):
         return draws.full(key, shape, 1, dtype)
 
 
-@optionclass
+@recordclass
 class Constant(_Initializer):
     """One value everywhere, or the values of a nested tuple broadcast to the shape.
 
@@ -135,7 +136,7 @@ class Constant(_Initializer):
             ) from None
 
 
-@optionclass
+@recordclass
 class Identity(_Initializer):
     """gain on the diagonal of a matrix, 0 elsewhere; the matrix need not be square.
 
@@ -151,7 +152,7 @@ class Identity(_Initializer):
         return jnp.asarray(self.gain, dtype) * jnp.eye(*shape, dtype=dtype)
 
 
-@optionclass
+@recordclass
 class _Normal(_Random):
     """Base of the two normal initializers."""
 
@@ -165,7 +166,7 @@ class _Normal(_Random):
         self._check(is_number(self.stddev, least=0), "stddev", "a number, 0 or more")
 
 
-@optionclass
+@recordclass
 class RandomNormal(_Normal):
     """Normal numbers of the given mean and standard deviation.
 
@@ -178,7 +179,7 @@ class RandomNormal(_Normal):
         return self.mean + self.stddev * draws.normal(key, shape, dtype)
 
 
-@optionclass
+@recordclass
 class TruncatedNormal(_Normal):
     """Normal numbers, those more than two standard deviations from the mean drawn again.
 
@@ -193,7 +194,7 @@ class TruncatedNormal(_Normal):
         return self.mean + self.stddev * draws.truncated_normal(key, shape, dtype)
 
 
-@optionclass
+@recordclass
 class RandomUniform(_Random):
     """Numbers spread evenly over [minval, maxval).
 
@@ -243,7 +244,7 @@ class _ByFans(_Random):
         return stddev / TRUNCATED_STDDEV * draws.truncated_normal(key, shape, dtype)
 
 
-@optionclass
+@recordclass
 class VarianceScaling(_ByFans):
     """Numbers of mean 0 and variance scale / n, where n is the number of units that a unit is connected with.
 
@@ -280,7 +281,7 @@ class VarianceScaling(_ByFans):
         return self.scale, self.mode, self.distribution
 
 
-@optionclass
+@recordclass
 class _NamedScaling(_ByFans):
     """Base of the six cases of VarianceScaling that have names of their own."""
 
@@ -293,7 +294,7 @@ class _NamedScaling(_ByFans):
         return self.law
 
 
-@optionclass
+@recordclass
 class GlorotUniform(_NamedScaling):
     """Uniform over [-limit, limit), limit = sqrt(6 / (fan_in + fan_out)). Arguments as in VarianceScaling.
 
@@ -303,7 +304,7 @@ class GlorotUniform(_NamedScaling):
     law: ClassVar = (1.0, "fan_avg", "uniform")
 
 
-@optionclass
+@recordclass
 class GlorotNormal(_NamedScaling):
     """Truncated normal of standard deviation sqrt(2 / (fan_in + fan_out)). Arguments as in VarianceScaling.
 
@@ -313,7 +314,7 @@ class GlorotNormal(_NamedScaling):
     law: ClassVar = (1.0, "fan_avg", "truncated_normal")
 
 
-@optionclass
+@recordclass
 class HeUniform(_NamedScaling):
     """Uniform over [-limit, limit), limit = sqrt(6 / fan_in). Arguments as in VarianceScaling.
 
@@ -323,7 +324,7 @@ class HeUniform(_NamedScaling):
     law: ClassVar = (2.0, "fan_in", "uniform")
 
 
-@optionclass
+@recordclass
 class HeNormal(_NamedScaling):
     """Truncated normal of standard deviation sqrt(2 / fan_in). Arguments as in VarianceScaling.
 
@@ -333,7 +334,7 @@ class HeNormal(_NamedScaling):
     law: ClassVar = (2.0, "fan_in", "truncated_normal")
 
 
-@optionclass
+@recordclass
 class LecunUniform(_NamedScaling):
     """Uniform over [-limit, limit), limit = sqrt(3 / fan_in). Arguments as in VarianceScaling.
 
@@ -343,7 +344,7 @@ class LecunUniform(_NamedScaling):
     law: ClassVar = (1.0, "fan_in", "uniform")
 
 
-@optionclass
+@recordclass
 class LecunNormal(_NamedScaling):
     """Truncated normal of standard deviation sqrt(1 / fan_in). Arguments as in VarianceScaling.
 
@@ -353,7 +354,7 @@ class LecunNormal(_NamedScaling):
     law: ClassVar = (1.0, "fan_in", "truncated_normal")
 
 
-@optionclass
+@recordclass
 class Orthogonal(_Random):
     """gain times a random matrix with orthonormal columns (rows, where there are fewer rows than columns).
 
@@ -387,7 +388,7 @@ class Orthogonal(_Random):
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 
-@optionclass
+@recordclass
 class STFT(_Initializer):
     """The kernel of shape (frame_length, 1, bins) whose convolution is a short-time Fourier transform:
     window[t] / scale * cos(2 * pi * t * f / fft_length) for the real side, and -sin for the imaginary one, with
@@ -419,18 +420,13 @@ class STFT(_Initializer):
         taper = self.window
         if taper is not None:
             taper = jnp.asarray(
-                window(taper, shape[0], self.periodic) if isinstance(taper, str) else taper, _wide(dtype)
+                window(taper, shape[0], self.periodic) if isinstance(taper, str) else taper, accumulation_dtype(dtype)
             )
             if taper.shape != shape[:1]:
                 raise ValueError(
                     f"STFT: the window has shape {taper.shape}, and a frame {shape[0]} values; give that many"
                 )
-        return stft_kernel(self.side, taper, self.scaling, shape, _wide(dtype)).astype(dtype)
-
-
-def _wide(dtype: np.dtype) -> np.dtype:
-    """The dtype to compute in: float32, or float64 where that is asked for."""
-    return dtype if dtype.itemsize > 4 else np.dtype("float32")
+        return stft_kernel(self.side, taper, self.scaling, shape, accumulation_dtype(dtype)).astype(dtype)
 
 
 # fmt: off

@@ -1,62 +1,19 @@
-"""What initializers, regularizers and constraints share: options that hash, a short repr, lookup by name."""
+"""What initializers, regularizers and constraints share: checks of their options, lookup by name, a dtype for sums."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import FrozenInstanceError, dataclass, fields
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar
 
 import numpy as np
 
+from fnlayers.plain_data import FrozenRecord, choices, recordclass
+
 Found = TypeVar("Found")
-Made = TypeVar("Made")
 
 
-@dataclass_transform(frozen_default=True)
-def optionclass(cls: type[Made]) -> type[Made]:
-    """Make the annotated names of a class its options: a dataclass whose methods stand once, in `Options`.
-
-    Writing them anew for each class would cost a good part of the time that importing this library takes.
-    """
-    return dataclass(init=False, repr=False, eq=False)(cls)
-
-
-@optionclass
-class Options:
-    """Base of the classes of this package: frozen, compared and hashed by its fields, which are plain Python values.
-
-    Lists become tuples and NumPy scalars Python numbers; arrays are refused. The repr shows what differs from the
-    defaults.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        names = [field.name for field in fields(self)]
-        if len(args) > len(names) or any(name not in names[len(args) :] for name in kwargs):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(names) or 'no options'}; got {args} and {kwargs}")
-        given = dict(zip(names, args, strict=False)) | kwargs
-        for field in fields(self):
-            self._store(field.name, given.get(field.name, field.default))
-        self.__post_init__()
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            self._store(field.name, plain(getattr(self, field.name), f"{type(self).__name__}({field.name}=...)"))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise FrozenInstanceError(f"{type(self).__name__} does not change; make another one")
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.values()))
-
-    def __repr__(self) -> str:
-        shown = ((field, getattr(self, field.name)) for field in fields(self))
-        listed = ", ".join(f"{field.name}={value!r}" for field, value in shown if value != field.default)
-        return f"{type(self).__name__}({listed})"
-
-    def _store(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # the class is frozen; only __post_init__ may call this
+@recordclass
+class Options(FrozenRecord):
+    """Base of the classes of this package, with what they check of their fields."""
 
     def _check(self, good: bool, name: str, wanted: str) -> None:
         if not good:
@@ -67,21 +24,13 @@ class Options:
     def _choose(self, name: str, allowed: Iterable[str | None]) -> None:
         allowed = tuple(allowed)
         if (got := getattr(self, name)) not in allowed:
-            raise ValueError(f"{type(self).__name__}: {name}={got!r} is unknown; choose from {_listed(allowed)}")
+            raise ValueError(f"{type(self).__name__}: {choices(name, got, allowed)}")
 
 
-def plain(value: Any, where: str) -> Any:
-    """The value as plain Python: lists become tuples, NumPy scalars numbers; an array is an error."""
-    if isinstance(value, (list, tuple)):
-        return tuple(plain(item, where) for item in value)
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return value.item()
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        raise ValueError(
-            f"{where} got an array of shape {tuple(value.shape)}, and options hold no arrays; "
-            "give a number or a nested tuple (array.tolist())"
-        )
-    return value
+def accumulation_dtype(dtype: Any) -> np.dtype:
+    """What a weight of that dtype is computed with: float32, or a wider dtype as it is."""
+    dtype = np.dtype(dtype)
+    return dtype if dtype.itemsize > 4 else np.dtype("float32")
 
 
 def is_number(value: Any, least: float = -float("inf")) -> bool:
@@ -135,13 +84,9 @@ def look_up(kind: str, name: str, table: Mapping[str, Found]) -> Found:
     near = difflib.get_close_matches(name, table, n=4) or difflib.get_close_matches(name.lower(), table, n=4)
     if near:
         raise ValueError(f"{kind}={name!r} is unknown; did you mean {' or '.join(map(repr, near))}?")
-    raise ValueError(f"{kind}={name!r} is unknown; choose from {_listed(sorted(table))}")
+    raise ValueError(choices(kind, name, sorted(table)))
 
 
 def refused(kind: str, got: Any, signature: str) -> ValueError:
     """The error for an identifier that is neither a name nor callable."""
     return ValueError(f"{kind}={got!r} is neither a name nor callable; give a Keras name, or a function {signature}")
-
-
-def _listed(names: Iterable[str | None]) -> str:
-    return ", ".join(map(str, names))

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import Options, is_number, optionclass, resolve
+from fnlayers.functions.options import Options, accumulation_dtype, is_number, resolve
+from fnlayers.plain_data import recordclass
 
 Regularizer = Annotated[
     str | Callable[..., jax.Array] | None, lambda value: regularizer(value)
@@ -36,13 +37,13 @@ class _Regularizer(Options):
 
     def __call__(self, w: jax.Array) -> jax.Array:
         """The penalty of the weight, a scalar."""
-        return self._penalty(w if jnp.dtype(w.dtype).itemsize > 4 else jnp.asarray(w, jnp.float32))
+        return self._penalty(jnp.asarray(w, accumulation_dtype(w.dtype)))
 
     def _penalty(self, w: jax.Array) -> jax.Array:
         raise NotImplementedError
 
 
-@optionclass
+@recordclass
 class L1(_Regularizer):
     """l1 * sum(|w|). Its gradient at 0 is 0.
 
@@ -60,7 +61,7 @@ class L1(_Regularizer):
         return self.l1 * jnp.sum(_absolute(w))
 
 
-@optionclass
+@recordclass
 class L2(_Regularizer):
     """l2 * sum(w**2), without a half. A decoupled weight decay of d under plain SGD is L2(d / 2).
 
@@ -81,7 +82,7 @@ class L2(_Regularizer):
         return self.l2 * jnp.sum(jnp.square(w))
 
 
-@optionclass
+@recordclass
 class L1L2(_Regularizer):
     """l1 * sum(|w|) + l2 * sum(w**2).
 
@@ -101,7 +102,7 @@ class L1L2(_Regularizer):
         return self.l1 * jnp.sum(_absolute(w)) + self.l2 * jnp.sum(jnp.square(w))
 
 
-@optionclass
+@recordclass
 class OrthogonalRegularizer(_Regularizer):
     """factor times the mean of |u . v| over all pairs of rows (or columns) of a matrix, each row divided by its length.
 

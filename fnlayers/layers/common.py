@@ -7,11 +7,12 @@ import jax
 
 from fnlayers import ops
 from fnlayers.core.context import Context
-from fnlayers.core.errors import ConfigError, ShapeError, choices
+from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import is_shape, per_axis
 from fnlayers.core.spec import Param
 from fnlayers.functions.activations import activation
+from fnlayers.plain_data import choices
 
 
 def kernel_and_bias(

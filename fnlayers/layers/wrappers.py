@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from fnlayers import ops
 from fnlayers.core.context import Context, Out, nest_like
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.frozen import map_nest
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
 from fnlayers.functions.initializers import TruncatedNormal
 from fnlayers.layers.common import check_count, check_rank
+from fnlayers.plain_data import map_nest
 
 
 @layerclass

@@ -8,7 +8,6 @@ import jax
 
 from fnlayers.core.context import Context, Mask, Out, mask_leaves
 from fnlayers.core.errors import ConfigError, ShapeError, within
-from fnlayers.core.frozen import FrozenDict, freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.names import number
 from fnlayers.core.naming import refuse_shared, same_weights, with_names
@@ -16,6 +15,7 @@ from fnlayers.core.shapes import ArrayType, canonical, is_shape, shape_of
 from fnlayers.core.symbol import Call, Symbol
 from fnlayers.core.trace import trace
 from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
+from fnlayers.plain_data import FrozenDict, freeze, map_nest, nest_leaves
 
 
 class Ref(NamedTuple):

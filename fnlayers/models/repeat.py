@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import cast
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.frozen import freeze, map_nest
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import type_of
 from fnlayers.core.spec import map_specs
 from fnlayers.core.trace import trace
+from fnlayers.plain_data import freeze, map_nest
 
 
 @layerclass

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError, within
-from fnlayers.core.frozen import freeze, nest_leaves
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.naming import refuse_shared, same_weights, with_names, without_automatic_names
 from fnlayers.core.shapes import is_shape, shape_of, with_dtype
@@ -14,6 +13,7 @@ from fnlayers.core.symbol import Symbol
 from fnlayers.core.trace import trace
 from fnlayers.core.verbs import Verb
 from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
+from fnlayers.plain_data import freeze, nest_leaves
 
 
 @layerclass

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from fnlayers import plain_data
 from fnlayers.ops import program, record
 from fnlayers.ops.compose import is_reference
 from fnlayers.ops.cpu.limits import Limits
@@ -142,7 +143,7 @@ def explain(layer: Traceable, shape: Any, platform: str | None = None) -> Explan
       cuda, tpu: lax.conv_general_dilated
     """
     if platform is not None and platform not in PLATFORMS:
-        raise ValueError(f"platform={platform!r} is not known; choose from {', '.join(map(repr, PLATFORMS))}")
+        raise ValueError(plain_data.choices("platform", platform, PLATFORMS))
     wanted = PLATFORMS if platform is None else (platform,)
     recorded = program.Program()
     ours, theirs = _dispatched(layer, shape, recorded), _dispatched(layer, shape, None)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnlayers.plain_data import choices
+
 
 def channel_axis(data_format: str) -> int:
     """The axis of the channels: -1 or 1."""
@@ -49,10 +51,10 @@ def lowest(dtype: jnp.dtype) -> np.ndarray:
     return np.array(-np.inf if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype).min, dtype)
 
 
-def check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
-    """A ValueError that names the choices, where `value` is none of them."""
-    if value not in choices:
-        raise ValueError(f"{what}={value!r} is not known; choose from {', '.join(map(repr, choices))}")
+def check_choice(what: str, value: object, allowed: tuple[str, ...]) -> None:
+    """A ValueError that names what is allowed, where `value` is none of them."""
+    if value not in allowed:
+        raise ValueError(choices(what, value, allowed))
 
 
 def check_space(what: str, values: tuple, rank: int) -> None:

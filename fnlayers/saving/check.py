@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 import jax.numpy as jnp
 
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.frozen import freeze, map_nest
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import canonical, is_shape
 from fnlayers.core.spec import Param, spec_items
 from fnlayers.models.sequential import Sequential
+from fnlayers.plain_data import freeze, map_nest
 
 Types = Mapping[str, tuple]  # path -> (shape, dtype name)
 

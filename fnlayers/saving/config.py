@@ -10,8 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from fnlayers.catalog import LAYERS
-from fnlayers.core.errors import ConfigError, choices
-from fnlayers.core.frozen import FrozenDict
+from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
 from fnlayers.core.operation import Cut, Slot
 from fnlayers.functions.activations import ACTIVATIONS
@@ -19,6 +18,7 @@ from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
 from fnlayers.models.functional import InputNode, Node, Ref
+from fnlayers.plain_data import FrozenDict, choices
 from fnlayers.saving.strict import MAX_DEPTH, MAX_DIGITS, refusing
 
 MAX_LAYERS = 5_000

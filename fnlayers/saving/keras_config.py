@@ -6,7 +6,6 @@ from typing import Any
 
 from fnlayers.catalog import LAYERS
 from fnlayers.core.errors import ConfigError, within
-from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
 from fnlayers.core.operation import Operation, Slot
@@ -27,6 +26,7 @@ from fnlayers.layers.regularization import ActivityRegularization
 from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
+from fnlayers.plain_data import freeze, map_nest, nest_leaves
 from fnlayers.saving.keras_attention import attention_call
 from fnlayers.saving.keras_recurrent import recurrent_call
 from fnlayers.saving.keras_tensors import histories, history, is_end, is_tensor, operation_of, tensors

@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.frozen import nest_leaves
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.bidirectional import Bidirectional
 from fnlayers.layers.recurrent.cell import Cell
+from fnlayers.plain_data import nest_leaves
 
 # The arguments of a call, in Keras's order.
 LAYER = ("sequences", "initial_state", "mask", "training")

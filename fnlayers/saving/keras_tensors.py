@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.frozen import nest_leaves
 from fnlayers.core.operation import Cut, Operation, Slot
+from fnlayers.plain_data import nest_leaves
 
 
 def operation_of(kind: str, config: dict, call: dict) -> Operation:

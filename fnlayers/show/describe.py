@@ -5,12 +5,12 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.layer import Layer
 from fnlayers.core.operation import Cut, Operation, Slot
 from fnlayers.layers.activation import Activation
 from fnlayers.layers.basic import Lambda
 from fnlayers.models.pair import Pair
+from fnlayers.plain_data import map_nest, nest_leaves
 
 
 def function_of(layer: Layer) -> str:

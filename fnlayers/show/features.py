@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.layer import Layer
 from fnlayers.core.shapes import type_of
 from fnlayers.models.functional import Functional, InputNode, Ref
+from fnlayers.plain_data import map_nest, nest_leaves
 from fnlayers.show.feature_rows import Row, draw
 from fnlayers.show.inside import calls, opened
 

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.errors import MissingError, within
-from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number
 from fnlayers.core.shapes import ArrayType, canonical, shape_of, with_dtype
@@ -17,6 +16,7 @@ from fnlayers.core.trace import trace
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
+from fnlayers.plain_data import freeze, map_nest, nest_leaves
 
 
 class Call(NamedTuple):

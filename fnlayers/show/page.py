@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from fnlayers.core.frozen import FrozenDict
+from fnlayers.plain_data import FrozenDict
 from fnlayers.show.curves import FLAT, Curve
 from fnlayers.show.paint import BLUE, INK, LINE, PAPER, SOFT, Color, Look, attributes, dark_scheme
 from fnlayers.show.picture import page

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
 from fnlayers.core.operation import Operation
@@ -17,6 +16,7 @@ from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Ref
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
+from fnlayers.plain_data import map_nest, nest_leaves
 from fnlayers.show.describe import function_of
 from fnlayers.show.inside import calls, chain, counts, inner_layers, is_ref, opened
 

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 
 from fnlayers import ops
 from fnlayers.core.errors import ConfigError, within
-from fnlayers.core.frozen import freeze, map_nest, nest_leaves
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import snake_case
 from fnlayers.core.shapes import shape_of
@@ -20,6 +19,7 @@ from fnlayers.core.spec import Param, State, is_spec, spec_items
 from fnlayers.models.functional import InputNode, Node
 from fnlayers.models.repeat import Repeat
 from fnlayers.ops.record import PLATFORMS
+from fnlayers.plain_data import freeze, map_nest, nest_leaves
 from fnlayers.show.describe import function_of
 from fnlayers.show.inside import calls, counts, inner_layers, input_types, is_ref, opened
 from fnlayers.show.table import LEAST, Column, Table, fold, terminal

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
-from fnlayers.core.frozen import FrozenDict
+from fnlayers.plain_data import FrozenDict
 from fnlayers.show.layout import Layout, Link, Point, layout
 from fnlayers.show.paint import BLUE, INK, PAPER, SOFT, VERMILION, Color, Look, attributes, dark_scheme
 from fnlayers.show.paint import LINE as STROKE

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.plain_data import choices
 from fnlayers.training.data import whole_number
 from fnlayers.training.directions import direction
 from fnlayers.training.state import TrainState, copied
@@ -262,4 +263,4 @@ def is_true(callback: Callable, event: Event) -> bool:
 
 def _check_mode(callback: Any) -> None:
     if callback.mode not in (None, "min", "max"):
-        raise ConfigError(f"{type(callback).__name__}(mode={callback.mode!r}) is wrong; choose from min, max, None")
+        raise ConfigError(f"{type(callback).__name__}: {choices('mode', callback.mode, ('min', 'max', None))}")

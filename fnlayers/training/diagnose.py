@@ -12,8 +12,8 @@ import numpy as np
 from jax.core import Tracer
 
 from fnlayers.core.errors import LayerError
-from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer
+from fnlayers.plain_data import FrozenDict
 from fnlayers.training.batch import Batch
 from fnlayers.training.check_targets import check_labels
 from fnlayers.training.gradients import value_and_gradients

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.frozen import FrozenDict
+from fnlayers.plain_data import FrozenDict, choices
 from fnlayers.training import metrics
 from fnlayers.training.objective import Objective
 from fnlayers.training.takes import KNOWN
@@ -20,7 +20,7 @@ def direction_of(function: Any) -> str | None:
     better = getattr(function, "better", None)
     if better is not None:
         if better not in ("min", "max"):
-            raise ConfigError(f"the metric {function!r} has better={better!r}; choose from 'min', 'max'")
+            raise ConfigError(f"the metric {function!r}: {choices('better', better, ('min', 'max'))}")
         return better
     if isinstance(function, functools.partial):
         return direction_of(function.func)

@@ -9,6 +9,7 @@ import optax
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, check_model
+from fnlayers.plain_data import choices
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
 from fnlayers.training.check_targets import check_data
@@ -253,7 +254,7 @@ def _held_out(data: Any, batch_size: int, epochs: int, steps: int | None) -> Sou
 def _remainder(expected: str | None, fills: bool) -> str:
     """What becomes of a last batch that is smaller: what is asked for, else what is known to be exact."""
     if expected not in (None, "pad", "run", "drop"):
-        raise ConfigError(f"remainder={expected!r} is wrong; choose from 'pad', 'run', 'drop', None")
+        raise ConfigError(choices("remainder", expected, ("pad", "run", "drop", None)))
     return expected or ("pad" if fills else "run")
 
 

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief
-from fnlayers.core.frozen import map_nest
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.spec import Param, State, only, spec_items
+from fnlayers.plain_data import map_nest
 from fnlayers.trees import paths, split, trainable_mask
 
 Tree = Any

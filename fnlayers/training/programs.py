@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.frozen import FrozenDict
+from fnlayers.plain_data import FrozenDict
 
 _KEPT = 64  # programs
 _TRUSTED = ("fnlayers", "jax", "jaxlib", "optax", "numpy")  # packages whose functions do not change

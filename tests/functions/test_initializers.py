@@ -182,7 +182,7 @@ def test_initializer_reads_arguments():
         (lambda: I.RandomNormal(stddev=-1), "stddev must be a number, 0 or more"),
         (lambda: I.RandomNormal(mean=math.nan), "mean must be a finite number"),
         (lambda: I.RandomUniform(1, 0), "maxval must be a number, minval=1 or more"),
-        (lambda: I.Constant(np.ones(3)), r"Constant\(value=...\) got an array of shape \(3,\).*array.tolist\(\)"),
+        (lambda: I.Constant(np.ones(3)), r"Constant: value: an array of shape \(3,\).*array.tolist\(\)"),
         (lambda: I.Constant([1, 2])(None, (3,)), r"Constant: the weight has shape \(3,\), the value \(2,\)"),
         (lambda: I.Identity()(None, (2, 2, 2)), "Identity fills matrices, and the weight has shape"),
         (lambda: I.Orthogonal()(KEY, (3,)), "Orthogonal fills weights of rank 2 or more"),

@@ -23,10 +23,10 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
 import fnlayers as fl  # noqa: E402
 from cases import CASES, Case  # noqa: E402
-from fnlayers.core.frozen import FrozenDict, map_nest  # noqa: E402
 from fnlayers.core.naming import named  # noqa: E402
 from fnlayers.core.spec import spec_items  # noqa: E402
 from fnlayers.layers.recurrent.base import Recurrent  # noqa: E402
+from fnlayers.plain_data import FrozenDict, map_nest  # noqa: E402
 
 KINDS = {
     "fnlayers.functions.regularizers": keras.regularizers,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cases import Case
-from fnlayers.core.frozen import map_nest
 from fnlayers.core.shapes import canonical, is_shape
+from fnlayers.plain_data import map_nest
 from passes import Passes
 
 # State that is not about examples moves as ever.

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 
 import fnlayers as fl
-from fnlayers.core.frozen import map_nest
 from fnlayers.core.shapes import canonical, is_shape
+from fnlayers.plain_data import map_nest
 
 
 def test_no_key_is_used_twice(case, passes):

@@ -9,8 +9,8 @@ import pytest
 
 import fnlayers as fl
 from cases import CASES, Case
-from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.layers.recurrent_base import Recurrent
+from fnlayers.plain_data import map_nest, nest_leaves
 from passes import as_numpy, merge, split
 
 RECURRENT = [

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import pytest
 
 import fnlayers as fl
-from fnlayers.core.frozen import map_nest, nest_leaves
 from fnlayers.core.shapes import canonical, is_shape
 from fnlayers.core.spec import map_specs, only, structs
+from fnlayers.plain_data import map_nest, nest_leaves
 
 
 def shapes(tree):

@@ -123,7 +123,7 @@ def test_cuda_has_the_kernels_of_cudnn():
     "args, message",
     [
         ((MODEL, (None, 9, 9, 64)), "unknown sizes, which decide here"),
-        ((MODEL, (4, 9, 9, 64), "gpu"), "platform='gpu' is not known; choose from 'cpu', 'cuda', 'tpu'"),
+        ((MODEL, (4, 9, 9, 64), "gpu"), "platform='gpu' is unknown; choose from cpu, cuda, tpu"),
     ],
 )
 def test_what_cannot_be_explained_is_an_error(args, message):

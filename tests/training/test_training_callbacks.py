@@ -122,7 +122,7 @@ def test_logs_as_files(tmp_path):
         (lambda: event(f1=[0.5]).since_best("f1"), "nothing says whether more or less of 'f1' is better; write mode"),
         (lambda: fitted(callbacks=[KeepBest("acc")]), r"'acc' is not among the logs \(loss, seconds\)$"),
         (lambda: EarlyStopping(patience=0), "patience=0: give a whole number"),
-        (lambda: KeepBest(mode="best"), "mode='best'. is wrong; choose from min, max, None"),
+        (lambda: KeepBest(mode="best"), "mode='best' is unknown; choose from min, max, None"),
     ],
 )
 def test_callbacks_that_are_wrong(make, text):

@@ -97,7 +97,7 @@ def test_a_remainder_that_is_none():
         lambda wrong: evaluate(mlp(), params, data, loss=CROSS_ENTROPY, remainder=wrong),
         lambda wrong: predict(mlp(), params, data[0], remainder=wrong),
     ):
-        with pytest.raises(fl.ConfigError, match="remainder='keep' is wrong; choose from 'pad', 'run', 'drop', None"):
+        with pytest.raises(fl.ConfigError, match="remainder='keep' is unknown; choose from pad, run, drop, None"):
             run("keep")
 
 

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.frozen import FrozenDict
 from fnlayers.core.layer import Layer, Shape, activity_loss, layerclass
 from fnlayers.core.shapes import known, with_dtype
 from fnlayers.core.spec import Param
@@ -38,6 +37,7 @@ from fnlayers.layers.attention.inputs import (
     to_steps,
 )
 from fnlayers.layers.common import check_count, check_positive, configured, option_param
+from fnlayers.plain_data import FrozenDict
 
 
 @layerclass
