@@ -19,6 +19,35 @@ from fnlayers.core.spec import Param, State, is_spec, map_specs, only, spec_item
 Tree = Any
 
 
+class Declared:
+    """The params that a model declares for inputs of a shape, asked once, and what training reads from them."""
+
+    def __init__(self, model: Layer, shape: Shape = None) -> None:
+        self.specs = only(model.specs(shape), Param)
+
+    @property
+    def trainable(self) -> Tree:
+        """A tree like params: see `trainable_mask`."""
+        return map_specs(lambda spec: spec.trainable, self.specs)
+
+    def penalty(self, params: Tree) -> jax.Array:
+        """The sum of the trainable weights' regularizers."""
+        pairs = _paired(self.specs, params, "penalty")
+        terms = [spec.penalty(value) for spec, value in pairs if spec.regularizer is not None and spec.trainable]
+        return sum(terms, jnp.float32(0))
+
+    def project(self, params: Tree) -> Tree:
+        """The params moved to where the trainable weights' constraints hold."""
+
+        def onto(value: Any, spec: Any) -> Any:
+            return spec.project(value) if not _absent(value) and spec.trainable else value
+
+        declared = jax.tree.structure(map_specs(lambda spec: 0, self.specs))
+        if jax.tree.structure(params) != declared and not _is_part(params, self.specs):
+            _paired(self.specs, params, "project")
+        return jax.tree.map(onto, params, self.specs, is_leaf=_absent)
+
+
 def penalty(model: Layer, shape: Shape = None) -> Callable[[Tree], jax.Array]:
     """The sum of the trainable weights' regularizers, as a function of params; a float32 scalar.
 
@@ -28,14 +57,7 @@ def penalty(model: Layer, shape: Shape = None) -> Callable[[Tree], jax.Array]:
         >>> float(penalty(model, (None, 3))(model.init(jax.random.key(0), (None, 3)))).__round__(6)
         0.03
     """
-    specs = only(model.specs(shape), Param)
-
-    def penalty_of(params: Tree) -> jax.Array:
-        pairs = _paired(specs, params, "penalty")
-        terms = [spec.penalty(value) for spec, value in pairs if spec.regularizer is not None and spec.trainable]
-        return sum(terms, jnp.float32(0))
-
-    return penalty_of
+    return Declared(model, shape).penalty
 
 
 def project(model: Layer, shape: Shape = None) -> Callable[[Tree], Tree]:
@@ -43,19 +65,7 @@ def project(model: Layer, shape: Shape = None) -> Callable[[Tree], Tree]:
 
     A param that is not there, None or optax.MaskedNode in its place, is left out: so optimizers see those that train.
     """
-    specs = only(model.specs(shape), Param)
-
-    wanted = jax.tree.structure(map_specs(lambda spec: 0, specs))
-
-    def onto(value: Any, spec: Any) -> Any:
-        return spec.project(value) if not _absent(value) and spec.trainable else value
-
-    def project_onto(params: Tree) -> Tree:
-        if jax.tree.structure(params) != wanted and not _is_part(params, specs):
-            _paired(specs, params, "project")
-        return jax.tree.map(onto, params, specs, is_leaf=_absent)
-
-    return project_onto
+    return Declared(model, shape).project
 
 
 def projected(
@@ -81,7 +91,7 @@ def projected(
 
 def trainable_mask(model: Layer, shape: Shape = None) -> Tree:
     """A tree like params: True where the layer, and every container around it, is trainable."""
-    return map_specs(lambda spec: spec.trainable, only(model.specs(shape), Param))
+    return Declared(model, shape).trainable
 
 
 def decay_mask(model: Layer, shape: Shape = None) -> Tree:

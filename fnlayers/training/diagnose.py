@@ -20,7 +20,7 @@ from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.objective import Objective
 from fnlayers.training.state import TrainState
 from fnlayers.training.step import loss_of, shapes, update_of
-from fnlayers.trees import paths, split, trainable_mask, weight_paths
+from fnlayers.trees import Declared, paths, split, weight_paths
 
 
 class NonFiniteError(LayerError):
@@ -120,12 +120,16 @@ def _in_layers(model: Layer, objective: Objective, train_state: TrainState, batc
                 found.append(f"the output of {where}, is the first that is not finite: it holds {_count(leaf)}")
                 return
 
-    loss_of(probed(model, see), objective, train_state, *batch[:3])(_trained(model, train_state, batch))
+    loss_of(probed(model, see), _declared(model, batch), objective, train_state, *batch[:3])(
+        _trained(model, train_state, batch)
+    )
     return found[0] if found else None
 
 
 def _in_losses(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str | None:
-    loss, (means, _, _) = loss_of(model, objective, train_state, *batch[:3])(_trained(model, train_state, batch))
+    loss, (means, _, _) = loss_of(model, _declared(model, batch), objective, train_state, *batch[:3])(
+        _trained(model, train_state, batch)
+    )
     if _finite(loss):
         return None
     for term, mean in zip(objective.losses, means, strict=False):
@@ -138,7 +142,7 @@ def _in_losses(model: Layer, objective: Objective, train_state: TrainState, batc
 
 
 def _in_gradients(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str | None:
-    loss_at = loss_of(model, objective, train_state, *batch[:3])
+    loss_at = loss_of(model, _declared(model, batch), objective, train_state, *batch[:3])
     gradients = paths(value_and_gradients(model, loss_at, _trained(model, train_state, batch))[1])
     bad = [path for path, leaf in gradients.items() if not _finite(leaf)]
     if not bad:
@@ -153,11 +157,11 @@ def _in_gradients(model: Layer, objective: Objective, train_state: TrainState, b
 
 
 def _in_update(model: Layer, objective: Objective, optimizer: Any, train_state: TrainState, batch: Batch) -> str | None:
-    loss_at = loss_of(model, objective, train_state, *batch[:3])
+    loss_at = loss_of(model, _declared(model, batch), objective, train_state, *batch[:3])
     (loss, (_, _, state)), gradients = value_and_gradients(model, loss_at, _trained(model, train_state, batch))
     if (bad := _first_not_finite(state)) is not None:
         return f"every output, loss and gradient is finite, but the model's new state {bad}"
-    update = update_of(model, optimizer, shapes(batch.x), loss_at, loss, gradients)
+    update = update_of(_declared(model, batch), optimizer, loss_at, loss, gradients)
     _, params, opt_state = update((train_state.step, train_state.params, train_state.opt_state))
     for what, tree in (("params", params), ("the optimizer's state", opt_state)):
         if (bad := _first_not_finite(tree)) is not None:
@@ -210,8 +214,12 @@ def probed(layer: Layer, see: Callable[[tuple, Layer, Any], None]) -> Layer:
     return probe(layer)
 
 
+def _declared(model: Layer, batch: Batch) -> Declared:
+    return Declared(model, shapes(batch.x))
+
+
 def _trained(model: Layer, train_state: TrainState, batch: Batch) -> Any:
-    return split(train_state.params, trainable_mask(model, shapes(batch.x)))[0]
+    return split(train_state.params, _declared(model, batch).trainable)[0]
 
 
 def _finite(leaf: Any) -> bool:

@@ -18,7 +18,7 @@ from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.guard import finite, guarded
 from fnlayers.training.objective import Objective, objective_of
 from fnlayers.training.state import TrainState, typed_key
-from fnlayers.trees import joined, penalty, project, split, trainable_mask
+from fnlayers.trees import Declared, joined, penalty, split
 
 Tree = Any
 
@@ -105,35 +105,38 @@ def shapes(x: Any) -> Shape:
     return shape_of(type_of(x))
 
 
-def loss_of(model: Layer, objective: Objective, train_state: TrainState, x: Any, y: Any, weight: Any) -> Callable:
+def loss_of(
+    model: Layer, declared: Declared, objective: Objective, train_state: TrainState, x: Any, y: Any, weight: Any
+) -> Callable:
     """The objective of one batch as a function of the trainable params -> (loss, (means, totals, new state))."""
-    shape = shapes(x)
-    _, fixed = split(train_state.params, trainable_mask(model, shape))
-    penalty_of = penalty(model, shape)
+    _, fixed = split(train_state.params, declared.trainable)
     key = jax.random.fold_in(typed_key(train_state.rng), train_state.step)
 
     def loss_at(trained: Tree) -> tuple[jax.Array, tuple]:
         params = joined(trained, fixed)
         out = model.run(params, x, state=train_state.state, rng=key, train=True)
-        loss, means, totals = objective.measure(out, y, weight, sum(out.losses, penalty_of(params)))
+        loss, means, totals = objective.measure(out, y, weight, sum(out.losses, declared.penalty(params)))
         return loss, (means, totals, out.state)
 
     return loss_at
 
 
-def update_of(model: Layer, optimizer: Any, shape: Shape, loss_at: Callable, loss: Any, gradients: Any) -> Callable:
+def update_of(declared: Declared, optimizer: Any, loss_at: Callable, loss: Any, gradients: Any) -> Callable:
     """The function (step, params, opt_state) -> the same after one update."""
     optimizer = optax.with_extra_args_support(optimizer)
 
     def update(changing: tuple) -> tuple:
         step, params, opt_state = changing
-        mask = trainable_mask(model, shape)
-        trained, fixed = split(params, mask)
+        trained, fixed = split(params, declared.trainable)
         updates, opt_state = optimizer.update(
             gradients, opt_state, trained, value=loss, grad=gradients, value_fn=lambda t: loss_at(t)[0]
         )
-        params = project(model, shape)(joined(optax.apply_updates(trained, updates), fixed))
-        return step + 1, joined(split(params, mask)[0], fixed), opt_state  # no constraint moves a frozen param
+        params = declared.project(joined(optax.apply_updates(trained, updates), fixed))
+        return (
+            step + 1,
+            joined(split(params, declared.trainable)[0], fixed),
+            opt_state,
+        )  # no constraint moves a frozen param
 
     return update
 
@@ -146,12 +149,13 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: boo
     """
 
     def train_step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
+        declared = Declared(model, shapes(x))
         check_going_on(model, shapes(x), optimizer, train_state, "the step of make_step")  # costs nothing once compiled
         step, params, state, opt_state, rng = train_state
-        loss_at = loss_of(model, objective, train_state, x, y, weight)
-        trained, _ = split(params, trainable_mask(model, shapes(x)))
+        loss_at = loss_of(model, declared, objective, train_state, x, y, weight)
+        trained, _ = split(params, declared.trainable)
         (loss, (means, totals, new_state)), gradients = value_and_gradients(model, loss_at, trained)
-        update = update_of(model, optimizer, shapes(x), loss_at, loss, gradients)
+        update = update_of(declared, optimizer, loss_at, loss, gradients)
         before = (step, params, opt_state)
         if guard:
             after, new_state, all_finite = guarded(update, before, all_finite, gradients, loss, state, new_state)

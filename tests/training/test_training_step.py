@@ -7,6 +7,7 @@ import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp, numbers, same
 
 import fnlayers as fl
+from fnlayers import trees
 from fnlayers.training import TrainState, make_step, metrics
 
 
@@ -311,3 +312,14 @@ def test_strict_dtype_promotion():
     with jax.numpy_dtype_promotion("strict"):
         _, logs = step(TrainState.create(model, x.shape, SGD), (x, y, np.ones(40, "float32")))
     assert bool(logs["finite"])
+
+
+def test_a_step_asks_the_declaration_once(monkeypatch):
+    asked, ask = [], trees.Declared.__init__
+    monkeypatch.setattr(trees.Declared, "__init__", lambda self, *given: asked.append(1) or ask(self, *given))
+    model, optimizer = fl.Dense(1, kernel_regularizer="l2", kernel_constraint="non_neg"), optax.sgd(0.1)
+    train_state = fl.TrainState.create(model, (None, 3), optimizer)
+    step = fl.make_step(model, optax.squared_error, optimizer)
+    asked.clear()
+    step.lower(train_state, (jnp.ones((4, 3)), jnp.ones((4, 1))))
+    assert len(asked) == 2  # and once by the check of the train state
