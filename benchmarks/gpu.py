@@ -6,8 +6,8 @@ First the card's ceilings, measured: matrix products in each dtype, and copying.
 `networks`, by each library that is installed; the libraries take turns, PyTorch in a process of its own. For each it
 prints examples a second, the fraction of the matrix products' ceiling (of the multiply-adds that the model needs, 3
 times those of its forward pass), the fraction of the copying ceiling (of the bytes that XLA says the step moves), and
-its time over that of fnlayers in the same round. The LSTM is also run as a scan, and by cuDNN's kernel as jax has it, with the
-gradient alone.
+its time over that of fnlayers in the same round. The LSTM is also run as a scan, and by cuDNN's kernel as jax has it,
+with the gradient alone.
 
 It needs no network and no attention: a contender that fails is noted and left out, each figure is written at once, and
 after --seconds (less than 8 minutes) it stops with what it has. --tiny runs on any machine in seconds, to see that it

@@ -1,4 +1,4 @@
-"""Without the rows of `ops/cpu` all is as right: they change no number but in its last digits."""
+"""Without the rows of `ops/cpu` and `ops/cuda` all is as right: they change no number but in its last digits."""
 
 import pathlib
 import subprocess
