@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -30,23 +31,25 @@ class Out(NamedTuple):
 class Gathered:
     """State and losses of the children that one pass through a layer has run; `Layer` adds them to the layer's Out."""
 
-    __slots__ = ("calls", "layer", "losses", "state", "trace")
-
-    def __init__(self) -> None:
-        self.layer: Any = None  # the layer whose `forward` runs
-        self.trace: Any = None  # the trace that it runs in, where it has children
-        self.calls: dict[str, int] = {}
-        self.state: dict[str, Tree] = {}
-        self.losses: tuple[jax.Array, ...] = ()
+    # What most layers never set stands in the class, since one of these is made for each layer of each pass.
+    layer: Any = None  # the layer whose `forward` runs
+    trace: Any = None  # the trace that it runs in, where it has children
+    calls: Any = MappingProxyType({})  # how often each child has run
+    state: Any = MappingProxyType({})
+    losses: tuple[jax.Array, ...] = ()
 
     def begin(self, layer: "Layer", has_children: bool) -> None:
         """A pass of that layer starts."""
+        self.layer = layer
         if self.calls:
             self.calls, self.state, self.losses = {}, {}, ()
-        self.layer, self.trace = layer, _trace_state() if has_children else None
+        if has_children:
+            self.trace = _trace_state()
 
     def add(self, name: str, out: Out) -> None:
         """A child has run."""
+        if not self.calls:
+            self.calls, self.state = {}, {}
         self.calls[name] = self.calls.get(name, 0) + 1
         if (out.state or out.losses) and (self.trace is None or self.trace != _trace_state()):
             raise ConfigError(
@@ -121,7 +124,7 @@ class Context:
             (None, 3)
         """
         gathered = self.gathered
-        given = self.at(name, mask, gathered.calls.get(name, 0), {**self.state, **gathered.state})
+        given = self.at(name, mask, gathered.calls.get(name, 0), gathered.state.get(name))
         out = _run_child(name, child, params, x, given if train is None else replace(given, train=train))
         gathered.add(name, out)
         return Out(out.y, {}, out.mask)
@@ -145,7 +148,7 @@ class Context:
         A shared layer's calls are numbered by `call`, and given the `state` that the call before returned.
         """
         path = (*self.path, name, call) if call else (*self.path, name)
-        found = self.state.get(name, {}) if state is None else state.get(name, {})
+        found = self.state.get(name, {}) if state is None else state
         return Context(found, self.rng, mask, self.train, self.frozen, path, self.folded)
 
     def key(self, layer: "Layer") -> Any:
@@ -195,7 +198,7 @@ def called_by_run(forward: Callable) -> Callable:
 
 
 def _run_child(name: str, child: "Layer", params: Any, x: Any, ctx: Context) -> Out:
-    if not hasattr(child, "_run") or not isinstance(params, Mapping):
+    if not hasattr(child, "_run") or not (type(params) is dict or isinstance(params, Mapping)):
         raise ConfigError(
             f"ctx.run takes a child's name, the layer, the params of the layer that calls it, and x; got {name!r}, "
             f"{type(child).__name__} and {type(params).__name__}"
