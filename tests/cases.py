@@ -236,9 +236,8 @@ def penalized(cls: type, *args: Any, **options: Any) -> fl.Layer:
 def operation(
     function: str, arguments: tuple = (Slot(0),), options: Mapping = FrozenDict(), shape: Any = (2, 4)
 ) -> Case:
-    why = "an operation computes in its inputs' dtype, as Keras's do"
     layer = fl.Operation(function, arguments, options)
-    return Case(layer, shape, keras=OURS, exempt=dict.fromkeys(DTYPE_LAWS, why), name=f"Operation({function})")
+    return Case(layer, shape, keras=OURS, name=f"Operation({function})")
 
 
 L2 = fl.regularizers.L2

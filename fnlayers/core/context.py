@@ -80,6 +80,8 @@ class Context:
         frozen: whether this layer, or a container around it, is not trainable.
         path: the names from the outermost container to this layer (a number after a name: a shared layer's call).
         folded: how many entries of `path` are folded into `rng` already.
+        examples: which examples of the batch count in its statistics: a boolean array (batch,); None: all. Where a
+            wrapper makes steps into examples the masked ones do not, through layers that know of no mask, too.
 
     A layer made of layers runs them by `run`; see there.
     """
@@ -91,6 +93,7 @@ class Context:
     frozen: bool = False
     path: tuple[str | int, ...] = ()
     folded: int = 0
+    examples: Mask = None
     gathered: Gathered = field(default_factory=Gathered, repr=False, compare=False)
 
     def run(
@@ -149,7 +152,7 @@ class Context:
         """
         path = (*self.path, name, call) if call else (*self.path, name)
         found = self.state.get(name, {}) if state is None else state
-        return Context(found, self.rng, mask, self.train, self.frozen, path, self.folded)
+        return Context(found, self.rng, mask, self.train, self.frozen, path, self.folded, self.examples)
 
     def key(self, layer: "Layer") -> Any:
         """The layer's random key, or the error that says what to write."""
@@ -175,7 +178,7 @@ class Context:
 
 jax.tree_util.register_dataclass(
     Context,
-    data_fields=["state", "rng", "mask"],
+    data_fields=["state", "rng", "mask", "examples"],
     meta_fields=["train", "frozen", "path", "folded"],
     drop_fields=["gathered"],
 )

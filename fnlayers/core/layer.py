@@ -163,6 +163,11 @@ class Layer(ByValue):
         return Out(checked_output(self, self.call(params, x)), {}, ctx.mask)
 
     @property
+    def has_children(self) -> bool:
+        """Whether layers of this class are made of others."""
+        return type(self).children is not Layer.children
+
+    @property
     def in_dtype(self) -> Any:
         """The dtype of the input that shapes are traced with; integer layers say "int32"."""
         return dtypes.policy(self.dtype).compute.name

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.context import Context, Out
-from fnlayers.core.errors import ConfigError, LayerError, ShapeError
+from fnlayers.core.dtypes import cast, policy
+from fnlayers.core.errors import ConfigError, LayerError, ShapeError, choices
 from fnlayers.core.layer import Layer, layerclass
 from fnlayers.core.options import is_integer
 from fnlayers.core.symbol import Symbol
@@ -37,6 +38,7 @@ class Operation(Layer):
         function: its name, as Keras names the operation ("Add", "GetItem", "Mean").
         arguments: its positional arguments: numbers, tuples, `Cut`s, "..." for an ellipsis, a `Slot` for an array.
         options: its keyword arguments.
+        dtype: the policy whose compute dtype floating inputs are cast to; None: they stay as they are.
 
     Shapes: what the function makes of them.
     Mask: ended, as in Keras.
@@ -60,6 +62,8 @@ class Operation(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """The function of the table, on the arrays of x and the constants."""
         arrays = x if isinstance(x, (tuple, list)) else (x,)
+        if self.dtype is not None:
+            arrays = [cast(a, policy(self.dtype).compute) for a in arrays]
 
         def fill(value: Any) -> Any:
             if isinstance(value, Slot):

@@ -124,7 +124,7 @@ class BatchNormalization(Layer):
         if ctx.train and not ctx.frozen:
             x = ops.gradient_once(x)
             axes = tuple(a for a in range(x.ndim) if a != axis)
-            mean, variance, seen = _batch_moments(x, axes, ctx.mask, self.synchronized)
+            mean, variance, seen = _batch_moments(x, axes, _counted(ctx), self.synchronized)
             if self.renorm:
                 gamma, beta = self._renormed(mean, variance, ctx.state, gamma, beta)
             moved = self._moved(mean, variance, ctx.state)
@@ -164,6 +164,13 @@ class BatchNormalization(Layer):
         r, d = jax.lax.stop_gradient(r), jax.lax.stop_gradient(d)
         gamma, shift = (r, d) if gamma is None else (r * gamma.astype(wide), d * gamma.astype(wide))
         return gamma, shift if beta is None else shift + beta.astype(wide)
+
+
+def _counted(ctx: Context) -> Any:
+    """The mask of what the batch's statistics are taken over: valid steps of examples that count."""
+    if ctx.mask is None or ctx.examples is None:
+        return ctx.examples if ctx.mask is None else ctx.mask
+    return ctx.mask & ops.expand_trailing(ctx.examples, ctx.mask.ndim)
 
 
 @layerclass

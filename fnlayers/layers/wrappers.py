@@ -1,6 +1,7 @@
 """Layers around one other layer."""
 
 import math
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from fnlayers import ops
 from fnlayers.core.context import Context, Out, nest_like
 from fnlayers.core.errors import ConfigError
+from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
 from fnlayers.functions.initializers import TruncatedNormal
@@ -25,12 +27,13 @@ class TimeDistributed(Layer):
 
     Arguments:
         layer: a layer for one step.
+        dtype: the layer's policy, where it has none of its own.
 
     Shapes: (batch, time, ...) -> (batch, time, ...).
     Weights: `layer`: those of the layer. State: likewise.
     Mask: axes beyond (batch, time) are the layer's own mask of each step. The output has the mask that the layer makes,
         with its batch axis unfolded; where the layer makes none, a step is valid if anything in it was. A
-        BatchNormalization inside leaves masked steps out.
+        BatchNormalization inside, at whatever depth, leaves masked steps out.
     """
 
     layer: Layer
@@ -40,6 +43,7 @@ class TimeDistributed(Layer):
     def check(self) -> None:
         if not isinstance(self.layer, Layer):
             raise ConfigError(f"TimeDistributed takes a layer, got {self.layer!r}")
+        inherit_dtype(self)
 
     @property
     def in_dtype(self) -> Any:
@@ -65,14 +69,23 @@ class TimeDistributed(Layer):
 
         outer = None if ctx.mask is None else _over_time(ctx.mask, time)
         inner = None if outer is None or not (outer.ndim > 2 or self.layer.passes_mask) else fold(outer)
-        out = ctx.run_alone("layer", self.layer, params, fold(x), inner)
-        y = jax.tree.map(unfold, out.y)
         steps = outer if outer is None or outer.ndim == 2 else jnp.any(outer, axis=tuple(range(2, outer.ndim)))
+        counting = replace(ctx, examples=_examples(ctx.examples, steps, (batch, time)))
+        out = counting.run_alone("layer", self.layer, params, fold(x), inner)
+        y = jax.tree.map(unfold, out.y)
         mask = map_nest(
             lambda a, made: steps if made is None else _both(unfold(made), steps), y, nest_like(out.mask, y)
         )
         losses = tuple(loss * time for loss in out.losses)  # which were divided by batch * time, not by the batch
         return Out(y, {"layer": out.state} if out.state else {}, mask, losses)
+
+
+def _examples(outer: Any, steps: Any, sizes: tuple[int, int]) -> Any:
+    """Which of the batch * time examples count: the valid steps of the examples that count; None: all."""
+    if outer is not None:
+        outer = jnp.broadcast_to(outer[:, None], sizes)
+        steps = outer if steps is None else steps & outer
+    return None if steps is None else steps.reshape(-1)
 
 
 def _over_time(mask: Any, time: int) -> Any:
@@ -95,6 +108,7 @@ class SpectralNormalization(Layer):
     Arguments:
         layer: a layer with a weight named kernel or embeddings.
         power_iterations: steps of the iteration in each training pass.
+        dtype: the layer's policy, where it has none of its own.
 
     Shapes: the layer's.
     Weights: `layer`: those of the layer. State: vector_u (1, outputs), the singular vector; and the layer's, if any.
@@ -114,6 +128,7 @@ class SpectralNormalization(Layer):
         if not isinstance(self.layer, Layer):
             raise ConfigError(f"SpectralNormalization takes a layer, got {self.layer!r}")
         check_count(self, "power_iterations")
+        inherit_dtype(self)
 
     @property
     def in_dtype(self) -> Any:

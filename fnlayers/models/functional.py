@@ -8,6 +8,7 @@ import jax
 
 from fnlayers.core.context import Context, Mask, Out, mask_leaves
 from fnlayers.core.errors import ConfigError, ShapeError, within
+from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.names import number
 from fnlayers.core.naming import refuse_shared, same_weights, with_names
@@ -53,6 +54,7 @@ class Functional(Container):
         layers: the layers, each once, with the names by which the nodes call them.
         nodes: an InputNode for each input, a Node for each call.
         inputs, outputs: a Ref, or a tuple or dict of Refs: how x and y are structured.
+        dtype: the policy of the layers that have none of their own; likewise of layers in these.
 
     Shapes: inputs as `inputs` nests them -> outputs as `outputs` nests them. A dict of inputs is bound by its keys, a
         tuple by position, and a dict given where a tuple was declared by the Inputs' names; keys must match exactly.
@@ -78,6 +80,7 @@ class Functional(Container):
                     "fnlayers.functional(inputs, outputs)"
                 )
         object.__setattr__(self, "layers", tuple(y if y.name == name else y.renamed(name) for name, y in pairs))
+        inherit_dtype(self)
         refuse_shared(self, self.layers)
 
     @property

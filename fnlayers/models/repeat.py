@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import cast
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import type_of
 from fnlayers.core.spec import map_specs
@@ -26,6 +27,7 @@ class Repeat(Layer):
     Arguments:
         layer: the layer; its output has its input's shape. An input of another dtype than its output is cast first.
         n: how many.
+        dtype: the layer's policy, where it has none of its own.
         remat: recompute each layer in the backward pass instead of keeping its intermediate values: memory for time.
 
     Shapes: unchanged.
@@ -47,6 +49,7 @@ class Repeat(Layer):
             raise ConfigError(f"Repeat takes a layer, got {self.layer!r}")
         if not isinstance(self.n, int) or self.n < 1:
             raise ConfigError(f"Repeat(n={self.n!r}): give a whole number of at least 1")
+        inherit_dtype(self)
 
     @property
     def in_dtype(self) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError, within
+from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.naming import refuse_shared, same_weights, with_names, without_automatic_names
 from fnlayers.core.shapes import is_shape, shape_of, with_dtype
@@ -27,6 +28,7 @@ class Sequential(Container):
         layers: the layers, in order. An Input before them declares the shape and dtype, which then need not be given
             to init, init_state and summary; it is not a layer, and stands in `input`.
         input: the declared input.
+        dtype: the policy of the layers that have none of their own; likewise of layers in these.
 
     Shapes: the first layer's input -> the last layer's output.
     Weights: those of its layers, by name ("dense", "dense_1", ...). State: likewise.
@@ -62,6 +64,7 @@ class Sequential(Container):
         for layer in layers:
             _check_layer(layer)
         object.__setattr__(self, "layers", with_names(layers))
+        inherit_dtype(self)
         refuse_shared(self, self.layers)
 
     @property

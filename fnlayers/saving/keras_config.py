@@ -6,6 +6,7 @@ from typing import Any
 
 from fnlayers.catalog import LAYERS
 from fnlayers.core.errors import ConfigError, within
+from fnlayers.core.inherited import with_policy
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
 from fnlayers.core.operation import Operation, Slot
@@ -110,6 +111,8 @@ def _layer(kind: str, config: dict) -> Layer:
         options["keras_masks"] = True
     if kind == "TimeDistributed":
         options["layer"] = _without_activity_loss(options.get("layer"))
+    if kind in ("TimeDistributed", "SpectralNormalization") and options.get("dtype"):
+        options["layer"] = with_policy(options.get("layer"), "float32", {})  # Keras: a wrapper's policy is its own
     return LAYERS[kind](**options)
 
 

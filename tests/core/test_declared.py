@@ -38,3 +38,40 @@ def test_params_of_a_vmap_and_of_other_dtypes_run():
     assert jax.vmap(layer.apply, (0, None))(several, x).shape == (5, 2, 3)
     half = jax.tree.map(lambda a: a[0].astype("float16"), several)
     assert layer.apply(half, x).shape == (2, 3)
+
+
+LAYERS = [
+    fl.Dense(3),
+    fl.LSTM(3),
+    fl.MultiHeadAttention(1, 2),
+    fl.BatchNormalization(),
+    fl.Conv1D(2, 1),
+    fl.TransformerEncoder(4, 1),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("deep", [False, True])
+def test_params_that_a_layer_does_not_have_are_refused(layer, deep):
+    x = jnp.ones((2, 3, 4))
+    params, state = layer.init(KEY, x.shape), layer.init_state(x.shape)
+    inner = next(value for value in params.values()) if deep else params
+    if not isinstance(inner, dict):
+        return
+    inner["extra"] = jnp.ones(3)
+    with pytest.raises(fl.ConfigError, match="params with '[a-z_/]*extra', which it does not have; it has"):
+        jax.eval_shape(lambda p, s: layer.apply(p, x, state=s), params, state)
+
+
+def test_an_array_among_the_layers_of_a_container_is_refused_and_other_layers_are_left_alone():
+    model = fl.Sequential([fl.Dense(3), fl.Dense(2)])
+    params, x = model.init(KEY, (2, 4)), jnp.ones((2, 4))
+    with pytest.raises(fl.ConfigError, match="params with 'extra': .*a dict for each layer; pass what init returned"):
+        model.apply(params | {"extra": jnp.ones(3)}, x)
+    assert fl.Sequential(model.layers[:1]).apply(params, x).shape == (2, 3)
+
+
+def test_a_table_of_another_size_is_refused():
+    params = fl.Embedding(7, 3).init(KEY, (2, 4))
+    with pytest.raises(fl.ShapeError, match=r"embeddings has shape \(5, 3\), but params hold \(7, 3\)"):
+        fl.Embedding(5, 3).apply(params, jnp.ones((2, 4), "int32"))
