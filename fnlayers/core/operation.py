@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import cast, policy
-from fnlayers.core.errors import ConfigError, LayerError, ShapeError, choices
+from fnlayers.core.errors import ConfigError, LayerError, ShapeError
 from fnlayers.core.layer import Layer, layerclass
 from fnlayers.core.options import is_integer
 from fnlayers.core.symbol import Symbol
