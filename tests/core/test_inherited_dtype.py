@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from fnlayers.layers.operation import Slot
 
 import fnlayers as fl
+from fnlayers.core.operation import Slot
 
 HALF = "mixed_bfloat16"
 
