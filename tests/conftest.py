@@ -1,3 +1,5 @@
+import contextlib
+import ctypes
 import gc
 import resource
 import zlib
@@ -91,7 +93,14 @@ def pytest_runtest_teardown(item):
     if memory_in_use() > memory_limit:
         jax.clear_caches()
         gc.collect()
+        release_freed_memory()
         memory_limit = max(memory_limit, memory_in_use() + MEMORY // 3)
+
+
+def release_freed_memory():
+    """Hand what is free back to the system, which glibc otherwise keeps."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def memory_in_use():

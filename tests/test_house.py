@@ -61,7 +61,7 @@ def test_imports_go_downward(path):
     here = parts_of(path)
     for there in imported(path):
         if here[0] == there[0]:
-            if here[0] == "layers" and here[1] not in ("__init__", "recurrent_base", BLOCKS):
+            if here[0] == "layers" and here[1] not in ("__init__", BLOCKS):
                 assert there[1] in {here[1], *COMMON}, f"{here} imports {there}, of another family"
             continue
         same_floor = FLOORS[there[0]] == FLOORS[here[0]]

@@ -9,7 +9,7 @@ import pytest
 
 import fnlayers as fl
 from cases import CASES, Case
-from fnlayers.layers.recurrent_base import Recurrent
+from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.plain_data import map_nest, nest_leaves
 from passes import as_numpy, merge, split
 
