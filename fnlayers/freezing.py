@@ -19,14 +19,14 @@ Path = tuple[str, ...]
 def freeze(model: Layer, *patterns: str) -> Layer:
     """The same model with the layers that are named frozen: trainable is False in them and in all that they hold.
 
-    That is one thing for all of training: no gradient and no constraint moves their params, no penalty is taken of
+    That is one thing for all of training: no gradient and no constraint moves their params, no penalty includes
     them, the optimizer keeps nothing for them, and a BatchNormalization among them works as in inference, with a state
     that does not move. Dropout still drops. The names stay, so params and state that fitted the model fit it still; a
     train state does not, since its optimizer holds something else: go on with `fit(params=..., state=...)`.
 
     Arguments:
         model: any layer.
-        patterns: paths of layers, as they stand in the params ("base/conv2d"), a container's standing for all in it;
+        patterns: paths of layers, as in the params ("base/conv2d"), a container's standing for all in it;
             `*` is anything within a name, `**` any names, as in `fnlayers.labels`. Without any: the whole model.
 
     Returns:
@@ -72,29 +72,29 @@ def _changed(model: Layer, patterns: tuple[str, ...], verb: str) -> Layer:
             f"{verb}: {wrong[0]!r} is not a pattern; give strings, as in fnlayers.{verb}(model, 'base/**')"
         )
     paths = list(dict.fromkeys(_paths(model, ())))
-    found: set[Path] = set()
+    matched: set[Path] = set()
     for pattern in patterns or ("**",):
-        matched = [path for path in paths if matches(list(path), pattern.split("/"))]
-        if not matched:
+        hits = [path for path in paths if matches(list(path), pattern.split("/"))]
+        if not hits:
             there = ", ".join("/".join(path) for path in paths if path) or "none"
             raise ConfigError(
                 f"{verb}: {pattern!r} matches no layer; the layers are {there} (for single weights: fnlayers.labels)"
             )
-        found.update(matched)
-    return _Change(found, trainable=verb == "thaw").layer(model, (), frozen=False)
+        matched.update(hits)
+    return _Change(matched, trainable=verb == "thaw").layer(model, (), frozen=False)
 
 
 class _Change:
     """One walk through a model; an object that occurs twice in a container stays one."""
 
-    def __init__(self, found: set[Path], trainable: bool) -> None:
-        self.found, self.trainable = found, trainable
-        self.above = {path[:depth] for path in found for depth in range(len(path))}
+    def __init__(self, matched: set[Path], trainable: bool) -> None:
+        self.matched, self.trainable = matched, trainable
+        self.above = {path[:depth] for path in matched for depth in range(len(path))}
         self.done: dict[int, Any] = {}
 
     def layer(self, layer: Layer, path: Path, frozen: bool) -> Layer:
-        """The layer with what is named in it changed; `frozen`: a container around it was, and is no longer."""
-        if path in self.found:
+        """The layer with what is named in it changed; `frozen`: a container around it was, and is not any longer."""
+        if path in self.matched:
             return self.all(layer)
         frozen = frozen or not layer.trainable
         if path not in self.above:

@@ -93,9 +93,9 @@ def _accepts_options() -> bool:
 def tune_host() -> tuple[str, ...]:
     """Set this process up for fast training on a CPU; call it before the first computation. Says what it did.
 
-    On Linux with glibc freed memory stays in the process. Otherwise each step hands its large arrays back to the kernel
-    and gets them again as empty pages, which costs a tenth to a half of a step. So the process keeps the most memory
-    that it ever held. Where no computation has run yet, XLA's own convolutions take the place of YNNPACK's in every
+    On Linux with glibc freed memory stays in the process. Otherwise each step returns its large arrays to the kernel
+    and gets them again as empty pages, which costs 10 to 50 % of a step. So the process keeps the most memory
+    that it ever used. Where no computation has run yet, XLA's own convolutions take the place of YNNPACK's in every
     program, whoever compiles it. Elsewhere it does nothing, and says so.
 
     >>> tune_host()  # doctest: +SKIP
@@ -106,7 +106,7 @@ def tune_host() -> tuple[str, ...]:
 
 def _keep_memory() -> str:
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return "memory as it was: freed memory is kept with glibc on Linux"
+        return "memory as it was: freed memory stays with glibc on Linux alone"
     mallopt = ctypes.CDLL(None).mallopt
     if not all(mallopt(parameter, value) for parameter, value in KEEP):
         return "memory as it was: mallopt refused"

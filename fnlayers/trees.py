@@ -63,7 +63,7 @@ def penalty(model: Layer, shape: Shape = None) -> Callable[[Tree], jax.Array]:
 def project(model: Layer, shape: Shape = None) -> Callable[[Tree], Tree]:
     """The trainable weights' constraints, as a function params -> params; to be applied after each update.
 
-    A param that is not there, None or optax.MaskedNode in its place, is left out: so optimizers see those that train.
+    A param that is missing, or replaced by None or optax.MaskedNode, is left out: so optimizers see those that train.
     """
     return Declared(model, shape).project
 
@@ -83,8 +83,8 @@ def projected(
                 "projected: constraints act on the params; write optimizer.update(gradients, state, params)"
             )
         updates, state = optax.with_extra_args_support(optimizer).update(updates, state, params, **extra)
-        landed = onto(optax.apply_updates(params, updates))
-        return jax.tree.map(jnp.subtract, landed, params), state
+        projected_params = onto(optax.apply_updates(params, updates))
+        return jax.tree.map(jnp.subtract, projected_params, params), state
 
     return optax.GradientTransformationExtraArgs(optimizer.init, update)
 
@@ -107,7 +107,7 @@ def split(params: Tree, mask: Tree) -> tuple[Tree, Tree]:
 
 
 def joined(trained: Tree, fixed: Tree) -> Tree:
-    """What `split` took apart."""
+    """The one tree that `split` divided."""
     return jax.tree.map(lambda t, f: f if t is None else t, trained, fixed, is_leaf=lambda p: p is None)
 
 
@@ -125,19 +125,19 @@ def labels(params: Tree, patterns: Mapping[str, str], default: str = "default") 
         {'dense': {'bias': 'no_decay', 'kernel': 'default'}}
     """
     names = list(paths(params))
-    found = dict.fromkeys(names, default)
+    by_path = dict.fromkeys(names, default)
     for pattern, label in patterns.items():
         matched = [name for name in names if matches(name.split("/"), pattern.split("/"))]
         if not matched:
             raise ConfigError(f"labels: {pattern!r} matches no path; the paths are {', '.join(names)}")
-        found |= dict.fromkeys(matched, label)
-    return jax.tree.unflatten(jax.tree.structure(params), [found[name] for name in names])
+        by_path |= dict.fromkeys(matched, label)
+    return jax.tree.unflatten(jax.tree.structure(params), [by_path[name] for name in names])
 
 
 def paths(tree: Tree, is_leaf: Callable[[Any], bool] | None = None) -> dict[str, Any]:
     """The leaves of a tree by path: {"dense/kernel": array, ...}, in jax.tree's order."""
-    found = jax.tree_util.tree_flatten_with_path(tree, is_leaf)[0]
-    return {"/".join(map(_key_name, path)): leaf for path, leaf in found}
+    leaves = jax.tree_util.tree_flatten_with_path(tree, is_leaf)[0]
+    return {"/".join(map(_key_name, path)): leaf for path, leaf in leaves}
 
 
 def weight_paths(model: Layer, shape: Shape = None, kind: type[Param] | type[State] = Param) -> list[str]:
@@ -157,21 +157,21 @@ def count(tree: Tree) -> int:
 
 
 def _absent(value: Any) -> bool:
-    """What optimizers are given in place of a param that they must not touch."""
+    """Whether it replaces a param that the optimizer must not change."""
     return value is None or isinstance(value, optax.MaskedNode)
 
 
 def _is_part(params: Tree, specs: Tree) -> bool:
     """Whether params are all that is declared, but for what is absent."""
-    found, declared = paths(params, _absent), paths(map_specs(lambda spec: 0, specs))
-    absent = [path for path, value in found.items() if _absent(value)]
+    present, declared = paths(params, _absent), paths(map_specs(lambda spec: 0, specs))
+    absent = [path for path, value in present.items() if _absent(value)]
     left = {name for name in declared if not any(name == path or name.startswith(f"{path}/") for path in absent)}
-    return "" not in absent and left == found.keys() - set(absent)
+    return "" not in absent and left == present.keys() - set(absent)
 
 
 def _paired(specs: Tree, params: Tree, what: str) -> list[tuple[Param, Any]]:
-    wanted = jax.tree.structure(map_specs(lambda spec: 0, specs))
-    if jax.tree.structure(params) != wanted:
+    structure = jax.tree.structure(map_specs(lambda spec: 0, specs))
+    if jax.tree.structure(params) != structure:
         there, here = set(paths(params)), set(paths(map_specs(lambda spec: 0, specs)))
         raise MissingError(
             f"{what}: these params are not the model's (missing: {', '.join(sorted(here - there)) or 'none'}; "

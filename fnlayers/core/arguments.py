@@ -1,4 +1,4 @@
-"""The arguments of a layer: which were given, and what to write for those that it does not have."""
+"""The arguments of a layer: which a call has, and what to write for those that it does not have."""
 
 import difflib
 import functools
@@ -66,11 +66,11 @@ def _check_decorated(cls: type) -> None:
 
 # Keras 2's arguments, which tutorials still use, and today's way.
 _KERAS_2 = {
-    "input_shape": "begin the model with fnlayers.Input(shape), or give the shape to init: (None, *input_shape)",
-    "input_dim": "begin the model with fnlayers.Input((input_dim,)), or give the shape to init: (None, input_dim)",
-    "batch_input_shape": "begin the model with fnlayers.Input(shape, batch_size), or give the shape to init",
-    "batch_shape": "begin the model with fnlayers.Input(shape, batch_size), or give the shape to init",
-    "batch_size": "begin the model with fnlayers.Input(shape, batch_size), or give the shape to init",
+    "input_shape": "start the model with fnlayers.Input(shape), or give the shape to init: (None, *input_shape)",
+    "input_dim": "start the model with fnlayers.Input((input_dim,)), or give the shape to init: (None, input_dim)",
+    "batch_input_shape": "start the model with fnlayers.Input(shape, batch_size), or give the shape to init",
+    "batch_shape": "start the model with fnlayers.Input(shape, batch_size), or give the shape to init",
+    "batch_size": "start the model with fnlayers.Input(shape, batch_size), or give the shape to init",
     "input_length": "leave it out: the length is read from the shape",
     "weights": "leave it out: weights are in params, and are given to apply (or write an initializer for them)",
     "dynamic": "leave it out: layers are pure functions, compiled or not",

@@ -38,8 +38,8 @@ class Gathered:
     state: Any = MappingProxyType({})
     losses: tuple[jax.Array, ...] = ()
 
-    def begin(self, layer: "Layer", has_children: bool) -> None:
-        """A pass of that layer starts."""
+    def start(self, layer: "Layer", has_children: bool) -> None:
+        """Start a pass of that layer."""
         self.layer = layer
         if self.calls:
             self.calls, self.state, self.losses = {}, {}, ()
@@ -47,7 +47,7 @@ class Gathered:
             self.trace = _trace_state()
 
     def add(self, name: str, out: Out) -> None:
-        """A child has run."""
+        """Add what the run of a child returned."""
         if not self.calls:
             self.calls, self.state = {}, {}
         self.calls[name] = self.calls.get(name, 0) + 1
@@ -146,7 +146,7 @@ class Context:
         return _run_child(name, child, params, x, given if key is None else given.with_key(key))
 
     def at(self, name: str, mask: Mask = None, call: int = 0, state: Tree = None) -> "Context":
-        """The share of a child: its state, its path, its mask. To run the child, call `run`, which takes it from here.
+        """A child's context: its state, its path, its mask. To run the child, call `run`, which makes this context.
 
         A shared layer's calls are numbered by `call`, and given the `state` that the call before returned.
         """
@@ -170,7 +170,7 @@ class Context:
         """The layer's state array of that name, or the error that says what to write."""
         if name not in self.state:
             raise MissingError(
-                f"{layer!r} keeps state ({name}); make it with state = model.init_state(shape), or take fit's "
+                f"{layer!r} has state ({name}); make it with state = model.init_state(shape), or take fit's "
                 "result.state, and pass state=state"
             )
         return self.state[name]
@@ -218,7 +218,7 @@ def _run_child(name: str, child: "Layer", params: Any, x: Any, ctx: Context) -> 
 
 
 def _trace_state() -> Any:
-    """What tells one trace of jax's from another."""
+    """What distinguishes one trace of jax's from another."""
     import jax.core
     import jax.extend.core  # asked for here, since it costs an import
 

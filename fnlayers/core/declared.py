@@ -82,14 +82,14 @@ def _names(layer: "Layer", shape: Any) -> Mapping:
 
 def size_error(layer: "Layer", shape: Any, params: Any, state: Any) -> ShapeError | None:
     """The error for the first array of another shape than the layer declares for that input; None: all fit."""
-    for path, wanted in _declared_shapes(layer, shape):
-        found, where = leaf_at(params, path), "params hold"
-        if found is None:
-            found, where = leaf_at(state, path), "the state holds"
-        got = getattr(found, "shape", None)
-        if got is not None and tuple(got) != wanted:
+    for path, expected in _declared_shapes(layer, shape):
+        array, where = leaf_at(params, path), "params hold"
+        if array is None:
+            array, where = leaf_at(state, path), "the state holds"
+        got = getattr(array, "shape", None)
+        if got is not None and tuple(got) != expected:
             return ShapeError(
-                f"{layer!r} was given an input of shape {shape}, for which {'/'.join(path)} has shape {wanted}, but "
+                f"{layer!r} was given an input of shape {shape}, for which {'/'.join(path)} has shape {expected}, but "
                 f"{where} {tuple(got)}; init and apply need the same layer and sizes (the batch axis excepted)"
             )
     return None
@@ -101,8 +101,8 @@ def _declared_shapes(layer: "Layer", shape: Any) -> tuple[tuple[tuple[str, ...],
     with contextlib.suppress(LayerError):
         return tuple((path, sizes) for path, sizes in _shapes(layer, None, shape).items() if None not in sizes)
     with contextlib.suppress(LayerError):  # of a layer whose state needs to know the batch, such as a carry
-        found, others = _shapes(layer, 1, shape), _shapes(layer, 2, shape)
-        return tuple((path, sizes) for path, sizes in found.items() if others[path] == sizes)
+        sizes_1, sizes_2 = _shapes(layer, 1, shape), _shapes(layer, 2, shape)
+        return tuple((path, sizes) for path, sizes in sizes_1.items() if sizes_2[path] == sizes)
     return ()
 
 

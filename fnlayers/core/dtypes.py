@@ -1,11 +1,11 @@
 """Dtype policies, by Keras's names: in which dtype a layer keeps its params and in which it computes.
 
 "float32" (the default), "bfloat16", "float16" and "float64" use one dtype for both; "mixed_bfloat16" and
-"mixed_float16" keep float32 params and compute in the half type. `Layer.run` is the one place that casts.
+"mixed_float16" keep float32 params and compute in half precision. `Layer.run` alone casts.
 
 A gradient smaller than 3e-8 is 0 in float16, so the steps of `fit` and `make_step` multiply the loss by a power of two,
-and divide the gradients by it (`training/gradients.py`). A training loop of one's own has to do the same, or a small
-loss moves no weight, without an error. bfloat16 has the range of float32 and needs nothing of the kind.
+and divide the gradients by it (`training/gradients.py`). A training loop of one's own has to do the same: otherwise
+a small loss updates no weight, without an error. bfloat16 has the range of float32 and needs nothing of the kind.
 """
 
 import functools
@@ -44,10 +44,10 @@ def policy(name: str | None) -> Policy:
 
 def cast(x: Any, dtype: np.dtype, every: bool = False) -> Any:
     """A floating array in `dtype`; integers and booleans too if `every`, else as they are."""
-    found = getattr(x, "dtype", None)
-    if found is dtype and not isinstance(x, np.ndarray):
+    current = getattr(x, "dtype", None)
+    if current is dtype and not isinstance(x, np.ndarray):
         return x
-    if found is None or isinstance(x, np.ndarray):
+    if current is None or isinstance(x, np.ndarray):
         x = jnp.asarray(x)
-        found = x.dtype
-    return x.astype(dtype) if found != dtype and (every or jnp.issubdtype(found, jnp.floating)) else x
+        current = x.dtype
+    return x.astype(dtype) if current != dtype and (every or jnp.issubdtype(current, jnp.floating)) else x

@@ -69,11 +69,11 @@ NAMES: Mapping[str, str] = FrozenDict(
 
 def refuse_name(where: str, name: str) -> Any:
     """Raise AbsentError for a name that a module does not have."""
-    said = f"{where} has no {name!r}"
+    message = f"{where} has no {name!r}"
     hint = NAMES.get(name)
     if hint is None and name[:1].isupper() and name.endswith(("1d", "2d", "3d")):
         hint = f"{name[:-1]}D, if that layer is in fnlayers.LAYERS"
-    raise AbsentError(f"{said}; here it is {hint}" if hint else said)
+    raise AbsentError(f"{message}; here it is {hint}" if hint else message)
 
 
 # Of a layer or model: the methods and properties of Keras.
@@ -102,7 +102,7 @@ METHODS: Mapping[str, str] = FrozenDict(
     optimizer="give it to fit: optimizer=optax.adam(1e-3)",
     stop_training="a callback that returns True ends the training",
     train_step="step = fnlayers.make_step(model, loss, optimizer) makes one training step",
-    reset_states="state = model.init_state(shape) begins again",
+    reset_states="state = model.init_state(shape) starts again",
     add_loss="return fnlayers.Out(y, losses=(value,)) from forward",
     inputs="a graph has in_shape; write fnlayers.show.graph(model) to see it",
     outputs="write model.out_type(shape)",
@@ -136,5 +136,5 @@ METHODS: Mapping[str, str] = FrozenDict(
 
 def refuse_attribute(layer: object, name: str) -> Any:
     """Raise AbsentError for an attribute that a layer does not have."""
-    said = f"{type(layer).__name__} has no {name!r}"
-    raise AbsentError(f"{said}; {METHODS[name]}" if name in METHODS else said)
+    message = f"{type(layer).__name__} has no {name!r}"
+    raise AbsentError(f"{message}; {METHODS[name]}" if name in METHODS else message)

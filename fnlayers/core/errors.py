@@ -24,11 +24,11 @@ class ShapeError(LayerError):
 
 
 class MissingError(LayerError):
-    """Something a call needs was not given (rng, state, params), or would be dropped without a word."""
+    """Something a call needs was not given (rng, state, params), or would be dropped silently."""
 
 
 class ConfigError(LayerError):
-    """An argument of a layer, model or file that has no meaning."""
+    """An argument of a layer, model or file that is wrong or not supported."""
 
 
 @contextmanager

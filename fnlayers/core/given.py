@@ -1,4 +1,4 @@
-"""What a layer is given when it runs, and the masks that it gives: checked, and told in errors."""
+"""Checks of a layer's inputs, masks and outputs when it runs, and where its errors come from."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def check_given(layer: "Layer", x: Any) -> None:
-    """Arrays, and such as jax takes as they are."""
+    """Raise ConfigError for Symbols, and for arrays that jax would refuse or change."""
     for leaf in nest_leaves(x):
         if isinstance(leaf, Symbol):
             raise ConfigError(
@@ -36,7 +36,7 @@ def check_given(layer: "Layer", x: Any) -> None:
 
 
 def checked_train(layer: "Layer", train: Any) -> bool:
-    """A truth value; any other would act as its own, "False" as True."""
+    """True or False; ConfigError for anything else, such as the string "False", which counts as true."""
     if not isinstance(train, (bool, np.bool_)):
         raise ConfigError(f"{brief(layer)}: train={train!r} is wrong; give True or False, known while tracing")
     return bool(train)
@@ -56,7 +56,7 @@ def checked_children(layer: "Layer", children: Any) -> Mapping:
 
 
 def checked_output(layer: "Layer", y: Any) -> Any:
-    """What `call` returned; ConfigError where it is no output."""
+    """What `call` returned; ConfigError where it is not an output."""
     if y is None:
         raise ConfigError(f"{brief(layer)}: call returned None; end it with return y")
     if isinstance(y, Out):
@@ -67,7 +67,7 @@ def checked_output(layer: "Layer", y: Any) -> Any:
 
 
 def checked_out(layer: "Layer", out: Any) -> Out:
-    """What `forward` returned; ConfigError where it is no Out, or holds what an Out cannot."""
+    """What `forward` returned; ConfigError where it is not an Out, or holds what an Out cannot."""
     if not isinstance(out, Out):
         raise ConfigError(
             f"{brief(layer)}: forward returned {_kind(out)}; return fnlayers.Out(y), with new state, mask and losses "
@@ -92,13 +92,13 @@ def check_numbers(layer: "Layer", x: Any, booleans: bool = True) -> None:
         dtype = getattr(leaf, "dtype", type(leaf))
         if jnp.issubdtype(dtype, jnp.complexfloating):
             raise ConfigError(
-                f"{brief(layer)} computes with real numbers and was given {_described(leaf)}: the imaginary part would "
+                f"{brief(layer)} computes with real numbers, got {_described(leaf)}: the imaginary part would "
                 "be lost; give real and imaginary part as features, "
                 "jax.numpy.concatenate([x.real, x.imag], axis=-1), or jax.numpy.abs(x)"
             )
         if not booleans and jnp.issubdtype(dtype, jnp.bool_):
             raise ConfigError(
-                f"{brief(layer)} takes numbers and was given {_described(leaf)}; write x.astype('float32') if True "
+                f"{brief(layer)} takes numbers, got {_described(leaf)}; write x.astype('float32') if True "
                 "counts as 1, x.astype('int32') for ids (a mask is given by mask=)"
             )
 
@@ -143,7 +143,7 @@ def check_output_mask(layer: "Layer", y: Any, mask: Mask) -> None:
         if m is not None and m.shape != a.shape[: m.ndim]:
             raise ShapeError(
                 f"{layer!r} gives an output of shape {a.shape} with a mask of shape {m.shape}, and a mask's axes "
-                "must be the first ones of its array; put fnlayers.DropMask() before the layer if all may count"
+                "must be the first ones of its array; put fnlayers.DropMask() before the layer if all steps may count"
             )
 
     _check_each(
@@ -175,7 +175,7 @@ def refuse_summed(layer: "Layer", x: Any, mask: Mask) -> None:
 
 
 def cleaned(mask: Any, x: Any) -> Any:
-    """X with 0 for NaN and infinity in masked cells, at the entry, so that no sum holds them, forward or backward."""
+    """X with 0 for NaN and infinity in masked elements, before any sum: they reach no output and no gradient."""
     if mask is None or not jnp.issubdtype(x.dtype, jnp.inexact):
         return x
     return jnp.where(expand_trailing(mask, x.ndim) | jnp.isfinite(x), x, 0)
@@ -199,22 +199,22 @@ def locate(error: Exception, layer: "Layer", params: Any, x: Any, ctx: Context) 
 
 
 def _explain(error: Exception, layer: "Layer", params: Any, x: Any) -> LayerError | None:
-    """An error of ours for the two common causes of a foreign one: params absent, or made for another shape."""
+    """Our error for two common causes of a foreign one: params that are missing, or of another shape."""
     if not isinstance(params, Mapping):
-        return MissingError(f"{brief(layer)} was given {type(params).__name__} for params; pass what init returned")
+        return MissingError(f"{brief(layer)} got {type(params).__name__} for params; pass what init returned")
     try:
         shape = canonical(shape_of(type_of(x)))
         layer.check_shape(shape)
-        wanted = [path for path, _ in spec_items(only(expand(layer._declared(shape)), Param))]
+        declared = [path for path, _ in spec_items(only(expand(layer._declared(shape)), Param))]
     except LayerError as better:
         return better
     except Exception:
         return None
-    there = {path: leaf_at(params, path.split("/")) for path in wanted}
-    absent = [path for path, value in there.items() if value is None]
+    arrays = {path: leaf_at(params, path.split("/")) for path in declared}
+    absent = [path for path, value in arrays.items() if value is None]
     if absent:
         return MissingError(
-            f"{brief(layer)} has no {', '.join(absent)} in its params (there: "
+            f"{brief(layer)} has no {', '.join(absent)} in its params (they hold: "
             f"{', '.join(map(str, params)) or 'nothing'}); pass what init returned for this model"
         )
     return size_error(layer, shape, params, {})

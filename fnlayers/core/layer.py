@@ -47,14 +47,14 @@ Shape = Any  # (None, 28, 28, 1), or a tuple or dict of shapes
 def layerclass(cls: type) -> Any:
     """Make the annotated names of a class the fields, and so the arguments, of a layer.
 
-    A dataclass whose methods stand once, in `Layer`: writing them anew for a hundred classes would take longer than
-    importing jax's numpy.
+    A dataclass whose methods are written once, in `Layer`: generating them for a hundred classes would take longer
+    than importing jax's numpy.
     """
     return dataclass(init=False, repr=False, eq=False)(cls)
 
 
 class _Signature:
-    """What `help` and notebooks show for a layer's class, made when somebody asks."""
+    """What `help` and notebooks show for a layer's class, made on request."""
 
     def __get__(self, layer: Any, cls: type) -> inspect.Signature:
         kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -76,12 +76,12 @@ class _Signature:
 class Layer(ByValue):
     """Base of all layers: options that compare, hash, print and save; all arrays live outside.
 
-    Who writes a layer defines two of `weights`, `children`, `call`, `forward` (and `check` where options need
-    checking). Who uses one calls `init`, `init_state`, `apply`, `run`, `specs`, `out_shape`; nobody overrides those.
+    The author of a layer defines two of `weights`, `children`, `call`, `forward` (and `check` where options need
+    checking). Its users call `init`, `init_state`, `apply`, `run`, `specs`, `out_shape`; nobody overrides those.
 
     Arguments:
         name: its name in a container; None: the class's name in snake case, numbered.
-        trainable: False freezes its params (see `fnlayers.trainable_mask`) and its state; noise stays noise.
+        trainable: False freezes its params (see `fnlayers.trainable_mask`) and its state; dropout still drops.
         dtype: a dtype policy, such as "mixed_bfloat16"; None is "float32". Under float16 gradients below 3e-8 are 0:
             `fit` and `make_step` scale the loss, a loop of one's own has to (multiply it, and divide the gradients).
     """
@@ -98,9 +98,11 @@ class Layer(ByValue):
     casts_inputs: ClassVar[str] = "floats"  # which inputs are cast to the policy's compute dtype: floats, all, none
     casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
     takes: ClassVar[str] = "numbers"  # "real": no complex ones; "ordered": nor booleans
-    regularizes_output: ClassVar[bool] = True  # whether activity_regularizer sees y; else the layer sees to it
-    written_as: ClassVar[str] = ""  # how it is made, said where arguments are missing or too many
-    is_template: ClassVar[bool] = False  # whether layers inside are copied: one object may stand elsewhere too
+    regularizes_output: ClassVar[bool] = (
+        True  # whether activity_regularizer sees y; else the layer adds the loss itself
+    )
+    written_as: ClassVar[str] = ""  # how it is made, for the error where arguments are missing or too many
+    is_template: ClassVar[bool] = False  # whether layers inside are copied: one object may be in other layers too
     activity_regularizer = None  # a field in the layers that have it
 
     __signature__ = _Signature()
@@ -120,7 +122,7 @@ class Layer(ByValue):
         try:
             _check_common(self)
             self.check()
-        except Exception as error:  # a layer's own words say more than the type of a field, if they name it
+        except Exception as error:  # a layer's own error says more than the type of a field, if it names the field
             if wrong is None or (isinstance(error, LayerError) and wrong.name in str(error).lower()):
                 raise
         wrong = wrong and fault(self)  # `check` may have taken a field apart: the Input of a Sequential
@@ -130,7 +132,7 @@ class Layer(ByValue):
     # What an author writes
 
     def check(self) -> None:
-        """Raise ConfigError for options that have no meaning. Called when the layer is made."""
+        """Raise ConfigError for options that are wrong. Called when the layer is made."""
 
     def check_shape(self, shape: Shape) -> None:
         """Raise ShapeError for an input that the layer cannot take. Called at init and at run."""
@@ -155,8 +157,8 @@ class Layer(ByValue):
         """
         if has_mask(ctx.mask) and not self.passes_mask:
             raise ConfigError(
-                f"{brief(self)} has no meaning for the mask that reaches it; put fnlayers.DropMask() before it if its "
-                "padded steps may count as data"
+                f"{brief(self)} does not support a mask, because it mixes or moves steps; put fnlayers.DropMask() "
+                "before it if its padded steps may count as data"
             )
         if self.sums_features:
             refuse_summed(self, x, ctx.mask)
@@ -220,9 +222,9 @@ class Layer(ByValue):
         Arguments:
             params: what `init` drew.
             x: an array, or a tuple or dict of them, like the shape given to `init`.
-            state: what `init_state` made or an earlier run returned.
+            state: what `init_state` or an earlier run returned.
             rng: a random key, where a layer draws in training.
-            mask: which steps are real: a boolean array whose axes are x's first ones, usually (batch, time). NaN and
+            mask: which steps are valid: a boolean array whose axes are x's first ones, usually (batch, time). NaN and
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
@@ -261,15 +263,15 @@ class Layer(ByValue):
         return call_symbolically(self, x)
 
     def __repr__(self) -> str:
-        said = self.origin if self.origin.name is None else self  # not the name that a container gave
-        shown = (f"{f.name}={_shown(getattr(said, f.name))}" for f in fields(self) if not _is_default(said, f))
+        layer = self.origin if self.origin.name is None else self  # not the name that a container gave
+        shown = (f"{f.name}={_shown(getattr(layer, f.name))}" for f in fields(self) if not _is_default(layer, f))
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    # Inside the library
+    # Private to the library
 
-    if not TYPE_CHECKING:  # a type checker knows what is there
+    if not TYPE_CHECKING:  # a type checker knows the attributes
 
-        def __getattr__(self, name: str) -> Any:  # asked for what is absent alone
+        def __getattr__(self, name: str) -> Any:  # called for absent attributes alone
             return refuse_attribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -286,7 +288,7 @@ class Layer(ByValue):
 
     @property
     def origin(self) -> "Layer":
-        """The object that a container was given, where this is its copy with a name: by it weights are shared."""
+        """The object from which a container made this copy with a name: it decides which weights are shared."""
         return getattr(self, "_origin", self)
 
     def renamed(self, name: str | None) -> Any:
@@ -302,12 +304,12 @@ class Layer(ByValue):
         return snake_case(type(self).__name__)
 
     def _known_shape(self, shape: Shape | None, verb: str) -> Shape:
-        """The shape that was given, or the layer's own."""
+        """The shape, or where it is None the layer's own."""
         if shape is None:
             shape = self.in_shape
         if shape is None:
             raise MissingError(
-                f"{brief(self)} does not know the shape of its input; write layer.{verb}, or begin a Sequential with "
+                f"{brief(self)} does not know the shape of its input; write layer.{verb}, or start a Sequential with "
                 "fnlayers.Input(shape)"
             )
         return canonical(shape)
@@ -334,7 +336,7 @@ class Layer(ByValue):
         written = record.current()
         if written is not None:
             written.paths.append(ctx.path)
-        ctx.gathered.begin(self, type(self).children is not Layer.children)
+        ctx.gathered.start(self, type(self).children is not Layer.children)
         try:
             if params or ctx.state or type(self).check_shape is not Layer.check_shape:
                 shape = shape_given(x)
@@ -348,7 +350,7 @@ class Layer(ByValue):
                 out = ctx.gathered.joined(out, ctx.state)
             if out.state.keys() != ctx.state.keys():
                 raise MissingError(
-                    f"{type(self).__name__} was given the state {sorted(ctx.state)} and returned {sorted(out.state)}; "
+                    f"{type(self).__name__} got the state {sorted(ctx.state)} and returned {sorted(out.state)}; "
                     "pass state=model.init_state(shape), and return every State that weights() declares"
                 )
             if out.mask is not None:
@@ -364,7 +366,7 @@ class Layer(ByValue):
                 written.paths.pop()
 
     def _trace(self, shape: Shape) -> None:
-        """Trace a training pass, whose choices `ops.explain` writes down."""
+        """Trace a training pass, whose choices `ops.explain` records."""
         trace_training(self, self.in_types(canonical(shape)))
 
     def _cast(self, params: Any, x: Any) -> tuple[Any, Any]:

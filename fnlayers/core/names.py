@@ -21,15 +21,15 @@ def snake_case(name: str) -> str:
     return _WORD.sub("_", name).lower()
 
 
-def number(name: str, taken: Container[str]) -> str:
-    """The first of name, name_1, name_2, ... that is not taken."""
-    return number_from(name, taken)[0]
+def number(name: str, used: Container[str]) -> str:
+    """The first of name, name_1, name_2, ... that is not used yet."""
+    return number_from(name, used)[0]
 
 
-def number_from(name: str, taken: Container[str], count: int = 0) -> tuple[str, int]:
+def number_from(name: str, used: Container[str], count: int = 0) -> tuple[str, int]:
     """The first free name from that count on, and its count: many names in one container take linear time."""
     candidate = f"{name}_{count}" if count else name
-    while candidate in taken:
+    while candidate in used:
         count += 1
         candidate = f"{name}_{count}"
     return candidate, count
@@ -46,7 +46,7 @@ def _hash(part: str | int) -> int:
 def fold(rng: Any, *path: str | int) -> Any:
     """The key of the layer or weight at `path`: each name's hash folded into `rng`, one after the other.
 
-    So a layer's numbers depend on its path alone, and adding another layer moves nobody else's.
+    So a layer's numbers depend on its path alone, and adding another layer changes no other layer's.
     """
     for part in path:
         rng = fold_in(rng, _hash(part))

@@ -17,30 +17,30 @@ def named(layers: Sequence[AnyLayer]) -> list[tuple[str, AnyLayer]]:
 
     An object that occurs twice has one name, and so one set of weights. Two objects of one name are an error.
     """
-    taken = {layer.name for layer in layers if layer.name is not None}
+    used = {layer.name for layer in layers if layer.name is not None}
     numbers: dict[str, int] = {}
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     owner: dict[str, Layer] = {}
     for layer in layers:
-        if id(layer) in found:
+        if id(layer) in names:
             continue
         name = layer.name
         if name is None:
-            name, numbers[layer.base_name] = number_from(layer.base_name, taken, numbers.get(layer.base_name, 0))
+            name, numbers[layer.base_name] = number_from(layer.base_name, used, numbers.get(layer.base_name, 0))
         if owner.setdefault(name, layer) is not layer:
             raise ConfigError(
                 f"two layers are named {name!r}: {brief(owner[name])} and {brief(layer)}; rename one, as in "
                 "dataclasses.replace(layer, name=...), or to share weights give the same object twice"
             )
-        taken.add(name)
-        found[id(layer)] = name
-    return [(found[id(layer)], layer) for layer in layers]
+        used.add(name)
+        names[id(layer)] = name
+    return [(names[id(layer)], layer) for layer in layers]
 
 
 def with_names(layers: Sequence[AnyLayer]) -> tuple[AnyLayer, ...]:
-    """The layers with their names written into them, so that each keeps its weights wherever it is taken.
+    """The layers with their names written into them, so that each keeps its weights in another container.
 
-    What was one object is one object still, and remembers which.
+    One object stays one object, and its `origin` says which.
     """
     done: dict[int, AnyLayer] = {}
     for name, layer in named(layers):
@@ -50,9 +50,9 @@ def with_names(layers: Sequence[AnyLayer]) -> tuple[AnyLayer, ...]:
 
 
 def without_automatic_names(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers as one would write them: a name that the container gives by itself is left out."""
-    often = Counter(map(id, layers))
-    given: list[Layer] = [layer if often[id(layer)] > 1 else layer.renamed(None) for layer in layers]
+    """The layers as one would write them, without the names that the container gives by itself."""
+    counts = Counter(map(id, layers))
+    given: list[Layer] = [layer if counts[id(layer)] > 1 else layer.renamed(None) for layer in layers]
     automatic = [name for name, _ in named(given)]
     # a copy forgets its origin, and so shows its name
     return [
@@ -62,7 +62,7 @@ def without_automatic_names(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def refuse_shared(container: Layer, layers: Sequence[Layer]) -> None:
-    """Raise ConfigError where one object with weights stands in two containers: it would become two sets of weights."""
+    """Raise ConfigError where one object with weights is in two containers: it would become two sets of weights."""
     parents: dict[int, tuple[Layer, str]] = {}
 
     def visit(layer: Layer, parent: Layer, path: str) -> None:
@@ -71,7 +71,7 @@ def refuse_shared(container: Layer, layers: Sequence[Layer]) -> None:
         if seen is not parent:
             if holds_weights(layer):
                 raise ConfigError(
-                    f"{type(container).__name__}: one layer stands in two containers, at {first} and {path}, where it "
+                    f"{type(container).__name__}: one layer is in two containers, at {first} and {path}, where it "
                     f"would become two sets of weights: {brief(layer)}; to share its weights call it in one container "
                     "alone, for two sets give a second layer, as by dataclasses.replace(layer)"
                 )
@@ -84,7 +84,7 @@ def refuse_shared(container: Layer, layers: Sequence[Layer]) -> None:
 
 
 def same_weights(layer: Layer, first: Shape, shape: Shape) -> None:
-    """A shared layer must want the same weights for all the shapes that it is called with."""
+    """A shared layer must declare the same weights for all the shapes that it is called with."""
     if first != shape and layer.specs(first) != layer.specs(shape):
         raise ConfigError(
             f"{layer!r} is shared, but its weights for {first} differ from those for {shape}; use a second layer, or "

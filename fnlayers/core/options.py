@@ -33,7 +33,7 @@ class Kind(NamedTuple):
     Arguments:
         accepts: whether a value that `freeze` returned is of the type.
         words: the type in words: "an integer or None".
-        ranks: the numbers of axes of the arrays that are taken as numbers (0) or tuples of them (1).
+        ranks: the numbers of axes of the arrays that count as numbers (0) or tuples of them (1).
         choices: the values of a closed set.
     """
 
@@ -70,7 +70,7 @@ def options_of(cls: type) -> tuple[Option, ...]:
 
 
 def stored(option: Option, value: Any) -> Any:
-    """The value as the layer stores it: `freeze`, and small arrays as the numbers they are where numbers are due."""
+    """The value as the layer stores it: `freeze`, and small arrays as numbers where the type asks for numbers."""
     if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, Tracer):
         if value.ndim in option.kind.ranks:
             value = value.tolist()
@@ -84,7 +84,7 @@ def stored(option: Option, value: Any) -> Any:
 
 
 def _check_hashes(value: Any) -> None:
-    """Raise ConfigError for a value that does not hash, by which layers are compared and traces kept."""
+    """Raise ConfigError for a value that does not hash, by which layers are compared and traces memoized."""
     if type(value) is tuple or type(value) is FrozenDict:
         for item in value.values() if type(value) is FrozenDict else value:
             _check_hashes(item)
@@ -106,7 +106,7 @@ def fault(layer: Any) -> Fault | None:
     """The first field that is not of its type; None: all are.
 
     Raises:
-        ConfigError: for a class in place of a layer, which nothing else could explain better.
+        ConfigError: for a class in place of a layer, which no other error explains better.
     """
     given = layer.__dict__
     for option in options_of(type(layer)):
@@ -137,7 +137,7 @@ def _wrong_type(option: Option, value: Any) -> str | None:
 
 
 def kind_of(annotation: Any) -> Kind:
-    """The Kind of an annotation; ANYTHING where it says more than is checked here."""
+    """The Kind of an annotation; ANYTHING where it is not checked here."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return next((extra for extra in arguments[1:] if isinstance(extra, Kind)), kind_of(arguments[0]))

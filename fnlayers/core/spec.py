@@ -24,7 +24,7 @@ from fnlayers.functions.regularizers import Regularizer, regularizer
 
 @dataclass(frozen=True)
 class Param:
-    """An array that the optimizer may touch.
+    """An array that the optimizer may change.
 
     Arguments:
         shape: its sizes.
@@ -73,7 +73,7 @@ class Param:
         return jnp.sum(_per_slice(rule, len(self.stack))(value)).astype(jnp.float32)
 
     def project(self, value: jax.Array) -> jax.Array:
-        """The array moved to where its constraint holds."""
+        """The array, projected so that its constraint holds."""
         rule = constraint(self.constraint)
         return value if rule is None else _per_slice(rule, len(self.stack))(value)
 
@@ -97,7 +97,7 @@ class State:
         return replace(self, stack=(n, *self.stack))
 
     def init(self, key: Any) -> jax.Array:
-        """Make the starting value; the same for each slice of a stack where the initializer draws nothing."""
+        """The initial value; the same for each slice of a stack where the initializer draws nothing."""
         return _draw(self, key)
 
 
@@ -113,11 +113,11 @@ class Drawn:
         return replace(self, draw=lambda key: jax.vmap(self.draw)(jax.random.split(key, n)))
 
     def init(self, key: Any) -> Any:
-        """The subtree."""
+        """Draw the subtree."""
         return self.draw(jax_key(key))
 
     def expand(self) -> Any:
-        """The same subtree with a Param for each array, found without drawing."""
+        """The same subtree with a Param for each array, traced without drawing."""
         tree = jax.eval_shape(self.draw, jax.random.key(0))
         return jax.tree.map(lambda a: Param(a.shape, "foreign", dtype=a.dtype.name, trainable=self.trainable), tree)
 
@@ -162,8 +162,8 @@ def expand(tree: Tree) -> Tree:
 
 def initialize(tree: Tree, rng: Any, kind: type | tuple[type, ...]) -> Tree:
     """The arrays of that kind in a declared tree, each from a key folded from its path; no empty branches."""
-    made = _initialize(tree, host_key(rng), kind)
-    return _placed(made, iter(jax.device_put(list(_on_host(made)))))
+    arrays = _initialize(tree, host_key(rng), kind)
+    return _replaced(arrays, iter(jax.device_put(list(_on_host(arrays)))))
 
 
 def _on_host(tree: Tree) -> Iterator[Any]:
@@ -175,36 +175,36 @@ def _on_host(tree: Tree) -> Iterator[Any]:
         yield tree
 
 
-def _placed(tree: Tree, arrays: Iterator[jax.Array]) -> Tree:
-    """The tree with those arrays in their places; the names stay in their order, which jax.tree would sort."""
+def _replaced(tree: Tree, arrays: Iterator[jax.Array]) -> Tree:
+    """The tree with its NumPy arrays replaced by those; the names stay in order, which jax.tree would sort."""
     if isinstance(tree, dict):
-        return {name: _placed(sub, arrays) for name, sub in tree.items()}
+        return {name: _replaced(sub, arrays) for name, sub in tree.items()}
     return next(arrays) if isinstance(tree, (np.ndarray, np.generic)) else tree
 
 
 def _initialize(tree: Tree, rng: Any, kind: type | tuple[type, ...]) -> Tree:
-    made = {}
+    arrays = {}
     for name, sub in tree.items():
         if isinstance(sub, Mapping):
             if branch := _initialize(sub, fold(rng, name), kind):
-                made[name] = branch
+                arrays[name] = branch
         elif isinstance(sub, kind):
-            made[name] = sub.init(fold(rng, name))
-    return made
+            arrays[name] = sub.init(fold(rng, name))
+    return arrays
 
 
 def only(specs: Tree, kind: type) -> Tree:
     """The branches of an expanded spec tree that hold leaves of that kind."""
     if not isinstance(specs, dict):
         return specs
-    kept = {}
+    branches = {}
     for name, sub in specs.items():
         if isinstance(sub, dict):
             if branch := only(sub, kind):
-                kept[name] = branch
+                branches[name] = branch
         elif isinstance(sub, kind) or (kind is Param and not is_spec(sub)):
-            kept[name] = sub
-    return kept
+            branches[name] = sub
+    return branches
 
 
 def structs(specs: Tree) -> tuple[Tree, Tree]:

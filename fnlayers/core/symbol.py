@@ -1,4 +1,4 @@
-"""Symbols: stand-ins for arrays, from which a graph is built. A Symbol is immutable, and knows what made it."""
+"""Symbols: stand-ins for arrays, from which a graph is built. A Symbol is immutable, and holds its call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ UFUNCS: Mapping[str, str] = FrozenDict(
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of a layer while a graph is built: the layer, and the nest of Symbols it was given."""
+    """One call of a layer while a graph is built: the layer, and its nest of Symbols."""
 
     layer: "Layer"
     inputs: Any
@@ -41,7 +41,7 @@ class Call:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Symbol:
-    """An array that is not there yet: its shape (with the batch axis), its dtype, and the call that makes it.
+    """An array that is not there yet: its shape (with the batch axis), its dtype, and the call that returns it.
 
     `index` says which of the call's outputs it is, in the order in which jax.tree lists them.
     """

@@ -1,4 +1,4 @@
-"""Output shapes, found by tracing a layer abstractly: no layer states its output shape by hand."""
+"""Output shapes, by tracing a layer abstractly: no layer states its output shape by hand."""
 
 import contextlib
 import functools
@@ -19,9 +19,9 @@ from fnlayers.plain_data import freeze, map_nest, nest_leaves
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
 
-# What stands for an unknown size in the two traces: it and its double. An output axis that differs between them is
-# unknown too. Large, so that windows fit, and with many divisors, so that a Reshape of a sensible length passes; the
-# smaller ones are for layers that take no more than so many steps.
+# The numbers that replace an unknown size in the two traces: one of these, and its double. An output axis that differs
+# between them is unknown too. Large, so that windows fit, and with many divisors, so that a Reshape of a usual length
+# passes; the smaller ones are for layers that take no more than so many steps.
 _BATCH = 48
 _OTHERS = (20160, 2520, 360, 60, 12, 2)
 
@@ -30,12 +30,12 @@ _OTHERS = (20160, 2520, 360, 60, 12, 2)
 def trace(layer: "Layer", types: Any) -> Any:
     """The ArrayTypes of `layer`'s output for inputs of those types, masks included; nothing is computed or allocated.
 
-    Results are kept by value (layers and types are plain data), so shape inference through nested models stays linear.
+    Results are memoized by value (layers and types are plain data): shape inference through nested models stays linear.
     """
     types = _with_declared(layer.in_shape, types)
     params, state = structs(layer.specs(shape_of(types)))
 
-    def once(batch: int, others: int) -> Any:
+    def trace_with(batch: int, others: int) -> Any:
         x = map_nest(lambda t: _struct(t, batch, others), types)
         masks = map_nest(lambda t, a: jax.ShapeDtypeStruct(a.shape[: t.masked], bool) if t.masked else None, types, x)
         masks = masks if jax.tree.leaves(masks) else None
@@ -44,9 +44,7 @@ def trace(layer: "Layer", types: Any) -> Any:
             out = layer._run(params, x, Context(state, mask=masks))
             return out.y, mask_leaves(out.mask, len(jax.tree.leaves(out.y)))
 
-        with record.written(
-            None
-        ):  # a trace that is memoized says nothing the second time, so not the first time either
+        with record.written(None):  # a memoized trace records nothing the second time, so it must not the first time
             return jax.eval_shape(run, params, state, x, masks)
 
     def merge(a: jax.ShapeDtypeStruct, b: jax.ShapeDtypeStruct, mask: Any) -> ArrayType:
@@ -57,13 +55,13 @@ def trace(layer: "Layer", types: Any) -> Any:
 
     def guess(others: int) -> Any:
         try:
-            first, masks = once(_BATCH, others)
+            first, masks = trace_with(_BATCH, others)
         except Exception as error:
             if not known:
-                _say_unknown(error, lambda: once(2 * _BATCH, 2 * others))
+                _say_unknown(error, lambda: trace_with(2 * _BATCH, 2 * others))
             raise
         leaves, structure = jax.tree.flatten(first)
-        other = leaves if known else jax.tree.leaves(once(2 * _BATCH, 2 * others)[0])
+        other = leaves if known else jax.tree.leaves(trace_with(2 * _BATCH, 2 * others)[0])
         return jax.tree.unflatten(structure, map(merge, leaves, other, masks))
 
     open_axes = any(None in t.shape[1:] for t in nest_leaves(types))
@@ -97,7 +95,7 @@ def _merged(text: str, other: Any) -> str:
 
 
 def trace_training(layer: "Layer", types: Any) -> None:
-    """Trace a training pass and its gradients for inputs of known sizes; nothing is computed or kept."""
+    """Trace a training pass and its gradients for inputs of known sizes; nothing is computed or recorded."""
     if any(None in t.shape for t in nest_leaves(types)):
         raise ShapeError(f"{layer!r}: {shape_of(types)} has unknown sizes, which decide here; write all of them")
     with record.written(None):
@@ -132,7 +130,7 @@ def _with_declared(shapes: Any, types: Any) -> Any:
     try:
         return freeze(map_nest(fill, types, shapes))
     except (ValueError, TypeError, KeyError):
-        return types  # of another structure or rank: the layer itself says so
+        return types  # of another structure or rank: the layer itself raises
 
 
 def _struct(type_: ArrayType, batch: int, others: int) -> jax.ShapeDtypeStruct:

@@ -1,4 +1,4 @@
-"""Arrays from outside, checked before jax casts them: where a number has no room, a cast changes it without a word."""
+"""Arrays from outside, checked before jax casts them: where a number does not fit, a cast changes it silently."""
 
 from typing import Any
 
@@ -22,17 +22,21 @@ def check_values(x: Any, what: str) -> None:
         Traceback (most recent call last):
         fnlayers.core.errors.ConfigError: y[1] is 4294967297, which int32 cannot hold; ...
     """
-    if isinstance(x, int) and not -(2**31) <= x < 2**31 and (kept := jax.dtypes.canonicalize_dtype("int64")) == "int32":
-        raise ConfigError(_no_room(what, x, kept))
+    if (
+        isinstance(x, int)
+        and not -(2**31) <= x < 2**31
+        and (dtype := jax.dtypes.canonicalize_dtype("int64")) == "int32"
+    ):
+        raise ConfigError(_does_not_fit(what, x, dtype))
     if isinstance(x, (np.ndarray, np.generic)):
         x = np.asanyarray(x)
         _check_type(x, what)
         if x.dtype.kind in "iu" and x.dtype.itemsize > 4 and x.size:
-            _check_room(x, what)
+            _check_range(x, what)
 
 
 def _check_type(a: np.ndarray, what: str) -> None:
-    """Numbers, in a type that jax has."""
+    """Raise ConfigError for anything but numbers in a type that jax has."""
     if isinstance(a, np.ma.MaskedArray):
         raise ConfigError(f"{what} is a masked array; write {what}.filled(0), and give the mask as sample weights")
     if a.dtype.kind in "iufbc" and a.dtype.isnative and a.dtype.itemsize <= (16 if a.dtype.kind == "c" else 8):
@@ -50,21 +54,21 @@ def _check_type(a: np.ndarray, what: str) -> None:
         )
 
 
-def _check_room(a: np.ndarray, what: str) -> None:
-    """64-bit integers that fit into the 32 bits that jax keeps of them."""
-    kept = jax.dtypes.canonicalize_dtype(a.dtype)
-    if kept == a.dtype:
+def _check_range(a: np.ndarray, what: str) -> None:
+    """Raise ConfigError for 64-bit integers that do not fit into the 32 bits that jax has for them."""
+    dtype = jax.dtypes.canonicalize_dtype(a.dtype)
+    if dtype == a.dtype:
         return
-    limits = np.iinfo(kept)
+    limits = np.iinfo(dtype)
     if a.min() >= limits.min and a.max() <= limits.max:
         return
     at = tuple(np.argwhere((a < limits.min) | (a > limits.max))[0].tolist())
-    raise ConfigError(_no_room(f"{what}{list(at)}" if at else what, int(a[at]), kept))
+    raise ConfigError(_does_not_fit(f"{what}{list(at)}" if at else what, int(a[at]), dtype))
 
 
-def _no_room(what: str, value: int, kept: np.dtype) -> str:
+def _does_not_fit(what: str, value: int, dtype: np.dtype) -> str:
     return (
-        f"{what} is {value}, which {kept} cannot hold; number classes and ids from 0, give quantities as scaled "
+        f"{what} is {value}, which {dtype} cannot hold; number classes and ids from 0, give quantities as scaled "
         "floats, or keep 64 bits with jax.config.update('jax_enable_x64', True)"
     )
 

@@ -127,7 +127,7 @@ def gelu(x: Array, approximate: bool = False) -> Array:
     """
     if not approximate:
         return jax.nn.gelu(x, approximate=False)
-    far = jnp.abs(x) > 10  # the bend is over, and the cube overflows (in float16 from 41): its gradient is 0 * inf
+    far = jnp.abs(x) > 10  # y is 0 or x there, and the cube overflows (in float16 from 41): its gradient is 0 * inf
     return jnp.where(far, jnp.maximum(x, 0), jax.nn.gelu(jnp.where(far, 0, x), approximate=True))
 
 
@@ -310,7 +310,7 @@ def _legacy_sparsemax(x: Array, axis: int) -> Array:
 
 
 def _squareplus(x: Array, b: float) -> Array:
-    far = jnp.abs(x) > 1e18  # x**2 overflows in float32; b has long vanished beside it
+    far = jnp.abs(x) > 1e18  # x**2 overflows in float32; b is far below its rounding
     near = jnp.where(far, 0, x)
     return jnp.where(far, jnp.maximum(x, 0), 0.5 * (near + jnp.sqrt(near * near + b)))
 

@@ -1,8 +1,8 @@
-"""Constraints: frozen options, called as constraint(w) for the weight moved to where it is allowed.
+"""Constraints: frozen options, called as constraint(w) for the weight projected onto the allowed set.
 
 A constraint acts after the optimizer's update. Norms are summed in float32 (float64 for float64 weights), the weight
 keeps its dtype. `axis` names the axes that a norm sums over: 0 for a Dense kernel (in, out), (0, 1, 2) for a Conv2D
-kernel (rows, columns, in, out), so that each unit's incoming weights share one norm.
+kernel (height, width, in, out), so that each unit's incoming weights have one norm.
 `CONSTRAINTS` is the table of names; `constraint` reads a layer's argument.
 """
 
@@ -33,13 +33,13 @@ def constraint(identifier: Constraint) -> Callable[..., jax.Array] | None:
 
 
 class _Constraint(Options):
-    """Base of all constraints; a subclass writes `_move`, for a weight that is float32 or wider."""
+    """Base of all constraints; a subclass writes `_project`, for a weight that is float32 or float64."""
 
     def __call__(self, w: jax.Array) -> jax.Array:
-        """The weight moved to where it is allowed, in its own dtype."""
-        return jnp.asarray(self._move(jnp.asarray(w, accumulation_dtype(w.dtype))), w.dtype)
+        """The weight projected onto the allowed set, in its own dtype."""
+        return jnp.asarray(self._project(jnp.asarray(w, accumulation_dtype(w.dtype))), w.dtype)
 
-    def _move(self, w: jax.Array) -> jax.Array:
+    def _project(self, w: jax.Array) -> jax.Array:
         raise NotImplementedError
 
 
@@ -47,7 +47,7 @@ class _Constraint(Options):
 class NonNeg(_Constraint):
     """max(w, 0)."""
 
-    def _move(self, w: jax.Array) -> jax.Array:
+    def _project(self, w: jax.Array) -> jax.Array:
         return jnp.maximum(w, 0)
 
 
@@ -65,7 +65,7 @@ class UnitNorm(_Constraint):
         super().__post_init__()
         self._check(is_axes(self.axis), "axis", "an axis or a tuple of axes")
 
-    def _move(self, w: jax.Array) -> jax.Array:
+    def _project(self, w: jax.Array) -> jax.Array:
         return w / (_norm(w, self.axis) + EPSILON)
 
 
@@ -89,7 +89,7 @@ class MaxNorm(_Constraint):
         self._check(is_number(self.max_value, least=0), "max_value", "a number, 0 or more")
         self._check(is_axes(self.axis), "axis", "an axis or a tuple of axes")
 
-    def _move(self, w: jax.Array) -> jax.Array:
+    def _project(self, w: jax.Array) -> jax.Array:
         norm = _norm(w, self.axis)
         # Keras: weights within the bound shrink too, by 1e-7 / norm of their size at each step.
         return w * (jnp.minimum(norm, self.max_value) / (norm + EPSILON))
@@ -97,7 +97,7 @@ class MaxNorm(_Constraint):
 
 @recordclass
 class MinMaxNorm(_Constraint):
-    """w * wanted / (norm + 1e-7), wanted = rate * clip(norm, min_value, max_value) + (1 - rate) * norm.
+    """w * target / (norm + 1e-7), target = rate * clip(norm, min_value, max_value) + (1 - rate) * norm.
 
     Arguments:
         min_value, max_value: the bounds of a norm, 0 or more.
@@ -118,10 +118,10 @@ class MinMaxNorm(_Constraint):
         self._check(is_number(self.rate), "rate", "a finite number, most often from 0 to 1")
         self._check(is_axes(self.axis), "axis", "an axis or a tuple of axes")
 
-    def _move(self, w: jax.Array) -> jax.Array:
+    def _project(self, w: jax.Array) -> jax.Array:
         norm = _norm(w, self.axis)
-        wanted = self.rate * jnp.clip(norm, self.min_value, self.max_value) + (1 - self.rate) * norm
-        return w * (wanted / (norm + EPSILON))
+        target = self.rate * jnp.clip(norm, self.min_value, self.max_value) + (1 - self.rate) * norm
+        return w * (target / (norm + EPSILON))
 
 
 def _norm(w: jax.Array, axis: Any) -> jax.Array:

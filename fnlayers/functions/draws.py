@@ -1,6 +1,6 @@
 """Random numbers drawn on the host with NumPy: those of `jax.random`, with nothing to compile.
 
-The first values of a model are many small draws, each of another shape, and XLA compiles each: seconds, for numbers
+The initial values of a model are many small draws, each of another shape, and XLA compiles each: seconds, for numbers
 that are drawn once. So `Layer.init` turns a key whose words are known into a `HostKey` and draws here; under jit, vmap
 and the like it goes through `jax.random`. Both count through Threefry in the same way, so both give the same numbers,
 up to rounding.
@@ -21,7 +21,7 @@ import numpy as np
 from jax.core import Tracer
 
 BLOCK = 1 << 14  # numbers that are drawn at once: their arrays stay in the cache
-SHARE = 1 << 18  # numbers that are worth a thread
+PER_THREAD = 1 << 18  # numbers that each thread draws
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 MASK = 0xFFFFFFFF  # 32 bits
@@ -46,7 +46,7 @@ class HostKey(NamedTuple):
 
     @property
     def words(self) -> tuple[int, int, int]:
-        """The words that Threefry adds, in turns: the key's, and one made of both."""
+        """The words that Threefry adds, in turns: the key's, and one computed from both."""
         return self.first, self.second, self.first ^ self.second ^ PARITY
 
     def key(self) -> jax.Array:
@@ -74,7 +74,7 @@ def jax_key(key: Key) -> jax.Array:
 
 
 def draw(make: Callable[..., Any], key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    """What an initializer makes: one that knows nothing of a HostKey (`takes_host_key`) is given jax's."""
+    """The initializer's array; without `takes_host_key` it is called with a key of jax's."""
     return make(key if getattr(make, "takes_host_key", False) else jax_key(key), shape, dtype)
 
 
@@ -84,12 +84,12 @@ def fold_in(key: Key, data: int) -> Any:
 
 
 def full(key: Key, shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Any:
-    """An array of one value, on the host where the key is there."""
+    """An array of one value, on the host for a HostKey."""
     return (np if isinstance(key, HostKey) else jnp).full(shape, value, dtype)
 
 
 def uniform(key: Key, shape: tuple[int, ...], dtype: np.dtype, low: float, high: float) -> Any:
-    """As `jax.random.uniform`: spread evenly over [low, high)."""
+    """As `jax.random.uniform`: uniform over [low, high)."""
     if not _on_host(key, dtype):
         return jax.random.uniform(jax_key(key), shape, dtype, low, high)
     return _fill(key, shape, np.float32(low), np.float32(high))
@@ -118,10 +118,10 @@ def _on_host(key: Key, dtype: np.dtype) -> bool:
 def _normal(key: HostKey, shape: tuple[int, ...], low: np.float32, high: np.float32) -> np.ndarray:
     """The inverse of the normal distribution, at uniform numbers."""
 
-    def bend(block: np.ndarray) -> None:
+    def transform(block: np.ndarray) -> None:
         np.multiply(_erf_inv(block), np.float32(math.sqrt(2)), out=block)
 
-    return _fill(key, shape, low, high, bend)
+    return _fill(key, shape, low, high, transform)
 
 
 def _fill(
@@ -131,7 +131,7 @@ def _fill(
     high: np.float32,
     transform: Callable[[np.ndarray], None] = lambda block: None,
 ) -> np.ndarray:
-    """An array of uniform numbers over [low, high), a block after the other transformed in its place."""
+    """An array of uniform numbers over [low, high), transformed in place block by block."""
     values, width = np.empty(math.prod(shape), np.float32), high - low
 
     def fill(start: int, stop: int) -> None:
@@ -147,29 +147,29 @@ def _fill(
             np.maximum(block, low, out=block)
             transform(block)
 
-    if values.size <= SHARE:
+    if values.size <= PER_THREAD:
         fill(0, values.size)
         return values.reshape(shape)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        starts = range(0, values.size, SHARE)
-        list(threads.map(fill, starts, (min(start + SHARE, values.size) for start in starts)))
+        starts = range(0, values.size, PER_THREAD)
+        list(threads.map(fill, starts, (min(start + PER_THREAD, values.size) for start in starts)))
     return values.reshape(shape)
 
 
 def _threefry(key: HostKey, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The two words that Threefry-2x32 makes of each counter from start to start + count: 20 rounds."""
+    """The two words of Threefry-2x32 for each counter from start to start + count: 20 rounds."""
     words = key.words
     counter = np.arange(start, start + count, dtype=np.uint64)
     x, y = (counter >> np.uint64(32)).astype(np.uint32), counter.astype(np.uint32)
-    held = np.empty_like(y)
+    shifted = np.empty_like(y)
     np.add(x, np.uint32(words[0]), out=x)
     np.add(y, np.uint32(words[1]), out=y)
     for turn in range(5):
         for bits in ROTATIONS[turn % 2]:
             np.add(x, y, out=x)
-            np.left_shift(y, np.uint32(bits), out=held)
+            np.left_shift(y, np.uint32(bits), out=shifted)
             np.right_shift(y, np.uint32(32 - bits), out=y)
-            np.bitwise_or(y, held, out=y)
+            np.bitwise_or(y, shifted, out=y)
             np.bitwise_xor(y, x, out=y)
         np.add(x, np.uint32(words[(turn + 1) % 3]), out=x)
         np.add(y, np.uint32((words[(turn + 2) % 3] + turn + 1) & MASK), out=y)

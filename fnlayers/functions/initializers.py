@@ -1,11 +1,11 @@
-"""Initializers: frozen options, called as initializer(key, shape, dtype) for the first values of a weight.
+"""Initializers: frozen options, called as initializer(key, shape, dtype) for the initial values of a weight.
 
 Nothing random is hidden: the same key, shape and dtype give the same numbers. The distributions are Keras's, the
 draws are not. Numbers are drawn in float32 (float64 for float64 weights), then cast, so that float16 and bfloat16
 weights are well distributed too.
 
-`seed` keeps Keras's name, yet is not a generator of its own: it is folded into the key. So it tells two weights apart
-that are given the same key, and leaves the key in charge.
+`seed` keeps Keras's name, yet is not a generator of its own: it is folded into the key. So two weights
+with the same key and other seeds differ, and the key still decides.
 
 `INITIALIZERS` is the table of names; `initializer` reads a layer's argument.
 """
@@ -66,7 +66,7 @@ class _Initializer(Options):
     takes_host_key: ClassVar = True
 
     def __call__(self, key: Key, shape: Sequence[int], dtype: Any = "float32") -> jax.Array:
-        """The first values of a weight: an array of that shape and dtype. Only random ones look at the key."""
+        """The initial values of a weight: an array of that shape and dtype. Only random ones look at the key."""
         return self._values(key, tuple(shape), jnp.dtype(dtype))
 
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
@@ -74,9 +74,9 @@ class _Initializer(Options):
 
 
 class _Random(_Initializer):
-    """Base of the random initializers; a subclass writes `_sample`, for a dtype that is float32 or wider."""
+    """Base of the random initializers; a subclass writes `_sample`, for a dtype that is float32 or float64."""
 
-    seed: int | None  # no field here: a subclass says where among its fields it stands
+    seed: int | None  # not a field here: a subclass declares it among its fields
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,7 +84,7 @@ class _Random(_Initializer):
 
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
         if key is None:
-            raise ValueError(f"{self} draws random numbers and was given no key; pass one, as jax.random.key(0)")
+            raise ValueError(f"{self} draws random numbers and got no key; pass one, as jax.random.key(0)")
         if not jnp.issubdtype(dtype, jnp.floating):
             raise ValueError(
                 f"{self} draws floats, and the weight is {dtype}; choose zeros, ones, constant or a float dtype"
@@ -196,7 +196,7 @@ class TruncatedNormal(_Normal):
 
 @recordclass
 class RandomUniform(_Random):
-    """Numbers spread evenly over [minval, maxval).
+    """Uniform numbers over [minval, maxval).
 
     Arguments:
         minval, maxval: the bounds.
@@ -251,7 +251,7 @@ class VarianceScaling(_ByFans):
     Arguments:
         scale: a positive number.
         mode: what n is: "fan_in" the inputs of a unit, "fan_out" its outputs, "fan_avg" their mean. See `fans`.
-        distribution: "truncated_normal" (or "normal"; cut at two standard deviations, and widened so that the
+        distribution: "truncated_normal" (or "normal"; cut at two standard deviations, and scaled so that the
             variance is right after the cut), "untruncated_normal" or "uniform".
         seed: an integer folded into the key, or None.
         input_axes, output_axes: the axes of the weight that count as inputs and as outputs; give both or neither.

@@ -15,10 +15,10 @@ Found = TypeVar("Found")
 class Options(FrozenRecord):
     """Base of the classes of this package, with what they check of their fields."""
 
-    def _check(self, good: bool, name: str, wanted: str) -> None:
+    def _check(self, good: bool, name: str, expected: str) -> None:
         if not good:
             raise ValueError(
-                f"{type(self).__name__}: {name}={getattr(self, name)!r} was given; {name} must be {wanted}"
+                f"{type(self).__name__}: {name}={getattr(self, name)!r} is wrong; {name} must be {expected}"
             )
 
     def _choose(self, name: str, allowed: Iterable[str | None]) -> None:
@@ -47,16 +47,16 @@ def is_axes(value: Any) -> bool:
 def resolve(kind: str, identifier: Any, table: Mapping[str, type[Found]], signature: str) -> Found | Callable:
     """The object a layer's argument means: a name or a class is called without arguments, any other callable stays.
 
-    Raises ValueError for an unknown name, and lists the names that come near.
+    Raises ValueError for an unknown name, and lists similar names.
     """
-    found = look_up(kind, identifier, table) if isinstance(identifier, str) else identifier
-    if isinstance(found, type):
-        found = _made(kind, found)
-    if not callable(found) or hasattr(found, "init_state"):
+    value = look_up(kind, identifier, table) if isinstance(identifier, str) else identifier
+    if isinstance(value, type):
+        value = _made(kind, value)
+    if not callable(value) or hasattr(value, "init_state"):
         raise refused(kind, identifier, signature)
     if not isinstance(identifier, str):
-        check_home(kind, found)
-    return found
+        check_home(kind, value)
+    return value
 
 
 def check_home(kind: str, value: Any) -> None:
@@ -78,7 +78,7 @@ def _made(kind: str, cls: type) -> Any:
 
 
 def look_up(kind: str, name: str, table: Mapping[str, Found]) -> Found:
-    """`table[name]`, or a ValueError with the names that come near."""
+    """`table[name]`, or a ValueError with similar names."""
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, table, n=4) or difflib.get_close_matches(name.lower(), table, n=4)

@@ -17,7 +17,7 @@ Regularizer = Annotated[
     str | Callable[..., jax.Array] | None, lambda value: regularizer(value)
 ]  # checked by core.options
 
-EPSILON = 1e-7  # Keras's: rows shorter than this are not stretched to length 1
+EPSILON = 1e-7  # Keras's: rows shorter than this are not scaled to length 1
 
 
 def regularizer(identifier: Regularizer) -> Callable[..., jax.Array] | None:
@@ -33,7 +33,7 @@ def regularizer(identifier: Regularizer) -> Callable[..., jax.Array] | None:
 
 
 class _Regularizer(Options):
-    """Base of all regularizers; a subclass writes `_penalty` of a weight that is float32 or wider."""
+    """Base of all regularizers; a subclass writes `_penalty` of a weight that is float32 or float64."""
 
     def __call__(self, w: jax.Array) -> jax.Array:
         """The penalty of the weight, a scalar."""
@@ -127,7 +127,7 @@ class OrthogonalRegularizer(_Regularizer):
             raise ValueError(f"{self} penalizes matrices; the weight has shape {w.shape}, of rank {w.ndim}")
         rows = w if self.mode == "rows" else w.T
         count = rows.shape[0]
-        # The squared length is bounded before the root: at 0 the root's slope is infinite, and 0 * inf is NaN.
+        # The squared length is clipped before the root: at 0 the root's slope is infinite, and 0 * inf is NaN.
         length = jax.lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(rows), 1, keepdims=True), EPSILON**2))
         rows = rows * length
         products = jnp.matmul(rows, rows.T, precision="highest")  # near 0 the faster products round to noise
@@ -136,7 +136,7 @@ class OrthogonalRegularizer(_Regularizer):
 
 
 def _absolute(x: jax.Array) -> jax.Array:
-    """|x| with gradient 0 at 0, so that what is at rest there stays; jnp.abs has 1."""
+    """|x| with gradient 0 at 0, so that weights at 0 stay there; jnp.abs has 1."""
     return x * jnp.sign(x)
 
 

@@ -14,7 +14,7 @@ def window(name: str, length: int, periodic: bool = False) -> np.ndarray:
     Arguments:
         name: one of `WINDOWS`.
         length: the number of values.
-        periodic: whether the first value follows the last one, as a spectrum wants it; False is symmetric.
+        periodic: whether the window continues periodically, as for a spectrum; False is symmetric.
 
     >>> window("hann", 5).round(3).tolist(), window("hann", 4, periodic=True).round(3).tolist()
     ([0.0, 0.5, 1.0, 0.5, 0.0], [0.0, 0.5, 1.0, 0.5])

@@ -37,7 +37,7 @@ class Activation(Layer):
         check_activation(self, "activation")
 
     def call(self, params: Any, x: Any) -> Any:
-        """The function of x; one of Keras's orders numbers, or takes their roots, and those are real."""
+        """Keras's own functions, which order numbers or take their roots, take real ones."""
         if isinstance(self.activation, str):
             check_numbers(self, x, booleans=self.activation == "linear")
         return activate(self.activation, x)
@@ -124,7 +124,7 @@ class PReLU(Layer):
 
     Arguments:
         alpha_initializer, alpha_regularizer, alpha_constraint: of the weight.
-        shared_axes: axes of the input (the batch axis is 0) along which one alpha serves; [1, 2]: one per channel.
+        shared_axes: axes of the input (the batch axis is 0) along which there is one alpha; [1, 2]: one per channel.
 
     Shapes: unchanged; all axes but the batch and the shared ones must be known.
     Weights: alpha, of the input's shape without the batch axis, 1 along shared axes.
@@ -142,7 +142,7 @@ class PReLU(Layer):
     takes: ClassVar[str] = "ordered"
 
     def weights(self, shape: Shape) -> dict:
-        """One alpha for each cell that shares none."""
+        """One alpha for each element of an example, or one along each shared axis."""
         check_rank(self, shape, *range(2, 16))
         axes = (self.shared_axes,) if isinstance(self.shared_axes, int) else self.shared_axes or ()
         shared = {normal_axis(self, axis, len(shape)) for axis in axes}
@@ -150,7 +150,7 @@ class PReLU(Layer):
         return {"alpha": option_param(self, "alpha", sizes, decay=False)}
 
     def call(self, params: Any, x: Any) -> Any:
-        """Both halves, each from a relu, so that the gradient at 0 is 0 on both sides as in Keras."""
+        """The positive and the negative part, each from a relu: so the gradient at 0 is 0 for both, as in Keras."""
         return activations.relu(x) - params["alpha"] * activations.relu(-x)
 
 
@@ -162,8 +162,8 @@ class Softmax(Layer):
         axis: an axis or a tuple of them.
 
     Shapes: unchanged.
-    Mask: used and passed on: masked cells get 0 and no share; a row with nothing left is all 0. A mask with fewer
-        axes than x is meant for x's first axes.
+    Mask: used and passed on: masked elements get 0 and count in no sum; where all are masked, all are 0. A mask with
+        fewer axes than x covers x's first axes.
     """
 
     axis: int | Sequence[int] = -1
@@ -176,10 +176,10 @@ class Softmax(Layer):
         return activations.softmax(x, self.axis)
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Masked cells are left out of the sum; their gradient is 0."""
+        """Masked elements are left out of the sum; their gradient is 0."""
         if ctx.mask is None:
             return Out(self.call(params, x))
-        kept = ops.expand_trailing(ctx.mask, x.ndim)
-        # a finite stand-in, not -inf: a row with nothing left must not divide 0 by 0
-        y = activations.softmax(jnp.where(kept, x, float(jnp.finfo(x.dtype).min) / 2), self.axis)
-        return Out(jnp.where(kept, y, 0), mask=ctx.mask)
+        valid = ops.expand_trailing(ctx.mask, x.ndim)
+        # a finite number, not -inf: where all are masked, 0 would be divided by 0
+        y = activations.softmax(jnp.where(valid, x, float(jnp.finfo(x.dtype).min) / 2), self.axis)
+        return Out(jnp.where(valid, y, 0), mask=ctx.mask)

@@ -73,7 +73,7 @@ class Masking(Layer):
         mask_value: the number that marks padding.
 
     Shapes: (batch, time, ..., features) unchanged.
-    Mask: made: (batch, time, ...), True where a step is real. One that comes in is replaced.
+    Mask: made: (batch, time, ...), True where a step is valid. One that comes in is replaced.
     """
 
     mask_value: Marker = 0.0
@@ -87,7 +87,7 @@ class Masking(Layer):
         check_rank(self, shape, *range(2, 16))
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Compare, and clear what is padding."""
+        """Compare, and set padding to 0."""
         mask = jnp.any(x != self.mask_value, axis=-1)
         return Out(jnp.where(mask[..., None], x, jnp.zeros((), x.dtype)), mask=mask)
 
@@ -125,5 +125,5 @@ class CopyMask(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         x, mask = x[0], None if ctx.mask is None else ctx.mask[1]
         if mask is not None and mask.shape != x.shape[: mask.ndim]:
-            raise ShapeError(f"CopyMask: the mask to copy has shape {mask.shape}, which does not go with x, {x.shape}")
+            raise ShapeError(f"CopyMask: the mask to copy has shape {mask.shape}, which does not fit x, {x.shape}")
         return Out(x, mask=mask)

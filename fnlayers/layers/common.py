@@ -1,4 +1,4 @@
-"""What layers of several families share: common weights, activations, and checks of arguments and shapes."""
+"""Functions for layers of several families: common weights, activations, and checks of arguments and shapes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -68,7 +68,7 @@ def _is_function(layer: Layer) -> bool:
 
 
 def configured(layer: Layer, resolve: Any, *args: Any, called: str = "activation") -> Any:
-    """What resolve(*args) returns; its errors, which know nothing of layers, said as the layer's own."""
+    """What resolve(*args) returns; its errors raised again with the layer's name."""
     try:
         return resolve(*args)
     except ValueError as error:
@@ -107,12 +107,12 @@ def check_rank(layer: Layer, shape: Shape, *ranks: int, layout: str = "") -> Non
     if not is_shape(shape):
         raise ShapeError(f"{layer!r} takes one input, got {len(shape)}: {shape!r}")
     if len(shape) not in ranks:
-        wanted = " or ".join(map(str, ranks))
-        raise ShapeError(f"{layer!r} takes {wanted} axes{layout and ' ' + layout}, got the shape {tuple(shape)}")
+        expected = " or ".join(map(str, ranks))
+        raise ShapeError(f"{layer!r} takes {expected} axes{layout and ' ' + layout}, got the shape {tuple(shape)}")
 
 
 def normal_axis(layer: Layer, axis: int, rank: int) -> int:
-    """The axis counted from the front; ShapeError where the input has none such."""
+    """The axis counted from the front; ShapeError where the input does not have it."""
     if not -rank <= axis < rank:
         raise ShapeError(f"{layer!r} names axis {axis}, but its input has the axes 0 to {rank - 1}")
     return axis % rank

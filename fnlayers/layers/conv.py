@@ -1,4 +1,4 @@
-"""Convolutions. All options and the maths stand once, in `Conv`; the others fix the number of axes."""
+"""Convolutions. All options and the maths are in `Conv`; the others fix the number of axes."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ from fnlayers.layers.common import (
 
 @layerclass
 class Conv(Layer):
-    """y = activation(x * kernel + bias), where * slides the kernel over the space axes without flipping it.
+    """y = activation(x * kernel + bias), where * slides the kernel over the spatial axes without flipping it.
 
     Arguments:
         filters: the number of output channels.
@@ -72,7 +72,7 @@ class Conv(Layer):
     casts_inputs: ClassVar[str] = "all"
 
     def check(self) -> None:
-        """Options that no input could make sense of."""
+        """Options that are wrong for every input."""
         check_count(self, "filters")
         check_count(self, "groups")
         check_activation(self, "activation")
@@ -131,14 +131,14 @@ class Conv3D(Conv):
 
 @layerclass
 class ConvTranspose(Layer):
-    """The transpose of a convolution: each input cell puts the kernel, times its value, into the output, strides apart.
+    """The transpose of a convolution: each input element adds its value times the kernel to the output, strides apart.
 
     Arguments:
         filters: the number of output channels.
         kernel_size: the window, one number for all axes or one for each.
-        strides: how many output cells an input cell moves on; likewise.
+        strides: how many output positions apart neighboring input positions are; likewise.
         padding: "valid" (the output covers all that the kernel reaches) or "same" (space' = space * strides).
-        output_padding: cells added at the end of each space axis, below strides; None: what padding says.
+        output_padding: positions added at the end of each spatial axis, below strides; None: what padding says.
         data_format: "channels_last" (the default) or "channels_first".
         dilation_rate: the distance between the kernel's taps; not together with strides.
         activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
@@ -172,7 +172,7 @@ class ConvTranspose(Layer):
     casts_inputs: ClassVar[str] = "all"
 
     def check(self) -> None:
-        """Options that no input could make sense of."""
+        """Options that are wrong for every input."""
         check_count(self, "filters")
         check_activation(self, "activation")
         check_window(self)

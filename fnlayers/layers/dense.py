@@ -136,14 +136,14 @@ class EinsumDense(Layer):
         for letter in kernel + (self.bias_axes or ""):
             if sizes[letter] is None:
                 raise ShapeError(f"{self!r}: the size of {letter!r} must be known; give it in output_shape")
-        found = {"kernel": option_param(self, "kernel", tuple(sizes[letter] or 0 for letter in kernel))}
+        specs = {"kernel": option_param(self, "kernel", tuple(sizes[letter] or 0 for letter in kernel))}
         if self.bias_axes is None:
-            return found
+            return specs
         after = outputs.replace(".", "")
         after = after[min(after.index(letter) for letter in self.bias_axes) :]
         trailing = (1,) * self._elided(len(shape)) if outputs.endswith("...") else ()
         bias = tuple((sizes[letter] or 0) if letter in self.bias_axes else 1 for letter in after)
-        return found | {"bias": option_param(self, "bias", (*bias, *trailing), decay=False)}
+        return specs | {"bias": option_param(self, "bias", (*bias, *trailing), decay=False)}
 
     def call(self, params: Any, x: Any) -> Any:
         y = ops.einsum(self.equation, x, params["kernel"])

@@ -61,7 +61,7 @@ class DepthwiseConv(Layer):
     casts_inputs: ClassVar[str] = "all"
 
     def check(self) -> None:
-        """Options that no input could make sense of."""
+        """Options that are wrong for every input."""
         _check_options(self)
 
     def check_shape(self, shape: Shape) -> None:
@@ -93,7 +93,7 @@ class DepthwiseConv2D(DepthwiseConv):
 
 @layerclass
 class SeparableConv(Layer):
-    """y = activation((x * depthwise_kernel) @ pointwise_kernel + bias): channels alone, then mixed cell by cell.
+    """y = activation((x * depthwise_kernel) @ pointwise_kernel + bias): channels by themselves, then mixed.
 
     Arguments:
         filters: the number of output channels.
@@ -135,7 +135,7 @@ class SeparableConv(Layer):
     casts_inputs: ClassVar[str] = "all"
 
     def check(self) -> None:
-        """Options that no input could make sense of."""
+        """Options that are wrong for every input."""
         check_count(self, "filters")
         _check_options(self)
 

@@ -64,22 +64,22 @@ class Embedding(Layer):
 
 @layerclass
 class ReversibleEmbedding(Layer):
-    """An Embedding, y = embeddings[x], that also goes the other way: logits = x @ embeddings.T, for a tied output.
+    """An Embedding, y = embeddings[x], and its reverse: logits = x @ embeddings.T, for a tied output.
 
-    Integers are embedded; floating inputs, or any with `reverse` set, are taken back to logits over the vocabulary. So
+    Integers are embedded; floating inputs, or any with `reverse` set, are projected to logits over the vocabulary. So
     one object, called at both ends of a model, shares its table.
 
     Arguments:
         input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero: as in
             Embedding.
-        tie_weights: whether the way back uses the same table; else it has a matrix of its own.
-        reverse_dtype: the dtype of the product on the way back; None: the layer's.
+        tie_weights: whether the reverse uses the same table; else it has a matrix of its own.
+        reverse_dtype: the dtype of the reverse product; None: the layer's.
         logit_soft_cap: bounds logits softly: cap tanh(logits / cap); None: no bound.
 
     Shapes: integers (batch, ...) -> (batch, ..., output_dim), floats (batch, ..., output_dim) -> (batch, ...,
         input_dim).
     Weights: embeddings (input_dim, output_dim), and reverse_embeddings (output_dim, input_dim) if not tied.
-    Mask: made on the way there with mask_zero, else ended; passed on on the way back.
+    Mask: made with mask_zero where integers are embedded, else ended; passed on in reverse.
 
     Reference: Press and Wolf, Using the Output Embedding to Improve Language Models, 2017.
     """
@@ -107,11 +107,11 @@ class ReversibleEmbedding(Layer):
 
     @property
     def in_dtype(self) -> str:
-        """Integers; a floating Symbol or array goes the other way."""
+        """Integers; a floating Symbol or array is projected to logits."""
         return "int32"
 
     def weights(self, shape: Shape) -> dict:
-        """The table, and the way back where it is not tied."""
+        """The table, and the reverse matrix where it is not tied."""
         table = option_param(self, "embeddings", (self.input_dim, self.output_dim), ("vocab", "out"))
         if self.tie_weights:
             return {"embeddings": table}

@@ -20,15 +20,15 @@ from fnlayers.layers.common import normal_axis
 
 @layerclass
 class Merge(Layer):
-    """Inputs of one shape combined cell by cell.
+    """Inputs of one shape combined element by element.
 
-    An axis of size 1 is stretched to the others' size. An input with fewer axes gets axes of size 1 after its batch
-    axis, as in Keras: (batch, features) meets (batch, time, features).
+    An axis of size 1 is broadcast to the others' size. An input with fewer axes gets axes of size 1 after its batch
+    axis, as in Keras: (batch, features) with (batch, time, features).
 
     Shapes: a tuple of shapes -> their common shape.
     Mask: used: a step of the output is valid where that of any input that has a mask is; inputs without a mask, such as
         gates and positions, do not unmask the others. Multiply, Maximum and Minimum leave masked steps out; where
-        nothing is left, Multiply gives 0 and the others the first input.
+        all are masked, Multiply gives 0 and the others the first input.
 
     Arguments:
         keras_masks: whether to drop the mask as Keras does where one of the inputs has none.
@@ -36,7 +36,7 @@ class Merge(Layer):
 
     keras_masks: bool = field(default=False, kw_only=True)
 
-    combine: ClassVar[Callable]  # of arrays, and in those that leave masked steps out of their masks
+    combine: ClassVar[Callable]  # of the arrays, and where skips_masked of their masks
     skips_masked: ClassVar[bool] = False
     most: ClassVar[int | None] = None
 
@@ -67,10 +67,10 @@ class Merge(Layer):
 
     def _merged(self, masks: list, shape: tuple[int, ...]) -> Mask:
         """The valid steps of the output, in a mask of that shape."""
-        there = [m for m in masks if m is not None]
-        if not there or (self.keras_masks and len(there) < len(masks)):
+        present = [m for m in masks if m is not None]
+        if not present or (self.keras_masks and len(present) < len(masks)):
             return None
-        merged = functools.reduce(jnp.logical_or, there)
+        merged = functools.reduce(jnp.logical_or, present)
         return jnp.broadcast_to(merged.reshape(merged.shape[: len(shape)]), shape)
 
 
@@ -92,9 +92,9 @@ class Subtract(Merge):
 
 @layerclass
 class Multiply(Merge):
-    """The product of the inputs, cell by cell. See `Merge`."""
+    """The product of the inputs, element by element. See `Merge`."""
 
-    combine: ClassVar[Callable] = staticmethod(lambda xs, kept: _product(xs, kept))
+    combine: ClassVar[Callable] = staticmethod(lambda xs, masks: _product(xs, masks))
     skips_masked: ClassVar[bool] = True
 
 
@@ -107,18 +107,18 @@ class Average(Merge):
 
 @layerclass
 class Maximum(Merge):
-    """The largest of the inputs, cell by cell. See `Merge`."""
+    """The largest of the inputs, element by element. See `Merge`."""
 
-    combine: ClassVar[Callable] = staticmethod(lambda xs, kept: _chosen(jnp.maximum, xs, kept))
+    combine: ClassVar[Callable] = staticmethod(lambda xs, masks: _chosen(jnp.maximum, xs, masks))
     takes: ClassVar[str] = "real"
     skips_masked: ClassVar[bool] = True
 
 
 @layerclass
 class Minimum(Merge):
-    """The smallest of the inputs, cell by cell. See `Merge`."""
+    """The smallest of the inputs, element by element. See `Merge`."""
 
-    combine: ClassVar[Callable] = staticmethod(lambda xs, kept: _chosen(jnp.minimum, xs, kept))
+    combine: ClassVar[Callable] = staticmethod(lambda xs, masks: _chosen(jnp.minimum, xs, masks))
     takes: ClassVar[str] = "real"
     skips_masked: ClassVar[bool] = True
 
@@ -131,7 +131,7 @@ class Concatenate(Layer):
         axis: which; all other axes must agree.
 
     Shapes: a tuple of shapes -> the first, with the sizes along the axis added up.
-    Mask: used: masks are put together likewise; an input without one counts as real. None if no input has one.
+    Mask: used: masks are concatenated likewise; an input without one counts as valid. None if no input has one.
     """
 
     axis: int = -1
@@ -156,10 +156,10 @@ class Concatenate(Layer):
         if masks is None or all(m is None for m in masks):
             return None
 
-        def widen(a: Any, m: Any) -> Any:  # Keras: over every cell, so that any axis can be joined
+        def expand(a: Any, m: Any) -> Any:  # Keras: over every element, so that any axis can be joined
             return jnp.ones(a.shape, bool) if m is None else jnp.broadcast_to(ops.expand_trailing(m, a.ndim), a.shape)
 
-        return jnp.any(jnp.concatenate([widen(a, m) for a, m in zip(x, masks, strict=True)], self.axis), axis=-1)
+        return jnp.any(jnp.concatenate([expand(a, m) for a, m in zip(x, masks, strict=True)], self.axis), axis=-1)
 
 
 @layerclass
@@ -227,12 +227,12 @@ def average(inputs: Any, *others: Any) -> Any:
 
 
 def maximum(inputs: Any, *others: Any) -> Any:
-    """The largest of several Symbols or arrays, cell by cell. See `Maximum`."""
+    """The largest of several Symbols or arrays, element by element. See `Maximum`."""
     return _merge(Maximum(), inputs, *others)
 
 
 def minimum(inputs: Any, *others: Any) -> Any:
-    """The smallest of several Symbols or arrays, cell by cell. See `Minimum`."""
+    """The smallest of several Symbols or arrays, element by element. See `Minimum`."""
     return _merge(Minimum(), inputs, *others)
 
 
@@ -259,29 +259,29 @@ def _merge(layer: Layer, inputs: Any, *others: Any) -> Any:
 def check_several(layer: Layer, shape: Shape, least: int = 2, most: int | None = None) -> None:
     """Raise ShapeError unless there are several inputs."""
     if is_shape(shape) or not isinstance(shape, tuple) or not least <= len(shape) <= (most or len(shape)):
-        wanted = f"exactly {most}" if most else f"at least {least}"
+        expected = f"exactly {most}" if most else f"at least {least}"
         raise ShapeError(
-            f"{layer!r} takes a tuple of {wanted} inputs, got {shape!r}; write layer(a, b), or "
+            f"{layer!r} takes a tuple of {expected} inputs, got {shape!r}; write layer(a, b), or "
             "layer.apply(params, (a, b))"
         )
     if any(not is_shape(s) for s in shape):
         raise ConfigError(f"{layer!r} takes a flat tuple of inputs, got {shape!r}")
 
 
-def _product(xs: list, kept: list) -> Any:
-    """The product of the real steps; 0 where every input is masked."""
-    xs = [x if mask is None else jnp.where(mask, x, 1) for x, mask in zip(xs, kept, strict=True)]
+def _product(xs: list, masks: list) -> Any:
+    """The product of the valid steps; 0 where every input is masked."""
+    xs = [x if mask is None else jnp.where(mask, x, 1) for x, mask in zip(xs, masks, strict=True)]
     y = functools.reduce(jnp.multiply, xs)
-    return y if any(mask is None for mask in kept) else jnp.where(functools.reduce(jnp.logical_or, kept), y, 0)
+    return y if any(mask is None for mask in masks) else jnp.where(functools.reduce(jnp.logical_or, masks), y, 0)
 
 
-def _chosen(choose: Callable, xs: list, kept: list) -> Any:
-    """The larger (or smaller) of the real steps, input by input; the first input's where every one is masked."""
-    y, real = xs[0], kept[0]
-    for x, mask in zip(xs[1:], kept[1:], strict=True):
+def _chosen(choose: Callable, xs: list, masks: list) -> Any:
+    """The larger (or smaller) of the valid steps, input by input; the first input's where every one is masked."""
+    y, valid = xs[0], masks[0]
+    for x, mask in zip(xs[1:], masks[1:], strict=True):
         other = x if mask is None else jnp.where(mask, x, y)
-        y = choose(y if real is None else jnp.where(real, y, other), other)
-        real = None if real is None or mask is None else real | mask
+        y = choose(y if valid is None else jnp.where(valid, y, other), other)
+        valid = None if valid is None or mask is None else valid | mask
     return y
 
 

@@ -41,7 +41,7 @@ class BatchNormalization(Layer):
 
     Arguments:
         axis: the channels' axis.
-        momentum: how much of the moving statistics stays in each step.
+        momentum: the fraction of the moving statistics that stays in each step.
         epsilon: added to the variance. Deviations may be up to 1e12 in float32.
         center, scale: whether there is a beta, a gamma.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: where they start.
@@ -49,15 +49,15 @@ class BatchNormalization(Layer):
         renorm: whether to correct the batch's statistics toward slower moving ones, so that training sees what
             inference will; for small batches.
         renorm_clipping: bounds of that correction, a dict with any of rmin, rmax, dmax.
-        renorm_momentum: how much of those moving statistics stays in each step.
+        renorm_momentum: the fraction of those moving statistics that stays in each step.
         synchronized: the name of a mapped axis (of shard_map, pmap or vmap) over which the batch is split and the
             statistics are averaged; True is "batch". Not needed under jit, where a sharded batch is one batch.
 
     Shapes: unchanged.
     Weights: gamma, beta (channels,).
     State: moving_mean, moving_variance (channels,); with renorm also moving_stddev, renorm_mean, renorm_stddev.
-    Mask: used and passed on: masked steps count in no mean. A batch that is masked whole, or is
-        empty, leaves the state as it was.
+    Mask: used and passed on: masked steps count in no mean. A batch that is empty, or masked
+        throughout, leaves the state as it was.
 
     Reference: Ioffe and Szegedy, Batch Normalization, 2015. Ioffe, Batch Renormalization, 2017.
     """
@@ -127,43 +127,45 @@ class BatchNormalization(Layer):
             mean, variance, seen = _batch_moments(x, axes, _counted(ctx), self.synchronized)
             if self.renorm:
                 gamma, beta = self._renormed(mean, variance, ctx.state, gamma, beta)
-            moved = self._moved(mean, variance, ctx.state)
-            state = {name: jnp.where(seen, moved[name].astype(old.dtype), old) for name, old in ctx.state.items()}
+            new_state = self._new_state(mean, variance, ctx.state)
+            state = {
+                name: jnp.where(any_valid, new_state[name].astype(old.dtype), old) for name, old in ctx.state.items()
+            }
         across = [1] * x.ndim
         across[axis] = -1
         gamma, beta = (v if v is None else v.reshape(across) for v in (gamma, beta))
         y = ops.normalize(x, mean.reshape(across), variance.reshape(across), gamma, beta, self.epsilon)
         return Out(y, state, ctx.mask)
 
-    def _moved(self, mean: Any, variance: Any, state: Any) -> dict:
-        """The moving statistics one step on."""
+    def _new_state(self, mean: Any, variance: Any, state: Any) -> dict:
+        """The moving statistics after this batch."""
 
-        def follow(name: str, new: Any, momentum: float) -> Any:
+        def update(name: str, new: Any, momentum: float) -> Any:
             return state[name].astype(new.dtype) * momentum + new * (1 - momentum)
 
-        moved = {"moving_mean": follow("moving_mean", mean, self.momentum)}
+        statistics = {"moving_mean": update("moving_mean", mean, self.momentum)}
         if not self.renorm:
-            return moved | {"moving_variance": follow("moving_variance", variance, self.momentum)}
+            return statistics | {"moving_variance": update("moving_variance", variance, self.momentum)}
         deviation = jnp.sqrt(variance + self.epsilon)
-        smooth = follow("moving_stddev", deviation, self.momentum)
-        return moved | {
+        smooth = update("moving_stddev", deviation, self.momentum)
+        return statistics | {
             "moving_variance": jnp.maximum(jnp.square(smooth) - self.epsilon, 0),
             "moving_stddev": smooth,
-            "renorm_mean": follow("renorm_mean", mean, self.renorm_momentum),
-            "renorm_stddev": follow("renorm_stddev", deviation, self.renorm_momentum),
+            "renorm_mean": update("renorm_mean", mean, self.renorm_momentum),
+            "renorm_stddev": update("renorm_stddev", deviation, self.renorm_momentum),
         }
 
     def _renormed(self, mean: Any, variance: Any, state: Any, gamma: Any, beta: Any) -> tuple[Any, Any]:
         """Gamma and beta with the correction (x r + d) folded into them; no gradient flows through r and d."""
-        bounds, wide = self.renorm_clipping or {}, mean.dtype
-        scale = jnp.maximum(state["renorm_stddev"].astype(wide), self.epsilon**0.5)
+        bounds, dtype = self.renorm_clipping or {}, mean.dtype
+        scale = jnp.maximum(state["renorm_stddev"].astype(dtype), self.epsilon**0.5)
         r = jnp.clip(jnp.sqrt(variance + self.epsilon) / scale, bounds.get("rmin"), bounds.get("rmax"))
-        d = (mean - state["renorm_mean"].astype(wide)) / scale
+        d = (mean - state["renorm_mean"].astype(dtype)) / scale
         if "dmax" in bounds:
             d = jnp.clip(d, -bounds["dmax"], bounds["dmax"])
         r, d = jax.lax.stop_gradient(r), jax.lax.stop_gradient(d)
-        gamma, shift = (r, d) if gamma is None else (r * gamma.astype(wide), d * gamma.astype(wide))
-        return gamma, shift if beta is None else shift + beta.astype(wide)
+        gamma, shift = (r, d) if gamma is None else (r * gamma.astype(dtype), d * gamma.astype(dtype))
+        return gamma, shift if beta is None else shift + beta.astype(dtype)
 
 
 def _counted(ctx: Context) -> Any:
@@ -210,7 +212,7 @@ class LayerNormalization(Layer):
         check_axes(self)
 
     def weights(self, shape: Shape) -> dict:
-        """One number for each cell along the axes."""
+        """One number for each position along the axes."""
         check_rank(self, shape, *range(1, 16))
         return _affine(self, tuple(known(shape, axis) for axis in normal_axes(self, len(shape))))
 
@@ -305,7 +307,7 @@ class RMSNormalization(Layer):
         check_axes(self)
 
     def weights(self, shape: Shape) -> dict:
-        """One number for each cell along the axes."""
+        """One number for each position along the axes."""
         check_rank(self, shape, *range(1, 16))
         sizes = tuple(known(shape, axis) for axis in normal_axes(self, len(shape)))
         return {"scale": Param(sizes, "ones", decay=False)}
@@ -346,9 +348,9 @@ class UnitNormalization(Layer):
 
 
 def _affine(layer: Any, size: tuple[int, ...]) -> dict[str, Param]:
-    """The gamma and beta that a layer asks for."""
-    wanted = (("gamma", layer.scale), ("beta", layer.center))
-    return {name: option_param(layer, name, size, decay=False) for name, want in wanted if want}
+    """The gamma and beta that a layer declares."""
+    options = (("gamma", layer.scale), ("beta", layer.center))
+    return {name: option_param(layer, name, size, decay=False) for name, used in options if used}
 
 
 def _affine_of(layer: Any, params: Any) -> tuple[Any, Any]:
@@ -357,28 +359,28 @@ def _affine_of(layer: Any, params: Any) -> tuple[Any, Any]:
 
 
 def _batch_moments(x: Any, axes: tuple[int, ...], mask: Any, mapped: bool | str) -> tuple[Any, Any, Any]:
-    """Mean, variance and whether anything was seen, over the whole batch where it is split over a mapped axis."""
-    if 0 in x.shape:  # the mean of no numbers is NaN, which the moving statistics would keep for good
+    """Mean, variance and whether any step is valid, over the whole batch where it is split over a mapped axis."""
+    if 0 in x.shape:  # the mean of no numbers is NaN, which the moving statistics would never lose
         channels = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
         return jnp.zeros(channels), jnp.ones(channels), False
     mean, variance = ops.moments(x, axes, mask)
-    seen = True if mask is None else jnp.any(mask)
+    any_valid = True if mask is None else jnp.any(mask)
     if not mapped:
-        return mean, variance, seen
+        return mean, variance, any_valid
     name = "batch" if mapped is True else mapped
     weight = 1.0 if mask is None else ops.mask_count(x, axes, mask)
-    share = weight / jnp.maximum(jax.lax.psum(weight, name), 1e-7)
-    whole = jax.lax.psum(share * mean, name)
-    variance = jax.lax.psum(share * (variance + jnp.square(mean - whole)), name)
-    return whole, variance, seen if mask is None else jax.lax.pmax(seen, name)
+    fraction = weight / jnp.maximum(jax.lax.psum(weight, name), 1e-7)
+    total_mean = jax.lax.psum(fraction * mean, name)
+    variance = jax.lax.psum(fraction * (variance + jnp.square(mean - total_mean)), name)
+    return total_mean, variance, any_valid if mask is None else jax.lax.pmax(any_valid, name)
 
 
 @dataclass(frozen=True)
 class Root:
-    """The square root of what another initializer makes: a deviation's start from a variance's."""
+    """The square root of another initializer's values: of a variance's, for a deviation."""
 
     variance: Initializer
 
     def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """Make it, then take the root."""
+        """The square root of the variance's initial values."""
         return jnp.sqrt(initializer(self.variance)(key, shape, dtype))

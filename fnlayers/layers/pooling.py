@@ -13,13 +13,13 @@ from fnlayers.layers.common import check_fits, check_rank, layout_of
 
 @layerclass
 class Pool(Layer):
-    """Each window of the space axes reduced to one number a channel.
+    """Each window of the spatial axes reduced to one number a channel.
 
     Arguments:
         pool_size: the window, one number for all axes or one for each.
-        strides: the step of the window; None: as wide as the window.
-        padding: "valid" (whole windows only) or "same" (ceil(space / strides) outputs; what hangs over counts neither
-            in a maximum nor in a mean).
+        strides: the step of the window; None: its size.
+        padding: "valid" (whole windows only) or "same" (ceil(space / strides) outputs; padding counts neither in
+            a maximum nor in a mean).
         data_format: "channels_last" (the default) or "channels_first".
 
     Shapes: (batch, *space, channels) -> (batch, *space', channels), or channels first; space' = (space - pool_size) //
@@ -36,7 +36,7 @@ class Pool(Layer):
     takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
-        """Options that no input could make sense of."""
+        """Options that are wrong for every input."""
         per_axis(self.pool_size, self.rank, f"{type(self).__name__}: pool_size")
         if self.strides is not None:
             per_axis(self.strides, self.rank, f"{type(self).__name__}: strides")
@@ -65,7 +65,7 @@ class MaxPool(Pool):
 
 @layerclass
 class AveragePool(Pool):
-    """The mean of each window's cells, summed in float32. See `Pool`."""
+    """The mean of each window, summed in float32. See `Pool`."""
 
     def call(self, params: Any, x: Any) -> Any:
         return ops.average_pool(x, *self.options())
@@ -80,14 +80,14 @@ class MaxPooling1D(MaxPool):
 
 @layerclass
 class MaxPooling2D(MaxPool):
-    """The maximum of each window of rows and columns. See `Pool`."""
+    """The maximum of each window of height and width. See `Pool`."""
 
     rank: ClassVar[int] = 2
 
 
 @layerclass
 class MaxPooling3D(MaxPool):
-    """The maximum of each window of planes, rows and columns. See `Pool`."""
+    """The maximum of each window of depth, height and width. See `Pool`."""
 
     rank: ClassVar[int] = 3
 
@@ -101,14 +101,14 @@ class AveragePooling1D(AveragePool):
 
 @layerclass
 class AveragePooling2D(AveragePool):
-    """The mean of each window of rows and columns. See `Pool`."""
+    """The mean of each window of height and width. See `Pool`."""
 
     rank: ClassVar[int] = 2
 
 
 @layerclass
 class AveragePooling3D(AveragePool):
-    """The mean of each window of planes, rows and columns. See `Pool`."""
+    """The mean of each window of depth, height and width. See `Pool`."""
 
     rank: ClassVar[int] = 3
 
@@ -119,7 +119,7 @@ class GlobalPool(Layer):
 
     Arguments:
         data_format: "channels_last" (the default) or "channels_first".
-        keepdims: whether to keep the space axes, with size 1.
+        keepdims: whether to keep the spatial axes, with size 1.
 
     Shapes: (batch, *space, channels) -> (batch, channels), or (batch, 1, ..., channels) with
         keepdims; or channels first.
@@ -165,14 +165,14 @@ class GlobalMaxPooling1D(GlobalMaxPool):
 
 @layerclass
 class GlobalMaxPooling2D(GlobalMaxPool):
-    """The maximum over rows and columns. See `GlobalPool`."""
+    """The maximum over height and width. See `GlobalPool`."""
 
     rank: ClassVar[int] = 2
 
 
 @layerclass
 class GlobalMaxPooling3D(GlobalMaxPool):
-    """The maximum over planes, rows and columns. See `GlobalPool`."""
+    """The maximum over depth, height and width. See `GlobalPool`."""
 
     rank: ClassVar[int] = 3
 
@@ -181,26 +181,26 @@ class GlobalMaxPooling3D(GlobalMaxPool):
 class GlobalAveragePooling1D(GlobalPool):
     """The mean over steps. See `GlobalPool`.
 
-    Mask: used and ended: the mean is over the real steps; of a sequence without any it is 0 (Keras: NaN).
+    Mask: used and ended: the mean is over the valid steps; of a sequence without any it is 0 (Keras: NaN).
     """
 
     rank: ClassVar[int] = 1
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """One reduction over the real steps."""
+        """One reduction over the valid steps."""
         return Out(ops.global_average_pool(x, self.keepdims, self.data_format or "channels_last", ctx.mask))
 
 
 @layerclass
 class GlobalAveragePooling2D(GlobalAveragePool):
-    """The mean over rows and columns. See `GlobalPool`."""
+    """The mean over height and width. See `GlobalPool`."""
 
     rank: ClassVar[int] = 2
 
 
 @layerclass
 class GlobalAveragePooling3D(GlobalAveragePool):
-    """The mean over planes, rows and columns. See `GlobalPool`."""
+    """The mean over depth, height and width. See `GlobalPool`."""
 
     rank: ClassVar[int] = 3
 
@@ -210,11 +210,11 @@ class AdaptivePool(Layer):
     """Each channel's map reduced to a map of a given size, whatever the input's: windows that cover it evenly.
 
     Arguments:
-        output_size: the size of the output, one number for all space axes or one for each.
+        output_size: the size of the output, one number for all spatial axes or one for each.
         data_format: "channels_last" (the default) or "channels_first".
 
-    Shapes: (batch, *space, channels) -> (batch, *output_size, channels), or channels first; output cell i covers the
-        input from floor(i space / size) to ceil((i + 1) space / size). The space axes must be known.
+    Shapes: (batch, *space, channels) -> (batch, *output_size, channels), or channels first; output position i covers
+        the input from floor(i space / size) to ceil((i + 1) space / size). The spatial axes must be known.
     Mask: refused; windows mix steps.
     """
 
@@ -265,14 +265,14 @@ class AdaptiveMaxPooling1D(AdaptiveMaxPool):
 
 @layerclass
 class AdaptiveMaxPooling2D(AdaptiveMaxPool):
-    """The maximum of even windows of rows and columns. See `AdaptivePool`."""
+    """The maximum of even windows of height and width. See `AdaptivePool`."""
 
     rank: ClassVar[int] = 2
 
 
 @layerclass
 class AdaptiveMaxPooling3D(AdaptiveMaxPool):
-    """The maximum of even windows of planes, rows and columns. See `AdaptivePool`."""
+    """The maximum of even windows of depth, height and width. See `AdaptivePool`."""
 
     rank: ClassVar[int] = 3
 
@@ -286,14 +286,14 @@ class AdaptiveAveragePooling1D(AdaptiveAveragePool):
 
 @layerclass
 class AdaptiveAveragePooling2D(AdaptiveAveragePool):
-    """The mean of even windows of rows and columns. See `AdaptivePool`."""
+    """The mean of even windows of height and width. See `AdaptivePool`."""
 
     rank: ClassVar[int] = 2
 
 
 @layerclass
 class AdaptiveAveragePooling3D(AdaptiveAveragePool):
-    """The mean of even windows of planes, rows and columns. See `AdaptivePool`."""
+    """The mean of even windows of depth, height and width. See `AdaptivePool`."""
 
     rank: ClassVar[int] = 3
 

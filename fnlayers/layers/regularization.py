@@ -24,7 +24,7 @@ from fnlayers.layers.common import (
 
 @layerclass
 class Noise(Layer):
-    """Base of the layers that draw noise in training and are nothing but x elsewhere.
+    """Base of the layers that draw noise in training and are the identity in inference.
 
     Shapes: unchanged.
     Random: in training, unless the amount of noise (`rate` or `stddev`) is 0.
@@ -52,8 +52,8 @@ class Dropout(Noise):
     """In training, y = x / (1 - rate) with probability 1 - rate and 0 otherwise; in inference, y = x.
 
     Arguments:
-        rate: the share that is dropped, 0 to 1.
-        noise_shape: the shape of what is drawn: None in it means the size of x on that axis, 1 that one draw serves the
+        rate: the fraction that is dropped, 0 to 1.
+        noise_shape: the shape of what is drawn: None in it means the size of x on that axis, 1 that one draw is for the
             whole axis. With fewer axes than x it broadcasts over the last ones.
         seed: a number folded into the layer's key, to tell layers apart that a rng would treat alike.
 
@@ -73,7 +73,7 @@ class Dropout(Noise):
         check_noise_sizes(self)
 
     def check_shape(self, shape: Shape) -> None:
-        """One coin shape for the input's axes."""
+        """A noise shape that broadcasts to the input."""
         check_noise_shape(self, shape)
 
     def noisy(self, key: Any, x: Any) -> Any:
@@ -85,7 +85,7 @@ class SpatialDropout(Noise):
     """Dropout of whole channels. Base of SpatialDropout1D to 3D.
 
     Arguments:
-        rate: the share of channels that is dropped, 0 to 1.
+        rate: the fraction of channels that is dropped, 0 to 1.
         seed: a number folded into the layer's key.
 
     Shapes: (batch, *space, channels) unchanged.
@@ -109,10 +109,10 @@ class SpatialDropout(Noise):
         check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
 
     def noisy(self, key: Any, x: Any) -> Any:
-        """One coin for each channel of each example."""
+        """One draw for each channel of each example."""
         space = (1,) * self.rank
-        coins = (None, None, *space) if channel_axis(self) == 1 else (None, *space, None)
-        return ops.dropout(key, x, self.rate, coins)
+        drawn = (None, None, *space) if channel_axis(self) == 1 else (None, *space, None)
+        return ops.dropout(key, x, self.rate, drawn)
 
 
 @layerclass
@@ -154,10 +154,10 @@ class SpatialDropout3D(SpatialDropout):
 
 @layerclass
 class AlphaDropout(Noise):
-    """Dropout that keeps mean 0 and variance 1, for SELU: dropped cells take its floor, then all are scaled.
+    """Dropout that keeps mean 0 and variance 1, for SELU: dropped elements get its lower bound, then all are scaled.
 
     Arguments:
-        rate: the share that is dropped, 0 to 1.
+        rate: the fraction that is dropped, 0 to 1.
         noise_shape: as in Dropout.
         seed: a number folded into the layer's key.
 
@@ -177,7 +177,7 @@ class AlphaDropout(Noise):
         check_noise_sizes(self)
 
     def check_shape(self, shape: Shape) -> None:
-        """One coin shape for the input's axes."""
+        """A noise shape that broadcasts to the input."""
         check_noise_shape(self, shape)
 
     def noisy(self, key: Any, x: Any) -> Any:
@@ -189,7 +189,7 @@ class GaussianDropout(Noise):
     """In training, y = x n, with n normal of mean 1 and standard deviation sqrt(rate / (1 - rate)).
 
     Arguments:
-        rate: the share that Dropout would drop, 0 to 1.
+        rate: the fraction that Dropout would drop, 0 to 1.
         seed: a number folded into the layer's key.
 
     Shapes: unchanged.

@@ -63,21 +63,21 @@ class Reshape(Layer):
                 f"Reshape: target_shape={sizes!r} is wrong; give a tuple of positive sizes, one may be -1"
             )
         if sizes.count(-1) > 1:
-            raise ConfigError(f"Reshape: target_shape={sizes!r} has -1 more than once; only one size can be found")
+            raise ConfigError(f"Reshape: target_shape={sizes!r} has -1 more than once; only one size can be computed")
 
     def check_shape(self, shape: Shape) -> None:
         """As many numbers after as before."""
         check_rank(self, shape, *range(1, 16))
-        cells = None if None in shape[1:] else math.prod(shape[1:])
-        wanted = math.prod(n for n in self.target_shape if n != -1)
-        if cells is not None and (cells % wanted if -1 in self.target_shape else cells != wanted):
+        count = None if None in shape[1:] else math.prod(shape[1:])
+        expected = math.prod(n for n in self.target_shape if n != -1)
+        if count is not None and (count % expected if -1 in self.target_shape else count != expected):
             raise ShapeError(
-                f"{self!r}: an input of {tuple(shape)} has {cells} numbers for each example, which do not fit"
+                f"{self!r}: an input of {tuple(shape)} has {count} elements for each example, which do not fit"
             )
 
     def call(self, params: Any, x: Any) -> Any:
         sizes, example = self.target_shape, x.shape[1:]
-        if -1 in sizes and all(isinstance(n, int) for n in example):  # a batch of 0 does not tell what is left
+        if -1 in sizes and all(isinstance(n, int) for n in example):  # a batch of 0 does not say what is left
             left = math.prod(example) // math.prod(n for n in sizes if n != -1)
             sizes = tuple(left if n == -1 else n for n in sizes)
         return x.reshape(x.shape[0], *sizes)
@@ -88,7 +88,7 @@ class Permute(Layer):
     """The axes in another order.
 
     Arguments:
-        dims: the old place, counted from 1, of each new axis; the batch axis stays.
+        dims: the old position, counted from 1, of each new axis; the batch axis stays.
 
     Shapes: (batch, a1, ..., an) -> (batch, a[dims[0]], ..., a[dims[n-1]]).
     Mask: refused.
@@ -134,10 +134,10 @@ class RepeatVector(Layer):
 
 @layerclass
 class ZeroPad(Layer):
-    """Zeros around the space axes. Base of ZeroPadding1D to 3D.
+    """Zeros around the spatial axes. Base of ZeroPadding1D to 3D.
 
     Arguments:
-        padding: how many cells: one number for all sides, one for each axis, or a pair (before, after) for each.
+        padding: how many elements: one number for all sides, one for each axis, or a pair (before, after) for each.
         data_format: "channels_last" (the default) or "channels_first".
 
     Shapes: space -> space + before + after.
@@ -172,7 +172,7 @@ class ZeroPadding1D(ZeroPad):
 
 @layerclass
 class ZeroPadding2D(ZeroPad):
-    """Zeros around rows and columns. See `ZeroPad`."""
+    """Zeros around height and width. See `ZeroPad`."""
 
     padding: int | tuple = (1, 1)
 
@@ -181,7 +181,7 @@ class ZeroPadding2D(ZeroPad):
 
 @layerclass
 class ZeroPadding3D(ZeroPad):
-    """Zeros around planes, rows and columns. See `ZeroPad`."""
+    """Zeros around depth, height and width. See `ZeroPad`."""
 
     padding: int | tuple = ((1, 1), (1, 1), (1, 1))
 
@@ -190,10 +190,10 @@ class ZeroPadding3D(ZeroPad):
 
 @layerclass
 class Crop(Layer):
-    """The space axes with cells cut off at their ends. Base of Cropping1D to 3D.
+    """The spatial axes with elements cut off at their ends. Base of Cropping1D to 3D.
 
     Arguments:
-        cropping: how many cells: one number for all sides, one for each axis, or a pair (before, after) for each.
+        cropping: how many elements: one number for all sides, one for each axis, or a pair (before, after) for each.
         data_format: "channels_last" (the default) or "channels_first".
 
     Shapes: space -> space - before - after, at least 1.
@@ -213,7 +213,7 @@ class Crop(Layer):
         check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
         for size, cut in zip(space_of(self, shape), pairs_of(self, self.cropping, "cropping"), strict=True):
             if size is not None and size <= sum(cut):
-                raise ShapeError(f"{self!r} cuts {sum(cut)} of {size} cells, which leaves nothing; cut fewer")
+                raise ShapeError(f"{self!r} cuts {sum(cut)} of {size} elements, which leaves none; cut fewer")
 
     def call(self, params: Any, x: Any) -> Any:
         return ops.crop(x, pairs_of(self, self.cropping, "cropping"), self.data_format or "channels_last")
@@ -230,7 +230,7 @@ class Cropping1D(Crop):
 
 @layerclass
 class Cropping2D(Crop):
-    """Rows and columns cut off. See `Crop`."""
+    """Height and width cut at both ends. See `Crop`."""
 
     cropping: int | tuple = ((0, 0), (0, 0))
 
@@ -239,7 +239,7 @@ class Cropping2D(Crop):
 
 @layerclass
 class Cropping3D(Crop):
-    """Planes, rows and columns cut off. See `Crop`."""
+    """Depth, height and width cut at both ends. See `Crop`."""
 
     cropping: int | tuple = ((1, 1), (1, 1), (1, 1))
 
@@ -248,7 +248,7 @@ class Cropping3D(Crop):
 
 @layerclass
 class UpSample(Layer):
-    """Each space axis made `size` times as long. Base of UpSampling1D to 3D.
+    """Each spatial axis made `size` times as long. Base of UpSampling1D to 3D.
 
     Arguments:
         size: how many times, one number for all axes or one for each.
@@ -280,17 +280,17 @@ class UpSample(Layer):
 
 @layerclass
 class UpSampling1D(UpSample):
-    """Steps repeated. See `UpSample`."""
+    """Each step repeated `size` times. See `UpSample`."""
 
     rank: ClassVar[int] = 1
 
 
 @layerclass
 class UpSampling2D(UpSample):
-    """Rows and columns repeated or resampled. See `UpSample`.
+    """Height and width enlarged by repeating or resampling. See `UpSample`.
 
     Arguments:
-        interpolation: "nearest" (repeats cells), "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        interpolation: "nearest" (repeats elements), "bilinear", "bicubic", "lanczos3" or "lanczos5".
     """
 
     interpolation: Interpolation = "nearest"
@@ -300,13 +300,13 @@ class UpSampling2D(UpSample):
 
 @layerclass
 class UpSampling3D(UpSample):
-    """Planes, rows and columns repeated. See `UpSample`."""
+    """Depth, height and width enlarged by repeating. See `UpSample`."""
 
     rank: ClassVar[int] = 3
 
 
 def pairs_of(layer: Any, value: Any, name: str) -> tuple[tuple[int, int], ...]:
-    """The cells (before, after) on each axis: (1, 2) -> ((1, 1), (2, 2)), but in 1-D (1, 2) is itself a pair."""
+    """How many elements (before, after) on each axis: (1, 2) -> ((1, 1), (2, 2)), but in 1-D (1, 2) is a pair."""
     rank = layer.rank
     pair = isinstance(value, tuple) and len(value) == 2 and rank == 1 and all(isinstance(n, int) for n in value)
     sides = (value,) if pair else value if isinstance(value, tuple) else (value,) * rank

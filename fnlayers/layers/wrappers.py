@@ -22,7 +22,7 @@ from fnlayers.plain_data import map_nest
 class TimeDistributed(Layer):
     """The same layer on each time step: y[:, t] = layer(x[:, t]).
 
-    All steps go through at once, as one batch of batch * time examples, so a BatchNormalization inside takes its
+    All steps run at once, as one batch of batch * time examples, so a BatchNormalization inside takes its
     statistics over all of them.
 
     Arguments:
@@ -54,8 +54,8 @@ class TimeDistributed(Layer):
 
     def children(self, shape: Shape) -> dict:
         """The layer sees batch * time examples of one step."""
-        cells = None if None in shape[:2] else math.prod(shape[:2])
-        return {"layer": (self.layer, (cells, *shape[2:]))}
+        examples = None if None in shape[:2] else math.prod(shape[:2])
+        return {"layer": (self.layer, (examples, *shape[2:]))}
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Fold time into the batch, and back."""
@@ -94,13 +94,13 @@ def _over_time(mask: Any, time: int) -> Any:
 
 
 def _both(mask: Any, steps: Any) -> Any:
-    """The mask that a layer made within each step, in the steps that are valid themselves."""
+    """The mask that a layer returned within each step, where the step itself is valid."""
     return mask if steps is None else mask & ops.expand_trailing(steps, mask.ndim)
 
 
 @layerclass
 class SpectralNormalization(Layer):
-    """A layer whose kernel is divided by its largest singular value, found by power iteration.
+    """A layer whose kernel is divided by its largest singular value, computed by power iteration.
 
     The kernel in params stays as it is; it is divided in training and in inference alike. (Keras on JAX overwrites the
     kernel in training, and only there.) The gradient flows through the division.

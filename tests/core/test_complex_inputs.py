@@ -24,7 +24,7 @@ REAL = {
 def test_complex_inputs_are_refused_by_name(name, array):
     layer, shape = REAL[name]
     params = layer.init(jax.random.key(0), shape)
-    with pytest.raises(ConfigError, match=r"real numbers and was given .*the imaginary part would be lost"):
+    with pytest.raises(ConfigError, match=r"real numbers, got .*the imaginary part would be lost"):
         jax.eval_shape(lambda x: layer.apply(params, x), array(shape) * (1 + 2j))
 
 
@@ -65,7 +65,7 @@ def test_layers_that_order_numbers_take_neither_complex_ones_nor_booleans(name, 
     several = isinstance(shape[0], tuple)
     x = tuple(jnp.zeros(s, dtype) for s in shape) if several else jnp.zeros(shape, dtype)
     params = jax.eval_shape(lambda: layer.init(jax.random.key(0), shape))
-    with pytest.raises(ConfigError, match=f"{type(layer).__name__}.* was given {dtype}"):
+    with pytest.raises(ConfigError, match=f"{type(layer).__name__}.* got {dtype}"):
         jax.eval_shape(layer.apply, params, x)
 
 

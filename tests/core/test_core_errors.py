@@ -76,7 +76,7 @@ CONFIG = [
     (lambda: Nothing().apply({}, X), "Nothing defines neither call nor forward; write one of them"),
     (lambda: Unlike().init(KEY, (2,)), "must name a Param or State for each array"),
     # masks
-    (lambda: fl.Flatten().apply({}, X, mask=MASK), r"Flatten\(\) has no meaning for the mask .* fnlayers.DropMask\(\)"),
+    (lambda: fl.Flatten().apply({}, X, mask=MASK), r"Flatten\(\) does not support a mask, .* fnlayers.DropMask\(\)"),
     # containers
     (lambda: fl.Sequential(fl.Dense(3)), "Sequential takes a list of layers, got Dense"),
     (lambda: fl.Sequential([fl.Dense(3), fl.Input((4,))]), "Sequential takes one Input, before its layers"),
@@ -114,17 +114,17 @@ SHAPE = [
 MISSING = [
     (lambda: fl.Dense(3).init(0, (2, 4)), r"Dense.init takes a random key, got 0; write jax.random.key\(0\)"),
     (lambda: fl.Dense(3).init(None, (2, 4)), "takes a random key, got None"),
-    (lambda: fl.Dense(3).apply({}, X), r"has no kernel, bias in its params \(there: nothing\)"),
-    (lambda: fl.Dense(3).apply(None, X), "was given NoneType for params; pass what init returned"),
-    (lambda: fl.Dense(3).apply({"kernel": jnp.ones((4, 3)), "b": 0}, X), r"has no bias in its params \(there: kernel, b\)"),
+    (lambda: fl.Dense(3).apply({}, X), r"has no kernel, bias in its params \(they hold: nothing\)"),
+    (lambda: fl.Dense(3).apply(None, X), "got NoneType for params; pass what init returned"),
+    (lambda: fl.Dense(3).apply({"kernel": jnp.ones((4, 3)), "b": 0}, X), r"has no bias in its params \(they hold: kernel, b\)"),
     (lambda: fl.LSTM(3).apply({"cell": {}}, jnp.ones((1, 2, 3))), "LSTM.* has no cell/kernel, cell/recurrent_kernel, cell/bias"),
-    (lambda: fl.LayerNormalization().apply({"gamma": jnp.ones(4)}, X), r"has no beta in its params \(there: gamma\)"),
+    (lambda: fl.LayerNormalization().apply({"gamma": jnp.ones(4)}, X), r"has no beta in its params \(they hold: gamma\)"),
     (lambda: fl.Sequential([fl.Dense(3)]).apply(PARAMS["dense"], X), r"dense: .* has no kernel, bias in its params"),
-    (lambda: MODEL.apply(PARAMS, X), r"inner/batch_normalization: .*keeps state \(moving_mean\)"),
+    (lambda: MODEL.apply(PARAMS, X), r"inner/batch_normalization: .*has state \(moving_mean\)"),
     (lambda: MODEL.run(PARAMS, X, state=STATE, train=True), r"inner/dropout: .*pass rng=jax.random.key\(...\)"),
     (lambda: MODEL.apply(PARAMS, X, state=STATE, rng=KEY, train=True), r"apply\(train=True\) would drop new state"),
     (lambda: fl.ActivityRegularization(1.0).apply({}, X, train=True), r"apply\(train=True\) would drop losses"),
-    (lambda: Forgetful().run({}, X, state=Forgetful().init_state((2,))), r"given the state \['count'\] and returned \[\]"),
+    (lambda: Forgetful().run({}, X, state=Forgetful().init_state((2,))), r"got the state \['count'\] and returned \[\]"),
 ]  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def test_a_wrong_shape_is_an_error_at_the_line_that_wrote_it():
 
 
 def test_an_unknown_state_is_not_dropped():
-    with pytest.raises(fl.MissingError, match="given the state"):
+    with pytest.raises(fl.MissingError, match="got the state"):
         fl.Dense(3).run(fl.Dense(3).init(KEY, (2, 4)), X, state={"what": jnp.ones(1)})
 
 

@@ -102,7 +102,7 @@ def test_quickstart(executed):
     assert " on " in shown.text("setup") and "matmul precision" in shown.text("setup")
     assert "is True" in shown.text("pair") and "by hand, from the same arrays: the same" in shown.text("apply")
     assert "text/html" in shown.kinds("model") and len(shown.outputs["model"]) == 1
-    assert "keeps state (moving_mean)" in shown.text("forgotten")
+    assert "has state (moving_mean)" in shown.text("forgotten")
     assert shown.numbers("train")[-1] > 0.96
     assert shown.numbers("wrong")[0] < 15
     assert shown.text("save").count("True") == 2

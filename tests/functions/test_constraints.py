@@ -75,10 +75,10 @@ def test_constraint_reads_arguments():
     [
         (lambda: constraint("maxnorm"), "constraint='maxnorm' is unknown; did you mean 'max_norm'"),
         (lambda: constraint(2), "constraint=2 is neither a name nor callable"),
-        (lambda: C.MaxNorm(-1), "MaxNorm: max_value=-1 was given; max_value must be a number, 0 or more"),
+        (lambda: C.MaxNorm(-1), "MaxNorm: max_value=-1 is wrong; max_value must be a number, 0 or more"),
         (lambda: C.MinMaxNorm(2.0), "max_value must be a number, min_value=2.0 or more"),
-        (lambda: C.MinMaxNorm(rate="fast"), "rate='fast' was given; rate must be a finite number"),
-        (lambda: C.UnitNorm(axis=1.0), "axis=1.0 was given; axis must be an axis or a tuple of axes"),
+        (lambda: C.MinMaxNorm(rate="fast"), "rate='fast' is wrong; rate must be a finite number"),
+        (lambda: C.UnitNorm(axis=1.0), "axis=1.0 is wrong; axis must be an axis or a tuple of axes"),
     ],
 )
 def test_errors_say_what_to_write(make, message):

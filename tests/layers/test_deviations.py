@@ -135,7 +135,7 @@ def test_a_mask_without_meaning_is_refused_with_the_way_out():
     x, mask = jnp.ones((2, 4, 3)), jnp.ones((2, 4), bool)
     model = fl.Sequential([fl.Conv1D(2, 2)])
     params = model.init(KEY, x.shape)
-    with pytest.raises(fl.ConfigError, match=r"conv1d: Conv1D\(.*no meaning for the mask.*put fnlayers.DropMask\(\)"):
+    with pytest.raises(fl.ConfigError, match=r"conv1d: Conv1D\(.*does not support a mask.*put fnlayers.DropMask\(\)"):
         model.run(params, x, mask=mask)
     assert fl.Sequential([fl.DropMask(), fl.Conv1D(2, 2)]).run(params, x, mask=mask).mask is None
 

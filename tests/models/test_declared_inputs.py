@@ -119,7 +119,7 @@ D = fl.Dense(2)
     ],
 )
 def test_one_object_in_two_containers_is_an_error(make):
-    with pytest.raises(fl.ConfigError, match="one layer stands in two containers"):
+    with pytest.raises(fl.ConfigError, match="one layer is in two containers"):
         make()
 
 

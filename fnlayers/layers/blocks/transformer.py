@@ -28,17 +28,17 @@ from fnlayers.layers.regularization import Dropout
 class Transformer(Layer):
     """Base of TransformerEncoder and TransformerDecoder: attention, then two dense layers over each step by itself.
 
-    What each of these parts makes is added to what went into it: y = norm(x + part(x)), or with normalize_first y = x +
+    The output of each part is added to its input: y = norm(x + part(x)), or with normalize_first y = x +
     part(norm(x)).
 
     Arguments:
         intermediate_dim: the width of the first dense layer; the second has the input's features.
         num_heads: the number of heads, which divides the features.
-        dropout: the share of the attention's weights, and of what each part makes, that is dropped in training.
+        dropout: the fraction of the attention's weights, and of the output of each part, that is dropped in training.
         activation: of the first dense layer.
         layer_norm_epsilon: added to the variances.
         kernel_initializer, bias_initializer: of attention and dense layers.
-        normalize_first: whether to normalize what goes into each part, not the sum; deep stacks are easier to train so.
+        normalize_first: whether to normalize the input of each part, not the sum; deep stacks are easier to train so.
         rotary_wavelength: of the self-attention: see MultiHeadAttention.
 
     Weights: self_attention, self_attention_layer_norm, feedforward_intermediate_dense, feedforward_output_dense,
@@ -61,7 +61,7 @@ class Transformer(Layer):
     cache = None
 
     def check(self) -> None:
-        """Positive sizes, a share, a known activation, attention that can be made."""
+        """Positive sizes, a fraction, a known activation, attention that can be made."""
         check_count(self, "intermediate_dim")
         check_positive(self, "layer_norm_epsilon")
         check_count(self, "num_heads")
@@ -87,24 +87,24 @@ class Transformer(Layer):
         starts: Any = dict(kernel_initializer=self.kernel_initializer, bias_initializer=self.bias_initializer)
         norm = LayerNormalization(epsilon=self.layer_norm_epsilon, dtype=dtype), sequence
         drop = Dropout(self.dropout, dtype=dtype), sequence
-        wide = Dense(self.intermediate_dim, self.activation, dtype=dtype, **starts), sequence
-        narrow = Dense(features, dtype=dtype, **starts), (*sequence[:-1], self.intermediate_dim)
+        hidden = Dense(self.intermediate_dim, self.activation, dtype=dtype, **starts), sequence
+        output = Dense(features, dtype=dtype, **starts), (*sequence[:-1], self.intermediate_dim)
 
         def part(name: str, **layers: tuple[Layer, Shape]) -> dict:
             return layers | {f"{name}_layer_norm": norm, f"{name}_dropout": drop}
 
-        found = part("self_attention", self_attention=(self._self_attention(features), sequence))
+        layers = part("self_attention", self_attention=(self._self_attention(features), sequence))
         if not is_shape(shape):
-            found |= part("cross_attention", cross_attention=(self._attention(features), shape))
-        return found | part("feedforward", feedforward_intermediate_dense=wide, feedforward_output_dense=narrow)
+            layers |= part("cross_attention", cross_attention=(self._attention(features), shape))
+        return layers | part("feedforward", feedforward_intermediate_dense=hidden, feedforward_output_dense=output)
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Each part added to what went into it."""
+        """The output of each part added to its input."""
         layers = self.children(shape_of(type_of(x)))
         masks = step_masks(self, by_name(x), ctx.mask)
         mask = masks.get("query")
         x, encoded = x if isinstance(x, (tuple, list)) else (x, None)
-        if mask is not None:  # whatever stands in masked steps, NaN too, reaches no sum, forward or backward
+        if mask is not None:  # the values of masked steps, NaN too, reach no sum, forward or backward
             x = jnp.where(mask[..., None], x, 0)
 
         def run(name: str, x: Any, mask: Any = None) -> Any:
@@ -112,21 +112,21 @@ class Transformer(Layer):
 
         def added(part: str, x: Any, function: Callable) -> Any:
             norm = f"{part}_layer_norm"
-            made = run(f"{part}_dropout", function(run(norm, x) if self.normalize_first else x))
-            return x + made if self.normalize_first else run(norm, x + made)
+            y = run(f"{part}_dropout", function(run(norm, x) if self.normalize_first else x))
+            return x + y if self.normalize_first else run(norm, x + y)
 
         x = added("self_attention", x, lambda x: run("self_attention", x, mask))
         if encoded is not None:
             x = added("cross_attention", x, lambda x: run("cross_attention", (x, encoded), (mask, masks.get("value"))))
-        wide, narrow = "feedforward_intermediate_dense", "feedforward_output_dense"
-        return Out(added("feedforward", x, lambda x: run(narrow, run(wide, x))), mask=mask)
+        hidden, output = "feedforward_intermediate_dense", "feedforward_output_dense"
+        return Out(added("feedforward", x, lambda x: run(output, run(hidden, x))), mask=mask)
 
     def _self_attention(self, features: int) -> Layer:
         causal, rotary = self.use_causal_mask, self.rotary_wavelength
         return self._attention(features, use_causal_mask=causal, rotary_wavelength=rotary, cache=self.cache)
 
     def _attention(self, features: int, **options: Any) -> Layer:
-        """Heads that together are as wide as the input."""
+        """Heads with as many features together as the input."""
         return MultiHeadAttention(
             self.num_heads,
             features // self.num_heads,
@@ -168,7 +168,7 @@ class TransformerDecoder(Transformer):
             normalize_first, rotary_wavelength: see `Transformer`.
         use_causal_mask: whether no step attends to later ones.
         cache: of the self-attention, for generation: see MultiHeadAttention and `fnlayers.cached`. The second input is
-            given anew to each run.
+            given again in each run.
 
     Shapes: x (batch, steps, features), or (x, encoded), with encoded (batch, any, any) -> as x.
     Weights: also cross_attention, cross_attention_layer_norm, behind those of the self-attention, with two inputs.

@@ -91,7 +91,7 @@ class ConvLSTMCell(Cell):
     projects_before: ClassVar[bool | None] = True
 
     def check(self) -> None:
-        """Options that no input could make sense of."""
+        """Options that are wrong for every input."""
         check_choice(self, "rank", (1, 2, 3))
         check_count(self, "filters")
         check_activation(self, "activation", "recurrent_activation")
