@@ -6,6 +6,7 @@ import graphlib
 import inspect
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -219,3 +220,19 @@ def test_nobody_overrides_a_method_that_does_something(cls):
         if base is not None and not (base is fl.Layer and name in HOOKS):
             overridden = function_of(vars(base)[name])
             assert overridden and not does_something(overridden), f"{cls.__name__} overrides {base.__name__}.{name}"
+
+
+# Words that docs/design.md has a plainer one for, as regexes, in the folders that are swept.
+OLD_WORDS = (
+    r"\banew\b", r"\bbeside\b", r"\bkept\b", r"\bfed\b", r"\bfelt\b", r"\bheard\b", r"\blest\b", r"\bwants?\b", r"way back",
+    r"first values", r"ax[ei]s of space", r"sees to it", r"no meaning",
+)  # fmt: skip
+SWEPT = {"core", "functions", "layers", "freezing", "trees", "host"}
+CELL = {("layers", "recurrent"), ("core", "layer"), ("freezing",)}  # a cell is the step of a recurrent layer
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if parts_of(p)[0] in SWEPT], ids=lambda p: "/".join(parts_of(p)))
+def test_words_are_those_of_the_field(path):
+    old = (*OLD_WORDS, *(() if {parts_of(path)[:2], parts_of(path)[:1]} & CELL else (r"\bcells?\b",)))
+    found = [match for word in old for match in re.findall(word, path.read_text())]
+    assert not found, f"{path.name}: {found}; docs/design.md, section 6, has the words"
