@@ -124,7 +124,7 @@ class BatchNormalization(Layer):
         if ctx.train and not ctx.frozen:
             x = ops.gradient_once(x)
             axes = tuple(a for a in range(x.ndim) if a != axis)
-            mean, variance, seen = _batch_moments(x, axes, _counted(ctx), self.synchronized)
+            mean, variance, any_valid = _batch_moments(x, axes, _counted(ctx), self.synchronized)
             if self.renorm:
                 gamma, beta = self._renormed(mean, variance, ctx.state, gamma, beta)
             new_state = self._new_state(mean, variance, ctx.state)
