@@ -15,6 +15,7 @@ import optax
 from fnlayers.core.errors import ConfigError, MissingError, brief
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.spec import Param, State, is_spec, map_specs, only, spec_items
+from fnlayers.core.types import Sizes
 
 Tree = Any
 
@@ -48,7 +49,7 @@ class Declared:
         return jax.tree.map(onto, params, self.specs, is_leaf=_absent)
 
 
-def penalty(model: Layer, shape: Shape = None) -> Callable[[Tree], jax.Array]:
+def penalty(model: Layer, shape: Sizes = None) -> Callable[[Tree], jax.Array]:
     """The sum of the trainable weights' regularizers, as a function of params; a float32 scalar.
 
     Example:
@@ -60,7 +61,7 @@ def penalty(model: Layer, shape: Shape = None) -> Callable[[Tree], jax.Array]:
     return Declared(model, shape).penalty
 
 
-def project(model: Layer, shape: Shape = None) -> Callable[[Tree], Tree]:
+def project(model: Layer, shape: Sizes = None) -> Callable[[Tree], Tree]:
     """The trainable weights' constraints, as a function params -> params; to be applied after each update.
 
     A param that is missing, or replaced by None or optax.MaskedNode, is left out: so optimizers see those that train.

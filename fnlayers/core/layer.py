@@ -1,7 +1,7 @@
 """`Layer`: options as plain data, and pure functions of (params, x). The contract of the library is this file."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
@@ -34,6 +34,7 @@ from fnlayers.core.shapes import canonical, shape_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
 from fnlayers.core.symbol import Symbol, call_symbolically
 from fnlayers.core.trace import trace, trace_training
+from fnlayers.core.types import Key, Params, Sizes, StateDict
 from fnlayers.core.verbs import Verb
 from fnlayers.functions.draws import HostKey
 from fnlayers.functions.regularizers import regularizer
@@ -185,7 +186,7 @@ class Layer(ByValue):
 
     # What a user calls
 
-    def init(self, rng: Any, shape: Shape = None) -> dict:
+    def init(self, rng: Key, shape: Sizes = None) -> dict[str, Any]:
         """Draw the params for inputs of that shape.
 
         Arguments:
@@ -197,12 +198,19 @@ class Layer(ByValue):
             raise MissingError(f"{type(self).__name__}.init takes a random key, got {rng!r}; write jax.random.key(0)")
         return initialize(self._declared(self._known_shape(shape, "init(rng, x.shape)")), rng, (Param, Drawn))
 
-    def init_state(self, shape: Shape = None) -> dict:
+    def init_state(self, shape: Sizes = None) -> dict[str, Any]:
         """The starting state, {} for nearly every layer."""
         return initialize(self._declared(self._known_shape(shape, "init_state(x.shape)")), HostKey(0, 0), State)
 
     def apply(
-        self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False
+        self,
+        params: Params,
+        x: Any,
+        *,
+        state: StateDict | None = None,
+        rng: Key | None = None,
+        mask: Mask = None,
+        train: bool = False,
     ) -> Any:
         """The output alone. In training it refuses to drop new state or losses: use `run` for those."""
         out = self.run(params, x, state=state, rng=rng, mask=mask, train=train)
@@ -215,7 +223,14 @@ class Layer(ByValue):
         return out.y
 
     def run(
-        self, params: Any, x: Any, *, state: Tree = None, rng: Any = None, mask: Mask = None, train: bool = False
+        self,
+        params: Params,
+        x: Any,
+        *,
+        state: StateDict | None = None,
+        rng: Key | None = None,
+        mask: Mask = None,
+        train: bool = False,
     ) -> Out:
         """Everything: out.y, out.state, out.mask, out.losses.
 
@@ -235,11 +250,11 @@ class Layer(ByValue):
             x = map_nest(cleaned, mask, x)
         return self._run(params, x, Context({} if state is None else state, rng, mask, train))
 
-    def specs(self, shape: Shape = None) -> Tree:
+    def specs(self, shape: Sizes = None) -> Tree:
         """The Param or State of every array, in trees shaped like the params and the state together."""
         return expand(self._declared(self._known_shape(shape, "specs(x.shape)")))
 
-    def out_shape(self, shape: Shape = None) -> Shape:
+    def out_shape(self, shape: Sizes = None) -> Shape:
         """The output's shape, None where it is unknown. Traced, so nothing is computed."""
         return shape_of(self.out_type(shape))
 
@@ -248,7 +263,7 @@ class Layer(ByValue):
         shape = self._known_shape(shape, "out_shape(x.shape)")
         return trace(self, with_dtype(shape, dtype) if dtype else self.in_types(shape))
 
-    def __iter__(self) -> Iterator[Callable]:
+    def __iter__(self) -> Iterator[Verb]:
         """The pair: `init, apply = layer`. The layers of a model are `model.layers`."""
         return iter((Verb(self, "init"), Verb(self, "apply")))
 

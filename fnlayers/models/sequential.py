@@ -1,10 +1,11 @@
 """Sequential: layers one after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fnlayers.core.context import Context, Out
+from fnlayers.core.dtypes import PolicyName
 from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
@@ -45,6 +46,18 @@ class Sequential(Container):
     """
 
     input: InputNode | None = field(default=None, kw_only=True)
+
+    if TYPE_CHECKING:  # the fields say what a model holds; here, what it is made from
+
+        def __init__(
+            self,
+            layers: Sequence[Layer | Symbol],
+            *,
+            input: InputNode | None = None,
+            name: str | None = None,
+            trainable: bool = True,
+            dtype: PolicyName | None = None,
+        ) -> None: ...
 
     written_as: ClassVar[str] = "Sequential([layer, layer, ...])"
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
+from fnlayers.core.types import Params, Sizes, StateDict
 from fnlayers.saving import container, strict
 from fnlayers.saving.check import fitting_shape
 from fnlayers.saving.config import Given, by_name, from_config, to_config
@@ -30,7 +31,9 @@ _TEXTS = ("model", "shape", "params", "state")
 _METADATA = frozenset({"format", "format_version", "fnlayers", container.CHECKSUM, *_TEXTS})
 
 
-def save(path: str | os.PathLike, model: Layer, params: Tree, state: Tree = None, *, shape: Shape = None) -> None:
+def save(
+    path: str | os.PathLike, model: Layer, params: Params, state: StateDict | None = None, *, shape: Sizes = None
+) -> None:
     """Write the model with its arrays to one file, whole or not at all: a failure leaves an older file as it was.
 
     The arrays are the model's or there is an error: their paths, shapes and dtypes are compared with its declaration,

@@ -1,7 +1,7 @@
 """fit, evaluate, predict: the loops over batches. They change nothing they are given, and return what they made."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -9,6 +9,7 @@ import optax
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, check_model
+from fnlayers.core.types import Key, Loss, Params, StateDict
 from fnlayers.plain_data import choices
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
@@ -32,20 +33,20 @@ def fit(
     model: Layer,
     data: Any,
     *,
-    loss: Any,
+    loss: Loss,
     optimizer: optax.GradientTransformation,
     epochs: int = 1,
     batch_size: int = 32,
     metrics: Mapping[str, Any] | None = None,
     validation_data: Any = None,
-    rng: Any = 0,
-    params: Tree = None,
-    state: Tree = None,
+    rng: Key | int = 0,
+    params: Params | None = None,
+    state: StateDict | None = None,
     train_state: TrainState | None = None,
     shuffle: bool = True,
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
-    remainder: str | None = None,
+    remainder: Literal["pad", "run", "drop"] | None = None,
     callbacks: Iterable[Callable[[Event], Any]] = (),
     verbose: bool = True,
 ) -> Fitted:
@@ -121,14 +122,14 @@ def fit(
 
 def evaluate(
     model: Layer,
-    params: Tree,
+    params: Params,
     data: Any,
     *,
-    loss: Any,
+    loss: Loss,
     metrics: Mapping[str, Any] | None = None,
-    state: Tree = None,
+    state: StateDict | None = None,
     batch_size: int = 32,
-    remainder: str | None = None,
+    remainder: Literal["pad", "run", "drop"] | None = None,
     verbose: bool = False,
 ) -> dict[str, float]:
     """The loss and the metrics of a model in inference, averaged over all examples.
@@ -170,12 +171,12 @@ def evaluate(
 
 def predict(
     model: Layer,
-    params: Tree,
+    params: Params,
     x: Any,
     *,
-    state: Tree = None,
+    state: StateDict | None = None,
     batch_size: int = 32,
-    remainder: str | None = None,
+    remainder: Literal["pad", "run", "drop"] | None = None,
     verbose: bool = False,
 ) -> Any:
     """The model's outputs for all of x in inference, batch by batch.

@@ -10,6 +10,7 @@ import optax
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import fold
+from fnlayers.core.types import Key, Params, StateDict
 from fnlayers.training.given import check_start
 from fnlayers.trees import split, trainable_mask
 
@@ -46,10 +47,10 @@ class TrainState(NamedTuple):
         model: Layer,
         shape: Shape,
         optimizer: optax.GradientTransformation,
-        rng: Any = 0,
+        rng: Key | int = 0,
         *,
-        params: Tree = None,
-        state: Tree = None,
+        params: Params | None = None,
+        state: StateDict | None = None,
     ) -> "TrainState":
         """The state before the first step.
 
@@ -70,17 +71,17 @@ class TrainState(NamedTuple):
                 params, and for params or state that are not whole, or those of another model.
         """
         check_model(model, "TrainState.create")
-        rng = as_key(rng)
+        key = as_key(rng)
         shape = model.in_shape if shape is None else shape
         check_start(model, shape, params, state)
-        params = model.init(rng, shape) if params is None else params
+        params = model.init(key, shape) if params is None else params
         state = model.init_state(shape) if state is None else state
         trained, _ = split(params, trainable_mask(model, shape))
-        made = cls(jnp.zeros((), "int32"), params, state, optimizer.init(trained), plain_key(fold(rng, "training")))
+        made = cls(jnp.zeros((), "int32"), params, state, optimizer.init(trained), plain_key(fold(key, "training")))
         return copied(made)
 
 
-def as_key(rng: Any) -> Any:
+def as_key(rng: Any) -> Key:
     """A random key; a whole number, NumPy's too, is a seed."""
     if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
         if not -(2**63) <= rng < 2**63:
@@ -88,7 +89,7 @@ def as_key(rng: Any) -> Any:
         return jax.random.key(int(rng))
     if not isinstance(rng, (jax.Array, np.ndarray)):
         raise ConfigError(f"rng={rng!r}: give a random key, jax.random.key(0), or a whole number")
-    return rng
+    return rng  # type: ignore[return-value]  # raw keys may be NumPy's
 
 
 def plain_key(key: Any) -> Any:

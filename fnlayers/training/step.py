@@ -10,6 +10,7 @@ import optax
 
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import shape_of, type_of
+from fnlayers.core.types import Loss
 from fnlayers.host import jit
 from fnlayers.training.batch import check_batch, unpack_batch
 from fnlayers.training.endings import warn_of_endings
@@ -25,7 +26,7 @@ Tree = Any
 
 def make_step(
     model: Layer,
-    loss: Any,
+    loss: Loss,
     optimizer: optax.GradientTransformation,
     *,
     metrics: Mapping[str, Any] | None = None,

@@ -1,0 +1,12 @@
+"""The types in the signatures of public functions, by the names that the documents use."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+Key = jax.Array  # a random key, as jax.random.key returns it
+Params = Mapping[str, Any]  # nested dicts of arrays: what `init` returns
+StateDict = Mapping[str, Any]  # nested dicts of arrays: what `init_state` returns
+Sizes = Sequence[Any] | Mapping[str, Any] | None  # a shape such as (None, 28, 28, 1), or a tuple or dict of shapes
+Loss = Callable[..., Any] | Mapping[str, Any] | Sequence[Any]  # (y_pred, y_true) -> values; for several outputs nested
