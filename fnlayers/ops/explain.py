@@ -34,8 +34,8 @@ PASSES = {
 POOLS = ("max_pool", "sum_pool")  # which have no kernel
 CONVOLUTIONS = ("conv", "conv_transpose")
 PRODUCTS = {
-    True: "it is faster for products of many rows, which most multiplications are of, and of features before the batch",
-    False: "it is faster for products of few rows, which most multiplications are of",
+    True: "it is faster for products of many rows, and of features before the batch",
+    False: "it is faster for products of few rows",
 }
 
 
@@ -141,6 +141,9 @@ def explain(layer: Traceable, shape: Any, platform: str | None = None) -> Explan
       cpu: pointwise in all passes
         pointwise: XLA's CPU backend runs a 1x1 window as a convolution, 1.5 to 12 times as long as the product
       cuda, tpu: lax.conv_general_dilated
+    products
+      cpu with fl.jit: XLA's own code
+        XLA's own code: it is faster for products of many rows, and of features before the batch
     """
     if platform is not None and platform not in PLATFORMS:
         raise ValueError(plain_data.choices("platform", platform, PLATFORMS))
