@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from fnlayers.core.errors import ConfigError, MissingError, brief
-from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.spec import Param, State, is_spec, map_specs, only, spec_items
 from fnlayers.core.types import Sizes
 
@@ -58,6 +58,7 @@ def penalty(model: Layer, shape: Sizes = None) -> Callable[[Tree], jax.Array]:
         >>> float(penalty(model, (None, 3))(model.init(jax.random.key(0), (None, 3)))).__round__(6)
         0.03
     """
+    check_model(model, "penalty")
     return Declared(model, shape).penalty
 
 
@@ -66,6 +67,7 @@ def project(model: Layer, shape: Sizes = None) -> Callable[[Tree], Tree]:
 
     A param that is missing, or replaced by None or optax.MaskedNode, is left out: so optimizers see those that train.
     """
+    check_model(model, "project")
     return Declared(model, shape).project
 
 
@@ -92,11 +94,13 @@ def projected(
 
 def trainable_mask(model: Layer, shape: Shape = None) -> Tree:
     """A tree like params: True where the layer, and every container around it, is trainable."""
+    check_model(model, "trainable_mask")
     return Declared(model, shape).trainable
 
 
 def decay_mask(model: Layer, shape: Shape = None) -> Tree:
     """A tree like params: True where weight decay is meant: kernels and tables, not biases, scales or slopes."""
+    check_model(model, "decay_mask")
     return map_specs(lambda spec: spec.decays, only(model.specs(shape), Param))
 
 

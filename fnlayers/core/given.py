@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 def check_given(layer: "Layer", x: Any) -> None:
     """Raise ConfigError for Symbols, and for arrays that jax would refuse or change."""
+    if x is None:
+        raise ConfigError(f"{brief(layer)}: x is None; give an array")
     for leaf in nest_leaves(x):
         if isinstance(leaf, Symbol):
             raise ConfigError(
@@ -33,6 +35,14 @@ def check_given(layer: "Layer", x: Any) -> None:
         except LayerError as error:
             error.of(layer)
             raise
+
+
+def check_key(layer: "Layer", rng: Any) -> None:
+    """Raise MissingError for what is not a random key: typed, or raw as arrays of unsigned integers."""
+    dtype = None if isinstance(rng, type) else getattr(rng, "dtype", None)
+    raw = dtype == np.uint32 and rng.ndim > 0
+    if not (raw or (dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key))):
+        raise MissingError(f"{type(layer).__name__}.init takes a random key, got {rng!r}; write jax.random.key(0)")
 
 
 def checked_train(layer: "Layer", train: Any) -> bool:

@@ -16,6 +16,7 @@ from fnlayers.core.elsewhere import refuse_attribute
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
 from fnlayers.core.given import (
     check_given,
+    check_key,
     check_numbers,
     check_output_mask,
     checked_children,
@@ -194,8 +195,7 @@ class Layer(ByValue):
             shape: the input's shape with its batch axis, None where unknown; a tuple or dict of shapes for several. A
                 model with an Input knows its own.
         """
-        if not hasattr(rng, "dtype"):
-            raise MissingError(f"{type(self).__name__}.init takes a random key, got {rng!r}; write jax.random.key(0)")
+        check_key(self, rng)
         return initialize(self._declared(self._known_shape(shape, "init(rng, x.shape)")), rng, (Param, Drawn))
 
     def init_state(self, shape: Sizes = None) -> dict[str, Any]:

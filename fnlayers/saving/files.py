@@ -101,7 +101,7 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
         ConfigError: for a file that is damaged, foreign, newer than this version, or does not fit together; the
             message lists every array that is missing, unexpected, of another shape or dtype.
     """
-    path, given = _as_path(path, "load"), by_name(layers)
+    path, given = as_path(path, "load"), by_name(layers)
     if path.suffix in _KERAS_ENDINGS:
         raise ConfigError(f"{path} is a file of Keras; write fnlayers.load_keras({path.name!r})")
     if path.exists() and not path.is_file():
@@ -116,14 +116,15 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
     return model, params, state
 
 
-def _as_path(path: Any, verb: str) -> Path:
+def as_path(path: Any, verb: str) -> Path:
+    """The path of a file; ConfigError for what is not one."""
     if not isinstance(path, (str, os.PathLike)):
-        raise ConfigError(f"{verb} takes the path of a file, got {path!r}; write {verb}('model.safetensors', ...)")
+        raise ConfigError(f"{verb} takes the path of a file, got {path!r:.80}; write {verb}('NAME', ...)")
     return Path(path)
 
 
 def _checked_path(path: str | os.PathLike) -> Path:
-    path = _as_path(path, "save")
+    path = as_path(path, "save")
     if path.suffix != ".safetensors":
         raise ConfigError(f"{path}: the name must end in .safetensors; write {_renamed(path)}{_of_keras(path)}")
     if path.exists() and not path.is_file():

@@ -22,6 +22,7 @@ from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.cells import StackedRNNCells
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
+from fnlayers.saving.files import as_path
 from fnlayers.saving.keras_config import input_shape_of, model_of
 
 MOST_CONFIG = 64 << 20  # bytes of config.json, unpacked
@@ -64,7 +65,7 @@ def load_keras(path: str | pathlib.Path) -> Loaded:
         ConfigError: the file is not one of Keras, or names what we do not know.
         ShapeError, MissingError: its weights are not those of its config.
     """
-    config, weights = _members(pathlib.Path(path))
+    config, weights = _members(as_path(path, "load_keras"))
     model = model_of(config)
     shape = input_shape_of(config) if model.in_shape is None else model.in_shape
     params: dict = {}

@@ -96,6 +96,13 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     return number
 
 
+def true_or_false(name: str, value: Any) -> bool:
+    """The value as a bool; ConfigError for anything else, such as the string "False", which counts as true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ConfigError(f"{name}={value!r}: give True or False")
+    return bool(value)
+
+
 def inputs_only(x: Any) -> Any:
     """Inputs alone as data: arrays (or a nest of them), an iterable of batches, or a function that makes one."""
     if isinstance(x, (tuple, Mapping)) or hasattr(x, "shape"):

@@ -14,11 +14,11 @@ from fnlayers.plain_data import choices
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
 from fnlayers.training.check_targets import check_data
-from fnlayers.training.data import ENOUGH, Source, inputs_only, source_of, whole_number
+from fnlayers.training.data import ENOUGH, Source, inputs_only, source_of, true_or_false, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.fit_loop import FitLoop, Fitted, evaluated
-from fnlayers.training.given import check_going_on, check_whole
+from fnlayers.training.given import check_going_on, check_optimizer, check_whole
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
 from fnlayers.training.programs import program
@@ -104,6 +104,8 @@ def fit(
         (1.0, 9)
     """
     check_model(model, "fit")
+    check_optimizer(optimizer, "fit")
+    shuffle, verbose = true_or_false("fit: shuffle", shuffle), true_or_false("fit: verbose", verbose)
     objective, epochs = objective_of(loss, metrics), whole_number("epochs", epochs)
     directions = directions_of(objective, validation_data is not None)
     callbacks = checked_callbacks(callbacks, directions)

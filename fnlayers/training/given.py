@@ -15,6 +15,12 @@ from fnlayers.trees import paths, split, trainable_mask
 Tree = Any
 
 
+def check_optimizer(optimizer: Any, verb: str) -> None:
+    """Raise ConfigError for what is not an optimizer of optax, such as the function that makes one."""
+    if isinstance(optimizer, type) or not all(callable(getattr(optimizer, name, None)) for name in ("init", "update")):
+        raise ConfigError(f"{verb}: optimizer={optimizer!r} is not an optax optimizer; write optax.adam(1e-3)")
+
+
 def check_start(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
     """Raise for params or state to start from, of which one is None where both are needed, or that are not whole."""
     expected = _declared(model, shape)

@@ -11,7 +11,7 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import fold
 from fnlayers.core.types import Key, Params, StateDict
-from fnlayers.training.given import check_start
+from fnlayers.training.given import check_optimizer, check_start
 from fnlayers.trees import split, trainable_mask
 
 Tree = Any
@@ -71,6 +71,7 @@ class TrainState(NamedTuple):
                 params, and for params or state that are not whole, or those of another model.
         """
         check_model(model, "TrainState.create")
+        check_optimizer(optimizer, "TrainState.create")
         key = as_key(rng)
         shape = model.in_shape if shape is None else shape
         check_start(model, shape, params, state)

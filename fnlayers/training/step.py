@@ -13,8 +13,9 @@ from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.core.types import Loss
 from fnlayers.host import jit
 from fnlayers.training.batch import check_batch, unpack_batch
+from fnlayers.training.data import true_or_false
 from fnlayers.training.endings import warn_of_endings
-from fnlayers.training.given import check_going_on
+from fnlayers.training.given import check_going_on, check_optimizer
 from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.guard import finite, guarded
 from fnlayers.training.objective import Objective, objective_of
@@ -71,6 +72,8 @@ def make_step(
         (1, ['finite', 'loss'])
     """
     check_model(model, "make_step")
+    check_optimizer(optimizer, "make_step")
+    guard = true_or_false("make_step: guard", guard)
     objective = objective_of(loss, metrics)
     warn_of_endings(model, objective)
     train_step = train_step_of(model, objective, optimizer, guard)

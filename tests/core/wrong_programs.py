@@ -5,6 +5,7 @@ what was given and say what to write.
 """
 
 import dataclasses
+import math
 import random
 import re
 import traceback
@@ -13,7 +14,28 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from wrong_values import MEANINGS, POOL, a_function, or_none, pairs, plain, sizes
+import numpy as np
+import optax
+from wrong_values import (
+    MEANINGS,
+    POOL,
+    Means,
+    a_flag,
+    a_function,
+    a_key,
+    a_layer,
+    a_path,
+    a_shape,
+    an_array,
+    either,
+    never,
+    one_of,
+    or_none,
+    pairs,
+    plain,
+    sizes,
+    whole,
+)  # fmt: skip
 
 import fnlayers as fl
 from cases import CASES, Case
@@ -149,6 +171,80 @@ def wrong_names(rng: random.Random) -> Iterator[Program]:
         elif kind == "twice" and needed:
             run = _called(cls, tuple(given.values()), {needed[0]: 1})
             yield Program(f"{cls.__name__} with {needed[0]} twice", run, (needed[0],))
+
+
+# Calls of public functions
+
+MODEL = fl.Sequential([fl.Dense(3, name="one"), fl.Dense(2, name="two")])
+SHAPE = (4, 5)
+PARAMS = MODEL.init(KEY, SHAPE)
+X, Y = np.ones(SHAPE, "float32"), np.ones((4, 2), "float32")
+TRAINING = {"loss": optax.squared_error, "optimizer": optax.sgd(0.1)}
+
+# function, the arguments of a right call by name; those that some other value may replace are left alone
+CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], dict[str, Means]]] = {
+    "init": (MODEL.init, {"rng": KEY, "shape": SHAPE}, {"rng": a_key, "shape": a_shape}),
+    "out_shape": (MODEL.out_shape, {"shape": SHAPE}, {"shape": a_shape}),
+    "init_state": (MODEL.init_state, {"shape": SHAPE}, {"shape": a_shape}),
+    "apply": (
+        MODEL.apply,
+        {"params": PARAMS, "x": X, "train": False},
+        {"params": never, "x": an_array, "train": a_flag},
+    ),
+    "penalty": (fl.penalty, {"model": MODEL, "shape": SHAPE}, {"model": a_layer, "shape": a_shape}),
+    "project": (fl.project, {"model": MODEL, "shape": SHAPE}, {"model": a_layer, "shape": a_shape}),
+    "trainable_mask": (fl.trainable_mask, {"model": MODEL, "shape": SHAPE}, {"model": a_layer, "shape": a_shape}),
+    "freeze": (fl.freeze, {"model": MODEL}, {"model": a_layer}),
+    "thaw": (fl.thaw, {"model": MODEL}, {"model": a_layer}),
+    "summary": (fl.summary, {"model": MODEL, "shape": SHAPE}, {"model": a_layer, "shape": a_shape}),
+    "show.graph": (fl.show.graph, {"model": MODEL, "shape": SHAPE}, {"model": a_layer, "shape": a_shape}),
+    "make_step": (
+        fl.make_step,
+        {"model": MODEL, **TRAINING, "guard": True},
+        {"model": a_layer, "loss": a_function, "optimizer": never, "guard": a_flag},
+    ),
+    "predict": (
+        fl.predict,
+        {"model": MODEL, "params": PARAMS, "x": X, "batch_size": 2},
+        {"model": a_layer, "params": never, "x": either(an_array, a_function), "batch_size": whole(1, math.inf)},
+    ),
+    "fit": (
+        fl.fit,
+        {"model": MODEL, "data": (X, Y), **TRAINING, "epochs": 1, "batch_size": 4, "shuffle": True, "remainder": "run"},
+        {
+            "model": a_layer,
+            "data": either(a_function, an_array),
+            "loss": a_function,
+            "optimizer": never,
+            "epochs": whole(0, math.inf),
+            "batch_size": whole(1, math.inf),
+            "shuffle": a_flag,
+            "remainder": or_none(one_of("pad", "run", "drop")),
+        },
+    ),
+    "load": (fl.load, {"path": "absent.safetensors"}, {"path": a_path}),
+    "load_keras": (fl.load_keras, {"path": "absent.keras"}, {"path": a_path}),
+    "save": (
+        fl.save,
+        {"path": "absent/m.safetensors", "model": MODEL, "params": PARAMS},
+        {"path": a_path, "model": a_layer, "params": never},
+    ),
+}
+
+
+def wrong_calls(rng: random.Random) -> Iterator[Program]:
+    """A call of a public function with one argument that cannot mean anything."""
+    while True:
+        name = rng.choice(sorted(CALLS))
+        function, right, means = CALLS[name]
+        argument, value = rng.choice(sorted(means)), rng.choice(POOL)
+        if means[argument](plain(value)) is False:
+            run = _called(function, (), right | {argument: value})
+            yield Program(f"{name}({argument}={_shown(value)})", run, (argument, name, _short(value), "x ", "batch"))
+
+
+def _short(value: Any) -> str:
+    return str(value)[:10]
 
 
 def _called(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Callable[[], Any]:

@@ -115,6 +115,30 @@ def a_layer(value: Any) -> bool:
     return isinstance(value, fl.Layer)
 
 
+def never(value: Any) -> bool:
+    """Nothing among the values of the pool."""
+    return False
+
+
+def a_key(value: Any) -> bool | None:
+    """A random key; arrays are left alone, since raw keys are arrays of integers."""
+    return None if isinstance(value, tuple) else False
+
+
+def a_shape(value: Any) -> bool | None:
+    """Whatever may be a shape or a nest of shapes."""
+    return None if isinstance(value, (tuple, dict)) or value is None else False
+
+
+def an_array(value: Any) -> bool | None:
+    """Whatever jax may take for an array, or a nest of arrays."""
+    return None if isinstance(value, (tuple, dict, int, float, complex)) else False
+
+
+def a_path(value: Any) -> bool | None:
+    return None if isinstance(value, (str, bytes)) else False
+
+
 def a_name(value: Any) -> bool:
     return isinstance(value, str) and value != "" and "/" not in value
 

@@ -13,7 +13,7 @@ from fnlayers.functions.initializers import INITIALIZERS
 KEY = jax.random.key(42)
 HOST = draws.host_key(KEY)
 FLOAT = np.dtype("float32")
-SHAPES = [(), (0,), (5,), (3, 4), (draws.BLOCK + 3,), (2 * draws.SHARE + draws.BLOCK + 1,)]
+SHAPES = [(), (0,), (5,), (3, 4), (draws.BLOCK + 3,), (2 * draws.PER_THREAD + draws.BLOCK + 1,)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -88,7 +88,10 @@ X, KERNEL = jnp.ones((1, 4, 4, 1)), jnp.ones((2, 2, 1, 1))
     [
         (lambda: ops.conv(X, KERNEL, (1, 1), "full", (1, 1)), "padding='full' is unknown; choose from valid, same"),
         (lambda: ops.conv(X, KERNEL, (1, 1), "causal", (1, 1)), "padding='causal'"),
-        (lambda: ops.conv(X, KERNEL, (1, 1), "same", (1, 1), 1, "NHWC"), "data_format='NHWC'.*'channels_first'"),
+        (
+            lambda: ops.conv(X, KERNEL, (1, 1), "same", (1, 1), 1, "NHWC"),
+            "data_format='NHWC' is unknown; choose from .*channels_first",
+        ),
         (lambda: ops.conv(X, KERNEL, (1,), "same", (1, 1)), "strides=.*tuple of 2"),
         (lambda: ops.conv(X, KERNEL, (1, 1), "same", (1,)), "dilation=.*tuple of 2"),
         (lambda: ops.conv_transpose(X, KERNEL, (1, 1), "causal", None, (1, 1)), "padding='causal'"),

@@ -13,7 +13,11 @@ with np.load(Path(__file__).parents[1] / "golden" / "ops.npz") as _file:
     )
 
 
-@pytest.mark.parametrize("op", dict.fromkeys(case.op for case in CASES))
+SLOW = ("depthwise_conv", "separable_conv")  # compositions of what conv is
+OPS = dict.fromkeys(case.op for case in CASES)
+
+
+@pytest.mark.parametrize("op", [pytest.param(op, marks=[pytest.mark.slow] if op in SLOW else []) for op in OPS])
 def test_same_numbers_as_keras(op: str):
     rows = [case for case in CASES if case.op == op]
 

@@ -221,7 +221,7 @@ OPTIONS = [{}, {"reverse": True}, {"zero_output": True}, {"return_all": False}, 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("length", [1, 5])
+@pytest.mark.parametrize("length", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_gates_are_scanned_as_steps_are(options, masked, length, x64):
     random = np.random.RandomState(0)
     x, kernel, inner = (jnp.asarray(random.normal(size=s)) for s in ((length, 3, 2), (2, 8), (2, 8)))

@@ -73,7 +73,10 @@ def for_all_sizes(monkeypatch):
 
 @pytest.mark.parametrize(
     ("cell", "length", "masked", "options"),
-    [("lstm", 8, True, options) for options in OPTIONS]
+    [
+        pytest.param("lstm", 8, True, options, marks=[pytest.mark.slow] if i > 1 else [])
+        for i, options in enumerate(OPTIONS)
+    ]
     + [("gru", 5, masked, {"return_all": False}) for masked in (False, True)]
     + [("gru", 5, True, {"reverse": True})],  # projected before, in training
 )

@@ -319,7 +319,7 @@ ERRORS = [
         "in its params",
     ),
     (lambda: shared_twice(), "is called twice in one run, and has one cache; use two layers"),
-    (lambda: fl.cached(fl.Dense(3), 4), "cached: no layer in Dense(units=3) keeps keys and values, or its place"),
+    (lambda: fl.cached(fl.Dense(3), 4), "cached: no layer in Dense(units=3) keeps keys and values, or its position"),
     (lambda: fl.PositionEmbedding(4).out_shape((None, 5, 3)), "has no position for 5 steps; give no more, or a larger"),
     (lambda: fl.cached(fl.PositionEmbedding(4), 5), "has no position for 5 steps; give cache=4 or less"),
     (lambda: fl.PositionEmbedding(4).out_shape((4,)), "takes 2 or 3"),
