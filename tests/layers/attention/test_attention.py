@@ -94,10 +94,9 @@ def test_trap_5_gradients_are_finite_where_scores_are_large_or_masked(layer):
 
 @over_layers
 @over_variants
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize("junk", [pytest.param(7.0, marks=SLOW), pytest.param(np.inf, marks=SLOW), np.nan])
+@pytest.mark.parametrize(
+    "junk", [pytest.param(7.0, marks=pytest.mark.slow), pytest.param(np.inf, marks=pytest.mark.slow), np.nan]
+)
 def test_padding_changes_nothing(layer, options, junk):
     """Steps behind the mask, of query, value and key, change no output and no gradient, whatever stands in them."""
     options = options | {"dropout": 0.0}
