@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
 
 
+_NUMBERS = (bool, int, float, complex)
+
+
 def check_given(layer: "Layer", x: Any) -> None:
     """Raise ConfigError for Symbols, and for arrays that jax would refuse or change."""
     if x is None:
@@ -30,6 +33,8 @@ def check_given(layer: "Layer", x: Any) -> None:
             raise ConfigError(
                 f"{type(layer).__name__}: run and apply take arrays; to build a graph, call the layer itself"
             )
+        if isinstance(leaf, type) or not (hasattr(leaf, "dtype") or leaf is None or isinstance(leaf, _NUMBERS)):
+            raise ConfigError(f"{brief(layer)}: x is {leaf!r:.80}; give an array")
         try:
             check_values(leaf, "x")
         except LayerError as error:

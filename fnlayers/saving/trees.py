@@ -78,6 +78,6 @@ def _named(name: list, given: Mapping[str, Any], path: str) -> Callable:
 
 def _foreign(tree: Any, path: str) -> ConfigError:
     return ConfigError(
-        f"{path} is a {type(tree).__name__}, which cannot be saved; trees are made of dicts, tuples, lists, "
-        "NamedTuples, None and arrays"
+        f"{path} is a {type(tree).__name__}, which cannot be saved; give dicts, tuples, lists, "
+        "NamedTuples or None of arrays"
     )

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.layer import Layer
+from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.shapes import type_of
 from fnlayers.models.functional import Functional, InputNode, Ref
 from fnlayers.plain_data import map_nest, nest_leaves
@@ -51,6 +51,7 @@ def features(
         MissingError: where matplotlib is not installed.
         ConfigError: where the model holds no layers, or the batch no such example.
     """
+    check_model(model, "show.features")
     if not (isinstance(channels, int) and channels > 0):
         raise ConfigError(f"show.features(channels={channels!r}): give a whole number above 0")
     sizes = {len(a) for a in nest_leaves(map_nest(np.asarray, x, is_leaf=_is_array)) if np.ndim(a)}

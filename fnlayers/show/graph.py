@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fnlayers.core.errors import MissingError
-from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import shape_of
 from fnlayers.show.inside import input_types
 from fnlayers.show.picture import Picture, page
@@ -82,6 +82,7 @@ def graph(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int | 
           n2 -- "(None, 1)" --> n3
         <BLANKLINE>
     """
+    check_model(model, "show.graph")
     given = input_types(model, shape, dtype, "show.graph")
     levels = math.inf if depth is None else depth + 1  # the model itself is open
     specs = model.specs(shape_of(given))

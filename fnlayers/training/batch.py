@@ -23,7 +23,7 @@ def unpack_batch(batch: Any) -> tuple[Any, Any, Any]:
     """(x, y, weight) of a batch, the weight None where there is none."""
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         got = f"{type(batch).__name__} of {len(batch)}" if hasattr(batch, "__len__") else type(batch).__name__
-        raise ConfigError(f"a batch is (x, y) or (x, y, weight), got {'None' if batch is None else got}")
+        raise ConfigError(f"a batch is (x, y) or (x, y, weight), got {'None' if batch is None else got}; give arrays")
     x, y, *weight = batch
     return x, y, weight[0] if weight else None
 

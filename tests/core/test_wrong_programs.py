@@ -7,7 +7,7 @@ import random
 import pytest
 import wrong_programs
 
-KINDS = {"options": 140, "names": 20, "calls": 80}  # how many of each kind
+KINDS = {"options": 140, "names": 20, "calls": 140}  # how many of each kind
 # Others, and more of them: WRONG_SEED=1 WRONG_TIMES=20 pytest tests/core/test_wrong_programs.py
 SEED, TIMES = os.environ.get("WRONG_SEED", "0"), int(os.environ.get("WRONG_TIMES", "1"))
 

@@ -240,7 +240,9 @@ def wrong_calls(rng: random.Random) -> Iterator[Program]:
         argument, value = rng.choice(sorted(means)), rng.choice(POOL)
         if means[argument](plain(value)) is False:
             run = _called(function, (), right | {argument: value})
-            yield Program(f"{name}({argument}={_shown(value)})", run, (argument, name, _short(value), "x ", "batch"))
+            yield Program(
+                f"{name}({argument}={_shown(value)})", run, (argument, name, _short(value), "x ", "batch", "data")
+            )
 
 
 def _short(value: Any) -> str:
