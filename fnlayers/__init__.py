@@ -155,8 +155,8 @@ from fnlayers.version import __version__
 
 if TYPE_CHECKING:
     from fnlayers import show
+    from fnlayers.keras_files import load_keras
     from fnlayers.saving import load, save
-    from fnlayers.saving.keras_file import load_keras
     from fnlayers.show import summary
     from fnlayers.training import (
         CSVLog,
@@ -381,7 +381,7 @@ __all__ = [
 LATER = {
     "fnlayers": ("show",),
     "fnlayers.saving": ("load", "save"),
-    "fnlayers.saving.keras_file": ("load_keras",),
+    "fnlayers.keras_files": ("load_keras",),
     "fnlayers.show": ("summary",),
     "fnlayers.training": (
         "CSVLog",

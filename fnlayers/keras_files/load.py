@@ -16,6 +16,7 @@ from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number
 from fnlayers.core.operation import Operation
 from fnlayers.core.spec import Param, State
+from fnlayers.keras_files.config import input_shape_of, model_of
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.basic import CopyMask, DropMask
 from fnlayers.layers.recurrent.base import Recurrent
@@ -23,7 +24,6 @@ from fnlayers.layers.recurrent.cells import StackedRNNCells
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 from fnlayers.saving.files import as_path
-from fnlayers.saving.keras_config import input_shape_of, model_of
 
 MOST_CONFIG = 64 << 20  # bytes of config.json, unpacked
 MOST_WEIGHTS = 16 << 30

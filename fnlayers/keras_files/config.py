@@ -14,6 +14,9 @@ from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
+from fnlayers.keras_files.attention import attention_call
+from fnlayers.keras_files.recurrent import recurrent_call
+from fnlayers.keras_files.tensors import histories, history, is_end, is_tensor, operation_of, tensors
 from fnlayers.layers.attention.multi_head import MultiHeadAttention
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.attention.single_head import SingleHead
@@ -28,9 +31,6 @@ from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
-from fnlayers.saving.keras_attention import attention_call
-from fnlayers.saving.keras_recurrent import recurrent_call
-from fnlayers.saving.keras_tensors import histories, history, is_end, is_tensor, operation_of, tensors
 
 # Arguments of Keras that we have no field for, with the value under which they mean nothing.
 NEUTRAL = {

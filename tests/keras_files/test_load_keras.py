@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fnlayers as fl
-from fnlayers.saving.keras_config import model_of
+from fnlayers.keras_files.config import model_of
 
 
 def layer(kind, name, *calls, **config):

@@ -1,0 +1,5 @@
+"""Files of Keras, read as data alone: nothing that a file names is imported, called or opened."""
+
+from fnlayers.keras_files.load import load_keras
+
+__all__ = ["load_keras"]
