@@ -1,11 +1,6 @@
 """A model, its params and its state in one .safetensors file: data alone, checked before it is believed."""
 
-import contextlib
-import glob
 import os
-import secrets
-import socket
-import zlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +13,7 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.types import Params, Sizes, StateDict
 from fnlayers.saving import container, strict
+from fnlayers.saving.atomic import write_atomically
 from fnlayers.saving.check import fitting_shape
 from fnlayers.saving.config import Given, by_name, from_config, to_config
 from fnlayers.saving.trees import Tree, describe, is_key, rebuild
@@ -79,8 +75,8 @@ def save(
     texts = {"model": to_config(model), "shape": _shape_config(fitting_shape(model, types, shape)), **trees}
     stamp = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "fnlayers": __version__}
     metadata = stamp | {name: strict.dumps(value) for name, value in texts.items()}
-    _write_atomically(
-        Path(os.path.realpath(path)),
+    write_atomically(
+        path,
         lambda file: container.write(file, stored, metadata, lambda name: _fetched(arrays[name])),
     )
 
@@ -184,54 +180,6 @@ def _shape_config(shape: Shape) -> Any:
     if isinstance(shape, Mapping):
         return {str(key): _shape_config(sub) for key, sub in shape.items()}
     return [_shape_config(sub) for sub in shape] if isinstance(shape, tuple) else shape
-
-
-def _write_atomically(path: Path, write: Any) -> None:
-    """Write a file next to `path`, flush it to the disk, and put it in `path`'s place."""
-    _remove_abandoned(path)
-    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    with contextlib.suppress(OSError):  # the file is whole already; not every system can sync a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove what writers of `path` left that were killed: files of this machine's processes that are gone."""
-    prefix = f".{path.name}.{_host()}."
-    for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp"):
-        pid = left.name.removeprefix(prefix).split(".")[0]
-        if pid.isascii() and pid.isdigit() and _is_gone(int(pid)):
-            with contextlib.suppress(OSError):
-                left.unlink()
-
-
-def _host() -> str:
-    """The machine in eight characters: another one's processes are unknown here, though the folder may be shared."""
-    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
-
-
-def _is_gone(pid: int) -> bool:
-    if os.name != "posix":  # signal 0 asks nothing on Windows: it ends the process
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
 
 
 def _texts(metadata: Mapping[str, str]) -> dict[str, Any]:
