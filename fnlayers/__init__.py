@@ -158,6 +158,7 @@ if TYPE_CHECKING:
     from fnlayers.keras_files import load_keras
     from fnlayers.saving import load, save
     from fnlayers.show import summary
+    from fnlayers.surgery import intermediates
     from fnlayers.training import (
         CSVLog,
         EarlyStopping,
@@ -345,6 +346,7 @@ __all__ = [
     "functional",
     "haiku_pair",
     "initializers",
+    "intermediates",
     "jit",
     "known",
     "labels",
@@ -383,6 +385,7 @@ LATER = {
     "fnlayers.saving": ("load", "save"),
     "fnlayers.keras_files": ("load_keras",),
     "fnlayers.show": ("summary",),
+    "fnlayers.surgery": ("intermediates",),
     "fnlayers.training": (
         "CSVLog",
         "EarlyStopping",

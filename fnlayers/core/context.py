@@ -10,6 +10,7 @@ import jax
 
 from fnlayers.core.errors import ConfigError, MissingError
 from fnlayers.core.names import fold
+from fnlayers.core.observer import Observer, Seen, trace_state
 from fnlayers.plain_data import map_nest
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ class Gathered:
         if self.calls:
             self.calls, self.state, self.losses = {}, {}, ()
         if has_children:
-            self.trace = _trace_state()
+            self.trace = trace_state()
 
     def add(self, name: str, out: Out) -> None:
         """Add what the run of a child returned."""
         if not self.calls:
             self.calls, self.state = {}, {}
         self.calls[name] = self.calls.get(name, 0) + 1
-        if (out.state or out.losses) and (self.trace is None or self.trace != _trace_state()):
+        if (out.state or out.losses) and (self.trace is None or self.trace != trace_state()):
             raise ConfigError(
                 f"{name} returned state or losses where they cannot be gathered: ctx.run stands in a function that jax "
                 "traces by itself, such as the body of scan, vmap or checkpoint, or in a layer without children(). "
@@ -82,6 +83,7 @@ class Context:
         folded: how many entries of `path` are folded into `rng` already.
         examples: which examples of the batch count in its statistics: a boolean array (batch,); None: all. Where a
             wrapper makes steps into examples the masked ones do not, through layers that know of no mask, too.
+        observer: who is told the output of each layer; None: nobody.
 
     A layer made of layers runs them by `run`; see there.
     """
@@ -94,6 +96,7 @@ class Context:
     path: tuple[str | int, ...] = ()
     folded: int = 0
     examples: Mask = None
+    observer: Observer | None = field(default=None, repr=False, compare=False)
     gathered: Gathered = field(default_factory=Gathered, repr=False, compare=False)
 
     def run(
@@ -152,7 +155,20 @@ class Context:
         """
         path = (*self.path, name, call) if call else (*self.path, name)
         found = self.state.get(name, {}) if state is None else state
-        return Context(found, self.rng, mask, self.train, self.frozen, path, self.folded, self.examples)
+        return Context(found, self.rng, mask, self.train, self.frozen, path, self.folded, self.examples, self.observer)
+
+    def in_scan(self) -> "Context":
+        """The same context in the body of a scan, which returns what is `seen` there."""
+        return self if self.observer is None else replace(self, observer=Observer())
+
+    def seen(self) -> Seen | None:
+        """The outputs that an observer saw in the body of a scan; None where nobody observes."""
+        return None if self.observer is None else self.observer.all_seen()
+
+    def add_seen(self, stacked: Seen | None) -> None:
+        """Tell the observer what a scan's steps saw."""
+        if self.observer is not None and stacked is not None:
+            self.observer.add(stacked)
 
     def key(self, layer: "Layer") -> Any:
         """The layer's random key, or the error that says what to write."""
@@ -180,7 +196,7 @@ jax.tree_util.register_dataclass(
     Context,
     data_fields=["state", "rng", "mask", "examples"],
     meta_fields=["train", "frozen", "path", "folded"],
-    drop_fields=["gathered"],
+    drop_fields=["gathered", "observer"],
 )
 
 
@@ -215,15 +231,6 @@ def _run_child(name: str, child: "Layer", params: Any, x: Any, ctx: Context) -> 
                 f"{', '.join(map(str, params))}); give those of the layer that calls it, whole",
             )
         raise
-
-
-def _trace_state() -> Any:
-    """What distinguishes one trace of jax's from another."""
-    import jax.core
-    import jax.extend.core  # asked for here, since it costs an import
-
-    state: Any = getattr(jax.extend.core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
-    return state(convention="fnlayers")
 
 
 def has_mask(mask: Mask) -> bool:

@@ -30,6 +30,7 @@ from fnlayers.core.given import (
     shape_given,
 )
 from fnlayers.core.names import snake_case
+from fnlayers.core.observer import Observer
 from fnlayers.core.options import fault, options_of, stored
 from fnlayers.core.shapes import canonical, shape_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
@@ -243,12 +244,7 @@ class Layer(ByValue):
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
-        check_given(self, x)
-        train = checked_train(self, train)
-        if mask is not None:
-            mask = checked_mask(self, mask, x)
-            x = map_nest(cleaned, mask, x)
-        return self._run(params, x, Context({} if state is None else state, rng, mask, train))
+        return self._run_outermost(params, x, state, rng, mask, train)
 
     def specs(self, shape: Sizes = None) -> Tree:
         """The Param or State of every array, in trees shaped like the params and the state together."""
@@ -346,6 +342,17 @@ class Layer(ByValue):
                 tree[name] = sub if self.trainable else declare(sub, "float32", trainable=False)
         return tree
 
+    def _run_outermost(
+        self, params: Any, x: Any, state: Any, rng: Any, mask: Any, train: Any, observer: Observer | None = None
+    ) -> Out:
+        """Run what no other layer runs: x, the mask and `train` come from a user."""
+        check_given(self, x)
+        train = checked_train(self, train)
+        if mask is not None:
+            mask = checked_mask(self, mask, x)
+            x = map_nest(cleaned, mask, x)
+        return self._run(params, x, Context({} if state is None else state, rng, mask, train, observer=observer))
+
     def _run(self, params: Any, x: Any, ctx: Context) -> Out:
         """Cast, run `forward`, add what its children returned and the activity loss."""
         written = record.current()
@@ -372,6 +379,8 @@ class Layer(ByValue):
                 check_output_mask(self, out.y, out.mask)
             if self.activity_regularizer is not None and self.regularizes_output:
                 out = out._replace(losses=(*out.losses, activity_loss(self.activity_regularizer, out.y)))
+            if ctx.observer is not None:
+                out = out._replace(y=ctx.observer.see(ctx.path, self, out.y))
             return out
         except Exception as error:
             locate(error, self, params, x, ctx)

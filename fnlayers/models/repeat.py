@@ -84,11 +84,13 @@ class Repeat(Layer):
             x, mask = carry
             params, state, i = slices
             key = None if ctx.rng is None else jax.random.fold_in(ctx.at("layer").key(self), i)
-            out = ctx.run_alone("layer", self.layer, {"layer": params}, x, mask, state=state, key=key)
-            return (out.y, out.mask), (out.state, out.losses)
+            inside = ctx.in_scan()
+            out = inside.run_alone("layer", self.layer, {"layer": params}, x, mask, state=state, key=key)
+            return (out.y, out.mask), (out.state, out.losses, inside.seen())
 
         if self.remat:
             step = jax.checkpoint(step)
         slices = (params.get("layer", {}), ctx.state.get("layer", {}), jnp.arange(self.n))
-        (y, mask), (state, losses) = jax.lax.scan(step, (x, ctx.mask), slices)
+        (y, mask), (state, losses, seen) = jax.lax.scan(step, (x, ctx.mask), slices)
+        ctx.add_seen(seen)
         return Out(y, {"layer": state} if state else {}, mask, tuple(jnp.sum(loss, axis=0) for loss in losses))

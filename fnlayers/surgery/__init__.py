@@ -1,0 +1,5 @@
+"""Models taken apart and put together: their insides, their parts, and other layers in their place."""
+
+from fnlayers.surgery.intermediates import intermediates
+
+__all__ = ["intermediates"]
