@@ -1,0 +1,38 @@
+"""How much a file of Keras may hold, all in one place.
+
+Nothing here bounds an honest file by its size: what a file declares is compared with the bytes that it stores.
+"""
+
+# JSON texts
+MAX_CONFIG_BYTES = 16 << 20
+MAX_CONFIG_VALUES = 500_000  # numbers, strings, lists, objects
+MAX_CONFIG_DEPTH = 100  # lists and objects inside each other
+
+# Models
+MAX_LAYERS = 5_000
+MAX_CALLS = 20_000  # of layers in graphs
+MAX_MODEL_DEPTH = 16  # models and wrappers inside each other
+MAX_RANK = 32  # axes of an array
+MAX_NAME = 1_000  # characters
+MAX_CARRY_BYTES = 64 << 20  # of state that no file stores, such as the carries of stateful recurrent layers
+
+# Compressed data, in zip members and HDF5 chunks. Up to the first bound nothing is asked; beyond it, what comes out is
+# at most so many times the size of the whole file.
+FREE_EXPANSION = 32 << 20  # bytes
+MAX_EXPANSION = 20
+
+# HDF5
+MAX_OBJECTS = 100_000  # groups and arrays of a file
+MAX_GROUPS_DEPTH = 100
+MAX_ATTRIBUTES = 10_000  # of one object
+MAX_ATTRIBUTE_BYTES = 64 << 20
+MAX_LISTED_BYTES = 1 << 30  # number of strings in a list, times the size of the file, where strings have no fixed size
+MAX_CHUNKS = 65_536  # of one array
+
+# Zip archives
+MAX_DIRECTORY_BYTES = 64 << 10  # of the list of members at the end
+
+
+def most_expanded(size: int) -> int:
+    """Bytes that compressed data in a file of that size may expand to."""
+    return max(FREE_EXPANSION, MAX_EXPANSION * size)
