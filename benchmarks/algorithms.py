@@ -6,8 +6,8 @@ At each shape the public operation ("ours": what the rows choose on this platfor
 single rows name, by their names, take turns, forward and forward with gradients. All are compiled by `jax.jit`, or with
 --jit fl by `fl.jit`. A line has each one's time over the reference's. WRONG marks a shape where ours is more
 than 10 % slower than the plain call, and MISSED one where an algorithm besides is more than 10 % faster; both are
-measured a second time before they are said. DIFFERS marks results that are not the reference's. The last line counts
-them; the exit status is 1 where any is WRONG or DIFFERS.
+measured a second time before they are reported. DIFFERS marks results that are not the reference's. The last line
+counts them; the exit status is 1 where any is WRONG or DIFFERS.
 
 The grid starts at a typical shape of each rule and goes on to those that differ from it along one axis, then along two
 (--far 3 goes on), the rules in turns, so a run that is cut short has seen the shapes that matter most. Shapes that take
@@ -168,7 +168,7 @@ def pooling(
 
 
 def join_gru(of_x: jax.Array, of_h: jax.Array, axis: int) -> jax.Array:
-    """The sums for z and r, and for the candidate both parts beside each other, of which r resets the second."""
+    """The sums for z and r, and for the candidate both parts concatenated, of which r resets the second."""
     (z, r, x), (uz, ur, u) = jnp.split(of_x, 3, axis), jnp.split(of_h, 3, axis)
     return jnp.concatenate((z + uz, r + ur, x, u), axis)
 
@@ -223,7 +223,7 @@ def recurrent(
 def attention(
     *, batch: int, steps: int, heads: int, groups: int, size: int, causal: bool, dtype: str = "float32"
 ) -> Contest | None:
-    """Attention of a sequence to itself, beside the one that jax.nn has."""
+    """Attention of a sequence to itself, against the function of jax.nn."""
     if heads % groups:
         return None
     query = jax.ShapeDtypeStruct((batch, steps, heads, size), dtype)
@@ -427,9 +427,9 @@ def different(results: dict[str, Any]) -> str:
     """Which results differ from the plain call's by more than rounding, "" where none does."""
     plain = jax.tree.leaves(results["plain"])
     for name, result in results.items():
-        for got, want in zip(jax.tree.leaves(result), plain, strict=True):
-            limit, want = 0.1 if want.dtype == jnp.bfloat16 else 1e-3, np.asarray(want, "float32")
-            off, largest = np.max(np.abs(np.asarray(got, "float32") - want)), np.max(np.abs(want))
+        for got, expected in zip(jax.tree.leaves(result), plain, strict=True):
+            limit, expected = 0.1 if expected.dtype == jnp.bfloat16 else 1e-3, np.asarray(expected, "float32")
+            off, largest = np.max(np.abs(np.asarray(got, "float32") - expected)), np.max(np.abs(expected))
             if not off <= limit * max(largest, 1e-6):
                 return f"{name} is off by {off:.3g}, where the largest number is {largest:.3g}"
     return ""
@@ -452,7 +452,7 @@ def main() -> None:
         if args.seconds and time.perf_counter() - start > args.seconds:
             print(f"stopped after {args.seconds:.0f} s")
             break
-        passes, busy = measured(contest, args.pace, JITS[args.jit]), others.share()
+        passes, busy = measured(contest, args.pace, JITS[args.jit]), others.cores_used()
         for which, found in passes.items():
             rows.append({"rule": name, **point, "pass": which, **found, "cores of others": busy})
             show(rows[-1], point)

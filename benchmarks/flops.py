@@ -27,8 +27,10 @@ def _count_one(equation: Any) -> int:
         return 2 * equation.outvars[0].aval.size * math.prod(equation.invars[0].aval.shape[a] for a in contracted)
     if name == "conv_general_dilated":
         kernel, numbers = equation.invars[1].aval, params["dimension_numbers"].rhs_spec
-        cells = kernel.size // kernel.shape[numbers[0]]  # that each output cell sees, those on stretched zeros too
-        return 2 * equation.outvars[0].aval.size * cells // math.prod(params["lhs_dilation"])
+        taps = (
+            kernel.size // kernel.shape[numbers[0]]
+        )  # times channels, of each output element, those on dilation's zeros too
+        return 2 * equation.outvars[0].aval.size * taps // math.prod(params["lhs_dilation"])
     if name == "cond":
         return max(_count(branch.jaxpr) for branch in params["branches"])
     times = params["length"] if name == "scan" else 1

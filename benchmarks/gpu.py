@@ -209,14 +209,14 @@ def forward_flops(network: Network, dtype: str) -> int:
 
 
 def rated(row: dict[str, Any], ceiling: Mapping[str, float]) -> dict[str, Any]:
-    """The row with rates and shares of the ceilings."""
+    """The row with rates and fractions of the ceilings."""
     for figures in row["contenders"].values():
         if "step_seconds" in figures:
             seconds = figures["step_seconds"]
             figures["examples_per_second"] = row["shape"][0] / seconds
-            figures["share of products"] = row["flops"] / seconds / ceiling[row["dtype"]]
+            figures["fraction of products"] = row["flops"] / seconds / ceiling[row["dtype"]]
             if figures["bytes"]:
-                figures["share of copying"] = figures["bytes"] / seconds / ceiling["copy"]
+                figures["fraction of copying"] = figures["bytes"] / seconds / ceiling["copy"]
     return row
 
 
@@ -228,8 +228,8 @@ def show(row: dict[str, Any]) -> None:
             print(line + figures["error"].splitlines()[0][:80])
             continue
         line += f"{1e3 * figures['step_seconds']:9.2f} ms {figures['examples_per_second']:9.0f} examples/s"
-        line += f"   products {figures['share of products']:6.1%}"
-        line += f"   copying {figures['share of copying']:6.1%}" if "share of copying" in figures else " " * 18
+        line += f"   products {figures['fraction of products']:6.1%}"
+        line += f"   copying {figures['fraction of copying']:6.1%}" if "fraction of copying" in figures else " " * 18
         if "time over fnlayers" in figures:
             line += f"   {figures['time over fnlayers']:5.2f} x the time of fnlayers"
         print(line, flush=True)
@@ -265,7 +265,9 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=[n.name for n in FULL], help="these alone")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES)
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
-    parser.add_argument("--batch-share", type=float, default=1.0, help="part of each batch, for a card of less memory")
+    parser.add_argument(
+        "--batch-fraction", type=float, default=1.0, help="part of each batch, for a card of less memory"
+    )
     parser.add_argument("--torch-python", default=sys.executable, help="an interpreter that has PyTorch")
     parser.add_argument("--tiny", action="store_true", help="sizes for a test")
     args = parser.parse_args()
@@ -297,17 +299,19 @@ def measured(args: argparse.Namespace, names: list[str], torch: Torch | None, ab
     print("   ".join(f"{name} {rate / 1e12:.3g} T/s" for name, rate in ceiling.items()), flush=True)
 
     def write(row: dict[str, Any]) -> None:
-        kept = [*rows, rated(row, ceiling)]
-        write_figures(args.json, card=card(), ceilings=ceiling, rows=kept, not_installed=absent)
+        finished = [*rows, rated(row, ceiling)]
+        write_figures(args.json, card=card(), ceilings=ceiling, rows=finished, not_installed=absent)
 
     networks = [network for network in scale.networks if not args.networks or network.name in args.networks]
     contests = [(network, dtype) for network in networks for dtype in args.dtypes]
     stops = time.monotonic() + args.seconds
     for done, (network, dtype) in enumerate(contests):
         now = time.monotonic()
-        ends = now + (stops - now) / (len(contests) - done)  # what an earlier one leaves, all later ones share
+        ends = now + (stops - now) / (
+            len(contests) - done
+        )  # what an earlier one leaves is divided among all later ones
         here = names + (list(LSTMS) if network.name == "lstm" and "fnlayers" in names else [])
-        row = contest(scale, network.of_batch(args.batch_share), dtype, here, torch, write, ends)
+        row = contest(scale, network.of_batch(args.batch_fraction), dtype, here, torch, write, ends)
         rows.append(row)
         show(row)
     return rows

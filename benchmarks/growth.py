@@ -89,10 +89,10 @@ def step_of(model: fl.Layer, shape: tuple[int, ...]) -> Step:
     planned = compiled.memory_analysis()
     # Donated arguments become results: they lie in memory once
     memory = sum(getattr(planned, f"{kind}_size_in_bytes") for kind in ("argument", "output", "temp"))
-    held = [train_state]
+    current = [train_state]
 
     def run() -> None:
-        held[0], logs = compiled(held[0], batch)
+        current[0], logs = compiled(current[0], batch)
         jax.block_until_ready(logs)
 
     return Step(run, memory - planned.alias_size_in_bytes, flops(step, train_state, batch))

@@ -84,7 +84,7 @@ class ConvTranspose(Kind):
 
 @dataclass(frozen=True)
 class BatchNorm(Kind):
-    """Normalization of each channel over the batch; scale and offset are trained, two running moments are kept."""
+    """Normalization of each channel over the batch; scale and offset are trained, two running moments are state."""
 
     def count(self, shape, gate_biases):
         return 2 * shape[-1]

@@ -29,7 +29,7 @@ def cores() -> int:
 
 
 class Others:
-    """How many cores all others keep busy, from one call of `share` to the next; nan where it is not known.
+    """How many cores all others keep busy, from one call of `cores_used` to the next; nan where it is not known.
 
     Others are this machine's other processes, and where it is a virtual one, what its host takes from it.
     """
@@ -38,7 +38,7 @@ class Others:
         self._own: Mapping[int, float] = {}
         self._busy, self._time = _busy(), time.perf_counter()
 
-    def share(self, own: Iterable[int] = ()) -> float:
+    def cores_used(self, own: Iterable[int] = ()) -> float:
         """The cores that others used since the last call.
 
         Arguments:
@@ -46,9 +46,9 @@ class Others:
         """
         busy, now, spent = _busy(), time.perf_counter(), {pid: _spent(pid) for pid in (os.getpid(), *own)}
         used = sum(seconds - self._own.get(pid, 0.0) for pid, seconds in spent.items())
-        share = max((busy - self._busy - used) / (now - self._time), 0.0)  # in this order nan stays nan
+        others = max((busy - self._busy - used) / (now - self._time), 0.0)  # in this order nan stays nan
         self._own, self._busy, self._time = spent, busy, now
-        return share
+        return others
 
 
 def _busy() -> float:

@@ -1,4 +1,4 @@
-"""What the library costs above plain JAX: import, init, eager apply, a training step traced, compiled and run.
+"""What fnlayers costs above plain JAX: import, init, eager apply, a training step traced, compiled and run.
 
     python benchmarks/overhead.py [--only NAME ...] [--json FILE]
 
@@ -71,7 +71,7 @@ def init_milliseconds(name: str, rounds: int = 5) -> float:
 
 
 class Steps(NamedTuple):
-    """A jitted training step of a deep MLP, by the library and written by hand, with what each starts from."""
+    """A jitted training step of a deep MLP, by fnlayers and written by hand, with the initial state of each."""
 
     ours: Any
     plain: Any
@@ -112,15 +112,15 @@ def steps(layers: int = 20, width: int = 256, batch: int = 64, guard: bool = Tru
 def step_ratio() -> float:
     """The time of a step."""
     made = steps()
-    held: dict[str, Any] = {"fnlayers": made.state, "plain": made.plain_state}
+    current: dict[str, Any] = {"fnlayers": made.state, "plain": made.plain_state}
 
     def run_ours() -> object:
-        held["fnlayers"], logs = made.ours(held["fnlayers"], made.batch)
+        current["fnlayers"], logs = made.ours(current["fnlayers"], made.batch)
         return jax.block_until_ready(logs)
 
     def run_plain() -> object:
-        *state, value = made.plain(*held["plain"], *made.batch)
-        held["plain"] = state
+        *state, value = made.plain(*current["plain"], *made.batch)
+        current["plain"] = state
         return jax.block_until_ready(value)
 
     return ratio(interleaved({"fnlayers": run_ours, "plain": run_plain}, rounds=31, calls=20), "fnlayers", "plain")

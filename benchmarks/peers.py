@@ -1,4 +1,4 @@
-"""How fast fnlayers is beside Keras on JAX, Flax (linen and nnx), Equinox, Haiku and PyTorch.
+"""How fast fnlayers is next to Keras on JAX, Flax (linen and nnx), Equinox, Haiku and PyTorch.
 
     python benchmarks/peers.py [--workloads NAME ...] [--sizes NAME ...] [--malloc keep] [--json FILE]
 
@@ -129,23 +129,23 @@ def measure(workload: str, size: str, args: argparse.Namespace) -> Iterator[dict
         for which in args.passes:
             each(list(workers), lambda worker, which=which: worker.warm(which))
             own = [worker.pid for worker in workers.values()]
-            others.share(own)
+            others.cores_used(own)
             tried = []  # (cores that others used, whose turns took how long)
             for turn in range(MOST_TRIES * args.rounds):
                 turns = each(rotated(list(workers), turn), lambda worker, which=which: worker.round(which))
-                tried.append((others.share(own), turns))
-                if sum(not share > machine.QUIET for share, _ in tried) == args.rounds:
+                tried.append((others.cores_used(own), turns))
+                if sum(not cores > machine.QUIET for cores, _ in tried) == args.rounds:
                     break
-            shares, taken = zip(*quietest(tried, args.rounds), strict=True)
+            used, rounds = zip(*quietest(tried, args.rounds), strict=True)
             yield {
                 "workload": workload,
                 "size": size,
                 "pass": which,
                 "shape": WORKLOADS[workload].at(size).shape,
-                "seconds": {name: [seconds[name] for seconds in taken] for name in workers},
+                "seconds": {name: [seconds[name] for seconds in rounds] for name in workers},
                 "count": {name: count[name] for name in workers},
                 "left_out": dict(left_out),
-                "others": sum(shares) / len(shares),
+                "others": sum(used) / len(used),
             }
     finally:
         for worker in workers.values():
@@ -153,25 +153,25 @@ def measure(workload: str, size: str, args: argparse.Namespace) -> Iterator[dict
 
 
 def quietest(tried: Sequence[tuple[float, Any]], count: int) -> list[tuple[float, Any]]:
-    """The rounds in which others used least, in the order in which they were taken."""
-    kept = sorted(range(len(tried)), key=lambda i: tried[i][0])[:count]
-    return [tried[i] for i in sorted(kept)]
+    """The rounds in which others used least, in the order in which they were measured."""
+    quiet = sorted(range(len(tried)), key=lambda i: tried[i][0])[:count]
+    return [tried[i] for i in sorted(quiet)]
 
 
 def rotated(names: list[str], turn: int) -> list[str]:
-    """The names, each round from another one on, so that nobody always follows the same neighbor."""
+    """The names, each round from another one on, so that none always follows the same neighbor."""
     start = turn % max(1, len(names))
     return names[start:] + names[:start]
 
 
 def check_idle(busy: bool) -> None:
-    """Exit if others compute, unless that is to be borne."""
+    """Exit if others compute, unless that is allowed."""
     others = machine.Others()
-    others.share()
+    others.cores_used()
     time.sleep(2)
-    share, load = others.share(), os.getloadavg()[0]
-    print(f"before the start others use {share:.2f} cores; load average {load:.2f}")
-    if share > machine.QUIET and not busy:
+    used, load = others.cores_used(), os.getloadavg()[0]
+    print(f"before the start others use {used:.2f} cores; load average {load:.2f}")
+    if used > machine.QUIET and not busy:
         sys.exit(f"more than {machine.QUIET:g} cores are in use: wait, or measure with --busy and trust no figure")
 
 
@@ -196,8 +196,8 @@ def main() -> None:
                 run["rows"].append(row)
                 print(report.text_row(report.cells(row, args.contenders, args.malloc)), flush=True)
             write(args.json, **run)
-    for title, found in (("without a figure", report.left_out(run)), ("targets missed", report.missed(run))):
-        print(f"\n{title}:", *(found or ["none"]), sep="\n  ")
+    for title, lines in (("without a figure", report.left_out(run)), ("targets missed", report.missed(run))):
+        print(f"\n{title}:", *(lines or ["none"]), sep="\n  ")
 
 
 if __name__ == "__main__":

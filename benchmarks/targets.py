@@ -35,11 +35,11 @@ TARGETS = {
     ("convlstm", "train"): Target(1.4),
 }
 
-# Where the targets are others once malloc keeps its memory
-KEPT = {("transformer", "train"): Target(1.6, 1.2)}
+# The targets that differ once malloc keeps its memory
+KEEPING = {("transformer", "train"): Target(1.6, 1.2)}
 
 
 def target(workload: str, which: str, malloc: str) -> Target:
     """The target of a workload's pass."""
-    kept = KEPT if malloc == "keep" else {}
-    return kept.get((workload, which)) or TARGETS.get((workload, which), Target())
+    targets = KEEPING if malloc == "keep" else {}
+    return targets.get((workload, which)) or TARGETS.get((workload, which), Target())

@@ -11,7 +11,7 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Seconds a call of each contender, one figure a round. Each is called once before, to compile.
 
-    The order is drawn anew for each round: each finds the caches and the memory as the one before left them.
+    The order is drawn again for each round: each finds the caches and the memory as the one before left them.
     """
     for run in contenders.values():
         run()
@@ -39,7 +39,7 @@ def difference(times: Mapping[str, list[float]], of: str, to: str) -> float:
 
 
 def paced(contenders: Mapping[str, Callable[[], object]], seconds: float, rounds: int = 7) -> dict[str, list[float]]:
-    """As `interleaved`, within about that many seconds, of which each contender gets the same share.
+    """As `interleaved`, within about that many seconds, of which each contender gets the same part.
 
     Where they are slow there are fewer rounds, of one call each. Where one call of each takes longer than all should,
     that call is the figure: then one of them is so slow that its digits do not matter.
@@ -52,5 +52,5 @@ def paced(contenders: Mapping[str, Callable[[], object]], seconds: float, rounds
     if sum(once.values()) > max(1.0, seconds):
         return {name: [each] for name, each in once.items()}
     rounds = max(min(rounds, 3), min(rounds, int(seconds / sum(once.values()))))
-    share = seconds / len(once) / rounds
-    return interleaved(contenders, rounds, {name: max(1, int(share / each)) for name, each in once.items()})
+    each_round = seconds / len(once) / rounds
+    return interleaved(contenders, rounds, {name: max(1, int(each_round / each)) for name, each in once.items()})

@@ -1,4 +1,4 @@
-"""One contender in a process of its own, for `peers.py`: builds a workload, then runs passes when told on its pipe.
+"""One contender in a process of its own, for `peers.py`: builds a workload, then runs passes on commands from its pipe.
 
     python benchmarks/worker.py CONTENDER WORKLOAD SIZE
 

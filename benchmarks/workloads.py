@@ -39,7 +39,7 @@ class Workload(NamedTuple):
 
     @property
     def has_space(self) -> bool:
-        """Whether it convolves, so that channels may be kept first or last."""
+        """Whether it convolves, so that channels may be first or last."""
         return any(isinstance(kind, (Conv, Depthwise, ConvTranspose)) for kind in flat(self.chain))
 
 

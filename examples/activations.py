@@ -44,7 +44,7 @@ def train(model: fl.Layer, x: Any, y: Any, loss: Callable, steps: int, optimizer
 
 
 def predict(model: fl.Layer, params: Any, x: Any) -> Any:
-    """What the models of all seeds say, (SEEDS, examples, ...)."""
+    """The outputs of the models of all seeds, (SEEDS, examples, ...)."""
     return jax.jit(jax.vmap(model.apply, in_axes=(0, None)))(params, x)
 
 
@@ -60,20 +60,20 @@ def digits() -> tuple[Any, Any, Any, Any]:
 
 def table(title: str, heads: list[str], rows: list[tuple]) -> None:
     """Print numbers under their heads."""
-    cells = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    texts = [[f"{value:.3g}" if isinstance(value, float) else str(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
     print(f"\n{title}")
-    for first, *rest in (heads, *cells):
-        numbers = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
+    for first, *rest in (heads, *texts):
+        numbers = (text.rjust(width) for text, width in zip(rest, widths[1:], strict=True))
         print("  " + "  ".join([first.ljust(widths[0]), *numbers]))
 
 
 def dead(scale: float) -> None:
-    """Hidden layers: how many units say the same of every example after training, by steps of two sizes."""
+    """Hidden layers: how many units have the same output for every example after training, at two learning rates."""
     train_x, test_x, train_y, test_y = digits()
     rows = []
     for name in ("relu", "leaky_relu", "elu", "gelu", "silu"):
-        found: list[Any] = [name]
+        row: list[Any] = [name]
         for rate in (0.003, 0.05):
             hidden = [fl.Dense(64, activation=name, kernel_initializer="he_normal") for _ in range(3)]
             model = fl.Sequential([*hidden, fl.Dense(10)])
@@ -82,8 +82,8 @@ def dead(scale: float) -> None:
             layers = [predict(fl.Sequential(hidden[: n + 1]), params, train_x) for n in range(3)]
             moving = jnp.stack([jnp.ptp(units, axis=1) > 1e-3 for units in layers])  # else one value for all digits
             accuracy = (predict(model, params, test_x).argmax(-1) == test_y).mean()
-            found += [100 * float(1 - moving.mean()), 100 * float(accuracy)]
-        rows.append(tuple(found))
+            row += [100 * float(1 - moving.mean()), 100 * float(accuracy)]
+        rows.append(tuple(row))
     heads = ["hidden layers", "dead %, rate 0.003", "accuracy %", "dead %, rate 0.05", "accuracy %"]
     table("Dead units in three hidden layers of a network for digits, Adam", heads, rows)
 
@@ -184,12 +184,12 @@ def regression(scale: float) -> None:
     rows = []
     for name in ("linear", "relu", "tanh", "sigmoid", "softplus", "exponential"):
         model = fl.Sequential([fl.Dense(32, activation="relu"), fl.Dense(1, activation=name)])
-        found: list[Any] = [name]
+        row: list[Any] = [name]
         for target in (standard, positive):
             params = train(model, x[:cut], target[:cut], optax.squared_error, int(150 * scale), optax.adam(3e-3))
             errors = (predict(model, params, x[cut:]) - target[cut:]) ** 2
-            found.append(float(errors.mean() / target[cut:].var()))
-        rows.append(tuple(found))
+            row.append(float(errors.mean() / target[cut:].var()))
+        rows.append(tuple(row))
     heads = ["output", "error, targets around 0", "error, targets above 0"]
     table("Regression: squared error as a part of the targets' variance (1 is no better than their mean)", heads, rows)
 

@@ -4,7 +4,7 @@
     python examples/forecast.py --data FILE --columns temp,wind  any CSV file with a row an hour
 
 The first of --columns is what is forecast; the others help. The last quarter of the series is held out. Errors are
-printed beside those of two forecasts that need no model: the temperature stays as it is, or tomorrow is as today. It
+printed next to those of two forecasts that need no model: the temperature stays as it is, or tomorrow is as today. It
 writes `forecast.png`, some days with their forecasts, and `model.safetensors` to --out.
 """
 
@@ -39,7 +39,7 @@ def greensboro() -> pathlib.Path:
     """A typical meteorological year: twelve months as they were measured, from different years."""
     package = importlib.util.find_spec("pvlib")
     if package is None or package.origin is None:
-        sys.exit("the default series comes with pvlib: pip install pvlib, or give a CSV file with --data")
+        sys.exit("the default series comes with pvlib: pip install pvlib, or pass a CSV file with --data")
     return pathlib.Path(package.origin).parent / "data" / GREENSBORO[0]
 
 
@@ -50,8 +50,8 @@ def read(path: pathlib.Path, columns: list[str]) -> np.ndarray:
     header = next((n for n, row in enumerate(rows) if set(columns) <= set(row)), None)
     if header is None:
         sys.exit(f"{path} has no columns {', '.join(columns)}")
-    places = [rows[header].index(name) for name in columns]
-    return np.array([[float(row[place]) for place in places] for row in rows[header + 1 :]], "float32")
+    indices = [rows[header].index(name) for name in columns]
+    return np.array([[float(row[index]) for index in indices] for row in rows[header + 1 :]], "float32")
 
 
 def windows(series: np.ndarray, mean: np.ndarray, deviation: np.ndarray, first_hour: int) -> Windows:
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"))
     args = parser.parse_args()
     if args.data and not args.columns:
-        parser.error("--data wants --columns")
+        parser.error("--data needs --columns")
 
     columns = (args.columns or GREENSBORO[1]).split(",")
     series = read(args.data or greensboro(), columns)

@@ -47,10 +47,10 @@ def idx_folder(folder: pathlib.Path) -> Data:
     """The images and labels of a folder of four (gzipped) IDX files, such as Fashion-MNIST's."""
     arrays = []
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
-        found = sorted(folder.glob(f"{name}-ubyte*"))
-        if not found:
+        files = sorted(folder.glob(f"{name}-ubyte*"))
+        if not files:
             sys.exit(f"{folder} holds no {name}-ubyte or {name}-ubyte.gz")
-        arrays.append(read_idx(found[0]))
+        arrays.append(read_idx(files[0]))
     train_x, train_y, test_x, test_y = arrays
     images = [(x / 255).astype("float32")[..., None] for x in (train_x, test_x)]
     return Data(images[0], train_y.astype("int32"), images[1], test_y.astype("int32"))

@@ -5,9 +5,9 @@
     python examples/pretrained_sentences.py "A first." "A second."
 
 The network is BERT's encoder (Reimers and Gurevych, Sentence-BERT, 2019; Apache-2.0 licence): an embedding of tokens
-and places, six times `TransformerEncoder` with twelve heads, the mean over the real tokens, length 1. `to_params` is
-all that it takes to use weights that were trained in PyTorch. --check FILE.npz (sentences, embeddings) compares with
-the numbers of another program.
+and positions, six times `TransformerEncoder` with twelve heads, the mean over the valid tokens, scaled to length 1.
+`to_params` is all that it takes to use weights that were trained in PyTorch. --check FILE.npz (sentences, embeddings)
+compares with the numbers of another program.
 """
 
 import argparse
@@ -50,8 +50,8 @@ def encoder() -> fl.Sequential:
 def to_params(weights: dict[str, np.ndarray]) -> dict[str, Any]:
     """BERT's weights as our params.
 
-    PyTorch has kernels as (out, in), and all heads in one axis. There is but one kind of token here: its vector goes
-    into those of the places.
+    PyTorch has kernels as (out, in), and all heads in one axis. Only one type of token is used here: its vector is
+    added to the position embeddings.
     """
 
     def norm(name: str) -> dict[str, np.ndarray]:
@@ -75,11 +75,11 @@ def to_params(weights: dict[str, np.ndarray]) -> dict[str, Any]:
             "feedforward_layer_norm": norm(f"{name}.output.LayerNorm"),
         }
 
-    places = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+    positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
     return {
         "embedding": {
             "token_embedding": {"embeddings": weights["embeddings.word_embeddings.weight"]},
-            "position_embedding": {"embeddings": places},
+            "position_embedding": {"embeddings": positions},
         },
         "norm": norm("embeddings.LayerNorm"),
         "blocks": {"layer": jax.tree.map(lambda *arrays: np.stack(arrays), *map(block, range(BLOCKS)))},
@@ -117,8 +117,8 @@ def main() -> None:
         return np.asarray(apply(params, np.array(tokens, "int32")))
 
     if args.check:
-        given = np.load(args.check)
-        worst = float(abs(embed(given["sentences"].tolist()) - given["embeddings"]).max())
+        expected = np.load(args.check)
+        worst = float(abs(embed(expected["sentences"].tolist()) - expected["embeddings"]).max())
         print(f"largest difference from {args.check}: {worst:.1e}")
         if worst > 1e-4:
             sys.exit("that is more than 1e-4")

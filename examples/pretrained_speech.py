@@ -26,7 +26,11 @@ import fnlayers as fl
 
 Run = Callable[[np.ndarray, Any, Any], dict[str, Any]]  # (sound, h, c) -> speech, h, c
 
-RATE, WINDOW, CONTEXT = 16_000, 512, 64  # samples a second, samples a window, samples before it that it sees too
+RATE, WINDOW, CONTEXT = (
+    16_000,
+    512,
+    64,
+)  # samples a second, samples a window, samples of the window before that it reads too
 
 
 def reflect(x: jax.Array) -> jax.Array:
@@ -85,7 +89,7 @@ def from_onnx(path: pathlib.Path) -> dict[str, np.ndarray]:
     names = {"stft.forward_basis_buffer": "stft_conv.weight"}
     for old, new in [(f"encoder.{n}", f"conv{n + 1}") for n in range(4)] + [("output", "final_conv")]:
         names |= {f"{old}.{part}": f"{new}.{part}" for part in ("weight", "bias")}
-    found = {names[name]: array for name, array in arrays.items() if name in names}
+    weights = {names[name]: array for name, array in arrays.items() if name in names}
     kernel, recurrent, bias = (
         arrays[name][0] for name in next(n for n in graph.node if n.op_type == "LSTM").input[1:4]
     )
@@ -97,8 +101,8 @@ def from_onnx(path: pathlib.Path) -> dict[str, np.ndarray]:
     }
     for part, array in parts.items():
         i, o, f, c = np.split(array, 4)
-        found[f"lstm_cell.{part}"] = np.concatenate([i, f, c, o])
-    return found
+        weights[f"lstm_cell.{part}"] = np.concatenate([i, f, c, o])
+    return weights
 
 
 def to_params(weights: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -118,7 +122,7 @@ def to_params(weights: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def weights_file() -> pathlib.Path:
-    """The file in the installed package, which is not imported: that would want PyTorch."""
+    """The file in the installed package, which is not imported: that would need PyTorch."""
     package = importlib.util.find_spec("silero_vad")
     if package is None or package.origin is None:
         sys.exit("the weights come with silero-vad: pip install --no-deps silero-vad, or name a file with --weights")
@@ -128,16 +132,14 @@ def weights_file() -> pathlib.Path:
 def read_wav(path: pathlib.Path) -> np.ndarray:
     """The samples of a WAV file, in -1 to 1."""
     with wave.open(str(path)) as file:
-        found = file.getframerate(), file.getnchannels(), file.getsampwidth()
-        if found != (RATE, 1, 2):
-            sys.exit(
-                f"{path} has {found[0]} Hz, {found[1]} channels, {found[2]} bytes; want {RATE} Hz, 1 channel, 2 bytes"
-            )
+        rate, channels, size = file.getframerate(), file.getnchannels(), file.getsampwidth()
+        if (rate, channels, size) != (RATE, 1, 2):
+            sys.exit(f"{path} has {rate} Hz, {channels} channels, {size} bytes; expected {RATE} Hz, 1 channel, 2 bytes")
         return np.frombuffer(file.readframes(file.getnframes()), "<i2") / np.float32(2**15)
 
 
 def windows(samples: np.ndarray) -> np.ndarray:
-    """(1, windows, CONTEXT + WINDOW): cut up, filled up with silence, each piece with the end of the one before it."""
+    """(1, windows, CONTEXT + WINDOW): cut into windows, padded with silence, each with the end of the one before it."""
     count = -(-len(samples) // WINDOW)
     padded = np.pad(samples, (CONTEXT, count * WINDOW - len(samples)))
     return padded[np.arange(count)[:, None] * WINDOW + np.arange(CONTEXT + WINDOW)][None]
@@ -149,18 +151,18 @@ def spoken(speech: np.ndarray, threshold: float = 0.5) -> list[tuple[float, floa
     return [(start * WINDOW / RATE, end * WINDOW / RATE) for start, end in edges.reshape(-1, 2)]
 
 
-def largest_difference(run: Run, given: Mapping[str, np.ndarray], want: Mapping[str, np.ndarray]) -> float:
-    """Between what another program gave and what the model gives: at once, and in two parts with the carry between."""
-    sound, h, c = given["input"][None], given["h"][0], given["c"][0]
-    whole = run(sound, h, c)
+def largest_difference(run: Run, inputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
+    """Between the output of another program and the model's: in one run, and in two with the carry between."""
+    sound, h, c = inputs["input"][None], inputs["h"][0], inputs["c"][0]
+    at_once = run(sound, h, c)
     half = sound.shape[1] // 2
     first = run(sound[:, :half], h, c)
     second = run(sound[:, half:], first["h"], first["c"])
-    parts = {**second, "speech": np.concatenate([first["speech"], second["speech"]], axis=1)}
+    in_two = {**second, "speech": np.concatenate([first["speech"], second["speech"]], axis=1)}
     pairs = (("speech", "speech_probs"), ("h", "hn"), ("c", "cn"))
     return max(
-        float(abs(np.ravel(out[ours]) - np.ravel(want[theirs])).max())
-        for out in (whole, parts)
+        float(abs(np.ravel(out[ours]) - np.ravel(expected[theirs])).max())
+        for out in (at_once, in_two)
         for ours, theirs in pairs
     )
 

@@ -32,18 +32,16 @@ def corpus() -> list[Example]:
     """Sentences of conversations, for each language that has enough of them."""
     package = importlib.util.find_spec("chatterbot_corpus")
     if package is None or package.origin is None:
-        sys.exit("the default sentences: pip install chatterbot-corpus pyyaml, or give a file with --data")
+        sys.exit("the default sentences: pip install chatterbot-corpus pyyaml, or pass a file with --data")
     import yaml
 
-    found: dict[str, set[str]] = collections.defaultdict(set)
+    sentences: dict[str, set[str]] = collections.defaultdict(set)
     for path in sorted((pathlib.Path(package.origin).parent / "data").glob("*/*.yml")):
         for conversation in yaml.safe_load(path.read_text(encoding="utf8"))["conversations"] or []:
-            found[path.parent.name] |= {" ".join(str(line).split()) for line in conversation}
+            sentences[path.parent.name] |= {" ".join(str(line).split()) for line in conversation}
     rng = np.random.default_rng(0)
-    kept = {
-        name: rng.permutation(sorted(texts))[:MOST] for name, texts in sorted(found.items()) if len(texts) >= FEWEST
-    }
-    return [(label, str(text)) for label, texts in kept.items() for text in texts]
+    enough = {label: texts for label, texts in sorted(sentences.items()) if len(texts) >= FEWEST}
+    return [(label, str(text)) for label, texts in enough.items() for text in rng.permutation(sorted(texts))[:MOST]]
 
 
 def read(path: pathlib.Path) -> list[Example]:
@@ -55,13 +53,13 @@ def read(path: pathlib.Path) -> list[Example]:
     return [(label, text) for label, text in lines]
 
 
-def split(examples: Sequence[Example], share: float = 0.2) -> tuple[list[Example], list[Example]]:
-    """Most of each label's examples to train with, and a fixed share to test with."""
+def split(examples: Sequence[Example], fraction: float = 0.2) -> tuple[list[Example], list[Example]]:
+    """Most of each label's examples to train with, and a fixed fraction to test with."""
     rng = np.random.default_rng(1)
     train, test = [], []
     for label in sorted({label for label, _ in examples}):
         mine = [examples[n] for n in rng.permutation([n for n, example in enumerate(examples) if example[0] == label])]
-        held_out = round(share * len(mine))
+        held_out = round(fraction * len(mine))
         test += mine[:held_out]
         train += mine[held_out:]
     return train, test
@@ -72,8 +70,8 @@ class Encoder:
 
     def __init__(self, examples: Sequence[Example]) -> None:
         seen = collections.Counter(character for _, text in examples for character in text.lower())
-        kept = sorted(character for character, count in seen.items() if count > 1)
-        self.characters = {character: number for number, character in enumerate(kept, 2)}
+        frequent = sorted(character for character, count in seen.items() if count > 1)
+        self.characters = {character: number for number, character in enumerate(frequent, 2)}
         self.labels = sorted({label for label, _ in examples})
 
     def __call__(self, examples: Sequence[Example]) -> Batch:

@@ -5,7 +5,7 @@
 
 It prints the model's summary, what the model writes before and after training, and the loss on text it has not seen;
 writes `model.safetensors`, its `characters.txt` and the loss curves `history.png` to --out; loads the file back, and
-generates twice: with the keys and values of earlier steps kept, and by running the whole text for each new character.
+generates twice: with a cache of the keys and values of earlier steps, and by running the whole text for each character.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def windows(text: str, steps: int) -> Text:
 
 
 def gpt(characters: int, width: int, depth: int) -> fl.Sequential:
-    """Decoder blocks with rotary places, compiled once for all of them."""
+    """Decoder blocks with rotary positions, compiled once for all of them."""
     block = fl.TransformerDecoder(
         4 * width, num_heads=width // 32, activation="gelu", normalize_first=True, rotary_wavelength=10000
     )
@@ -84,11 +84,11 @@ def write_on(model: fl.Layer, params: Any, prompt: jax.Array, rng: jax.Array, st
 
 @functools.partial(jax.jit, static_argnames=("model", "steps"))
 def write_on_slowly(model: fl.Layer, params: Any, prompt: jax.Array, rng: jax.Array, steps: int) -> jax.Array:
-    """The same; each step runs the model on the whole text, whose end, not written yet, nothing looks at."""
+    """The same without a cache: each step runs the model on the whole text; nothing attends to its unwritten end."""
     start = prompt.shape[1]
 
-    def step(text: jax.Array, given: tuple) -> tuple:
-        at, key = given
+    def step(text: jax.Array, xs: tuple) -> tuple:
+        at, key = xs
         drawn = draw(key, model.apply(params, text)[:, at - 1])
         return text.at[:, at].set(drawn), None
 

@@ -110,7 +110,7 @@ class SelfAttention(eqx.Module):
 
 
 class LastOutput(eqx.Module):
-    """The last output of a cell, and of a second one that reads from the end."""
+    """The last output of a cell, and of a second one that runs backward in time."""
 
     cells: list
 

@@ -21,23 +21,23 @@ def passes(workload: Workload, apply: Callable, params: Any, state: Any, channel
 
     def step(params: Any, state: Any, opt_state: Any, x: jax.Array, target: jax.Array) -> tuple:
         def loss_at(params: Any) -> tuple[jax.Array, Any]:
-            y, moved = apply(params, state, x, True)
-            return jnp.mean((y - target) ** 2), moved
+            y, new_state = apply(params, state, x, True)
+            return jnp.mean((y - target) ** 2), new_state
 
-        (loss, moved), gradients = jax.value_and_grad(loss_at, has_aux=True)(params)
+        (loss, new_state), gradients = jax.value_and_grad(loss_at, has_aux=True)(params)
         updates, opt_state = optimizer.update(gradients, opt_state, params)
-        return optax.apply_updates(params, updates), moved, opt_state, loss
+        return optax.apply_updates(params, updates), new_state, opt_state, loss
 
     x, target = given(workload, channels_first)
     forward, step = jax.jit(forward), jax.jit(step, donate_argnums=(0, 1, 2))
     out_shape = jax.eval_shape(forward, params, state, x).shape
     if channels_first:
         out_shape = channels_last(out_shape, workload)
-    held = copied((params, state, optimizer.init(params)))
+    current = copied((params, state, optimizer.init(params)))
 
     def train() -> jax.Array:
-        nonlocal held
-        *held, loss = step(*held, x, target)
+        nonlocal current
+        *current, loss = step(*current, x, target)
         return jax.block_until_ready(loss)
 
     return Passes(lambda: jax.block_until_ready(forward(params, state, x)), train, size(params), out_shape)

@@ -21,7 +21,9 @@ def prepare(workload: Workload, channels_first: bool) -> Passes:
     def apply(params, state, x, train):
         return model.stateless_call(params, state, x, training=train)
 
-    params, state = ([v.value for v in held] for held in (model.trainable_variables, model.non_trainable_variables))
+    params, state = (
+        [v.value for v in variables] for variables in (model.trainable_variables, model.non_trainable_variables)
+    )
     return passes(workload, apply, params, state)
 
 

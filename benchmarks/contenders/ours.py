@@ -17,12 +17,12 @@ def prepare(workload: Workload, channels_first: bool) -> Passes:
     params, state = model.init(jax.random.key(0), x.shape), model.init_state(x.shape)
     # no peer's step looks for NaN, so ours does not either
     step = fl.make_step(model, optax.squared_error, optimizer, guard=False)
-    held = fl.TrainState.create(model, x.shape, optimizer, params=params, state=state)
+    train_state = fl.TrainState.create(model, x.shape, optimizer, params=params, state=state)
     forward = fl.jit(lambda params, state, x: model.apply(params, x, state=state))
 
     def train() -> dict:
-        nonlocal held
-        held, logs = step(held, (x, target))
+        nonlocal train_state
+        train_state, logs = step(train_state, (x, target))
         return jax.block_until_ready(logs)
 
     return Passes(

@@ -20,9 +20,9 @@ def prepare(workload: Workload, channels_first: bool) -> Passes:
     params, state = made(workload.chain, workload.shape, np.random.default_rng(0))
 
     def apply(params: Tree, state: Tree, x: jax.Array, train: bool) -> tuple[jax.Array, Tree]:
-        moved: list = []
-        y = chained(workload.chain, iter(params), iter(state), moved, x, train)
-        return y, moved
+        new_moments: list = []
+        y = chained(workload.chain, iter(params), iter(state), new_moments, x, train)
+        return y, new_moments
 
     return passes(workload, apply, params, state)
 
@@ -70,17 +70,17 @@ def weights(kind: kinds.Kind, shape: kinds.Shape, rng: np.random.Generator) -> t
     raise kinds.Missing("not written by hand")
 
 
-def chained(chain: tuple, params: Iterator, state: Iterator, moved: list, x: jax.Array, train: bool) -> jax.Array:
-    """The chain's output; the new moments are appended to `moved`."""
+def chained(chain: tuple, params: Iterator, state: Iterator, new_moments: list, x: jax.Array, train: bool) -> jax.Array:
+    """The chain's output; the new moments are appended to `new_moments`."""
     for kind in chain:
         match kind:
             case kinds.Residual(body):
-                x = x + chained(body, params, state, moved, x, train)
+                x = x + chained(body, params, state, new_moments, x, train)
             case kinds.Skip(body):
-                x = jnp.concatenate((x, chained(body, params, state, moved, x, train)), axis=-1)
+                x = jnp.concatenate((x, chained(body, params, state, new_moments, x, train)), axis=-1)
             case kinds.BatchNorm():
                 x, moments = batch_norm(next(params), next(state), x, train)
-                moved.append(moments)
+                new_moments.append(moments)
             case kinds.Relu():
                 x = jax.nn.relu(x)
             case kinds.MaxPool():

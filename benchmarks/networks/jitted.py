@@ -31,13 +31,13 @@ def training(step: Any, state: Any, batch: Any, params: Any) -> Training:
     compiled = step.lower(state, batch).compile()
     seconds = time.perf_counter() - start
     costs = compiled.cost_analysis() or {}
-    held = [state]
+    current = [state]
 
     def run(calls: int) -> float:
         start = time.perf_counter()
         for _ in range(calls):
-            held[0], logs = compiled(held[0], batch)
-        jax.block_until_ready(held[0])
+            current[0], logs = compiled(current[0], batch)
+        jax.block_until_ready(current[0])
         seconds = time.perf_counter() - start
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError("the loss is not finite")

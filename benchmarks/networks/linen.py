@@ -52,10 +52,10 @@ def mobilenet(shape: Shape, blocks: int, expansion: int, dtype: str = "float32")
     def run(x: Any, train: bool) -> Any:
         normed = partial(nn.BatchNorm, use_running_average=not train, dtype=dtype)
         pointwise = partial(nn.Conv, kernel_size=(1, 1), use_bias=False, dtype=dtype)
-        wide = shape[-1] * expansion
+        hidden = shape[-1] * expansion
         for _ in range(blocks):
-            y = nn.relu6(normed()(pointwise(wide)(x)))
-            y = nn.relu6(normed()(nn.Conv(wide, (3, 3), feature_group_count=wide, use_bias=False, dtype=dtype)(y)))
+            y = nn.relu6(normed()(pointwise(hidden)(x)))
+            y = nn.relu6(normed()(nn.Conv(hidden, (3, 3), feature_group_count=hidden, use_bias=False, dtype=dtype)(y)))
             x = x + normed()(pointwise(shape[-1])(y))
         return x
 

@@ -75,7 +75,7 @@ def lstm(shape: Shape, units: int, dtype: str = "float32") -> fl.Layer:
 
 
 def scanned_lstm(shape: Shape, units: int, dtype: str = "float32") -> fl.Layer:
-    """The same as a scan of its cell, on all platforms: with an activation of one's own there is no kernel."""
+    """The same as a scan of its cell, on all platforms: with a custom activation there is no kernel."""
     return fl.LSTM(units, activation=lambda x: jnp.tanh(x), return_sequences=True, dtype=policy(dtype))
 
 
@@ -94,7 +94,7 @@ def cudnn_lstm(shape: Shape, units: int, dtype: str = "float32") -> fl.Layer:
 
 
 def unet(shape: Shape, filters: int, levels: int, classes: int, dtype: str = "float32") -> fl.Layer:
-    """Convolutions on maps that shrink, and grow again beside those that were there before.
+    """Convolutions on maps that are downsampled, then upsampled and concatenated with those of the same size before.
 
     Reference: Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, 2015.
     """

@@ -1,4 +1,4 @@
-"""The networks in PyTorch, which trains them when it is told to on standard input. See `networks` and `ask`.
+"""The networks in PyTorch, which trains them on commands from standard input. See `networks` and `ask`.
 
 Eager, images in the layout channels_last, float32 products in TF32 like JAX's, bfloat16 by autocast.
 """
@@ -59,16 +59,16 @@ def resnet(shape: Shape, filters: int, depths: Sequence[int], classes: int) -> n
 
 def mobilenet(shape: Shape, blocks: int, expansion: int) -> nn.Module:
     channels = shape[-1]
-    wide = channels * expansion
+    hidden = channels * expansion
 
     def block() -> nn.Module:
         return Residual(
             nn.Sequential(
-                *convolved(channels, wide, 1),
+                *convolved(channels, hidden, 1),
                 nn.ReLU6(inplace=True),
-                *convolved(wide, wide, 3, groups=wide),
+                *convolved(hidden, hidden, 3, groups=hidden),
                 nn.ReLU6(inplace=True),
-                *convolved(wide, channels, 1),
+                *convolved(hidden, channels, 1),
             )
         )
 
@@ -187,7 +187,7 @@ def main() -> None:
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     if not torch.cuda.is_available():
-        torch.set_num_threads(1)  # beside a busy process its threads wait for each other for seconds
+        torch.set_num_threads(1)  # next to a busy process its threads wait for each other for seconds
     trained: Any = None
     for line in sys.stdin:
         asked = json.loads(line)

@@ -1,6 +1,6 @@
 """An activation is an argument of a layer, or a layer of its own; the numbers are the same.
 
-Also: what a layer prints, what a container calls it, and its options as a plain dict, from which it can be made again.
+Also: what a layer prints, what a container calls it, and its options as a plain dict, which makes an equal layer.
 """
 
 import jax
@@ -27,6 +27,6 @@ unnamed = fl.Sequential([fl.Dense(8), fl.Dense(8), layer])
 print("names in a container:", *unnamed.init(jax.random.key(0), x.shape))
 
 config = to_config(layer)
-said = {name: value for name, value in config["fields"].items() if value != getattr(fl.Dense(1), name)}
-print(f"\nconfig: {config['layer']} with {len(config['fields'])} fields, of which not the default: {said}")
-print(f"made again from it, the layer is equal: {from_config(config) == layer}")
+changed = {name: value for name, value in config["fields"].items() if value != getattr(fl.Dense(1), name)}
+print(f"\nconfig: {config['layer']} with {len(config['fields'])} fields, those that are not the default: {changed}")
+print(f"a layer made from it is equal: {from_config(config) == layer}")

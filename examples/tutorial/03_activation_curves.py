@@ -27,8 +27,8 @@ for name in ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "gelu",
     flat = float(jnp.mean(jnp.abs(slope) < 0.01))
     print(f"{name:<11}{drawn(y)}\n     slope {drawn(slope)}, near 0 on {flat:.0%} of the points")
 
-shares = fl.activations.softmax(x)
-print(f"{'softmax':<11}{drawn(shares)}, of all points together: sum {shares.sum():.4f}")
+fractions = fl.activations.softmax(x)
+print(f"{'softmax':<11}{drawn(fractions)}, of all points together: sum {fractions.sum():.4f}")
 
 print("\nleaky_relu(-1): every library has a slope of its own")
 print(f"  jax.nn.leaky_relu          {jax.nn.leaky_relu(-1.0):.2f}")

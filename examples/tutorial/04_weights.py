@@ -1,4 +1,4 @@
-"""Weights are a plain dict of arrays, apart from the layers: look at them, count them, change them, train them.
+"""Weights are a plain dict of arrays, separate from the layers: look at them, count them, change them, train them.
 
 The model: ten features, 32 hidden units, one probability.
 """

@@ -16,12 +16,12 @@ for shape in ((32, 64), (32, 10, 64), (32, 10, 10, 64)):
     x = jax.random.normal(jax.random.key(1), shape)
     y = layer.apply(params, x)
     long_way = layer.apply(params, x.reshape(-1, 64)).reshape(*shape[:-1], 128)
-    print(f"  {shape!s:<17} -> {y.shape!s:<18} flatten, apply, reshape: {jnp.abs(y - long_way).max():.0e} apart")
+    print(f"  {shape!s:<17} -> {y.shape!s:<18} flatten, apply, reshape: difference {jnp.abs(y - long_way).max():.0e}")
 
 x = jax.random.normal(jax.random.key(1), (32, 10, 64))
 steps = fl.TimeDistributed(layer)
 y = steps.apply({"layer": params}, x)
-print(f"\n{steps}: {y.shape}, {jnp.abs(y - layer.apply(params, x)).max():.0e} apart")
+print(f"\n{steps}: {y.shape}, difference {jnp.abs(y - layer.apply(params, x)).max():.0e}")
 
 # where TimeDistributed is needed: a layer that would take the time axis for one of its own
 frames, images = (None, 10, 28, 28, 1), fl.Sequential([fl.Conv2D(4, 3), fl.GlobalAveragePooling2D()])

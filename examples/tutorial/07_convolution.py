@@ -1,7 +1,7 @@
-"""Convolutions in one, two and three dimensions: what size comes out, groups, both data formats, and causality.
+"""Convolutions in one, two and three dimensions: output sizes, groups, both data formats, and causality.
 
-A kernel of k cells, d apart, spans s = d (k - 1) + 1. From n cells, "valid" leaves the n - s + 1 places where it fits;
-"same" and "causal" fill up with zeros and keep all n. Of these every stride-th counts, rounded up.
+A kernel of k taps with dilation d spans s = d (k - 1) + 1 elements. Of n positions, "valid" keeps the n - s + 1 where
+it fits; "same" and "causal" pad with zeros and keep all n. The stride keeps every stride-th of these, rounded up.
 """
 
 import math
@@ -13,13 +13,13 @@ import fnlayers as fl
 
 print("Conv1D on 10 steps              valid   same causal")
 for k, strides, dilation in ((3, 1, 1), (5, 1, 1), (3, 2, 1), (4, 3, 1), (3, 1, 2)):
-    found = [
+    sizes = [
         fl.Conv1D(1, k, strides, padding, dilation_rate=dilation).out_shape((None, 10, 1))[1]
         for padding in ("valid", "same", "causal")
     ]
-    places = [10 - dilation * (k - 1), 10, 10]
-    assert found == [math.ceil(n / strides) for n in places]
-    valid, same, causal = found
+    positions = [10 - dilation * (k - 1), 10, 10]
+    assert sizes == [math.ceil(n / strides) for n in positions]
+    valid, same, causal = sizes
     print(f"  kernel {k}, stride {strides}, dilation {dilation} {valid:6} {same:6} {causal:6}")
 
 print("\nin more dimensions")
@@ -32,7 +32,7 @@ for layer, shape in (
     kernel = layer.specs(shape)["kernel"].shape  # as declared; no array is made
     print(f"  {layer!r:<54} {shape} -> {layer.out_shape(shape)}\n    kernel {kernel}")
 
-print("\ngroups: each sees its own share of the channels")
+print("\ngroups: each convolves its own part of the channels")
 for groups in (1, 2, 4):
     layer = fl.Conv2D(8, 3, groups=groups, use_bias=False)
     print(f"  groups={groups}: kernel {layer.specs((None, 9, 9, 4))['kernel'].shape}")
@@ -45,7 +45,7 @@ print(f"\nchannels last {y.shape}, first {transposed.shape}, from the same param
 print(f"one is the other transposed: {bool(jnp.allclose(y, jnp.moveaxis(transposed, 1, -1), atol=1e-5))}")
 
 signal = jax.random.normal(jax.random.key(2), (1, 10, 1))
-print("\nstep 6 of 10 is changed; the steps of the output that feel it, kernel 3:")
+print("\nstep 6 of 10 is changed; the output steps that depend on it, kernel 3:")
 for padding in ("same", "causal"):
     layer = fl.Conv1D(1, 3, padding=padding)
     params = layer.init(jax.random.key(0), signal.shape)

@@ -1,7 +1,7 @@
-"""SeparableConv2D gives what Conv2D gives in shape, for a fraction of the parameters.
+"""SeparableConv2D has the output shape of Conv2D, with a fraction of the parameters.
 
-It filters each channel by itself, and mixes channels at the end with a kernel of one cell. So it can do what a Conv2D
-does whose kernel is such a product, and nothing else.
+It filters each channel by itself, and then mixes the channels with a 1 x 1 kernel. So it equals a Conv2D whose kernel
+is the product of the two, and can represent no other.
 """
 
 import jax
@@ -23,11 +23,11 @@ print(f"{ratio:.1f} times fewer: 9 * 32 + 32 * 64 + 64 instead of 9 * 32 * 64 + 
 x = jax.random.normal(jax.random.key(1), (2, 32, 32, 32))
 depthwise, pointwise = params[separable]["depthwise_kernel"], params[separable]["pointwise_kernel"]
 product = {"kernel": depthwise * pointwise[0, 0], "bias": params[separable]["bias"]}
-apart = jnp.abs(full.apply(product, x) - separable.apply(params[separable], x)).max()
-print(f"\nConv2D with the product of both kernels {product['kernel'].shape}: {apart:.0e} apart")
+difference = jnp.abs(full.apply(product, x) - separable.apply(params[separable], x)).max()
+print(f"\nConv2D with the product of both kernels {product['kernel'].shape}: largest difference {difference:.0e}")
 
 channels = fl.DepthwiseConv2D(3, padding="same", use_bias=False)
 step = channels.apply({"kernel": depthwise}, x)
 mixed = fl.Conv2D(64, 1).apply({"kernel": pointwise, "bias": product["bias"]}, step)
-apart = jnp.abs(mixed - separable.apply(params[separable], x)).max()
-print(f"DepthwiseConv2D {step.shape}, then Conv2D(64, 1) {mixed.shape}: {apart:.0e} apart")
+difference = jnp.abs(mixed - separable.apply(params[separable], x)).max()
+print(f"DepthwiseConv2D {step.shape}, then Conv2D(64, 1) {mixed.shape}: largest difference {difference:.0e}")

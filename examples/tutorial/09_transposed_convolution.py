@@ -1,7 +1,7 @@
 """Conv2DTranspose raises the resolution: rows and columns go up, and most often channels go down.
 
-Each cell of the input puts a copy of the kernel, times its value, into the output, `strides` cells apart; where copies
-overlap, they add up.
+Each element of the input adds a copy of the kernel, times its value, to the output. Copies of neighbors are `strides`
+positions from each other; where they overlap, they add up.
 """
 
 import jax
@@ -21,7 +21,7 @@ print("from 16 numbers to an image:")
 for row in fl.summary(decoder, (None, 16)).rows:
     print(f"  {row.layer:<16} {row.output.shape}")
 
-print("\na 1 and a 2 on the diagonal of 2 x 2 zeros, a kernel of ones, copies 2 cells apart:")
+print("\na 1 and a 2 on the diagonal of 2 x 2 zeros, a kernel of ones, strides of 2:")
 stamp = fl.Conv2DTranspose(1, 3, strides=2, kernel_initializer="ones")
 x = jnp.zeros((1, 2, 2, 1)).at[0, 0, 0, 0].set(1).at[0, 1, 1, 0].set(2)
 y = stamp.apply(stamp.init(jax.random.key(0), x.shape), x)
@@ -36,7 +36,7 @@ for strides in (1, 2, 4):
     assert (valid, same) == (4 * strides + max(3, strides), 5 * strides)
     print(f"  {strides:>7} {valid:>8} {same:>39}")
 
-# with a stride, several sizes of input shrink to one: output_padding says which of them to go back to
+# with a stride, several input sizes shrink to the same size: output_padding says which of them to restore
 print("\nshrunk by Conv2D(1, 3, strides=2, padding='same'), and grown again with output_padding")
 for rows in (9, 10):
     small = fl.Conv2D(1, 3, strides=2, padding="same").out_shape((1, rows, rows, 1))

@@ -27,7 +27,7 @@ for layer in (fl.GlobalMaxPooling2D(), fl.GlobalAveragePooling2D(), fl.GlobalAve
     y = layer.apply({}, x)
     print(f"{layer!r:<38} {y.shape!s:<13} {y.ravel().tolist()}")
 
-# the zeros that "same" fills up with do not count, neither in a mean nor beside negative numbers
+# the padding of "same" does not count, neither in a mean nor in a maximum of negative numbers
 corner = fl.AveragePooling2D(3, 3, "same").apply({}, jnp.ones((1, 4, 4, 1)))
 below = fl.MaxPooling2D(3, 3, "same").apply({}, -jnp.ones((1, 4, 4, 1)))
 print(f"\nthe mean of ones, 'same': {corner[0, ..., 0].tolist()}")

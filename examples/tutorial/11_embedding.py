@@ -20,8 +20,8 @@ for length in (3, 7):
 words = jnp.array([[4, 2, 4]])
 one_hot = jax.nn.one_hot(words, 1000)
 print(f"\n{words[0].tolist()}: rows of the table: {bool(jnp.array_equal(layer.apply(params, words), table[words]))}")
-apart = jnp.abs(one_hot @ table - layer.apply(params, words)).max()
-print(f"a Dense(64) without bias on one-hot words {one_hot.shape} gives the same: {apart:.0e} apart")
+difference = jnp.abs(one_hot @ table - layer.apply(params, words)).max()
+print(f"a Dense(64) without bias on one-hot words {one_hot.shape} gives the same: difference {difference:.0e}")
 
 slopes = jax.grad(lambda params: layer.apply(params, words).sum())(params)["embeddings"]
 print("rows that this sentence trains:", {int(row): int(slopes[row, 0]) for row in jnp.flatnonzero(slopes[:, 0])})

@@ -1,6 +1,6 @@
 """Lambda makes a layer of a pure function of arrays. It has no weights, and it is saved by its name alone.
 
-Nothing in a file is ever run: whoever loads a model gives the functions that it names.
+Nothing in a file is ever run: whoever loads a model passes the functions that it names.
 """
 
 import functools
@@ -26,8 +26,8 @@ shapes = fl.Sequential([layer, fl.Lambda(lambda x: jnp.concatenate([x, x**2], ax
 print(f"shapes are traced: (None, 3) -> {shapes.out_shape((None, 3))}")
 
 ahead, behind = fl.Input((3,)), fl.Input((3,))
-apart = fl.functional((ahead, behind), fl.Lambda(lambda pair: abs(pair[0] - pair[1]).sum(-1))(ahead, behind))
-print(f"of several inputs: {apart.apply({}, (x, x + 1)).tolist()}")
+distance = fl.functional((ahead, behind), fl.Lambda(lambda pair: abs(pair[0] - pair[1]).sum(-1))(ahead, behind))
+print(f"of several inputs: {distance.apply({}, (x, x + 1)).tolist()}")
 
 model = fl.Sequential([layer])
 config = to_config(model)

@@ -35,8 +35,10 @@ for steps in (0, 1, 10, 100):
 one = x[:1]
 alone, among = layer.apply(params, one, state=now), layer.apply(params, x, state=now)[:1]
 by_hand = (one - now["moving_mean"]) / jnp.sqrt(now["moving_variance"] + layer.epsilon)
-print(f"\nan example alone and among others, in inference: {jnp.abs(alone - among).max():.0e} apart")
-print(f"y = gamma (x - mean) / sqrt(variance + epsilon) + beta, by hand: {jnp.abs(alone - by_hand).max():.0e} apart")
+print(f"\nan example alone and among others, in inference: difference {jnp.abs(alone - among).max():.0e}")
+print(
+    f"y = gamma (x - mean) / sqrt(variance + epsilon) + beta, by hand: difference {jnp.abs(alone - by_hand).max():.0e}"
+)
 
 print("\nWhat must not be forgotten is asked for:")
 for attempt in (
@@ -49,5 +51,5 @@ for attempt in (
         print(f"  {error}")
 
 frozen = fl.BatchNormalization(trainable=False).run(params, x, state=now, train=True)
-kept = jnp.array_equal(frozen.state["moving_mean"], now["moving_mean"])
-print(f"\nfrozen, it keeps its state in training: {kept}")
+unchanged = jnp.array_equal(frozen.state["moving_mean"], now["moving_mean"])
+print(f"\nfrozen, it keeps its state in training: {unchanged}")

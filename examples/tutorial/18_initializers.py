@@ -40,8 +40,8 @@ for initializer, rule in rules.items():
     numbers = f"{w.mean():8.4f} {w.std():11.4f} {rule:8.4f} {w.min():6.2f} {w.max():7.2f}"
     print(f"{initializer!r:<44} {numbers}  {drawn}")
 columns = make.Orthogonal()(key, shape)
-apart = jnp.abs(columns.T @ columns - jnp.eye(fan_out)).max()
-print(f"Orthogonal columns: {apart:.0e} from unit length and right angles")
+error = jnp.abs(columns.T @ columns - jnp.eye(fan_out)).max()
+print(f"Orthogonal columns: {error:.0e} from unit length and right angles")
 wave = make.STFT("imag")(key, (64, 1, 33))[:, 0, 2]  # of Conv1D kernels that make a spectrogram, the third
 drawn = "".join(BARS[round(4 + float(n) * 4)] for n in wave / jnp.abs(wave).max())
 print(f"STFT: windowed sines and cosines, such as {drawn}")

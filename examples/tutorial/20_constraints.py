@@ -19,9 +19,9 @@ for rule in (
     rules.MinMaxNorm(1, 2),
     rules.MinMaxNorm(1, 2, rate=0.5),
 ):
-    moved = rule(w)
-    lengths = [round(float(n), 2) for n in jnp.linalg.norm(moved, axis=0)]
-    print(f"  {rule!r:<46} lengths {lengths!s:<19} first column {[round(float(n), 2) for n in moved[:, 0]]}")
+    projected = rule(w)
+    lengths = [round(float(n), 2) for n in jnp.linalg.norm(projected, axis=0)]
+    print(f"  {rule!r:<46} lengths {lengths!s:<19} first column {[round(float(n), 2) for n in projected[:, 0]]}")
 
 kernel = jnp.ones((3, 3, 4, 2))
 length = jnp.linalg.norm(rules.UnitNorm(axis=(0, 1, 2))(kernel).reshape(-1, 2), axis=0)

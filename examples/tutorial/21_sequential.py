@@ -1,4 +1,4 @@
-"""A convolutional net as a Sequential: the shape after each layer, parts of it, and what jit and vmap make of it."""
+"""A convolutional net as a Sequential: the shape after each layer, parts of it, and the same under jit and vmap."""
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +27,13 @@ print(f"\n{x.shape} -> {y.shape}; each row sums to {y.sum(axis=1).min():.4f}; {f
 first, last = fl.Sequential(model.layers[:2]), fl.Sequential(model.layers[2:])
 maps = first.apply(params, x)
 print(f"the first two layers: {maps.shape}")
-print(f"the others on what they gave: {jnp.abs(last.apply(params, maps) - y).max():.0e} from the whole")
+print(f"the others on their output: difference from the whole model {jnp.abs(last.apply(params, maps) - y).max():.0e}")
 longer = fl.Sequential([*model.layers[:3], fl.Dense(64, activation="relu"), fl.Dropout(0.5), *model.layers[3:]])
-print(f"with two layers more: {[type(layer).__name__ for layer in longer.layers]}")
+print(f"with two more layers: {[type(layer).__name__ for layer in longer.layers]}")
 
 # pure functions: compile them, or map them over one more axis
 fast = jax.jit(model.apply)
-print(f"\njit: {jnp.abs(fast(params, x) - y).max():.0e} apart")
+print(f"\njit: difference {jnp.abs(fast(params, x) - y).max():.0e}")
 ensemble = jax.vmap(lambda key: model.init(key, shape))(jax.random.split(jax.random.key(2), 3))
 print(f"three models at once: kernel {ensemble['dense']['kernel'].shape}, ", end="")
 print(f"answers {jax.vmap(model.apply, in_axes=(0, None))(ensemble, x).shape}")

@@ -1,4 +1,4 @@
-"""A summary tells of each layer its output, params and state, what is frozen, shared and regularized.
+"""A summary shows each layer's output, params and state, and what is frozen, shared and regularized.
 
 All of it is read from the layers' declarations before there is an array; here it is compared with the arrays.
 """
@@ -24,17 +24,17 @@ summary = fl.summary(model, shape)
 print(summary)
 
 params, state = model.init(jax.random.key(0), shape), model.init_state(shape)
-trained = jax.tree.map(lambda array, yes: array if yes else array[:0], params, fl.trainable_mask(model, shape))
+trained = jax.tree.map(lambda array, trains: array if trains else array[:0], params, fl.trainable_mask(model, shape))
 size = sum(array.nbytes for array in jax.tree.leaves((params, state)))
 print("\n            summary   arrays")
-for what, said, found in (
+for what, in_summary, in_arrays in (
     ("params", summary.params, fl.count(params)),
     ("trainable", summary.trainable, fl.count(trained)),
     ("frozen", summary.frozen, fl.count(params) - fl.count(trained)),
     ("state", summary.state, fl.count(state)),
     ("bytes", summary.bytes, size),
 ):
-    print(f"{what:<10} {said:8,} {found:8,}")
+    print(f"{what:<10} {in_summary:8,} {in_arrays:8,}")
 
 print("\nrows are data:", summary.rows[0])
 print("the largest layer:", max(summary.rows, key=lambda row: row.params).path)

@@ -22,8 +22,8 @@ x = jax.random.uniform(jax.random.key(1), (5, 28, 28))
 params = model.init(jax.random.key(0), model.in_shape)
 same = jax.tree.map(jnp.array_equal, params, sequential.init(jax.random.key(0), x.shape))
 print(f"\nthe same params as the Sequential's: {all(jax.tree.leaves(same))}; {fl.count(params):,} numbers")
-apart = jnp.abs(model.apply(params, x) - sequential.apply(params, x)).max()
-print(f"the same answers: {apart:.0e} apart")
+difference = jnp.abs(model.apply(params, x) - sequential.apply(params, x)).max()
+print(f"the same answers: difference {difference:.0e}")
 
 # every Symbol can be an output: another graph over the same layers, and the same params
 both = fl.functional(image, {"hidden": hidden, "logits": logits})

@@ -52,5 +52,5 @@ print(f"\nloss {result.history['loss'][0]:.3f} -> {result.history['loss'][-1]:.3
 for one, other in (((3.0, 0.0), (0.0, 0.5)), ((0.1, 0.0), (-1.0, -1.0))):
     answer = model.apply(result.params, {"first": jnp.array([one]), "second": jnp.array([other])})
     true = jnp.linalg.norm(jnp.array(one) - jnp.array(other))
-    chance, apart = jax.nn.sigmoid(answer["farther"])[0, 0], answer["distance"][0, 0]
-    print(f"{one} and {other}: the first farther out: {chance:.2f}; {apart:.2f} apart, in truth {true:.2f}")
+    chance, distance = jax.nn.sigmoid(answer["farther"])[0, 0], answer["distance"][0, 0]
+    print(f"{one} and {other}: the first farther out: {chance:.2f}; distance {distance:.2f}, in truth {true:.2f}")

@@ -50,12 +50,14 @@ print(f"on 4 features: {y.shape}, weights of deviation {deviation:.3f}")
 
 as_pair = fl.Sequential([fl.Pair(init, apply), fl.ReLU()])
 print(f"\n2. a pair of functions: {fl.count(as_pair.init(jax.random.key(0), x.shape))} numbers")
-moved = {"pair": {"pair": (params["linear"]["w"], params["linear"]["b"])}}
-print(f"with the layer's weights, the same answers: {bool(jnp.array_equal(as_pair.apply(moved, x), y))}")
+same = {"pair": {"pair": (params["linear"]["w"], params["linear"]["b"])}}
+print(f"with the layer's weights, the same answers: {bool(jnp.array_equal(as_pair.apply(same, x), y))}")
 
 with tempfile.TemporaryDirectory() as folder:
     path = f"{folder}/model.safetensors"
     fl.save(path, as_layer, params)
-    loaded, its_params, _ = fl.load(path, layers=[Linear])  # a file names a class, and whoever reads it gives the class
+    loaded, its_params, _ = fl.load(
+        path, layers=[Linear]
+    )  # a file names a class, and whoever reads it passes the class
     print(f"\n3. read back from a file, an equal layer: {loaded == as_layer}", end="")
     print(f", the same answers: {bool(jnp.array_equal(loaded.apply(its_params, x), y))}")

@@ -12,7 +12,7 @@ import fnlayers as fl
 
 @fl.layerclass
 class Residual(fl.Layer):
-    """y = x + dense(dropout(norm(x))), added a little more with each training step, until it is added whole.
+    """y = x + dense(dropout(norm(x))), added a little more with each training step, until all of it is added.
 
     Arguments:
         warmup: the number of training steps until then.
@@ -49,5 +49,5 @@ print(f"steps: {float(state['first']['steps'])}, state of a child: {list(state['
 print(f"losses of the two dense layers: {len(out.losses)}, of a mean of {float(sum(out.losses)) / 2:.4f}")
 other = model.run(params, x, state=state, rng=jax.random.key(9), train=True)
 print(f"another key drops other elements: {not bool(jnp.array_equal(out.y, other.y))}")
-moved = float(jnp.abs(model.apply(params, x, state=state) - x).mean())
-print(f"after them x is moved by {moved:.3f}")
+difference = float(jnp.abs(model.apply(params, x, state=state) - x).mean())
+print(f"after them y differs from x by {difference:.3f}")

@@ -9,8 +9,8 @@ import numpy as np
 
 from fnlayers.show.figure import GRAY, finished, new_figure, plain
 
-COLORS = "RdBu_r"  # of Cynthia Brewer's; the color-blind tell its ends apart, and 0 is white
-FEW = 12  # numbers that are written beside their bars, which are slim: a single one is not a slab
+COLORS = "RdBu_r"  # of Cynthia Brewer's; the color-blind distinguish its ends, and 0 is white
+FEW = 12  # up to that many bars have their numbers next to them, and are slim
 MANY = 200  # bars; of more only the outline is drawn
 GAP = "#d0d4d9"  # between channels
 UNEQUAL = 25.0  # rows that differ more than that in size are drawn in a logarithmic scale

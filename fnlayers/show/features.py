@@ -73,7 +73,7 @@ def features(
 def outputs(model: Layer, params: Any, x: Any, state: Any = None, mask: Any = None) -> dict[str, jax.Array]:
     """What each layer inside a model returns for x, by path; of a layer that is called again, "path (call 2)".
 
-    The same graph is run with more outputs, so nothing is hooked into and nothing kept.
+    The same graph is run with more outputs: no hooks, and nothing is stored.
     """
     return _run(model, params, x, state, mask)[0]
 

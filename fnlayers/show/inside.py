@@ -44,9 +44,9 @@ def chain(layers: list[tuple[str, Layer]], given: Any) -> Functional:
     nodes: list[InputNode | Node] = []
 
     def enter(name: str, type_: ArrayType) -> Ref:
-        taken = [node.name for node in nodes if isinstance(node, InputNode)]
+        names = [node.name for node in nodes if isinstance(node, InputNode)]
         # sizes are left open: a shared container may be called on inputs of several
-        nodes.append(InputNode(number(name, taken), (None,) * len(type_.shape), type_.dtype))
+        nodes.append(InputNode(number(name, names), (None,) * len(type_.shape), type_.dtype))
         return Ref(len(nodes) - 1)
 
     if isinstance(given, Mapping):

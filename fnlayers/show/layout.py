@@ -1,8 +1,8 @@
 """Where boxes and arrows go: a layered layout, in which each arrow points downward and goes round the boxes.
 
-Pure geometry, after Sugiyama, Tagawa and Toda: ranks by the longest path; long arrows get a place of their own in each
-rank that they pass; barycenters put each rank in an order with few crossings. Then, after Brandes and Köpf, what can
-stand in line is put in line. A tall picture is broken into columns where few arrows pass.
+Pure geometry, after Sugiyama, Tagawa and Toda: ranks by the longest path; long arrows get a position in each rank that
+they pass; barycenters put each rank in an order with few crossings. Then, after Brandes and Köpf, what can stand in
+line is put in line. A tall picture is broken into columns where few arrows pass.
 
 References: Sugiyama, Tagawa, Toda, Methods for visual understanding of hierarchical system structures, 1981; Brandes,
 Köpf, Fast and simple horizontal coordinate assignment, 2001.
@@ -71,7 +71,7 @@ class _Grid:
         count = len(self.sizes)
         self.above: list[list[tuple[int, float, float]]] = [[] for _ in range(count)]
         self.below: list[list[tuple[int, float, float]]] = [[] for _ in range(count)]
-        self.beside: dict[int, int] = {}
+        self.turning: dict[int, int] = {}
         # per rank: the parts of arrows from there to the next rank, and how far from the middles they begin and end
         self.parts: list[list[tuple[int, float, int, float]]] = [[] for _ in self.ranks]
         self.joined: set[tuple[int, float, int, float]] = set()
@@ -127,7 +127,7 @@ class _Grid:
     def _connect(self, i: int, link: Link) -> None:
         chain = self.passages[i]
         if i in self.back:
-            self.beside |= {chain[0]: link.source, chain[-1]: link.target}
+            self.turning |= {chain[0]: link.source, chain[-1]: link.target}
             pairs = [(b, a, 0.0, 0.0) for a, b in zip(chain, chain[1:], strict=False)]
         else:
             full = [link.source, *chain, link.target]
@@ -161,8 +161,8 @@ class _Grid:
         self.ranks = best
 
     def _middle(self, vertex: int, position: dict[int, float], near: list) -> float:
-        if vertex in self.beside:
-            return position[self.beside[vertex]] + 0.5
+        if vertex in self.turning:
+            return position[self.turning[vertex]] + 0.5
         found = [position[other] + 1e-3 * shift for other, shift, _ in near[vertex]]
         return sum(found) / len(found) if found else position[vertex]
 
@@ -180,39 +180,39 @@ class _Grid:
         return total
 
     def spread(self) -> None:
-        """Places across: what can stand in line does, and each line of vertices goes near the mean of its neighbors."""
+        """Positions across: what can stand in line does, and each line goes near the mean of its neighbors."""
         block, shift = self._lines()
-        between: dict[tuple[int, int], float] = {}  # how far two neighboring lines are apart at least
+        between: dict[tuple[int, int], float] = {}  # the least distance of two neighboring lines
         for rank in self.ranks:
             for left, right in zip(rank, rank[1:], strict=False):
-                pair, apart = (block[left], block[right]), self._apart(left, right) + shift[left] - shift[right]
-                between[pair] = max(between.get(pair, apart), apart)
+                pair, distance = (block[left], block[right]), self._distance(left, right) + shift[left] - shift[right]
+                between[pair] = max(between.get(pair, distance), distance)
         position = _compact(sorted(set(block)), between)
         pulls: dict[int, list[tuple[int, float, float]]] = {line: [] for line in position}
         for vertex in range(len(self.sizes)):
             for lower, offset, weight in self.below[vertex]:
                 upper_line, lower_line = block[vertex], block[lower]
                 if upper_line != lower_line:
-                    apart = shift[vertex] - offset - shift[lower]  # of the lower line from the upper one
-                    pulls[lower_line].append((upper_line, apart, weight))
-                    pulls[upper_line].append((lower_line, -apart, weight))
-        for vertex, box in self.beside.items():
+                    distance = shift[vertex] - offset - shift[lower]  # of the lower line from the upper one
+                    pulls[lower_line].append((upper_line, distance, weight))
+                    pulls[upper_line].append((lower_line, -distance, weight))
+        for vertex, box in self.turning.items():
             if block[vertex] != block[box]:
                 pulls[block[vertex]].append((block[box], shift[box] - shift[vertex], 0.5))
         lefts: dict[int, list[tuple[int, float]]] = {line: [] for line in position}
         rights: dict[int, list[tuple[int, float]]] = {line: [] for line in position}
-        for (left, right), apart in between.items():
-            lefts[right].append((left, apart))
-            rights[left].append((right, apart))
+        for (left, right), distance in between.items():
+            lefts[right].append((left, distance))
+            rights[left].append((right, distance))
         for sweep in range(4 * SWEEPS):
             for line in sorted(position, key=position.__getitem__, reverse=sweep % 2 == 0):
                 if pulls[line]:
-                    wanted = sum((position[other] + d) * w for other, d, w in pulls[line]) / sum(
+                    target = sum((position[other] + d) * w for other, d, w in pulls[line]) / sum(
                         w for *_, w in pulls[line]
                     )
-                    least = max((position[left] + apart for left, apart in lefts[line]), default=-math.inf)
-                    most = min((position[right] - apart for right, apart in rights[line]), default=math.inf)
-                    position[line] = max(least, min(most, wanted))
+                    least = max((position[left] + distance for left, distance in lefts[line]), default=-math.inf)
+                    most = min((position[right] - distance for right, distance in rights[line]), default=math.inf)
+                    position[line] = max(least, min(most, target))
         self.x = [position[block[vertex]] + shift[vertex] for vertex in range(len(self.sizes))]
 
     def _lines(self) -> tuple[list[int], list[float]]:
@@ -225,35 +225,35 @@ class _Grid:
             position = {vertex: i for i, vertex in enumerate(following)}
             wishes = []
             for i, upper in enumerate(rank):
-                fed = [end for end in self.below[upper] if end[0] < self.boxes]
-                fed.sort(key=lambda end: position[end[0]])
+                targets = [end for end in self.below[upper] if end[0] < self.boxes]
+                targets.sort(key=lambda end: position[end[0]])
                 for end in self.below[upper]:
                     lower, offset, weight = end
                     off_center = 0.0
                     joining = sum(other < self.boxes for other, _, _ in self.above[lower])
                     if upper < self.boxes <= lower and joining > 1:
                         continue
-                    if end in fed:
-                        feeding = [other for other, _, _ in self.above[lower] if other < self.boxes]
-                        if len(fed) % 2 == 0 or len(feeding) % 2 == 0:
+                    if end in targets:
+                        sources = [other for other, _, _ in self.above[lower] if other < self.boxes]
+                        if len(targets) % 2 == 0 or len(sources) % 2 == 0:
                             continue  # it stands between two, not under one
-                        off_center = abs(fed.index(end) - len(fed) // 2)
+                        off_center = abs(targets.index(end) - len(targets) // 2)
                     mixed = (upper < self.boxes) != (lower < self.boxes)
                     wishes.append((mixed, -weight, off_center, i, position[lower], upper, lower, -offset))
-            taken: list[tuple[int, int]] = []
+            aligned: list[tuple[int, int]] = []
             for *_, i, j, upper, lower, offset in sorted(wishes):
-                if all((i - a) * (j - b) > 0 for a, b in taken):
-                    taken.append((i, j))
+                if all((i - a) * (j - b) > 0 for a, b in aligned):
+                    aligned.append((i, j))
                     block[lower], shift[lower] = block[upper], shift[upper] + offset
         return block, shift
 
-    def _apart(self, left: int, right: int) -> float:
-        """How far the middles of two neighbors are apart at least."""
+    def _distance(self, left: int, right: int) -> float:
+        """The least distance between the middles of two neighbors."""
         gap = (0.0, 10.0, GAP)[(left < self.boxes) + (right < self.boxes)]
         return (self.sizes[left][0] + self.sizes[right][0]) / 2 + gap
 
     def drawn(self) -> Layout:
-        """Places down, in columns, and the ways of the arrows."""
+        """Positions down, in columns, and the paths of the arrows."""
         heights = [max(self.sizes[v][1] for v in rank) for rank in self.ranks]
         channels = [self._channel(rank) for rank in self.ranks]
         columns = self._columns(heights, channels)
@@ -373,22 +373,22 @@ def _lane(start: Point, end: Point, lane: tuple[int, int, float] | None) -> list
 
 
 def _compact(lines: list[int], between: dict[tuple[int, int], float]) -> dict[int, float]:
-    """A place for each line: halfway between as far left and as far right as the others let it go."""
+    """A position for each line: halfway between as far left and as far right as the others allow."""
     after: dict[int, list[tuple[int, float]]] = {line: [] for line in lines}
     waiting = dict.fromkeys(lines, 0)
-    for (left, right), apart in between.items():
-        after[left].append((right, apart))
+    for (left, right), distance in between.items():
+        after[left].append((right, distance))
         waiting[right] += 1
     ready = [line for line in lines if not waiting[line]]
     left_most = dict.fromkeys(lines, 0.0)
     for line in ready:
-        for right, apart in after[line]:
-            left_most[right] = max(left_most[right], left_most[line] + apart)
+        for right, distance in after[line]:
+            left_most[right] = max(left_most[right], left_most[line] + distance)
             waiting[right] -= 1
             if not waiting[right]:
                 ready.append(right)
     right_most = dict.fromkeys(lines, max(left_most.values(), default=0.0))
     for line in reversed(ready):
-        for right, apart in after[line]:
-            right_most[line] = min(right_most[line], right_most[right] - apart)
+        for right, distance in after[line]:
+            right_most[line] = min(right_most[line], right_most[right] - distance)
     return {line: (left_most[line] + right_most[line]) / 2 for line in lines}

@@ -1,4 +1,4 @@
-"""In which row of a picture each box stands: below all that feed it, and not more in a row than there is room for."""
+"""In which row of a picture each box stands: below all that lead to it, and not more in a row than fit."""
 
 import heapq
 from collections import defaultdict
@@ -13,7 +13,7 @@ LAYER = 320.0  # what is wider is a model with layers in it
 class Link(NamedTuple):
     """An arrow, with how far from the middles of its two boxes it begins and ends.
 
-    None: beside the others that end there, in the order in which they are listed.
+    None: next to the others that end there, in the order in which they are listed.
     """
 
     source: int
@@ -24,10 +24,10 @@ class Link(NamedTuple):
 
 def ranks_of(widths: Sequence[float], links: list[Link], last: Sequence[int]) -> list[int]:
     """The rank of each box, from above; `links` close no circle, boxes in `last` stand below all others."""
-    rank, taken = _longest_ways(len(widths), links, last), defaultdict(float)
+    rank, used = _longest_ways(len(widths), links, last), defaultdict(float)
     for box, r in enumerate(rank):
-        taken[r] += widths[box]
-    if max(taken.values(), default=0.0) <= BROAD:
+        used[r] += widths[box]
+    if max(used.values(), default=0.0) <= BROAD:
         return rank
     # a layer takes as much as the widest layer, so that parallel chains stay abreast
     typical = max((width for width in widths if width <= LAYER), default=0.0)
@@ -79,48 +79,48 @@ def _longest_ways(count: int, links: list[Link], last: Sequence[int]) -> list[in
 
 
 def _narrow(widths: Sequence[float], links: list[Link], last: Sequence[int]) -> list[int]:
-    """Ranks in which no more boxes stand than there is room for: a box in the first with room below all that feed it.
+    """Ranks with no more boxes than fit: a box is in the first with room below all that lead to it.
 
-    After Coffman and Graham. The boxes are taken in an order in which chains are finished before others are begun, and
-    those that nothing feeds stand right above the first that they feed, so that parallel chains stay together.
+    After Coffman and Graham. The boxes are used in an order in which chains are finished before others are begun, and
+    those without sources stand right above their first target, so that parallel chains stay together.
     """
-    feeding: list[list[int]] = [[] for _ in widths]
-    fed: list[list[int]] = [[] for _ in widths]
+    sources: list[list[int]] = [[] for _ in widths]
+    targets: list[list[int]] = [[] for _ in widths]
     for link in links:
-        feeding[link.target].append(link.source)
-        fed[link.source].append(link.target)
-    waiting = [len(boxes) for boxes in feeding]
+        sources[link.target].append(link.source)
+        targets[link.source].append(link.target)
+    waiting = [len(boxes) for boxes in sources]
     ready = [box for box in range(len(widths)) if not waiting[box]]
     rank, ends = dict.fromkeys(ready, -1), set(last)  # -1: not placed yet
-    taken: dict[int, float] = defaultdict(float)
+    used: dict[int, float] = defaultdict(float)
 
     def put(box: int, r: int) -> None:
         rank[box] = r
-        taken[r] += widths[box]
+        used[r] += widths[box]
 
     while ready:
         box = heapq.heappop(ready)
-        if feeding[box] and box not in ends:
-            starts = [other for other in dict.fromkeys(feeding[box]) if rank[other] < 0]
+        if sources[box] and box not in ends:
+            starts = [other for other in dict.fromkeys(sources[box]) if rank[other] < 0]
             needed = sum(widths[other] for other in starts)
-            r = max(bool(starts), *(rank[other] + 1 for other in feeding[box]))
-            while not _fits(taken[r], widths[box]) or (starts and not _fits(taken[r - 1], needed)):
+            r = max(bool(starts), *(rank[other] + 1 for other in sources[box]))
+            while not _fits(used[r], widths[box]) or (starts and not _fits(used[r - 1], needed)):
                 r += 1
             put(box, r)
             for other in starts:
                 put(other, r - 1)
-        for target in fed[box]:
+        for target in targets[box]:
             waiting[target] -= 1
             if not waiting[target]:
                 heapq.heappush(ready, target)
-    lowest = max(taken, default=-1) + 1
+    lowest = max(used, default=-1) + 1
     for box in range(len(widths)):
-        if rank.get(box, -1) < 0:  # outputs, and what feeds nothing else
-            while not _fits(taken[lowest], widths[box]):
+        if rank.get(box, -1) < 0:  # outputs, and boxes without targets
+            while not _fits(used[lowest], widths[box]):
                 lowest += 1
             put(box, lowest)
     return [rank[box] for box in range(len(widths))]
 
 
-def _fits(taken: float, more: float) -> bool:
-    return not taken or taken + more <= BROAD
+def _fits(used: float, more: float) -> bool:
+    return not used or used + more <= BROAD

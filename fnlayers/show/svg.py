@@ -112,13 +112,13 @@ def _sheet(plan: Plan, nested: bool) -> _Sheet:
 
 
 def _frame(sheet: _Sheet, box: Box) -> None:
-    """The size of a model's box, and a place for its title beside the arrows that come in from above."""
-    wide = _title_width(box)
+    """The size of a model's box, and the position of its title next to the arrows that come in from above."""
+    title = _title_width(box)
     ports = [i for i, b in enumerate(sheet.plan.boxes) if b.kind == "input"]
     sides = [(PAD + sheet.layout.positions[i][0], sheet.sizes[i][0] / 2) for i in ports]
-    fits = PAD + wide < min(x - half for x, half in sides)
+    fits = PAD + title < min(x - half for x, half in sides)
     sheet.title = PAD if fits else max(x + half for x, half in sides) + 6
-    sheet.width = max(sheet.layout.width + 2 * PAD, sheet.title + wide + PAD)
+    sheet.width = max(sheet.layout.width + 2 * PAD, sheet.title + title + PAD)
     sheet.height = sheet.layout.height + HEADER + PAD
 
 
@@ -137,7 +137,7 @@ def _size(box: Box, inner: _Sheet | None, outlets: dict, nested: bool, names: bo
 
 
 def _outlets(i: int, box: Box, arrows: tuple[Arrow, ...], inner: _Sheet | None, nested: bool) -> dict:
-    """Where a box's arrays come out: one place for each array, as wide as its label."""
+    """Where a box's arrays come out: one position for each array, as wide as its label."""
     if nested and box.kind == "input":
         return {}
     keys = sorted({(a.output, a.label) for a in arrows if a.source == i})

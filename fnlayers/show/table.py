@@ -93,7 +93,7 @@ def terminal() -> int:
 
 
 def _shares(columns: Sequence[Column], width: int) -> list[int]:
-    """How wide each column is: as it wants, but the widest of those that fold are cut down until all fit."""
+    """How wide each column is: as wide as its text, but the widest of those that fold are cut down until all fit."""
     widths = [column.width for column in columns]
     folding = [i for i, column in enumerate(columns) if not column.right]
     while sum(widths) > width:

@@ -33,7 +33,7 @@ def test_a_tiny_run(monkeypatch, tmp_path, capsys):
     assert "error" in lstm["contenders"]["cudnn"]  # there is none for CPUs, and the others go on
     assert lstm["contenders"]["scan"]["time over fnlayers"] > 0
     assert lstm["flops"] == 3 * 2 * (2 * 4) * (3 + 4) * 4 * 4  # 4 gates of 4 units, for 2 sequences of 4 steps
-    assert lstm["contenders"]["fnlayers"]["share of products"] > 0
+    assert lstm["contenders"]["fnlayers"]["fraction of products"] > 0
     out = capsys.readouterr().out
     assert "lstm" in out and "examples/s" in out
 

@@ -98,5 +98,5 @@ def test_what_the_host_of_a_virtual_machine_takes_counts_as_others(monkeypatch, 
     monkeypatch.setattr(machine, "_spent", lambda pid: 0.0)
     others = machine.Others()
     after(5 * machine.TICKS)
-    assert others.share() == 0.5
-    assert others.share() == 0.0
+    assert others.cores_used() == 0.5
+    assert others.cores_used() == 0.0

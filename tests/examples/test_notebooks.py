@@ -42,8 +42,8 @@ def executed(tmp_path):
         before = sum(os.times()[2:4])
         NotebookClient(book, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
         assert sum(os.times()[2:4]) - before < 2 * SECONDS
-        told = [out.text for cell in book.cells for out in cell.get("outputs", []) if out.get("name") == "stderr"]
-        assert not told, "a reader would see warnings"
+        warned = [out.text for cell in book.cells for out in cell.get("outputs", []) if out.get("name") == "stderr"]
+        assert not warned, "a reader would see warnings"
         return Shown(book)
 
     return execute
@@ -72,12 +72,12 @@ def test_each_opens_in_colab_and_has_short_cells(path):
     assert f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})" in first
     assert all(cell.source.count("\n") <= 40 for cell in code(path))
     links = re.findall(r"\]\(([^)#]+)\)", " ".join(c.source for c in nbformat.read(path, 4).cells))
-    if (FOLDER.parent / "README.md").exists():  # beside a wheel there are no documents
+    if (FOLDER.parent / "README.md").exists():  # a wheel comes without documents
         assert not [link for link in links if not link.startswith("http") and not (FOLDER / link).exists()]
 
 
-def test_the_first_cell_holds_jax_where_it_is(tmp_path, monkeypatch, capsys):
-    """It is the same in both; where fnlayers is not there, pip is held to the jax that is."""
+def test_the_first_cell_pins_the_installed_jax(tmp_path, monkeypatch, capsys):
+    """It is the same in both; where fnlayers is not installed, pip keeps the jax that is."""
     source, other = (code(path)[0].source for path in BOOKS)
     assert source == other
     magics = []
@@ -86,8 +86,8 @@ def test_the_first_cell_holds_jax_where_it_is(tmp_path, monkeypatch, capsys):
         def run_line_magic(self, *magic):
             magics.append(magic)
 
-    found = util.find_spec
-    monkeypatch.setattr(util, "find_spec", lambda name, *rest: None if name == "fnlayers" else found(name, *rest))
+    find_spec = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name, *rest: None if name == "fnlayers" else find_spec(name, *rest))
     monkeypatch.chdir(tmp_path)
     exec(TransformerManager().transform_cell(source), {"get_ipython": Shell})
     assert magics == [("pip", 'install -q --constraint pins.txt "fnlayers[notebooks]"')]
@@ -107,7 +107,7 @@ def test_quickstart(executed):
     assert shown.numbers("wrong")[0] < 15
     assert shown.text("save").count("True") == 2
     right, guessing = shown.numbers("reuse")
-    assert right > 0.93 > 0.6 > guessing and "the eyes are as they were: True" in shown.text("reuse")
+    assert right > 0.93 > 0.6 > guessing and "the eyes are unchanged: True" in shown.text("reuse")
     *each, together = shown.numbers("ensemble-train")
     assert len(each) == 8 and together > 0.95 and together > sum(each) / 8 - 0.005
     eager, compiled = shown.numbers("jit")[1:3]
@@ -131,8 +131,8 @@ def test_layers_and_activations(executed):
     memory = dict(re.findall(r"^(.*?) +100 steps ago: (\S+)$", shown.text("memory"), re.MULTILINE))
     assert float(memory["LSTM with gates that keep 0.993"]) > 0.3 > 1e-3 > float(memory["LSTM"]) > float(memory["GRU"])
     assert "Dot(axes=1)    [7.]" in shown.text("merging")
-    chance, apart, true = shown.numbers("graph-train")[-3:]
-    assert chance > 0.9 and abs(apart - true) < 0.4
+    chance, distance, true = shown.numbers("graph-train")[-3:]
+    assert chance > 0.9 and abs(distance - true) < 0.4
     assert shown.text("own-pair").endswith("True\n") and shown.text("own-file").count("True") == 2
     drawn = "gallery options deep initializers variance edges pooling features memory batch-norm penalties graph"
     assert shown.pictures() == set(drawn.split())

@@ -26,8 +26,8 @@ def lesson(capsys):
 
 def numbers(text, start, which=0):
     """The numbers that stand in a line after `start`; `which` of several such lines."""
-    found = [line.split(start, 1)[1] for line in text.splitlines() if start in line]
-    return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?(?:e[-+]\d+)?", found[which].replace(",", ""))]
+    texts = [line.split(start, 1)[1] for line in text.splitlines() if start in line]
+    return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?(?:e[-+]\d+)?", texts[which].replace(",", ""))]
 
 
 def test_lessons_are_short_numbered_and_listed():
@@ -68,9 +68,9 @@ def test_activation_curves(lesson):
     assert out.startswith("400 points from -10 to 10") and out.count("     slope ") == 8
     slopes = [line for line in out.splitlines() if "near 0 on" in line]
     ranges = {0: (0, 1, 50), 1: (0.2, 1, 0), 3: (0, 0.25, 55), 4: (0, 1, 70)}  # relu, leaky_relu, sigmoid, tanh
-    for row, wanted in ranges.items():
+    for row, expected in ranges.items():
         low, high, zero, flat = (float(n) for n in re.findall(r"-?\d+\.?\d*", slopes[row]))
-        assert (low, high, flat) == wanted and zero == 0
+        assert (low, high, flat) == expected and zero == 0
     assert numbers(out, "of all points together: sum") == [1.0]
     assert [
         numbers(out, name)[0] for name in ("jax.nn.leaky_relu", "activations.leaky_relu", "the layer LeakyReLU")
@@ -100,36 +100,36 @@ def test_weights(lesson):
 
 def test_flatten_and_reshape(lesson):
     out = lesson(5)
-    for given, made in (
+    for shape, out_shape in (
         ("(32, 10, 64)", "(32, 640)"),
         ("(32, 10, 10, 64)", "(32, 6400)"),
         ("(None, 28, 28)", "(None, 784)"),
         ("(32, None, 64)", "(32, None, 16)"),
         ("(32, 64)", "(32, 5, 64)"),
     ):
-        assert re.search(f"{re.escape(given)} +-> {re.escape(made)}", out)
+        assert re.search(f"{re.escape(shape)} +-> {re.escape(out_shape)}", out)
     assert "[[[0, 3], [1, 4], [2, 5]], [[6, 9], [7, 10], [8, 11]]]" in out and "x is the same: True" in out
     assert "axis 1 of (None, None, 64) must be known; write its size" in out and "64 elements for each example" in out
 
 
 def test_dense_on_any_rank(lesson):
     out = lesson(6)
-    for made in ("(32, 128)", "(32, 10, 128)", "(32, 10, 10, 128)"):
-        assert re.search(rf"-> {re.escape(made)} +flatten, apply, reshape: \d", out)
-    assert all(float(n) < 1e-5 for n in re.findall(r"(\S+) apart", out)) and out.count("apart") == 4
+    for shape in ("(32, 128)", "(32, 10, 128)", "(32, 10, 10, 128)"):
+        assert re.search(rf"-> {re.escape(shape)} +flatten, apply, reshape: difference \d", out)
+    assert all(float(n) < 1e-5 for n in re.findall(r"difference (\S+)", out)) and out.count("difference") == 4
     assert "TimeDistributed: (None, 10, 4)" in out and "82,048 numbers instead of 8,320" in out
 
 
 def test_convolution(lesson):
     out = lesson(7)
-    for given, sizes in {
+    for options, sizes in {
         "kernel 3, stride 1, dilation 1": [8, 10, 10],
         "kernel 5, stride 1, dilation 1": [6, 10, 10],
         "kernel 3, stride 2, dilation 1": [4, 5, 5],
         "kernel 4, stride 3, dilation 1": [3, 4, 4],
         "kernel 3, stride 1, dilation 2": [6, 10, 10],
     }.items():
-        assert numbers(out, given) == sizes
+        assert numbers(out, options) == sizes
     assert "(None, 28, 28, 1) -> (None, 26, 26, 32)" in out and "(None, 14, 62, 62, 8)" in out
     assert "groups=4: kernel (3, 3, 1, 8)" in out and "one is the other transposed: True" in out
     assert numbers(out, "  same   ") == [5, 6, 7] and numbers(out, "  causal ") == [6, 7, 8]
@@ -139,7 +139,7 @@ def test_separable_convolution(lesson):
     out = lesson(8)
     assert "(None, 32, 32, 64), 18,496 numbers" in out and "(None, 32, 32, 64), 2,400 numbers" in out
     assert "7.7 times fewer" in out
-    assert len(apart := re.findall(r"(\S+) apart", out)) == 2 and all(float(n) < 1e-5 for n in apart)
+    assert len(differences := re.findall(r"difference (\S+)", out)) == 2 and all(float(n) < 1e-5 for n in differences)
 
 
 def test_transposed_convolution(lesson):
@@ -172,7 +172,7 @@ def test_masking(lesson):
     out = lesson(12)
     assert "mask [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]" in out and "steps with a gradient: [0, 1, 2, 3]" in out
     assert numbers(out, "LSTM alone:")[0] > 0.01
-    assert numbers(out, "Masking, then LSTM:") == numbers(out, "LSTM, mask given:") == [0]
+    assert numbers(out, "Masking, then LSTM:") == numbers(out, "LSTM with a mask:") == [0]
     assert numbers(out, "against [5, 2, 9]:") == [0]
     assert "does not support a mask" in out and "with DropMask between them: (1, 80)" in out
 
@@ -180,8 +180,8 @@ def test_masking(lesson):
 def test_recurrent(lesson):
     out = lesson(13)
     assert "params: 31,649" in out and "(4, 5, 10) -> (4, 1)" in out and "(4, 50, 10) -> (4, 1)" in out
-    for name, made in (("SimpleRNN", "4,800"), ("GRU", "14,592"), ("LSTM", "19,200")):
-        assert re.search(rf"  {name} .* = +{made} numbers, +\d+\.\d ms", out)
+    for name, count in (("SimpleRNN", "4,800"), ("GRU", "14,592"), ("LSTM", "19,200")):
+        assert re.search(rf"  {name} .* = +{count} numbers, +\d+\.\d ms", out)
     assert numbers(out, "from the state they left:")[0] < 1e-5 and "both ways: (None, 16)" in out
 
 
@@ -213,10 +213,10 @@ def test_dropout(lesson):
         dropped, scaled, mean = numbers(out, f"{rate}    ")
         assert abs(dropped - rate) < 0.02 and scaled == others and abs(mean - 1) < 0.15
     assert out.count("x as it is") == 4 and "drops the same: True" in out and "pass rng=jax.random.key" in out
-    assert abs(numbers(out, "another draw:")[0] - 50) < 3 and abs(numbers(out, "for themselves:")[0] - 25) < 3
+    assert abs(numbers(out, "another draw:")[0] - 50) < 3 and abs(numbers(out, "independently:")[0] - 25) < 3
     for line in ("whole channels:", "rows and columns:"):
-        cells = np.reshape(numbers(out, line), (4, 6))
-        assert (cells == cells[0]).all() and set(cells[0]) == {0, 2}
+        by_channel = np.reshape(numbers(out, line), (4, 6))
+        assert (by_channel == by_channel[0]).all() and set(by_channel[0]) == {0, 2}
     assert_allclose(numbers(out, "AlphaDropout(rate=0.2)")[-2:], [0, 1], atol=0.05)
 
 
@@ -226,10 +226,10 @@ def test_batch_normalization(lesson):
     assert_allclose(mean_variance, [0, 0, 1, 1], atol=0.005)
     data = numbers(out, "the data: mean")
     for steps in (0, 1, 10, 100):
-        kept = 0.9**steps
-        wanted = kept * np.array([0, 0, 1, 1]) + (1 - kept) * np.array(data)
-        assert_allclose(numbers(out, f"after {steps:>3} steps")[:4], wanted, atol=0.005)
-    assert all(float(n) < 1e-5 for n in re.findall(r"(\S+) apart", out)) and out.count("apart") == 2
+        decay = 0.9**steps
+        expected = decay * np.array([0, 0, 1, 1]) + (1 - decay) * np.array(data)
+        assert_allclose(numbers(out, f"after {steps:>3} steps")[:4], expected, atol=0.005)
+    assert all(float(n) < 1e-5 for n in re.findall(r"difference (\S+)", out)) and out.count("difference") == 2
     assert "state = model.init_state(shape)" in out and "would drop new state" in out and "in training: True" in out
 
 
@@ -239,9 +239,9 @@ def test_initializers(lesson):
     assert len(rows) == 15
     for _, mean, deviation, rule, _, _ in rows:
         assert abs(float(deviation) - float(rule)) < 0.002 and (float(rule) == 0 or abs(float(mean)) < 0.003)
-    found = {name: tuple(map(float, row)) for name, *row in rows}
-    assert found["Ones"][0] == 1 and found["Constant"][0] == 0.3 and found["RandomUniform"][3:] == (-0.05, 0.05)
-    assert found["TruncatedNormal"][3:] == (-0.1, 0.1)
+    by_name = {name: tuple(map(float, row)) for name, *row in rows}
+    assert by_name["Ones"][0] == 1 and by_name["Constant"][0] == 0.3 and by_name["RandomUniform"][3:] == (-0.05, 0.05)
+    assert by_name["TruncatedNormal"][3:] == (-0.1, 0.1)
     assert numbers(out, "Orthogonal columns:")[0] < 1e-5
     assert numbers(out, "relu   random_normal")[2] < 1e-10 and numbers(out, "relu   glorot_uniform")[2] < 1e-6
     for good in ("relu   he_normal", "selu   lecun_normal"):
@@ -287,7 +287,7 @@ def test_sequential(lesson):
         ("Dense", "(None, 10)", "54,090"),
     ]
     assert "each row sums to 1.0000; 54,410 numbers" in out and "the first two layers: (5, 13, 13, 32)" in out
-    assert numbers(out, "the others on what they gave:")[0] < 1e-5 and numbers(out, "jit:")[0] < 1e-5
+    assert numbers(out, "difference from the whole model")[0] < 1e-5 and numbers(out, "jit:")[0] < 1e-5
     assert "kernel (3, 5408, 10), answers (3, 5, 10)" in out and "each pixel: (28, 28, 1)" in out
 
 
@@ -322,7 +322,7 @@ def test_functional(lesson):
 def test_merging(lesson):
     out = lesson(25)
     a, b = np.array([1, 2, 3]), np.array([10, 0, -1])
-    for layer, wanted in {
+    for layer, expected in {
         "Add()": a + b,
         "Subtract()": a - b,
         "Multiply()": a * b,
@@ -332,13 +332,13 @@ def test_merging(lesson):
         "Concatenate()": [*a, *b],
         "Dot(axes=1)": [7],
     }.items():
-        assert numbers(out, layer) == list(wanted)
+        assert numbers(out, layer) == list(expected)
     assert "2 calls" in out and "params: 2,242" in out
     start, end = numbers(out, "loss ")
     assert end < start / 5
     for pair, farther in (("(0.0, 0.5): the first farther out:", 1), ("(-1.0, -1.0): the first farther out:", 0)):
-        chance, apart, true = numbers(out, pair)
-        assert abs(chance - farther) < 0.1 and abs(apart - true) < 0.6
+        chance, distance, true = numbers(out, pair)
+        assert abs(chance - farther) < 0.1 and abs(distance - true) < 0.6
 
 
 def test_custom_layer(lesson):
@@ -362,4 +362,4 @@ def test_layers_of_layers(lesson):
     assert "params: 36 (trainable: 36, frozen: 0)   state: 14" in out and "x comes out unchanged: True" in out
     assert "steps: 4.0, state of a child: ['moving_mean', 'moving_variance']" in out
     assert numbers(out, "losses of the two dense layers:")[0] == 2 and "other elements: True" in out
-    assert numbers(out, "after them x is moved by")[0] > 0.1
+    assert numbers(out, "after them y differs from x by")[0] > 0.1
