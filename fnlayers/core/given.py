@@ -88,7 +88,8 @@ def checked_out(layer: "Layer", out: Any) -> Out:
             f"{brief(layer)}: forward returned {_kind(out)}; return fnlayers.Out(y), with new state, mask and losses "
             "where there are any, or name it call(self, params, x) and return y"
         )
-    if out.y is None or not isinstance(out.state, Mapping) or not isinstance(out.losses, (tuple, list)):
+    has_state = type(out.state) is dict or isinstance(out.state, Mapping)  # asking for a Mapping takes longer
+    if out.y is None or not has_state or not isinstance(out.losses, (tuple, list)):
         raise ConfigError(
             f"{brief(layer)}: forward returned Out(y={_kind(out.y)}, state={_kind(out.state)}, "
             f"losses={_kind(out.losses)}); give arrays, a dict of new state ({{}} for none) and a tuple of losses"

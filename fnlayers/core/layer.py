@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound, own_init
@@ -370,7 +371,7 @@ class Layer(ByValue):
             out = checked_out(self, self.forward(params, inputs, ctx))
             if ctx.gathered.calls:
                 out = ctx.gathered.joined(out, ctx.state)
-            if out.state.keys() != ctx.state.keys():
+            if (out.state or ctx.state) and out.state.keys() != ctx.state.keys():
                 raise MissingError(
                     f"{type(self).__name__} got the state {sorted(ctx.state)} and returned {sorted(out.state)}; "
                     "pass state=model.init_state(shape), and return every State that weights() declares"
@@ -399,11 +400,11 @@ class Layer(ByValue):
         if every or self.takes != "numbers":
             check_numbers(self, x, booleans=self.takes != "ordered")
         if self.casts_inputs != "none":
-            x = (
-                dtypes.cast(x, compute, every)
-                if hasattr(x, "dtype")
-                else map_nest(lambda a: dtypes.cast(a, compute, every), x)
-            )
+            current = getattr(x, "dtype", None)
+            if current is None:
+                x = map_nest(lambda a: dtypes.cast(a, compute, every), x)
+            elif current is not compute or isinstance(x, np.ndarray):
+                x = dtypes.cast(x, compute, every)
         if self.casts_params and params:
             params = {
                 k: v if isinstance(v, (dict, tuple, list)) else dtypes.cast(v, compute) for k, v in params.items()
