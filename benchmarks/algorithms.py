@@ -278,8 +278,8 @@ LINES = {**BATCH, "size": (128, 32, 1000), "channels": (64, 4, 256, 1, 16), **DT
 OUT, STRIDE = {"out": (64, 16, 256)}, {"stride": (1, 2)}
 TIME = {"batch": (64, 1, 8), "steps": (50, 10, 200), "features": (64, 1, 256, 16), "units": (128, 16, 512, 32), **DTYPE}
 WINDOWS = {"window": (2, 3, 5), "stride": (2, 1, 3), "padding": ("valid", "same")}
-GRADIENTS = ("columns", "row_tiles", "half_im2col", "pad_past_input")
-LINE = ("thin_columns, line_columns", "line_columns", "row_tiles")
+GRADIENTS = ("im2col", "row_tiles", "half_im2col", "pad_past_input")
+LINE = ("thin_im2col, line_im2col", "line_im2col", "row_tiles")
 DEPTHWISE = ("depthwise_by_rows, depthwise",)
 JITS = {"jax": jax.jit, "fl": fl.jit}
 

@@ -157,7 +157,7 @@ def explain(layer: Traceable, shape: Any, platform: str | None = None) -> Explan
         if found and found not in before:
             before.append(found)
             choices += [choice._replace(number=len(before)) for choice in found]
-    if HAS_YNNPACK and "cpu" in wanted and (recorded.products or recorded.wants_xla_products):
+    if HAS_YNNPACK and "cpu" in wanted and (recorded.products or recorded.needs_xla_products):
         choices.append(_products(recorded))
     return Explanation(tuple(choices))
 

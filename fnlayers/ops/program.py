@@ -20,12 +20,12 @@ class Program:
 
     Arguments:
         products: the multiplications of its products, by their numbers of rows.
-        wants_xla_products: whether an algorithm in it needs all products to be compiled by XLA.
+        needs_xla_products: whether an algorithm in it needs all products to be compiled by XLA.
     """
 
     def __init__(self) -> None:
         self.products: Counter[int] = Counter()
-        self.wants_xla_products = False
+        self.needs_xla_products = False
 
 
 _program: contextvars.ContextVar[Program | None] = contextvars.ContextVar("program", default=None)
@@ -57,4 +57,4 @@ def want_xla_products() -> None:
     """Record that XLA has to compile all products of the program itself."""
     program = _program.get()
     if program is not None:
-        program.wants_xla_products = True
+        program.needs_xla_products = True

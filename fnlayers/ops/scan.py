@@ -47,7 +47,7 @@ def scan_time(
     `output(carry)` is the y that came with a carry, where the carry tells: then the output before the first valid step
     is that of the first carry, so that a sequence may be cut anywhere, and no output is carried along. `project` takes
     xs whole or one step of it (None: x is taken as it is), and runs `before` the scan or inside of it (None: by
-    platform, as the rows of "scan" in `ops/cpu/table.py` say).
+    platform, as the rows of "scan" in `ops/cpu/table/` say).
 
     The last output is the last of all outputs: with `zero_output`, zeros where the last step is masked. An empty
     sequence returns the carry as it is, and its output, else zeros. Leaves of the carry without axes (a counter,

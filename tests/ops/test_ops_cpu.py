@@ -16,8 +16,8 @@ from fnlayers.ops.problem import HAS_YNNPACK, ConvProblem, ConvTransposeProblem,
 from fnlayers.ops.reference import PoolWindow, TransposedWindow, Window
 
 NONE = (0, 0)
-# So that some columns are cut into parts, and some are not
-SMALL = Limits(column_elements=1000, column_tile_elements=300)
+# So that some of im2col's matrices are cut into parts, and some are not
+SMALL = Limits(im2col_elements=1000, im2col_tile_elements=300)
 
 
 def composed(problem, *names):
@@ -77,18 +77,18 @@ SAME = TWO._replace(padding=((1, 1), (1, 1)))
         ((8, 30, 30, 8), (3, 3, 4, 16), TWO._replace(groups=2), {"forward": "grouped", "training": "grouped"}),
         ((1, 14, 14, 64), (3, 3, 16, 64), SAME._replace(groups=4), {"forward": "small_groups", "training": "grouped"}),
         ((2, 9, 9, 9, 8), (3, 3, 3, 8, 16), Window((1,) * 3, (NONE,) * 3, (1,) * 3), {"forward": "conv3d_as_conv2d"}),
-        ((8, 30, 30, 8), (3, 3, 8, 32), TWO, {"kernel_gradient": "columns"}),
+        ((8, 30, 30, 8), (3, 3, 8, 32), TWO, {"kernel_gradient": "im2col"}),
         ((8, 30, 30, 8), (3, 3, 8, 16), TWO, {"kernel_gradient": None}),  # copies would take longer than products
         ((1, 30, 30, 8), (3, 3, 8, 32), TWO, {"kernel_gradient": None}),  # a short sum
-        ((16, 30, 30, 64), (3, 3, 64, 64), TWO, {"forward": "pad_past_input", "kernel_gradient": "columns"}),
+        ((16, 30, 30, 64), (3, 3, 64, 64), TWO, {"forward": "pad_past_input", "kernel_gradient": "im2col"}),
         ((16, 30, 30, 64), (3, 3, 64, 64), TWO._replace(padding=((3, 3), (1, 1))), {"forward": None}),  # y is larger
         (
             (16, 30, 30, 64),
             (3, 3, 64, 64),
             TWO._replace(strides=(1, 2)),
-            {"forward": None, "kernel_gradient": "columns"},
+            {"forward": None, "kernel_gradient": "im2col"},
         ),
-        ((64, 30, 3), (3, 3, 16), ONE, {"forward": "thin_line", "input_gradient": "thin_columns"}),
+        ((64, 30, 3), (3, 3, 16), ONE, {"forward": "thin_line", "input_gradient": "thin_im2col"}),
         ((8, 30, 30, 8), (3, 3, 8, 32), TWO._replace(padding="SAME"), None),  # sizes are not known
         ((8, 30, 30, 0), (3, 3, 0, 32), TWO, None),
     ],
@@ -106,9 +106,9 @@ def test_which_convolutions_in_programs_with_ynnpack(x, kernel, window, rows):
         ((4, 30, 30, 16), (3, 3, 16, 16), TWO, "half_im2col"),
         ((4, 30, 30, 16), (3, 3, 16, 32), TWO, "row_tiles"),
         ((4, 30, 30, 16), (3, 3, 16, 16), TWO._replace(strides=(2, 2)), "row_tiles"),
-        ((4, 30, 16), (3, 16, 16), ONE, "line_columns"),
-        ((64, 30, 3), (3, 3, 16), ONE, "line_columns"),
-        ((16, 30, 30, 3), (3, 3, 3, 128), TWO, "wide_columns"),
+        ((4, 30, 16), (3, 16, 16), ONE, "line_im2col"),
+        ((64, 30, 3), (3, 3, 16), ONE, "line_im2col"),
+        ((16, 30, 30, 3), (3, 3, 3, 128), TWO, "thin_im2col_to_many"),
         ((16, 30, 30, 3), (3, 3, 3, 64), TWO, None),
         ((8, 30, 30, 16), (3, 3, 16, 16), TWO, None),  # examples enough
         ((4, 60, 60, 64), (3, 3, 64, 32), TWO, None),  # too large to copy
@@ -121,7 +121,7 @@ def test_which_gradients_of_kernels_in_programs_with_convolutions_of_xla(x, kern
     with program.traced(program.Program()):
         found = taken(conv_problem((sizes[0], *x[1:]), kernel, window))
     assert found.get("kernel_gradient") == row
-    assert found.get("input_gradient") == ("thin_columns" if x[-1] == 3 else None)
+    assert found.get("input_gradient") == ("thin_im2col" if x[-1] == 3 else None)
 
 
 @pytest.mark.parametrize(

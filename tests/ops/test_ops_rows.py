@@ -45,56 +45,13 @@ CONVS = [
     (("pointwise",), X2, (1, 1, 4, 3), Window((2, 3), ((0, 0), (0, 0)), (1, 1))),
     (("pointwise",), X3, (1, 1, 1, 2, 3), Window((1, 2, 1), ((0, 0),) * 3, (1, 1, 1))),
     (("pointwise",), (2, 3, 64), (1, 64, 3), Window((1,), ((0, 0),), (1,))),
+    (("depthwise_by_rows", "depthwise"), X1, (3, 1, 4), Window((1,), ((2, 0),), (1,), 4)),
+    (("depthwise_by_rows", "depthwise"), X1, (2, 1, 8), Window((2,), ((0, 1),), (1,), 4)),
+    (("depthwise_by_rows", "depthwise"), X2, (3, 2, 1, 4), Window((1, 1), ((1, 1), (0, 1)), (1, 1), 4)),
+    (("depthwise_by_rows", "depthwise"), X2, (3, 2, 1, 8), Window((2, 1), ((1, 0), (0, 0)), (1, 1), 4)),
+    (("depthwise_by_rows", "depthwise"), X2, (2, 3, 1, 4), Window((1, 1), ((0, 0), (2, 2)), (3, 2), 4)),
     (
-        (
-            "depthwise_by_rows",
-            "depthwise",
-        ),
-        X1,
-        (3, 1, 4),
-        Window((1,), ((2, 0),), (1,), 4),
-    ),
-    (
-        (
-            "depthwise_by_rows",
-            "depthwise",
-        ),
-        X1,
-        (2, 1, 8),
-        Window((2,), ((0, 1),), (1,), 4),
-    ),
-    (
-        (
-            "depthwise_by_rows",
-            "depthwise",
-        ),
-        X2,
-        (3, 2, 1, 4),
-        Window((1, 1), ((1, 1), (0, 1)), (1, 1), 4),
-    ),
-    (
-        (
-            "depthwise_by_rows",
-            "depthwise",
-        ),
-        X2,
-        (3, 2, 1, 8),
-        Window((2, 1), ((1, 0), (0, 0)), (1, 1), 4),
-    ),
-    (
-        (
-            "depthwise_by_rows",
-            "depthwise",
-        ),
-        X2,
-        (2, 3, 1, 4),
-        Window((1, 1), ((0, 0), (2, 2)), (3, 2), 4),
-    ),
-    (
-        (
-            "depthwise_by_rows",
-            "depthwise",
-        ),
+        ("depthwise_by_rows", "depthwise"),
         X3,
         (2, 2, 3, 1, 4),
         Window((1, 2, 1), ((0, 1), (0, 0), (1, 1)), (1, 1, 1), 2),
@@ -111,77 +68,31 @@ CONVS = [
     (("half_products", "pointwise"), X2, (1, 1, 4, 3), Window((1, 2), ((0, 0), (0, 0)), (1, 1))),
     (("depthwise",), X2, (3, 2, 1, 8), Window((2, 1), ((1, 0), (0, 0)), (1, 1), 4)),
     (("single_channel",), (2, 9, 8, 1), (3, 3, 1, 3), Window((2, 1), ((0, 1), (1, 1)), (1, 1))),
-    (("single_channel", "thin_columns", "line_columns"), (2, 12, 1), (3, 1, 4), Window((2,), ((0, 1),), (1,))),
-    (("pad_past_input", "xla_convolution", "wide_columns"), X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
-    (("xla_convolution", "half_im2col"), (4, 9, 8, 8), (3, 3, 8, 5), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (("single_channel", "thin_im2col", "line_im2col"), (2, 12, 1), (3, 1, 4), Window((2,), ((0, 1),), (1,))),
     (
-        (
-            "thin_line",
-            "thin_columns",
-            "columns",
-        ),
-        X1,
-        (3, 4, 2),
-        Window((2,), ((1, 1),), (1,)),
-    ),
-    (
-        (
-            "thin_line",
-            "thin_columns",
-            "columns",
-        ),
-        (2, 6, 5, 1),
-        (3, 3, 1, 4),
+        ("pad_past_input", "xla_convolution", "thin_im2col_to_many"),
+        X2,
+        (3, 3, 4, 2),
         Window((1, 1), ((1, 1), (1, 1)), (1, 1)),
     ),
+    (("xla_convolution", "half_im2col"), (4, 9, 8, 8), (3, 3, 8, 5), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (("thin_line", "thin_im2col", "im2col"), X1, (3, 4, 2), Window((2,), ((1, 1),), (1,))),
+    (("thin_line", "thin_im2col", "im2col"), (2, 6, 5, 1), (3, 3, 1, 4), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
+    (("thin_line", "thin_im2col", "im2col"), (2, 6, 5, 2), (2, 3, 2, 4), Window((2, 1), ((0, 0), (2, 2)), (1, 2))),
     (
-        (
-            "thin_line",
-            "thin_columns",
-            "columns",
-        ),
-        (2, 6, 5, 2),
-        (2, 3, 2, 4),
-        Window((2, 1), ((0, 0), (2, 2)), (1, 2)),
-    ),
-    (
-        (
-            "thin_line",
-            "thin_columns",
-            "columns",
-        ),
+        ("thin_line", "thin_im2col", "im2col"),
         (6, 6, 5, 3),
         (3, 3, 3, 4),
         Window((1, 1), ((1, 1), (1, 1)), (1, 1)),
     ),  # in six parts
     (
-        (
-            "thin_line",
-            "thin_columns",
-            "columns",
-        ),
+        ("thin_line", "thin_im2col", "im2col"),
         (2, 3, 40, 2),
         (2, 3, 2, 4),
         Window((1, 1), ((0, 0), (1, 1)), (1, 1)),
     ),  # a tile for each row
-    (
-        (
-            "light_product",
-            "pointwise",
-        ),
-        X2,
-        (1, 1, 4, 3),
-        Window((1, 2), ((0, 0), (0, 0)), (1, 1)),
-    ),
-    (
-        (
-            "small_groups",
-            "grouped",
-        ),
-        X2,
-        (2, 2, 2, 6),
-        Window((1, 1), ((0, 1), (0, 0)), (1, 1), 2),
-    ),
+    (("light_product", "pointwise"), X2, (1, 1, 4, 3), Window((1, 2), ((0, 0), (0, 0)), (1, 1))),
+    (("small_groups", "grouped"), X2, (2, 2, 2, 6), Window((1, 1), ((0, 1), (0, 0)), (1, 1), 2)),
     (("half_im2col",), X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (("half_im2col",), X2, (2, 3, 4, 3), Window((2, 1), ((0, 1), (2, 0)), (1, 2))),
     (("half_im2col",), X2, (3, 1, 4, 3), Window((1, 2), ((1, 0), (0, 0)), (2, 1))),
@@ -302,8 +213,8 @@ def is_shape(nest):
 EXAMPLES = [
     example for group in (convolutions, pools, identities, dots, attentions, scans, dense_scans) for example in group()
 ]
-# So that some columns are cut into parts, and some are not
-SMALL = Limits(column_elements=1000, column_tile_elements=300)
+# So that some of im2col's matrices are cut into parts, and some are not
+SMALL = Limits(im2col_elements=1000, im2col_tile_elements=300)
 
 
 def functions(example):

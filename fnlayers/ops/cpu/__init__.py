@@ -7,7 +7,7 @@ algorithms, with derivatives of all orders, forward and reverse.
 - `dense.py`, `attention.py`, `scan.py`, `conv.py`, `conv_kernel_gradient.py`, `conv_transpose.py`, `pooling.py`: the
   algorithms, functions of arrays.
 - `fusion.py`: arrays that XLA shall compute once, or not together with what reads them.
-- `table.py`: the rows that say for which problem which algorithm is taken, why, and what measures it.
+- `table/`: the rows that say for which problem which algorithm is taken, why, and what measures it.
 - `limits.py`: the numbers that the rows compare with.
 
 What a choice depends on stands in `ops/problem.py`; `ops/compose.py` makes one function of what was chosen for the

@@ -88,7 +88,7 @@ def _diagonal(kernel: jax.Array, blocks: int) -> jax.Array:
 
 
 def conv3d_as_conv2d(x: jax.Array, kernel: jax.Array, window: Window, *, conv: Algorithm) -> jax.Array:
-    """Each plane of y by `conv` from as many planes of x as the kernel is deep, one beside the other as channels."""
+    """Each plane of y by `conv` from as many planes of x as the kernel is deep, concatenated as channels."""
     (stride, *strides), (pads, *padding), (dilation, *dilations), _ = window
     depth, *spans, channels, out = kernel.shape
     x = jnp.pad(x, [(0, 0), pads, *[(0, 0)] * 3])
@@ -118,7 +118,7 @@ def pad_past_input(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array
 def im2col(x: jax.Array, kernel: jax.Array, window: Window, *, elements: int, tile_elements: int) -> jax.Array:
     """A product of the kernel with what all taps meet in x, side by side; of some examples at a time.
 
-    So `elements` of such columns lie in the cache at a time, and those of large examples are cut into tiles of rows of
+    So `elements` of that matrix lie in the cache at a time, and those of large examples are cut into tiles of rows of
     `tile_elements`. In the backward pass they are computed again, and the gradient of the kernel is summed over the
     parts: 2 to 3 times as fast as YNNPACK's.
     """
@@ -133,18 +133,18 @@ def _im2col(x: jax.Array, kernel: jax.Array, window: Window, elements: int) -> j
     """The same of x that is padded, its examples whole."""
     *spans, channels, out = kernel.shape
     sizes = window.sizes(x.shape[1:-1], spans)
-    turned = kernel.reshape(-1, out).T  # its gradient, y^T columns, is summed as it comes
+    flattened = kernel.reshape(-1, out).T  # its gradient, y^T rows, needs no transpose after
 
-    @functools.partial(jax.checkpoint, prevent_cse=False)  # the columns are computed again, not saved as residuals
-    def some(x: jax.Array, turned: jax.Array) -> jax.Array:
-        columns = jnp.concatenate([found for _, found in taps(x, spans, window)], axis=-1)
-        return dot(columns.reshape(-1, turned.shape[-1]), turned.T).reshape(-1, *sizes, out)
+    @functools.partial(jax.checkpoint, prevent_cse=False)  # the matrix is computed again, not saved as a residual
+    def some(x: jax.Array, flattened: jax.Array) -> jax.Array:
+        rows = jnp.concatenate([elements for _, elements in taps(x, spans, window)], axis=-1)
+        return dot(rows.reshape(-1, flattened.shape[-1]), flattened.T).reshape(-1, *sizes, out)
 
     part = _examples_at_once(x.shape[0], elements // max(math.prod(sizes) * math.prod(spans) * channels, 1))
     if part == x.shape[0]:
-        return some(x, turned)
+        return some(x, flattened)
     parts = x.reshape(-1, part, *x.shape[1:])
-    _, y = lax.scan(lambda _, x: (None, some(x, turned)), None, parts)
+    _, y = lax.scan(lambda _, x: (None, some(x, flattened)), None, parts)
     return y.reshape(-1, *sizes, out)
 
 

@@ -22,8 +22,8 @@ from fnlayers.ops.reference import Window
 def half_products(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     """A kernel of one tap: two products, one for each half of the channels.
 
-    64 channels are rows of 256 bytes, which conflict in the cache; the halves are copied, and the two products run
-    at once: together 0.5 to 0.8 of the time.
+    64 channels are rows of 256 bytes, which conflict in the cache; 32 are copied at a time, and the two products
+    run at once: together 0.5 to 0.8 of the time.
     """
     x = strided(x, window)
     rows, matrix = x.reshape(-1, x.shape[-1]), kernel.reshape(kernel.shape[-2:])

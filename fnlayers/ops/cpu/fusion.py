@@ -2,7 +2,7 @@
 
 An array of sums and products it computes again in each loop that reads it: a depthwise convolution seven times in a
 training step, where a normalization follows. And YNNPACK takes what computes an array along into its mean or sum, but
-wants each term of it as an array of its own. The functions here change no number; they say what is not to be moved.
+needs each term of it as an array of its own. The functions here change no number; they say what is not to be moved.
 """
 
 import jax

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What the rows of `ops/cpu/table.py` compare with; measured with jax 0.10 on x86-64, in float32 unless said."""
+    """What the rows of `ops/cpu/table/` compare with; measured with jax 0.10 on x86-64, in float32 unless said."""
 
     # Products
     product_rows: int = 512  # from which on XLA's own code is faster than YNNPACK: 1.1 times on average
@@ -39,12 +39,12 @@ class Limits:
     padded_channels: int = 16  # of x or y, more than which YNNPACK takes
     padded_multiplications: int = 300_000_000  # from which on YNNPACK is the slower one
     padded_multiplications_an_output: int = 128  # so that it matters little that y is copied; four times with XLA's own
-    # Products with columns (im2col)
-    column_elements: int = 1 << 21  # at a time: 8 MB in float32
-    column_tile_elements: int = 1 << 20  # of one tile of rows
-    column_positions: int = 1 << 12  # of y, over which YNNPACK sums the gradient of a kernel slowly
-    column_outputs: int = 32  # channels of y, from which on a product is the faster one, in programs with YNNPACK
-    column_half_elements: int = 256  # of each tap's matrix, more than which half precision is worth it
+    # im2col: products with windows laid out as rows of a matrix
+    im2col_elements: int = 1 << 21  # at a time: 8 MB in float32
+    im2col_tile_elements: int = 1 << 20  # of one tile of rows
+    im2col_positions: int = 1 << 12  # of y, over which YNNPACK sums the gradient of a kernel slowly
+    im2col_outputs: int = 32  # channels of y, from which on a product is the faster one, in programs with YNNPACK
+    im2col_half_elements: int = 256  # of each tap's matrix, more than which half precision is worth it
     thin_outputs: int = 128  # channels of y, from which on it is for x of few channels, with XLA's own convolutions
     line_channels: int = 16  # of x along one spatial axis, where y has more
     # Gradients of kernels for few examples, which XLA's own code adds in one instruction
