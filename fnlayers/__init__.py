@@ -158,7 +158,7 @@ if TYPE_CHECKING:
     from fnlayers.keras_files import load_keras
     from fnlayers.saving import load, save
     from fnlayers.show import summary
-    from fnlayers.surgery import intermediates
+    from fnlayers.surgery import cut, intermediates, restrict
     from fnlayers.training import (
         CSVLog,
         EarlyStopping,
@@ -337,6 +337,7 @@ __all__ = [
     "concatenate",
     "constraints",
     "count",
+    "cut",
     "decay_mask",
     "dot",
     "evaluate",
@@ -368,6 +369,7 @@ __all__ = [
     "project",
     "projected",
     "regularizers",
+    "restrict",
     "save",
     "show",
     "stax_pair",
@@ -385,7 +387,7 @@ LATER = {
     "fnlayers.saving": ("load", "save"),
     "fnlayers.keras_files": ("load_keras",),
     "fnlayers.show": ("summary",),
-    "fnlayers.surgery": ("intermediates",),
+    "fnlayers.surgery": ("cut", "intermediates", "restrict"),
     "fnlayers.training": (
         "CSVLog",
         "EarlyStopping",

@@ -100,8 +100,8 @@ class _Change:
         if path not in self.above:
             return replace(layer, trainable=False) if frozen and layer.trainable else layer
         opens = frozen and self.trainable
-        inner = {name: self.layer(child, (*path, name), opens) for name, child in _inner(layer).items()}
-        return replace(layer, **_options(layer, inner), trainable=layer.trainable or opens)
+        inner = {name: self.layer(child, (*path, name), opens) for name, child in held_layers(layer).items()}
+        return replace(layer, **held_options(layer, inner), trainable=layer.trainable or opens)
 
     def all(self, value: Any) -> Any:
         """The layer, and each that it holds, trainable or not."""
@@ -117,11 +117,11 @@ class _Change:
 
 def _paths(layer: Layer, path: Path) -> Iterator[Path]:
     yield path
-    for name, child in _inner(layer).items():
+    for name, child in held_layers(layer).items():
         yield from _paths(child, (*path, name))
 
 
-def _inner(layer: Layer) -> Mapping[str, Layer]:
+def held_layers(layer: Layer) -> Mapping[str, Layer]:
     """The layers that a layer was given, by their names in its params; what it makes by itself is not among them."""
     if isinstance(layer, Sequential):
         return dict(named(layer.layers))
@@ -136,8 +136,8 @@ def _inner(layer: Layer) -> Mapping[str, Layer]:
     return {name: value for name, value in values.items() if isinstance(value, Layer)}
 
 
-def _options(layer: Layer, inner: Mapping[str, Layer]) -> dict[str, Any]:
-    """The fields of a layer that hold those layers."""
+def held_options(layer: Layer, inner: Mapping[str, Layer]) -> dict[str, Any]:
+    """The fields of a layer that hold those layers, which are named as `held_layers` names them."""
     if isinstance(layer, Sequential):
         return {"layers": tuple(inner[name] for name, _ in named(layer.layers))}
     if isinstance(layer, StackedRNNCells):

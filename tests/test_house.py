@@ -28,8 +28,8 @@ FLOORS = {
 # What the families of layers, each a file or a folder, may import of each other.
 COMMON = {"common"}
 BLOCKS = "blocks"  # the folder of layers made of layers of other families
-# On their floor, but used by their neighbors: the list of layers, the version, plain data.
-NEIGHBORS = {"catalog", "version", "plain_data"}
+# On their floor, but used by their neighbors: the list of layers, what a layer holds, the version, plain data.
+NEIGHBORS = {"catalog", "freezing", "version", "plain_data"}
 
 # Arguments of Keras that we leave out, each with its reason (docs/deviations.md).
 OMITTED = {

@@ -12,9 +12,9 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.shapes import type_of
 from fnlayers.models.functional import Functional, InputNode, Ref
+from fnlayers.models.opened import calls, opened
 from fnlayers.plain_data import map_nest, nest_leaves
 from fnlayers.show.feature_rows import Row, draw
-from fnlayers.show.inside import calls, opened
 
 
 def features(

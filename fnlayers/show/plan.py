@@ -14,11 +14,12 @@ from fnlayers.core.shapes import ArrayType
 from fnlayers.layers.basic import Lambda
 from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Ref
+from fnlayers.models.opened import calls, chain, is_ref, opened
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import map_nest, nest_leaves
 from fnlayers.show.describe import function_of
-from fnlayers.show.inside import calls, chain, counts, inner_layers, is_ref, opened
+from fnlayers.show.inside import counts, inner_layers
 
 FEW_CALLS = 8  # the arrows of so many calls are distinguished
 

@@ -17,11 +17,12 @@ from fnlayers.core.names import snake_case
 from fnlayers.core.shapes import shape_of
 from fnlayers.core.spec import Param, State, is_spec, spec_items
 from fnlayers.models.functional import InputNode, Node
+from fnlayers.models.opened import calls, is_ref, opened
 from fnlayers.models.repeat import Repeat
 from fnlayers.ops.record import PLATFORMS
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
 from fnlayers.show.describe import function_of
-from fnlayers.show.inside import calls, counts, inner_layers, input_types, is_ref, opened
+from fnlayers.show.inside import counts, inner_layers, input_types
 from fnlayers.show.table import LEAST, Column, Table, fold, terminal
 
 COLUMNS = (

@@ -1,0 +1,83 @@
+"""Containers as graphs of calls, with the types of the arrays between them: the same layers, names and params."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from fnlayers.core.errors import within
+from fnlayers.core.layer import Layer
+from fnlayers.core.names import number
+from fnlayers.core.shapes import ArrayType
+from fnlayers.core.trace import trace
+from fnlayers.models.functional import Functional, InputNode, Node, Ref
+from fnlayers.models.sequential import Sequential
+from fnlayers.plain_data import freeze, map_nest
+
+
+class Call(NamedTuple):
+    """One call of a layer inside a graph: the node, what it is given and what it makes, as nests of ArrayTypes."""
+
+    position: int
+    node: Node
+    layer: Layer
+    given: Any
+    made: Any
+
+
+def opened(layer: Layer, given: Any) -> Functional | None:
+    """A container as a graph of the same layers with the same names, so with the same params; None for other layers.
+
+    `given` are the ArrayTypes of its input. A Functional is its own graph, a Sequential a chain.
+    """
+    if isinstance(layer, Sequential):
+        return chain([(str(inner.name), inner) for inner in layer.layers], given)
+    return layer if isinstance(layer, Functional) else None
+
+
+def chain(layers: list[tuple[str, Layer]], given: Any) -> Functional:
+    """The graph of layers one after the other."""
+    nodes: list[InputNode | Node] = []
+
+    def enter(name: str, type_: ArrayType) -> Ref:
+        names = [node.name for node in nodes if isinstance(node, InputNode)]
+        # sizes are left open: a shared container may be called on inputs of several
+        nodes.append(InputNode(number(name, names), (None,) * len(type_.shape), type_.dtype))
+        return Ref(len(nodes) - 1)
+
+    if isinstance(given, Mapping):
+        inputs: Any = {key: map_nest(lambda t, key=key: enter(str(key), t), given[key]) for key in given}
+    else:
+        inputs = map_nest(lambda t: enter("input", t), given)
+    value = inputs
+    for name, layer in layers:
+        nodes.append(Node(name, freeze(value)))
+        with within(name):
+            leaves, structure = jax.tree.flatten(_out(layer, given))
+        value = jax.tree.unflatten(structure, [Ref(len(nodes) - 1, i) for i in range(len(leaves))])
+        given = freeze(jax.tree.unflatten(structure, leaves))
+    return Functional(
+        tuple(y.renamed(name) for name, y in dict(layers).items()), tuple(nodes), freeze(inputs), freeze(value)
+    )
+
+
+def calls(graph: Functional, given: Any) -> Iterator[Call]:
+    """The calls of a graph in the order in which they run, with types."""
+    layers = graph.by_name
+    types = {node: [t] for node, t in graph._bind(given, lambda t: isinstance(t, ArrayType), "input").items()}
+    for position, node in enumerate(graph.nodes):
+        if isinstance(node, Node):
+            refs = freeze(map_nest(lambda ref: types[ref.node][ref.index], node.inputs, is_leaf=is_ref))
+            with within(node.layer):
+                made = _out(layers[node.layer], refs)
+            types[position] = jax.tree.leaves(made)
+            yield Call(position, node, layers[node.layer], refs, made)
+
+
+def is_ref(value: Any) -> bool:
+    """A leaf of a Functional's nests."""
+    return isinstance(value, Ref)
+
+
+def _out(layer: Layer, types: Any) -> Any:
+    return trace(layer, freeze(types))
