@@ -154,10 +154,11 @@ from fnlayers.trees import count, decay_mask, labels, paths, penalty, project, p
 from fnlayers.version import __version__
 
 if TYPE_CHECKING:
-    from fnlayers import show
+    from fnlayers import show, state_dicts
     from fnlayers.keras_files import load_keras
     from fnlayers.saving import load, save
     from fnlayers.show import summary
+    from fnlayers.state_dicts import load_state_dict
     from fnlayers.surgery import cut, intermediates, restrict
     from fnlayers.training import (
         CSVLog,
@@ -355,6 +356,7 @@ __all__ = [
     "layers",
     "load",
     "load_keras",
+    "load_state_dict",
     "losses",
     "make_step",
     "maximum",
@@ -372,6 +374,7 @@ __all__ = [
     "restrict",
     "save",
     "show",
+    "state_dicts",
     "stax_pair",
     "subtract",
     "summary",
@@ -383,11 +386,12 @@ __all__ = [
 
 # What people do with a model once it is built is imported when it is first asked for: a third of the library's import.
 LATER = {
-    "fnlayers": ("show",),
+    "fnlayers": ("show", "state_dicts"),
     "fnlayers.saving": ("load", "save"),
     "fnlayers.keras_files": ("load_keras",),
     "fnlayers.show": ("summary",),
     "fnlayers.surgery": ("cut", "intermediates", "restrict"),
+    "fnlayers.state_dicts": ("load_state_dict",),
     "fnlayers.training": (
         "CSVLog",
         "EarlyStopping",

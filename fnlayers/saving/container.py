@@ -113,14 +113,20 @@ def open_header(file: BinaryIO) -> Opened:
 
 def read_arrays(file: BinaryIO, opened: Opened) -> Iterator[tuple[str, np.ndarray]]:
     """Each array by name, in the order of the file."""
-    file.seek(opened.data)
-    for name, entry in opened.entries.items():
-        data = np.fromfile(file, np.uint8, entry.end - entry.start)
-        if data.size != entry.end - entry.start:
-            raise ConfigError(f"the file ends inside {name}; it changed while it was read")
-        if entry.dtype == "bool" and data.size and data.max() > 1:
-            raise ConfigError(f"{name} holds bytes that are no booleans")
-        yield name, data.view(_dtype(entry.dtype)).reshape(entry.shape)
+    for name in opened.entries:
+        yield name, read_array(file, opened, name)
+
+
+def read_array(file: BinaryIO, opened: Opened, name: str) -> np.ndarray:
+    """One array."""
+    entry = opened.entries[name]
+    file.seek(opened.data + entry.start)
+    data = np.fromfile(file, np.uint8, entry.end - entry.start)
+    if data.size != entry.end - entry.start:
+        raise ConfigError(f"the file ends inside {name}; it changed while it was read")
+    if entry.dtype == "bool" and data.size and data.max() > 1:
+        raise ConfigError(f"{name} holds bytes that are no booleans")
+    return data.view(_dtype(entry.dtype)).reshape(entry.shape)
 
 
 def itemsize(dtype: str) -> int:
