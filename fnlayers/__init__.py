@@ -31,6 +31,7 @@ from fnlayers.freezing import freeze, thaw
 from fnlayers.functions import activations, constraints, initializers, regularizers
 from fnlayers.host import jit, tune_host
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fnlayers.layers.applications import CustomScaleLayer, LayerScale
 from fnlayers.layers.attention.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.attention.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
 from fnlayers.layers.attention.single_head import AdditiveAttention, Attention
@@ -118,6 +119,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fnlayers.layers.preprocessing.numeric import Normalization, Rescaling
 from fnlayers.layers.recurrent.bidirectional import Bidirectional
 from fnlayers.layers.recurrent.cell import Cell
 from fnlayers.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
@@ -132,6 +134,7 @@ from fnlayers.layers.regularization import (
     SpatialDropout1D,
     SpatialDropout2D,
     SpatialDropout3D,
+    StochasticDepth,
 )
 from fnlayers.layers.reshaping import (
     Cropping1D,
@@ -225,6 +228,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CustomScaleLayer",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -270,6 +274,7 @@ __all__ = [
     "Layer",
     "LayerError",
     "LayerNormalization",
+    "LayerScale",
     "LeakyReLU",
     "Masking",
     "MaxPool1D",
@@ -284,6 +289,7 @@ __all__ = [
     "MultiHeadAttention",
     "Multiply",
     "NonFiniteError",
+    "Normalization",
     "Operation",
     "Out",
     "PReLU",
@@ -296,6 +302,7 @@ __all__ = [
     "ReLU",
     "Repeat",
     "RepeatVector",
+    "Rescaling",
     "Reshape",
     "ReversibleEmbedding",
     "RotaryEmbedding",
@@ -315,6 +322,7 @@ __all__ = [
     "SpectralNormalization",
     "StackedRNNCells",
     "State",
+    "StochasticDepth",
     "Subtract",
     "Symbol",
     "TimeDistributed",
@@ -379,8 +387,8 @@ __all__ = [
     "subtract",
     "summary",
     "thaw",
-    "tune_host",
     "trainable_mask",
+    "tune_host",
     "weight_paths",
 ]
 

@@ -3,6 +3,7 @@
 from fnlayers.core.layer import Layer
 from fnlayers.core.operation import Operation
 from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fnlayers.layers.applications import CustomScaleLayer, LayerScale
 from fnlayers.layers.attention.multi_head import GroupQueryAttention, MultiHeadAttention
 from fnlayers.layers.attention.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
 from fnlayers.layers.attention.single_head import AdditiveAttention, Attention
@@ -41,6 +42,7 @@ from fnlayers.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fnlayers.layers.preprocessing.numeric import Normalization, Rescaling
 from fnlayers.layers.recurrent.bidirectional import Bidirectional
 from fnlayers.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from fnlayers.layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
@@ -54,6 +56,7 @@ from fnlayers.layers.regularization import (
     SpatialDropout1D,
     SpatialDropout2D,
     SpatialDropout3D,
+    StochasticDepth,
 )
 from fnlayers.layers.reshaping import (
     Cropping1D,
@@ -153,6 +156,12 @@ LAYERS: dict[str, type[Layer]] = {
     "GaussianDropout": GaussianDropout,
     "GaussianNoise": GaussianNoise,
     "ActivityRegularization": ActivityRegularization,
+    # preprocessing, keras.applications
+    "Rescaling": Rescaling,
+    "Normalization": Normalization,
+    "LayerScale": LayerScale,
+    "CustomScaleLayer": CustomScaleLayer,
+    "StochasticDepth": StochasticDepth,
     # reshaping, merging
     "Flatten": Flatten,
     "Reshape": Reshape,

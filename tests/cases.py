@@ -255,6 +255,8 @@ CARRIED = {
 PLACED = {"inference_returns_the_state_it_was_given": "a place goes on in inference too"}
 ROWS_MIXED = "Keras's mask meets the wrong axes of a step's image (docs/deviations.md)"
 ENDED_EARLY = "Keras: NaN for a sequence that is masked whole; ours is 0 (docs/deviations.md)"
+APPLICATIONS = "a layer of keras.applications: tests/keras_files/test_applications.py compares whole networks"
+ADAPTED = "Keras's adapted statistics are constants of the layer: tests/keras_files/test_applications.py loads them"
 CLIPPING = {"rmin": 0.8, "rmax": 1.2, "dmax": 0.3}
 SIGMA = "Keras overwrites the kernel in training and uses it undivided elsewhere (docs/deviations.md)"
 ORDER = "Keras sums the masked statistics of one channel, or of another axis, with an error (docs/deviations.md)"
@@ -304,6 +306,8 @@ BASIC = [
     Case(fl.CopyMask(), ((2, 4), (2, 4, 3)), mask=(None, GAPS), keras=OURS),
     Case(fl.CopyMask(), ((2, 4), (2, 4)), mask=(GAPS, None), keras=OURS),
     Case(fl.DropMask(), (2, 4, 3), mask=GAPS, keras=OURS),
+    Case(fl.Rescaling(1 / 127.5, offset=-1.0), (2, 3, 2), mask=[[1, 0, 1], [1, 1, 0]]),
+    Case(fl.Rescaling([1.0, 2.0], offset=[0.5, -0.5]), (2, 3, 2)),
     Case(fl.Activation("relu"), (2, 5), mask=[[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]]),
     Case(fl.Activation("softmax"), (2, 5)),
     Case(fl.Activation(jnp.sin), (2, 5), exempt=UNPICKLED, name="Activation(jnp.sin)"),
@@ -490,6 +494,12 @@ NORMALIZATION = [
     Case(fl.UnitNormalization(), (2, 4), mask=[[1, 0, 1, 0], [1, 1, 1, 1]]),
     Case(fl.UnitNormalization(axis=(1, -1)), (2, 3, 4)),
     Case(fl.UnitNormalization(dtype="float16"), (2, 4)),
+    Case(fl.Normalization(mean=[0.5, -1.0, 2.0], variance=[1.0, 4.0, 0.25]), (2, 4, 3), mask=GAPS),
+    Case(fl.Normalization(None, 1.5, 2.5, invert=True), (2, 3, 2)),
+    Case(fl.Normalization((1, -1), [[0.5], [1.0], [2.0]], [[1.0], [2.0], [3.0]]), (2, 3, 2)),
+    Case(fl.Normalization(1), (2, 3, 2), keras=ADAPTED),
+    Case(fl.Normalization(mean=1.5, variance=2.5, dtype="mixed_float16"), (2, 4)),
+    Case(fl.LayerScale(0.1, 4), (2, 3, 4), keras=APPLICATIONS),
     Case(fl.SpectralNormalization(fl.Dense(3)), (2, 4), keras=SIGMA),
     Case(fl.SpectralNormalization(fl.Conv2D(2, 2), power_iterations=3), (2, 3, 3, 2), keras=SIGMA),
     Case(fl.SpectralNormalization(fl.Dense(3), trainable=False), (2, 4), keras=SIGMA),
@@ -518,6 +528,7 @@ REGULARIZATION = [
     Case(fl.GaussianNoise(0.5, seed=2), (3, 4), random=True),
     Case(fl.GaussianNoise(0), (3, 4)),
     Case(fl.GaussianNoise(0.5, dtype="mixed_bfloat16"), (3, 4), random=True),
+    Case(fl.StochasticDepth(0.5), (3, 2, 2), random=True, keras=APPLICATIONS),
 ]
 
 RESHAPING = [
@@ -557,6 +568,7 @@ RESHAPING = [
 ]
 
 MERGING = [
+    Case(fl.CustomScaleLayer(0.25), ((2, 4), (2, 4)), keras=APPLICATIONS),
     Case(fl.Add(), ((2, 4), (2, 4))),
     Case(fl.Add(), ((2, 1, 3), (2, 4, 3), (2, 4, 1))),
     Case(fl.Add(), ((2, 3), (2, 4, 3))),

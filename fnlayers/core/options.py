@@ -192,6 +192,14 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
 
 
+def _are_numbers(value: Any) -> bool:
+    return all(map(_are_numbers, value)) if type(value) is tuple else _is_number(value)
+
+
+Numbers = typing.Annotated[  # a number, or numbers nested like an array
+    Any, Kind(_are_numbers, "a number, or a tuple or nest of numbers", frozenset(range(9)))
+]
+
 _SIMPLE = {
     bool: Kind(lambda value: isinstance(value, bool), "True or False", frozenset({0})),
     int: Kind(is_integer, "an integer", frozenset({0})),

@@ -81,6 +81,34 @@ class Dropout(Noise):
 
 
 @layerclass
+class StochasticDepth(Noise):
+    """In training, whole examples are 0 with probability drop_path_rate, the others x / (1 - drop_path_rate).
+
+    Of keras.applications' ConvNeXt, where x is the output of a residual branch, which is so left out.
+
+    Arguments:
+        drop_path_rate: the fraction of the examples that is dropped, 0 to 1.
+
+    Shapes: unchanged.
+    Random: in training, unless drop_path_rate is 0.
+    Mask: passed on.
+
+    Reference: Huang, Sun, Liu, Sedra, Weinberger, Deep Networks with Stochastic Depth, 2016.
+    """
+
+    drop_path_rate: float
+
+    amount: ClassVar[str] = "drop_path_rate"
+
+    def check(self) -> None:
+        check_fraction(self, "drop_path_rate")
+
+    def noisy(self, key: Any, x: Any) -> Any:
+        """One draw for each example."""
+        return ops.dropout(key, x, self.drop_path_rate, (None, *(1 for _ in x.shape[1:])))
+
+
+@layerclass
 class SpatialDropout(Noise):
     """Dropout of whole channels. Base of SpatialDropout1D to 3D.
 

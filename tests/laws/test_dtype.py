@@ -25,10 +25,11 @@ def check(case, passes, name):
     if not isinstance(case.layer, fl.Pair):  # whose own function decides
         assert dtypes(params) <= {policy(name).variable.name}
     caches = any(getattr(found, "cache", None) for found in layers_in(layer))  # keys and values wait as they are
+    counts = {"int32"} if any(isinstance(found, fl.Normalization) for found in layers_in(layer)) else set()
     assert dtypes(state) <= (
         {"int32", "bool", policy(name).compute.name}
         if caches
-        else {"float32", "float64" if name == "float64" else "float32"}
+        else {"float32", "float64" if name == "float64" else "float32"} | counts
     )
     with jax.numpy_dtype_promotion("strict"):
         inferred = jax.eval_shape(
