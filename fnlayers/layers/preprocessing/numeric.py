@@ -97,8 +97,8 @@ class Normalization(Layer):
         sizes = _shape_of(self, "mean")
         if sizes != _shape_of(self, "variance"):
             raise ConfigError(
-                f"Normalization: mean has the shape {sizes}, variance {_shape_of(self, 'variance')}; give one of each for "
-                "each position"
+                f"Normalization: mean has the shape {sizes}, variance {_shape_of(self, 'variance')}; give one of each "
+                "for each position"
             )
         if len(sizes) > len(axes):
             raise ConfigError(
