@@ -26,12 +26,20 @@ _BATCH = 48
 _OTHERS = (20160, 2520, 360, 60, 12, 2)
 
 
-@functools.lru_cache(maxsize=4096)
 def trace(layer: "Layer", types: Any) -> Any:
     """The ArrayTypes of `layer`'s output for inputs of those types, masks included; nothing is computed or allocated.
 
     Results are memoized by value (layers and types are plain data): shape inference through nested models stays linear.
+    The layer's name has no part in it: the equal blocks of a model are traced once.
     """
+    try:
+        return _trace(layer.renamed(None), types)
+    except Exception:
+        return _trace(layer, types)  # so that the error names the layer
+
+
+@functools.lru_cache(maxsize=4096)
+def _trace(layer: "Layer", types: Any) -> Any:
     types = _with_declared(layer.in_shape, types)
     params, state = structs(layer.specs(shape_of(types)))
 

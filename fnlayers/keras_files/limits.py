@@ -10,7 +10,8 @@ MAX_CONFIG_DEPTH = 100  # lists and objects inside each other
 
 # Models
 MAX_LAYERS = 5_000
-MAX_CALLS = 20_000  # of layers in graphs
+FREE_LAYERS = 200  # beyond them, a layer for each so many bytes of the file: Keras writes more for one without weights
+BYTES_OF_A_LAYER = 200
 MAX_MODEL_DEPTH = 16  # models and wrappers inside each other
 MAX_RANK = 32  # axes of an array
 MAX_NAME = 1_000  # characters
@@ -31,6 +32,11 @@ MAX_CHUNKS = 65_536  # of one array
 
 # Zip archives
 MAX_DIRECTORY_BYTES = 64 << 10  # of the list of members at the end
+
+
+def most_layers(size: int) -> int:
+    """Layers, and calls of layers, that a file of that size may have: to trace one takes some milliseconds."""
+    return min(MAX_LAYERS, FREE_LAYERS + size // BYTES_OF_A_LAYER)
 
 
 def most_expanded(size: int) -> int:

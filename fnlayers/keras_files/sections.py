@@ -11,10 +11,10 @@ from fnlayers.core.errors import ConfigError
 class Section(io.RawIOBase):
     """`length` bytes of an open file from `start` on, or a bytes object, as a file of its own that can only be read."""
 
-    def __init__(self, source: BinaryIO | bytes, start: int = 0, length: int | None = None) -> None:
+    def __init__(self, source: BinaryIO | bytes | bytearray, start: int = 0, length: int | None = None) -> None:
         self._source, self._start, self._position = source, start, 0
         if length is None:
-            length = len(source) if isinstance(source, bytes) else os.fstat(source.fileno()).st_size
+            length = len(source) if isinstance(source, (bytes, bytearray)) else os.fstat(source.fileno()).st_size
         self.length = length
 
     def readable(self) -> bool:
@@ -41,7 +41,7 @@ class Section(io.RawIOBase):
         view[count:] = bytes(len(view) - count)
         self._position += count
         start = self._start + self._position - count
-        if isinstance(self._source, bytes):
+        if isinstance(self._source, (bytes, bytearray)):
             view[:count] = memoryview(self._source)[start : start + count]
             return count
         self._source.seek(start)
@@ -60,6 +60,12 @@ class Section(io.RawIOBase):
             raise ConfigError(f"bytes {start} to {start + view.nbytes} are asked of a file of {self.length}")
         self.seek(start)
         self.readinto(view)
+
+    def part(self, start: int, length: int) -> "Section":
+        """Those bytes as a file of their own."""
+        if start < 0 or start + length > self.length:
+            raise ConfigError(f"bytes {start} to {start + length} are asked of a file of {self.length}")
+        return Section(self._source, self._start + start, length)
 
     def take(self, start: int, length: int) -> bytearray:
         """Those bytes."""

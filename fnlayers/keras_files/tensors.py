@@ -6,6 +6,7 @@ from typing import Any
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.operation import Cut, Operation, Slot
 from fnlayers.plain_data import nest_leaves
+from fnlayers.saving.strict import is_count
 
 
 def operation_of(kind: str, config: dict, call: dict) -> Operation:
@@ -16,7 +17,7 @@ def operation_of(kind: str, config: dict, call: dict) -> Operation:
         if is_tensor(value):
             return Slot(next(count))
         if isinstance(value, dict) and value.get("class_name") == "__slice__":
-            return Cut(*(value["config"].get(key) for key in ("start", "stop", "step")))
+            return Cut(*_bounds(value.get("config")))
         if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
             return "..."
         if isinstance(value, list):
@@ -30,6 +31,14 @@ def operation_of(kind: str, config: dict, call: dict) -> Operation:
     return Operation(kind, arguments, {key: argument(value) for key, value in options.items()})
 
 
+def _bounds(config: Any) -> list:
+    """Start, stop and step of a slice."""
+    found = [config.get(key) for key in ("start", "stop", "step")] if isinstance(config, dict) else [""]
+    if not all(bound is None or type(bound) is int for bound in found):
+        raise ConfigError(f"a slice has the bounds {str(config)[:80]}, expected start, stop and step")
+    return found
+
+
 def is_tensor(value: Any) -> bool:
     """Whether a value of a config stands for an array of the graph."""
     return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
@@ -37,13 +46,14 @@ def is_tensor(value: Any) -> bool:
 
 def is_end(value: Any) -> bool:
     """Whether a value names one output of a call: [layer, number of the call, index]."""
-    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int)
+    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and all(map(is_count, value[1:]))
 
 
 def history(tensor: dict) -> tuple[str, int, int]:
     """The layer, the number of its call and the output that made an array."""
-    found = tensor["config"].get("keras_history")
-    if not is_end(found):
+    config = tensor.get("config")
+    found = config.get("keras_history") if isinstance(config, dict) else None
+    if not isinstance(found, list) or not is_end(found):
         raise ConfigError(f"a tensor of the graph has the history {str(found)[:80]}, expected [layer, call, output]")
     return tuple(found)
 
@@ -52,6 +62,17 @@ def tensors(call: dict) -> Iterator[dict]:
     """The arrays that a call is given, options included."""
     leaves = nest_leaves([call.get("args", []), call.get("kwargs") or {}], is_leaf=is_tensor)
     return (leaf for leaf in leaves if is_tensor(leaf))
+
+
+def checked_call(call: Any) -> dict:
+    """A call of a layer in a graph: {"args": [...], "kwargs": {...}}."""
+    if not isinstance(call, dict) or call.keys() - {"args", "kwargs"}:
+        raise ConfigError(f"a call in the graph is {str(call)[:80]}, expected {{args, kwargs}}")
+    if not isinstance(call.get("args", []), list) or not isinstance(call.get("kwargs") or {}, dict):
+        raise ConfigError(
+            f"a call in the graph has args that are no list, or kwargs that are no object: {str(call)[:80]}"
+        )
+    return call
 
 
 def histories(call: dict) -> list[tuple[str, int]]:

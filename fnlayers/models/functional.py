@@ -265,8 +265,9 @@ def _masks_of(node: Node, masks: dict[int, list], values: dict[int, Any]) -> Mas
 
 def _types_of(node: Node, types: dict[int, list]) -> Any:
     """The types of what goes into a call, nested like its inputs, with the masks that go along."""
-    masks = {position: [t.masked or None for t in made] for position, made in types.items()}
-    axes = {position: [len(t.shape) for t in made] for position, made in types.items()}
+    used = {ref.node for ref in nest_leaves((node.inputs, node.mask), is_leaf=_is_ref) if _is_ref(ref)}
+    masks = {position: [t.masked or None for t in types[position]] for position in used}
+    axes = {position: [len(t.shape) for t in types[position]] for position in used}
     given = map_nest(lambda ref: types[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
     return freeze(map_nest(lambda t, n: replace(t, masked=n or 0), given, _masks_of(node, masks, axes)))
 

@@ -1,7 +1,5 @@
 """Keras's files, made here by hand: a config and an HDF5 file in a zip. (Files that Keras wrote are run in CI.)"""
 
-import io
-import json
 import zipfile
 
 import h5py
@@ -9,59 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from keras_entries import BIAS, DENSE, KERNEL, X, functional, layer, sequential, start, tensor, write
 
 import fnlayers as fl
 from fnlayers.keras_files.config import model_of
-
-
-def layer(kind, name, *calls, **config):
-    """A layer's entry in a graph; each call is a list of (layer, call, output) that it is given."""
-    nodes = [{"args": [tensor(*c) for c in call], "kwargs": {}} for call in calls]
-    return {
-        "module": "keras.layers",
-        "class_name": kind,
-        "config": {"name": name, "trainable": True, "dtype": "float32", **config},
-        "name": name,
-        "inbound_nodes": nodes,
-    }
-
-
-def tensor(name, call=0, output=0):
-    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, call, output]}}
-
-
-def start(name="x", shape=(None, 3)):
-    config = {"batch_shape": list(shape), "dtype": "float32", "name": name}
-    return {"class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": []}
-
-
-def functional(layers, inputs=("x", 0, 0), outputs=("y", 0, 0)):
-    config = {"name": "net", "layers": layers, "input_layers": list(inputs), "output_layers": list(outputs)}
-    return {"class_name": "Functional", "config": config}
-
-
-def sequential(*layers, shape=(None, 3)):
-    entries = [start(shape=shape), *layers]
-    return {"class_name": "Sequential", "config": {"name": "net", "layers": entries}}
-
-
-def write(path, config, weights=None, text=None, h5=None):
-    stream = io.BytesIO()
-    with h5py.File(stream, "w") as file:
-        for name, value in (weights or {}).items():
-            file[name] = value
-        if h5 is not None:
-            h5(file)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", "{}")
-        archive.writestr("config.json", json.dumps(config) if text is None else text)
-        archive.writestr("model.weights.h5", stream.getvalue())
-    return path
-
-
-KERNEL, BIAS = np.arange(6, dtype="float32").reshape(3, 2), np.array([0.5, -1.0], "float32")
-DENSE = {"layers/dense/vars/0": KERNEL, "layers/dense/vars/1": BIAS}
-X = np.array([[1.0, 2.0, 3.0]], "float32")
 
 
 @pytest.fixture
@@ -89,7 +38,7 @@ def test_weights_in_bfloat16(path):
     loaded = fl.load_keras(write(path, config, h5=put))
     assert loaded.params["head"]["kernel"].dtype == jnp.bfloat16
     np.testing.assert_array_equal(loaded.params["head"]["kernel"].astype("float32"), KERNEL)
-    with pytest.raises(fl.ConfigError, match=r"layers/dense/vars/0 holds \|V2, expected numbers"):
+    with pytest.raises(fl.ConfigError, match=r"layers/dense/vars/0: it holds \|V2, expected numbers"):
         fl.load_keras(
             write(path, config, h5=lambda file: file.update({"layers/dense/vars/0": KERNEL.view("V2")[:, ::2]}))
         )
@@ -209,13 +158,13 @@ def test_arrays_that_lie_elsewhere_are_not_read(path, tmp_path, kind):
             layout[:] = h5py.VirtualSource(str(secret), "d", (3, 2))
             place.create_virtual_dataset("0", layout)
 
-    with pytest.raises(fl.LayerError, match=r"not a plain array|has no layers/dense/vars/0"):
+    with pytest.raises(fl.LayerError, match="not a plain array|link to elsewhere"):
         fl.load_keras(write(path, sequential(layer("Dense", "head", units=2)), h5=elsewhere))
 
 
 def test_files_of_other_kinds(path, tmp_path):
     path.write_bytes(b"\x80\x04 a pickle")
-    with pytest.raises(fl.ConfigError, match="cannot be read as a .keras file"):
+    with pytest.raises(fl.ConfigError, match="not a .keras file"):
         fl.load_keras(path)
     with pytest.raises(fl.ConfigError, match="is not a regular file"):
         fl.load_keras(tmp_path)

@@ -1,0 +1,150 @@
+"""Weights in Keras's HDF5 files: where each array of a model lies there, and all compared before one is read."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from fnlayers.core.errors import ConfigError, MissingError, ShapeError
+from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.names import number_from
+from fnlayers.core.operation import Operation
+from fnlayers.core.spec import Param, State, spec_items
+from fnlayers.keras_files import limits
+from fnlayers.keras_files.hdf5 import Hdf5
+from fnlayers.layers.attention.multi_head_base import MultiHead
+from fnlayers.layers.basic import CopyMask, DropMask
+from fnlayers.layers.recurrent.base import Recurrent
+from fnlayers.layers.recurrent.cells import StackedRNNCells
+from fnlayers.models.functional import Functional
+from fnlayers.models.sequential import Sequential
+
+Place = tuple[str, str, Param | State]  # our path, the array in the file, what the model declares
+
+# Keras keeps a copy of the kernel before the vector that SpectralNormalization itself owns.
+FIRST_OWN = {"SpectralNormalization": 1}
+# Where Keras keeps the projections of attention layers.
+PROJECTIONS = {
+    (kind, name): f"{mark}{name.removeprefix('attention_')}_dense"
+    for kind, mark in (("MultiHeadAttention", ""), ("GroupQueryAttention", "_"))
+    for name in ("query", "key", "gate", "value", "attention_output")
+} | {("MultiHeadAttention", "gate"): "_gate_dense"}
+
+
+class Weights(NamedTuple):
+    """Params and state of a model, and the paths of what a file stores of them, in the file's order."""
+
+    params: dict
+    state: dict
+    trainable: list[str]
+    non_trainable: list[str]
+
+
+def read_weights(file: Hdf5, model: Layer, shape: Shape, places: Iterable[Place]) -> Weights:
+    """The arrays of a model from a file. All that it declares is compared with what is stored before one is read.
+
+    Raises:
+        MissingError, ShapeError, ConfigError: the file lacks an array, or has it of another shape or kind; or the
+            model declares more state that no file stores than `limits` lets it.
+    """
+    places = list(places)
+    for ours, theirs, spec in places:
+        _compare(file, ours, theirs, spec)
+    _check_carries(model.specs(shape), {ours for ours, _, _ in places})
+    params: dict = {}
+    state = model.init_state(shape)  # of which carries stay: Keras does not save them
+    order: dict[bool, list[str]] = {True: [], False: []}
+    for ours, theirs, spec in places:
+        tree = params if isinstance(spec, Param) else state
+        _put(tree, ours, jnp.asarray(file.read(theirs), dtype=spec.dtype))
+        order[isinstance(spec, Param) and spec.trainable].append(ours)
+    return Weights(params, state, order[True], order[False])
+
+
+def refuse_unowned(file: Hdf5, places: Iterable[Place]) -> None:
+    """Raise ConfigError for arrays that no layer owns, but for what Keras saves besides the weights."""
+    owned = {theirs for _, theirs, _ in places}
+
+    def is_aside(name: str) -> bool:
+        copied = name.endswith("vars/0") and f"{name[:-1]}1" in owned  # before what SpectralNormalization owns
+        return copied or name.startswith("optimizer/") or name.endswith("/seed_generator/vars/0")
+
+    if unowned := [name for name in file.arrays() if name not in owned and not is_aside(name)]:
+        raise ConfigError(
+            f"the file has {len(unowned)} arrays that no layer of the model owns: {unowned[0][:200]}, ..."
+        )
+
+
+def _compare(file: Hdf5, ours: str, theirs: str, spec: Param | State) -> None:
+    try:
+        stored = file.stored(theirs)
+    except MissingError as error:
+        raise MissingError(f"{error} for {ours}") from None
+    if stored.shape != spec.full_shape:
+        raise ShapeError(f"{ours}: the model has shape {spec.full_shape}, the file's {theirs} {stored.shape}")
+    is_float = jnp.issubdtype(spec.dtype or "float32", jnp.floating)
+    if is_float != bool(jnp.issubdtype(stored.dtype, jnp.floating)):
+        raise ConfigError(f"{ours}: the model has {spec.dtype or 'float32'}, the file's {theirs} is {stored.dtype}")
+
+
+def _check_carries(specs: dict, stored: set[str]) -> None:
+    """Refuse state that no file stores where it is large: a declaration alone would allocate it."""
+    sizes = [
+        math.prod(spec.full_shape) * 4
+        for path, spec in spec_items(specs)
+        if isinstance(spec, State) and path not in stored
+    ]
+    if sum(sizes) > limits.MAX_CARRY_BYTES:
+        raise ConfigError(
+            f"the model declares {sum(sizes)} bytes of state that its file does not store, such as carries; at most "
+            f"{limits.MAX_CARRY_BYTES} are allocated"
+        )
+
+
+def weight_places(model: Layer, shape: Shape) -> Iterator[tuple[str, str, Param | State]]:
+    """(our path, the dataset in model.weights.h5, the spec) of each array that Keras saves, in its order."""
+    yield from _places(model, shape, model.specs(shape), "", "")
+
+
+def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str) -> Iterator:
+    kept = () if isinstance(layer, Recurrent) else layer.weights(shape)
+    own = [name for name in kept if isinstance(specs.get(name), (Param, State))]
+    own.sort(key=lambda name: isinstance(specs[name], State))  # Keras: those it trains come first
+    first = FIRST_OWN.get(type(layer).__name__, 0)
+    for index, name in enumerate(own, first):
+        yield f"{ours}{name}", f"{theirs}vars/{index}", specs[name]
+    if isinstance(layer, MultiHead):
+        for name, projection in layer.weights(shape).items():
+            folder = PROJECTIONS[type(layer).__name__, name]
+            for index, part in enumerate(projection):
+                yield f"{ours}{name}/{part}", f"{theirs}{folder}/vars/{index}", specs[name][part]
+    children = layer.children(shape)
+    for name, folder in _folders(layer, children):
+        if name in specs:
+            child, child_shape = children[name]
+            yield from _places(child, child_shape, specs[name], f"{ours}{name}/", f"{theirs}{folder}/")
+
+
+def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
+    """Each child's name and its folder in the file: a container's children are numbered there by class, not by name."""
+    if not isinstance(layer, (Sequential, Functional, StackedRNNCells)):
+        yield from ((name, name) for name in children)
+        return
+    parent, taken = "cells" if isinstance(layer, StackedRNNCells) else "layers", set()
+    counts: dict[str, int] = {}  # so that many layers of one class take linear time
+    order = layer.by_name if isinstance(layer, Functional) else children
+    for name in order:
+        child = children[name][0]
+        if isinstance(child, (Operation, CopyMask, DropMask)):
+            continue
+        folder, counts[child.base_name] = number_from(child.base_name, taken, counts.get(child.base_name, 0))
+        taken.add(folder)
+        yield name, f"{parent}/{folder}"
+
+
+def _put(tree: dict, path: str, value: Any) -> None:
+    *parents, last = path.split("/")
+    for name in parents:
+        tree = tree.setdefault(name, {})
+    tree[last] = value
