@@ -162,7 +162,7 @@ if TYPE_CHECKING:
     from fnlayers.saving import load, save
     from fnlayers.show import summary
     from fnlayers.state_dicts import load_state_dict
-    from fnlayers.surgery import cut, intermediates, restrict
+    from fnlayers.surgery import cut, intermediates, replace_layer, restrict
     from fnlayers.training import (
         CSVLog,
         EarlyStopping,
@@ -379,6 +379,7 @@ __all__ = [
     "project",
     "projected",
     "regularizers",
+    "replace_layer",
     "restrict",
     "save",
     "show",
@@ -398,8 +399,8 @@ LATER = {
     "fnlayers.saving": ("load", "save"),
     "fnlayers.keras_files": ("load_keras",),
     "fnlayers.show": ("summary",),
-    "fnlayers.surgery": ("cut", "intermediates", "restrict"),
     "fnlayers.state_dicts": ("load_state_dict",),
+    "fnlayers.surgery": ("cut", "intermediates", "replace_layer", "restrict"),
     "fnlayers.training": (
         "CSVLog",
         "EarlyStopping",

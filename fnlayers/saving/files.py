@@ -12,9 +12,9 @@ import numpy as np
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.types import Params, Sizes, StateDict
+from fnlayers.models.fitting import fitting_shape
 from fnlayers.saving import container, strict
 from fnlayers.saving.atomic import write_atomically
-from fnlayers.saving.check import fitting_shape
 from fnlayers.saving.config import Given, by_name, from_config, to_config
 from fnlayers.saving.trees import Tree, describe, is_key, rebuild
 from fnlayers.version import __version__

@@ -2,5 +2,6 @@
 
 from fnlayers.surgery.cut import cut, restrict
 from fnlayers.surgery.intermediates import intermediates
+from fnlayers.surgery.replace import Replaced, replace_layer
 
-__all__ = ["cut", "intermediates", "restrict"]
+__all__ = ["Replaced", "cut", "intermediates", "replace_layer", "restrict"]

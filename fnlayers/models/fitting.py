@@ -1,6 +1,7 @@
 """Whether arrays are a model's: every path, shape and dtype against its declaration, without computing anything."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -49,6 +50,39 @@ def fitting_shape(model: Layer, types: Types, shape: Shape = None) -> Shape | No
     if best is not None:
         _raise_if_any(*best)
     return None
+
+
+def suggested_shape(model: Layer, params: Any, state: Any = None) -> Shape | None:
+    """An input shape for which the arrays are those that the model declares; its own, where it knows it.
+
+    Arrays that the model does not declare and dtypes do not count, nor does the state if there is none. None: there is
+    no telling.
+    """
+    if model.in_shape is not None:
+        return model.in_shape
+    arrays = {"params": params} | ({"state": state} if state else {})
+    types = {path: (tuple(a.shape), a.dtype.name) for path, a in paths_of(arrays).items()}
+    for candidate in _candidates(model, types):
+        try:
+            expected = _wanted(model, candidate)  # all sizes are needed: other weights may depend on them
+        except Exception:  # whatever a layer raises for an input that it was not made for
+            continue
+        asked = {path: expected[path] for path in expected if state or path.startswith("params/")}
+        given = {path: (types[path][0], asked[path][1]) for path in asked if path in types}
+        if not differences(asked, given):
+            return candidate
+    return None
+
+
+def paths_of(tree: Any, path: str = "") -> dict[str, Any]:
+    """The arrays of nested dicts and tuples by path."""
+    if not isinstance(tree, (Mapping, tuple, list)):
+        return {path: tree} if hasattr(tree, "dtype") else {}
+    items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
+    found: dict[str, Any] = {}
+    for name, sub in items:
+        found |= paths_of(sub, f"{path}/{name}" if path else str(name))
+    return found
 
 
 def declared(model: Layer, shape: Shape) -> dict[str, tuple]:
