@@ -162,7 +162,7 @@ if TYPE_CHECKING:
     from fnlayers.saving import load, save
     from fnlayers.show import summary
     from fnlayers.state_dicts import load_state_dict
-    from fnlayers.surgery import cut, intermediates, replace_layer, restrict
+    from fnlayers.surgery import compare, cut, intermediates, lora, replace_layer, restrict
     from fnlayers.training import (
         CSVLog,
         EarlyStopping,
@@ -343,6 +343,7 @@ __all__ = [
     "average",
     "cached",
     "clear_cache",
+    "compare",
     "concatenate",
     "constraints",
     "count",
@@ -365,6 +366,7 @@ __all__ = [
     "load",
     "load_keras",
     "load_state_dict",
+    "lora",
     "losses",
     "make_step",
     "maximum",
@@ -400,7 +402,7 @@ LATER = {
     "fnlayers.keras_files": ("load_keras",),
     "fnlayers.show": ("summary",),
     "fnlayers.state_dicts": ("load_state_dict",),
-    "fnlayers.surgery": ("cut", "intermediates", "replace_layer", "restrict"),
+    "fnlayers.surgery": ("compare", "cut", "intermediates", "lora", "replace_layer", "restrict"),
     "fnlayers.training": (
         "CSVLog",
         "EarlyStopping",
