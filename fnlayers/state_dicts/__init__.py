@@ -27,6 +27,7 @@ from fnlayers.state_dicts.rules import (
     gru,
     lstm,
     norm,
+    prefixed,
     prelu,
     projection,
     qkv,
@@ -38,6 +39,6 @@ from fnlayers.state_dicts.rules import (
 __all__ = [
     "RULES", "Gates", "Part", "Rule", "Weights", "added", "attention", "batch_norm", "conv", "conv_kernel",
     "conv_transpose", "dense", "depthwise", "depthwise_kernel", "embedding", "gru", "gru_biases", "heads",
-    "load_state_dict", "lstm", "norm", "prelu", "projection", "qkv", "read_state_dict", "rms_norm", "rnn", "slopes",
-    "split_axes", "tied", "transpose",
+    "load_state_dict", "lstm", "norm", "prefixed", "prelu", "projection", "qkv", "read_state_dict", "rms_norm", "rnn",
+    "slopes", "split_axes", "tied", "transpose",
 ]  # fmt: skip

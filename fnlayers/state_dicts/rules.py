@@ -47,6 +47,19 @@ def tied(name: str) -> Tied:
     return Tied(name)
 
 
+def prefixed(prefix: str, mapping: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The mapping for arrays whose names begin with that, as where a model is a part of theirs.
+
+    >>> prefixed("bert.", {"pooler.dense": dense("pooler")})
+    {'bert.pooler.dense': dense('pooler')}
+    """
+
+    def longer(key: Any) -> Any:
+        return tuple(map(longer, key)) if isinstance(key, tuple) else f"{prefix}{key}"
+
+    return {longer(key): Tied(longer(goal.name)) if isinstance(goal, Tied) else goal for key, goal in mapping.items()}
+
+
 def dense(path: str, *, inputs_first: bool = False) -> Rule:
     """torch.nn.Linear as our Dense: weight (out, in) -> kernel (in, out), bias.
 
