@@ -14,14 +14,13 @@ import argparse
 import importlib.util
 import pathlib
 import sys
-from typing import Any
 
 import jax
 import numpy as np
-from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 import fnlayers as fl
+from fnlayers.state_dicts import dense, embedding, norm, projection
 
 FEATURES, HEADS, BLOCKS = 384, 12, 6
 SENTENCES = (
@@ -31,6 +30,26 @@ SENTENCES = (
     "Stock prices fell sharply on Monday.",
     "Shares lost much of their value at the start of the week.",
 )
+
+# BERT's names -> ours. {i} numbers the blocks, whose weights a Repeat stacks; heads are split as ours are.
+THEIRS, OURS = "encoder.layer.{i}", "blocks/layer"
+MAPPING = {
+    "embeddings.word_embeddings": embedding("embedding/token_embedding"),
+    # There is but one kind of token here: its vector goes into those of the places.
+    ("embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight"): (
+        "embedding/position_embedding/embeddings",
+        lambda places, kinds: places + kinds[0],
+    ),
+    "embeddings.LayerNorm": norm("norm"),
+    f"{THEIRS}.attention.self.{{part}}": projection(f"{OURS}/self_attention/{{part}}"),
+    f"{THEIRS}.attention.output.dense": projection(f"{OURS}/self_attention/attention_output"),
+    f"{THEIRS}.attention.output.LayerNorm": norm(f"{OURS}/self_attention_layer_norm"),
+    f"{THEIRS}.intermediate.dense": dense(f"{OURS}/feedforward_intermediate_dense"),
+    f"{THEIRS}.output.dense": dense(f"{OURS}/feedforward_output_dense"),
+    f"{THEIRS}.output.LayerNorm": norm(f"{OURS}/feedforward_layer_norm"),
+    "embeddings.position_ids": None,
+    "pooler.dense.*": None,  # of the first token, which is not used here
+}
 
 
 def encoder() -> fl.Sequential:
@@ -45,45 +64,6 @@ def encoder() -> fl.Sequential:
             fl.UnitNormalization(),
         ]
     )
-
-
-def to_params(weights: dict[str, np.ndarray]) -> dict[str, Any]:
-    """BERT's weights as our params.
-
-    PyTorch has kernels as (out, in), and all heads in one axis. Only one type of token is used here: its vector is
-    added to the position embeddings.
-    """
-
-    def norm(name: str) -> dict[str, np.ndarray]:
-        return {"gamma": weights[f"{name}.weight"], "beta": weights[f"{name}.bias"]}
-
-    def dense(name: str, *shape: int) -> dict[str, np.ndarray]:
-        kernel, bias = weights[f"{name}.weight"].T, weights[f"{name}.bias"]
-        return {"kernel": kernel.reshape(shape or kernel.shape), "bias": bias.reshape(shape[1:] or bias.shape)}
-
-    def block(number: int) -> dict[str, Any]:
-        name, heads = f"encoder.layer.{number}", (FEATURES, HEADS, FEATURES // HEADS)
-        output = dense(f"{name}.attention.output.dense")
-        return {
-            "self_attention": {
-                **{part: dense(f"{name}.attention.self.{part}", *heads) for part in ("query", "key", "value")},
-                "attention_output": {**output, "kernel": output["kernel"].reshape(*heads[1:], FEATURES)},
-            },
-            "self_attention_layer_norm": norm(f"{name}.attention.output.LayerNorm"),
-            "feedforward_intermediate_dense": dense(f"{name}.intermediate.dense"),
-            "feedforward_output_dense": dense(f"{name}.output.dense"),
-            "feedforward_layer_norm": norm(f"{name}.output.LayerNorm"),
-        }
-
-    positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
-    return {
-        "embedding": {
-            "token_embedding": {"embeddings": weights["embeddings.word_embeddings.weight"]},
-            "position_embedding": {"embeddings": positions},
-        },
-        "norm": norm("embeddings.LayerNorm"),
-        "blocks": {"layer": jax.tree.map(lambda *arrays: np.stack(arrays), *map(block, range(BLOCKS)))},
-    }
 
 
 def folder() -> pathlib.Path:
@@ -108,7 +88,7 @@ def main() -> None:
     tokenizer.enable_padding(pad_to_multiple_of=16)  # not a shape, and so a compilation, for each length
     tokenizer.enable_truncation(256)
     model = encoder()
-    params = to_params(load_file(files / "model.safetensors"))
+    params, _ = fl.load_state_dict(model, (None, None), files / "model.safetensors", MAPPING)
     print(fl.summary(model, (None, None)))
     apply = jax.jit(model.apply)
 

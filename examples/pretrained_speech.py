@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import fnlayers as fl
+from fnlayers.state_dicts import conv, lstm
 
 Run = Callable[[np.ndarray, Any, Any], dict[str, Any]]  # (sound, h, c) -> speech, h, c
 
@@ -31,6 +32,15 @@ RATE, WINDOW, CONTEXT = (
     512,
     64,
 )  # samples a second, samples a window, samples of the window before that it reads too
+
+# PyTorch's names -> ours: (out, in, window) becomes (window, in, out), the two biases of the LSTM are added.
+MAPPING = {
+    "stft_conv": conv("encoder/layer/stft"),
+    "conv{i}": conv("encoder/layer/conv{i}"),
+    "lstm_cell": lstm("lstm/cell", cell=True),
+    "final_conv.weight": ("speech/kernel", lambda kernel: kernel[..., 0].T),  # a window of one step
+    "final_conv.bias": "speech/bias",
+}
 
 
 def reflect(x: jax.Array) -> jax.Array:
@@ -71,15 +81,6 @@ def detector() -> fl.Functional:
     return fl.functional({"sound": sound, "h": h, "c": c}, {"speech": speech, "h": h_next, "c": c_next})
 
 
-def load_weights(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The file's arrays, by the names that PyTorch has for them."""
-    if path.suffix == ".onnx":
-        return from_onnx(path)
-    from safetensors.numpy import load_file
-
-    return load_file(path)
-
-
 def from_onnx(path: pathlib.Path) -> dict[str, np.ndarray]:
     """ONNX has the gates of an LSTM in the order i, o, f, c, where PyTorch and Keras have i, f, c, o."""
     import onnx
@@ -103,22 +104,6 @@ def from_onnx(path: pathlib.Path) -> dict[str, np.ndarray]:
         i, o, f, c = np.split(array, 4)
         weights[f"lstm_cell.{part}"] = np.concatenate([i, f, c, o])
     return weights
-
-
-def to_params(weights: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Convolutions from (out, in, window) to (window, in, out), an LSTM's two biases, which are added, to one."""
-    convs = {
-        name: {"kernel": weights[f"{name}.weight"].T, "bias": weights[f"{name}.bias"]}
-        for name in ("conv1", "conv2", "conv3", "conv4")
-    }
-    lstm = {
-        "kernel": weights["lstm_cell.weight_ih"].T,
-        "recurrent_kernel": weights["lstm_cell.weight_hh"].T,
-        "bias": weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"],
-    }
-    speech = {"kernel": weights["final_conv.weight"][..., 0].T, "bias": weights["final_conv.bias"]}
-    encoder = {"stft": {"kernel": weights["stft_conv.weight"].T}, **convs}
-    return {"encoder": {"layer": encoder}, "lstm": {"cell": lstm}, "speech": speech}
 
 
 def weights_file() -> pathlib.Path:
@@ -169,7 +154,8 @@ def largest_difference(run: Run, inputs: Mapping[str, np.ndarray], expected: Map
 
 def runner(model: fl.Layer, weights: pathlib.Path) -> Run:
     """The compiled model with a file's weights."""
-    apply, params = jax.jit(model.apply), to_params(load_weights(weights))
+    source = from_onnx(weights) if weights.suffix == ".onnx" else weights
+    apply, (params, _) = jax.jit(model.apply), fl.load_state_dict(model, None, source, MAPPING)
     return lambda sound, h, c: apply(params, {"sound": sound, "h": h, "c": c})
 
 
