@@ -69,15 +69,23 @@ def freeze(value: Any) -> Any:
 
 
 class ByValue:
-    """Equal, and hashed, by class and fields."""
+    """Equal, and hashed, by class and fields. The hash is computed once: models hold models that hold models."""
 
-    __slots__ = ()
+    __slots__ = ("_hash",)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (type(self) is type(other) and self.__dict__ == other.__dict__)
 
     def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.values()))
+        found = getattr(self, "_hash", None)
+        if found is None:
+            found = hash((type(self), *self.__dict__.values()))
+            object.__setattr__(self, "_hash", found)
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: the fields."""
+        return self.__dict__
 
 
 @dataclass_transform(frozen_default=True)

@@ -94,7 +94,7 @@ class Layer(ByValue):
     trainable: bool = field(default=True, kw_only=True)
     dtype: dtypes.PolicyName | None = field(default=None, kw_only=True)
 
-    __slots__ = ("__dict__", "__weakref__", "_origin")
+    __slots__ = ("__dict__", "__weakref__", "_origin", "_inside")
 
     passes_mask: ClassVar[bool] = False  # whether a mask goes through `call` unchanged; else it is refused
     takes_one_step: ClassVar[bool] = False  # a cell: its input is one step of a sequence, with the states
@@ -294,10 +294,6 @@ class Layer(ByValue):
     def __delattr__(self, name: str) -> None:
         raise ConfigError(f"{type(self).__name__} does not change; {name} stays")
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What copies and pickles hold: the fields."""
-        return self.__dict__
-
     @property
     def origin(self) -> "Layer":
         """The object from which a container made this copy with a name: it decides which weights are shared."""
@@ -308,6 +304,7 @@ class Layer(ByValue):
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__, name=name)
         object.__setattr__(copy, "_origin", self.origin)
+        object.__setattr__(copy, "_inside", getattr(self, "_inside", None))
         return copy
 
     @property
@@ -389,6 +386,10 @@ class Layer(ByValue):
         finally:
             if written is not None:
                 written.paths.pop()
+
+    def _compose(self, types: Any) -> Any:
+        """The output's ArrayTypes where those of the layers inside tell them, input to output; None: to be traced."""
+        return None
 
     def _trace(self, shape: Shape) -> None:
         """Trace a training pass, whose choices `ops.explain` records."""

@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from fnlayers.core.errors import ConfigError, brief
@@ -79,8 +79,29 @@ def refuse_shared(container: Layer, layers: Sequence[Layer]) -> None:
             for inner in layers_in(layer):
                 visit(inner, layer, f"{path}/{inner.name or inner.base_name}")
 
-    for layer in layers:
-        visit(layer, container, layer.name or layer.base_name)
+    if _all_inside(layers) is None:
+        for layer in layers:
+            visit(layer, container, layer.name or layer.base_name)
+
+
+def _all_inside(layers: Iterable[Layer]) -> frozenset[int] | None:
+    """The ids of these layers and of all inside them; None where one of them is in two containers.
+
+    Each layer keeps its own answer, so that the time to build layers inside layers does not grow with their depth.
+    """
+    found: set[int] = set()
+    for origin, layer in {id(layer.origin): layer for layer in layers}.items():
+        inside = getattr(layer, "_inside", None)
+        if inside is None:
+            inner = _all_inside(() if layer.is_template else layers_in(layer))
+            if inner is None or origin in inner:
+                return None
+            inside = inner | {origin}
+            object.__setattr__(layer, "_inside", inside)
+        if not found.isdisjoint(inside):
+            return None
+        found |= inside
+    return frozenset(found)
 
 
 def same_weights(layer: Layer, first: Shape, shape: Shape) -> None:

@@ -41,6 +41,8 @@ def trace(layer: "Layer", types: Any) -> Any:
 @functools.lru_cache(maxsize=4096)
 def _trace(layer: "Layer", types: Any) -> Any:
     types = _with_declared(layer.in_shape, types)
+    if (composed := layer._compose(types)) is not None:
+        return composed
     params, state = structs(layer.specs(shape_of(types)))
 
     def trace_with(batch: int, others: int) -> Any:

@@ -1,6 +1,7 @@
 """What Sequential and Functional share: layers that are taken by number or by name, and inputs that are declared."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from fnlayers.core.dtypes import cast
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.shapes import ArrayType
 
 
 class InputNode(NamedTuple):
@@ -65,16 +67,28 @@ def completed(declared: InputNode, shape: Shape) -> Shape:
 
 def as_declared(declared: InputNode, x: Any) -> Any:
     """The array in the declared dtype."""
-    if jnp.issubdtype(x.dtype, jnp.complexfloating) and not jnp.issubdtype(declared.dtype, jnp.complexfloating):
+    dtype = declared_dtype(declared, x.dtype)
+    return x if dtype == x.dtype else cast(x, dtype, every=True)
+
+
+def declared_dtype(declared: InputNode, dtype: Any) -> Any:
+    """In which dtype an array of that dtype enters the model."""
+    if jnp.issubdtype(dtype, jnp.complexfloating) and not jnp.issubdtype(declared.dtype, jnp.complexfloating):
         raise ShapeError(
-            f"input {declared.name!r} was declared as {declared.dtype}, got {x.dtype}, whose imaginary part would be "
-            f"lost; declare fnlayers.Input(shape, dtype={x.dtype.name!r}), or give real numbers"
+            f"input {declared.name!r} was declared as {declared.dtype}, got {dtype}, whose imaginary part would be "
+            f"lost; declare fnlayers.Input(shape, dtype={dtype.name!r}), or give real numbers"
         )
     # Keras: an integer array for a float input is cast; the way back would lose digits, so it is an error
     if jnp.issubdtype(declared.dtype, jnp.floating):
-        return cast(x, jnp.dtype(declared.dtype), every=True)
-    if jnp.issubdtype(x.dtype, jnp.floating):
+        return jnp.dtype(declared.dtype)
+    if jnp.issubdtype(dtype, jnp.floating):
         raise ShapeError(
-            f"input {declared.name!r} was declared as {declared.dtype}, got {x.dtype}; cast it yourself if you mean it"
+            f"input {declared.name!r} was declared as {declared.dtype}, got {dtype}; cast it yourself if you mean it"
         )
-    return x
+    return dtype
+
+
+def type_as_declared(declared: InputNode, given: ArrayType) -> ArrayType:
+    """The type of an array of that type once it is in the declared dtype."""
+    check_input(declared, given.shape)
+    return replace(given, dtype=declared_dtype(declared, jnp.dtype(given.dtype)).name)

@@ -15,7 +15,7 @@ from fnlayers.core.naming import refuse_shared, same_weights, with_names
 from fnlayers.core.shapes import ArrayType, canonical, is_shape, shape_of
 from fnlayers.core.symbol import Call, Symbol
 from fnlayers.core.trace import trace
-from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
+from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed, type_as_declared
 from fnlayers.plain_data import FrozenDict, freeze, map_nest, nest_leaves
 
 
@@ -95,10 +95,20 @@ class Functional(Container):
 
     def children(self, shape: Shape) -> Mapping[str, tuple[Layer, Shape]]:
         """Each layer with the shape of its first call."""
-        layers, found = self.by_name, {}
         starts = self._start(self._bind(shape, is_shape, "shape"), check=True)
         dtypes = {i: node.dtype for i, node in enumerate(self.nodes) if isinstance(node, InputNode)}
-        types = {i: [ArrayType(shape, dtypes[i])] for i, (shape,) in starts.items()}
+        return self._trace_nodes({i: [ArrayType(shape, dtypes[i])] for i, (shape,) in starts.items()})[0]
+
+    def _compose(self, types: Any) -> Any:
+        self.children(shape_of(types))  # for its checks
+        bound = self._bind(types, lambda t: isinstance(t, ArrayType), "shape")
+        declared: Any = self.nodes
+        made = self._trace_nodes({i: [type_as_declared(declared[i], t)] for i, t in bound.items()})[1]
+        return map_nest(lambda ref: made[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
+
+    def _trace_nodes(self, types: dict[int, list]) -> tuple[dict[str, tuple[Layer, Shape]], dict[int, list]]:
+        """Each layer with the shape of its first call, and the types by node, from those of the inputs."""
+        layers, found = self.by_name, {}
         for position, node in enumerate(self.nodes):
             if isinstance(node, Node):
                 given = _types_of(node, types)
@@ -106,7 +116,7 @@ class Functional(Container):
                     layer, sizes = layers[node.layer], shape_of(given)
                     same_weights(layer, found.setdefault(node.layer, (layer, sizes))[1], sizes)
                     types[position] = jax.tree.leaves(trace(layer, given))
-        return found
+        return found, types
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Run the nodes in order, each with the masks of its inputs."""

@@ -14,7 +14,14 @@ from fnlayers.core.shapes import is_shape, shape_of, with_dtype
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.trace import trace
 from fnlayers.core.verbs import Verb
-from fnlayers.models.container import Container, InputNode, as_declared, check_input, completed
+from fnlayers.models.container import (
+    Container,
+    InputNode,
+    as_declared,
+    check_input,
+    completed,
+    type_as_declared,
+)
 from fnlayers.plain_data import freeze, nest_leaves
 
 
@@ -130,6 +137,15 @@ class Sequential(Container):
         for layer in self.layers:
             out = ctx.run(str(layer.name), layer, params, out.y, out.mask)
         return out
+
+    def _compose(self, types: Any) -> Any:
+        self.check_shape(shape_of(types))
+        self.children(shape_of(types))  # for its checks
+        made = types if self.input is None else type_as_declared(self.input, types)
+        for layer in self.layers:
+            with within(str(layer.name)):
+                made = trace(layer, freeze(made))
+        return made
 
     def __repr__(self) -> str:
         layers = list(map(repr, without_automatic_names(self.layers)))

@@ -41,7 +41,8 @@ def to_config(layer: Layer) -> dict:
     Functions and classes that are not the library's are written by name; whoever reads the dict gives them back.
 
     Raises:
-        ConfigError: for what has no name: a lambda, a functools.partial, or two functions of one name.
+        ConfigError: for what has no name: a lambda, a functools.partial, or two functions of one name; and for more
+            layers inside each other than `from_config` takes.
 
     Example:
         >>> from fnlayers.layers.basic import Masking
@@ -50,7 +51,10 @@ def to_config(layer: Layer) -> dict:
     """
     if not isinstance(layer, Layer):
         raise ConfigError(f"a layer or model is needed, got {type(layer).__name__}")
-    return _Writer().value(layer, type(layer).__name__)
+    with refusing("the model"):
+        config = _Writer().value(layer, type(layer).__name__)
+        _names(config, 0)
+    return config
 
 
 def from_config(config: Any, layers: Given = ()) -> Layer:
@@ -245,7 +249,10 @@ def _shared(values: list) -> tuple:
 def _names(data: Any, depth: int) -> set[str]:
     """What a config names of the caller's; and the check of its depth, before anything is built."""
     if depth > MAX_DEPTH:
-        raise ConfigError(f"the config has more than {MAX_DEPTH} levels")
+        raise ConfigError(
+            f"the config has more than {MAX_DEPTH} levels, three for each layer inside a layer; put the layers of some "
+            "containers into the containers around them"
+        )
     if type(data) is list:
         return set().union(*(_names(item, depth + 1) for item in data if type(item) in (list, dict)))
     if type(data) is not dict:

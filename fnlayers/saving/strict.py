@@ -9,7 +9,7 @@ from typing import Any
 from fnlayers.core.errors import ConfigError, LayerError
 
 MAX_VALUES = 10_000_000  # a vocabulary of millions of words fits; a file of 100 MB made of brackets does not
-MAX_DEPTH = 100  # JSON arrays and objects inside each other, four of them for each layer inside a layer
+MAX_DEPTH = 175  # JSON arrays and objects inside each other: three for each of 50 layers inside a layer, and fields
 MAX_DIGITS = 40
 
 

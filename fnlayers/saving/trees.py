@@ -18,24 +18,30 @@ Tree = Any
 KEYS = ("threefry2x32", "rbg", "unsafe_rbg")
 
 
-def describe(tree: Tree, path: str, arrays: dict[str, Any]) -> Any:
+def describe(tree: Tree, path: str, arrays: dict[str, Any], depth: int = 0) -> Any:
     """The tree's description. Its arrays are added to `arrays` by path: "params/dense/kernel"."""
+    _check_depth(path, depth)
     if type(tree) is dict:
         if wrong := [key for key in tree if type(key) is not str]:
             raise ConfigError(f"{path}: the key {wrong[0]!r} is not a string, and only strings can be saved as keys")
-        return {key: describe(sub, f"{path}/{key}", arrays) for key, sub in tree.items()}
+        return {key: describe(sub, f"{path}/{key}", arrays, depth + 1) for key, sub in tree.items()}
     if tree is None:
         return ["none"]
     if isinstance(tree, (tuple, list)):
         kind = [type(tree).__name__] if type(tree) in (tuple, list) else ["named", type(tree).__name__]
         if "named" in kind and not hasattr(tree, "_fields"):
             raise _foreign(tree, path)
-        return [*kind, *(describe(sub, f"{path}/{i}", arrays) for i, sub in enumerate(tree))]
+        return [*kind, *(describe(sub, f"{path}/{i}", arrays, depth + 1) for i, sub in enumerate(tree))]
     if not isinstance(tree, (jax.Array, np.ndarray, np.generic)):
         raise _foreign(tree, path)
     if arrays.setdefault(path, tree) is not tree:
         raise ConfigError(f"two arrays have the path {path}; a key with a slash hides the one behind the other")
     return f"key:{jax.random.key_impl(jnp.asarray(tree))}" if is_key(tree) else "array"
+
+
+def _check_depth(path: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ConfigError(f"{path[:80]}: the tree has more than {MAX_DEPTH} levels")
 
 
 def rebuild(
@@ -46,8 +52,7 @@ def rebuild(
     Raises:
         ConfigError: for anything that `describe` does not write.
     """
-    if depth > MAX_DEPTH:
-        raise ConfigError(f"{path[:80]}: the tree has more than {MAX_DEPTH} levels")
+    _check_depth(path, depth)
     if isinstance(description, dict):
         return {key: rebuild(sub, f"{path}/{key}", take, given, depth + 1) for key, sub in description.items()}
     if description == "array" or isinstance(description, str) and description.removeprefix("key:") in KEYS:

@@ -1,14 +1,15 @@
 """What pictures and summaries ask of a model: the layers inside its layers, its input, its counts."""
 
 import math
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from fnlayers.core.errors import MissingError
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import canonical, shape_of, with_dtype
-from fnlayers.core.spec import Param, spec_items
+from fnlayers.core.spec import Param, State, is_spec
 from fnlayers.models.repeat import Repeat
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
 
@@ -32,11 +33,36 @@ def input_types(model: Layer, shape: Shape, dtype: Any, who: str) -> Any:
     return with_dtype(canonical(shape), freeze(map_nest(lambda d: jnp.dtype(d).name, dtype)))
 
 
-def counts(specs: Any) -> tuple[int, int, int]:
-    """(params, state, trainable params) of a spec tree."""
-    found = [(math.prod(spec.full_shape), spec) for _, spec in spec_items(specs)]
-    params = sum(n for n, spec in found if isinstance(spec, Param))
-    return params, sum(n for n, _ in found) - params, sum(n for n, s in found if isinstance(s, Param) and s.trainable)
+class Counts(NamedTuple):
+    """How many numbers a spec tree declares."""
+
+    params: int
+    state: int
+    trainable: int  # of the params
+
+
+def counts(specs: Any, known: dict[int, Counts] | None = None) -> Counts:
+    """(params, state, trainable params) of a spec tree.
+
+    `known` holds what was counted of trees that are alive, by id, so that a tree inside others is counted once.
+    """
+    known = {} if known is None else known
+    if id(specs) not in known:
+        known[id(specs)] = _own_counts(specs) if is_spec(specs) else _sum([counts(sub, known) for sub in _inner(specs)])
+    return known[id(specs)]
+
+
+def _own_counts(spec: Param | State) -> Counts:
+    size = math.prod(spec.full_shape)
+    return Counts(size, 0, size * spec.trainable) if isinstance(spec, Param) else Counts(0, size, 0)
+
+
+def _sum(found: list[Counts]) -> Counts:
+    return Counts(*map(sum, zip(*found, strict=True))) if found else Counts(0, 0, 0)
+
+
+def _inner(specs: Any) -> Iterable[Any]:
+    return specs.values() if isinstance(specs, Mapping) else specs if isinstance(specs, (tuple, list)) else ()
 
 
 def _inner_dtype(layer: Layer, child: Layer, given: Any) -> Any:

@@ -22,7 +22,7 @@ from fnlayers.models.repeat import Repeat
 from fnlayers.ops.record import PLATFORMS
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
 from fnlayers.show.describe import function_of
-from fnlayers.show.inside import counts, inner_layers, input_types
+from fnlayers.show.inside import Counts, counts, inner_layers, input_types
 from fnlayers.show.table import LEAST, Column, Table, fold, terminal
 
 COLUMNS = (
@@ -265,7 +265,9 @@ def summary(
     platform = _platform(explain)
     given = input_types(model, shape, dtype, "summary")
     specs = model.specs(shape_of(given))
-    rows = tuple(_rows(model, given, specs, (), math.inf if depth is None else depth))
+    found = _Rows()
+    found.add(model, given, specs, (), math.inf if depth is None else depth)
+    rows = tuple(found.rows)
     brief = ops.explain(model, shape_of(given), platform).brief(platform) if platform else {}
     if not rows or any(map(is_spec, specs.values())) or "" in brief:
         rows = (_row(model, given, specs, (), 1), *(replace(row, inside=True) for row in rows))
@@ -302,20 +304,30 @@ def readable(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{scaled:.1f} {unit}"
 
 
-def _rows(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], depth: float) -> Iterator[Row]:
-    """The rows of the layers inside `layer`, which is given arrays of those types."""
-    if depth <= 0:
-        return
-    for name, use in _inside(layer, given).items():
-        with within(name):
-            declared = specs.get(name, {}) if isinstance(specs, Mapping) else {}
-            row = _row(use.layer, use.given, declared, (*path, name), use.calls)
-            yield replace(row, connected="; ".join(use.sources))
-            yield from _rows(use.layer, use.given, declared, (*path, name), depth - 1)
+class _Rows:
+    """The rows of a model's layers, from the outside in, in the order in which they run."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.counted: dict[int, Counts] = {}
+
+    def add(self, layer: Layer, given: Any, specs: Any, path: tuple[str, ...], depth: float) -> None:
+        """Add those of the layers inside `layer`, which is given arrays of those types."""
+        if depth <= 0:
+            return
+        for name, use in _inside(layer, given).items():
+            with within(name):
+                declared = specs.get(name, _NONE) if isinstance(specs, Mapping) else _NONE
+                row = _row(use.layer, use.given, declared, (*path, name), use.calls, self.counted)
+                self.rows.append(replace(row, connected="; ".join(use.sources)))
+                self.add(use.layer, use.given, declared, (*path, name), depth - 1)
 
 
-def _row(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], calls: int) -> Row:
-    params, state, trainable = counts(specs)
+_NONE: Mapping[str, Any] = {}
+
+
+def _row(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], calls: int, counted: dict | None = None) -> Row:
+    params, state, trainable = counts(specs, counted)
     output = layer.out_type(shape_of(given), freeze(map_nest(lambda t: t.dtype, given)))
     kind = f"{type(layer).__name__} x {layer.n}" if isinstance(layer, Repeat) else type(layer).__name__
     texts = _rules(layer, specs), len(path) > 1, function_of(layer)

@@ -1,0 +1,90 @@
+"""The work that models take grows with their size, and not faster: Python calls are counted, since clocks are busy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import pytest
+
+import fnlayers as fl
+from counting import python_calls
+from fnlayers.core import declared
+from fnlayers.core.trace import _trace
+from fnlayers.saving.config import to_config
+
+SHAPE = (None, 4)
+
+
+def chain(n: int) -> fl.Layer:
+    return fl.Sequential([fl.Dense(4) for _ in range(n)])
+
+
+def graph(n: int) -> fl.Layer:
+    first = x = fl.Input((4,))
+    for _ in range(n):
+        x = fl.Dense(4)(x)
+    return fl.functional(first, x)
+
+
+def nested(n: int) -> fl.Layer:
+    model: fl.Layer = fl.Dense(4)
+    for _ in range(n):
+        model = fl.Sequential([fl.Dense(4), model, fl.Dense(4)])
+    return model
+
+
+def nested_graphs(n: int) -> fl.Layer:
+    model: fl.Layer = fl.Dense(4)
+    for _ in range(n):
+        first = fl.Input((4,))
+        model = fl.functional(first, fl.Dense(4)(model(first)))
+    return model
+
+
+USES: dict[str, Callable[[fl.Layer], Any]] = {
+    "hash": hash,
+    "init": lambda model: model.init(jax.random.key(0), SHAPE),
+    "out_shape": lambda model: model.out_shape(SHAPE),
+    "summary": lambda model: fl.summary(model, SHAPE),
+    "repr": repr,
+}
+MODELS: dict[str, tuple[Callable[[int], fl.Layer], int]] = {
+    "chain": (chain, 60),
+    "graph": (graph, 80),
+    "nested": (nested, 50),
+    "nested_graphs": (nested_graphs, 50),
+}
+
+
+def calls(make: Callable[[int], fl.Layer], n: int) -> dict[str, int]:
+    """How many calls each use of the model takes, from empty caches."""
+    for cache in (_trace, declared._names, declared._declared_shapes):
+        cache.cache_clear()
+    made: list[fl.Layer] = []
+    counted = {"build": python_calls(lambda: made.append(make(n)))}
+    return counted | {name: python_calls(lambda use=use: use(made[0])) for name, use in USES.items()}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_work_grows_with_the_size(name):
+    make, n = MODELS[name]
+    jax.tree.map(lambda use: use(make(2)), USES)  # what is imported and compiled once
+    half, whole = calls(make, n // 2), calls(make, n)
+    grown = {use: round(whole[use] / half[use], 2) for use in half}
+    assert max(grown.values()) < 2.5, grown
+
+
+def test_a_deep_model_can_be_saved(tmp_path):
+    model = nested(50)
+    params = model.init(jax.random.key(0), SHAPE)
+    fl.save(tmp_path / "deep.safetensors", model, params)
+    assert fl.load(tmp_path / "deep.safetensors")[0] == model
+
+
+@pytest.mark.parametrize("levels", [70, 300])
+def test_a_model_that_is_too_deep_to_be_loaded_is_not_saved(levels):
+    model = fl.Dense(4)
+    for _ in range(levels):
+        model = fl.Sequential([model])
+    with pytest.raises(fl.ConfigError, match=r"levels|nested too deeply"):
+        to_config(model)
