@@ -158,6 +158,7 @@ from fnlayers.version import __version__
 
 if TYPE_CHECKING:
     from fnlayers import show, state_dicts
+    from fnlayers.exporting import Exported, export, load_exported, to_onnx
     from fnlayers.keras_files import load_keras
     from fnlayers.saving import load, save
     from fnlayers.show import summary
@@ -241,6 +242,7 @@ __all__ = [
     "EinsumDense",
     "Embedding",
     "Event",
+    "Exported",
     "Fitted",
     "Flatten",
     "Functional",
@@ -351,6 +353,7 @@ __all__ = [
     "decay_mask",
     "dot",
     "evaluate",
+    "export",
     "fit",
     "flax_pair",
     "freeze",
@@ -364,6 +367,7 @@ __all__ = [
     "layerclass",
     "layers",
     "load",
+    "load_exported",
     "load_keras",
     "load_state_dict",
     "lora",
@@ -390,6 +394,7 @@ __all__ = [
     "subtract",
     "summary",
     "thaw",
+    "to_onnx",
     "trainable_mask",
     "tune_host",
     "weight_paths",
@@ -399,6 +404,7 @@ __all__ = [
 LATER = {
     "fnlayers": ("show", "state_dicts"),
     "fnlayers.saving": ("load", "save"),
+    "fnlayers.exporting": ("Exported", "export", "load_exported", "to_onnx"),
     "fnlayers.keras_files": ("load_keras",),
     "fnlayers.show": ("summary",),
     "fnlayers.state_dicts": ("load_state_dict",),

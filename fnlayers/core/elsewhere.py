@@ -97,7 +97,7 @@ METHODS: Mapping[str, str] = FrozenDict(
     load_state_dict=f"{_PARAMS}; pass others to apply",
     from_config="write fnlayers.load(path): a model and its weights are one file of data",
     to_json='write fnlayers.save("model.safetensors", model, params, state): the file holds the config, too',
-    export="write jax.export.export(jax.jit(model.apply))(params, x)",
+    export="write fnlayers.export(path, model, params, state, shape=x.shape)",
     metrics="give them to fit: metrics={'accuracy': fnlayers.metrics.accuracy}",
     optimizer="give it to fit: optimizer=optax.adam(1e-3)",
     stop_training="a callback that returns True ends the training",

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError, ShapeError
@@ -81,7 +80,7 @@ def type_of(x: Any) -> Any:
     """The ArrayType of each array in a nest; a size that is symbolic (under export) counts as unknown."""
 
     def describe(a: Any) -> ArrayType:
-        sizes = tuple(n if isinstance(n, int) else None for n in jnp.shape(a))
+        sizes = tuple(n if isinstance(n, int) else None for n in np.shape(a))
         return ArrayType(sizes, str(getattr(a, "dtype", "?")))
 
     return map_nest(describe, x)

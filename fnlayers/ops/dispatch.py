@@ -1,6 +1,8 @@
 """The one place where a program takes different ways on different platforms."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jax import lax
@@ -9,6 +11,21 @@ from fnlayers.ops import record
 from fnlayers.ops.compose import TABLES, chosen, composed, is_reference
 from fnlayers.ops.problem import Problem
 
+_references_alone: contextvars.ContextVar[bool] = contextvars.ContextVar("references_alone", default=False)
+
+
+@contextlib.contextmanager
+def references_alone() -> Iterator[None]:
+    """Within it programs are traced with the reference of each operation and no other algorithm.
+
+    A program then holds no choice between platforms, which converters to other formats do not know.
+    """
+    token = _references_alone.set(True)
+    try:
+        yield
+    finally:
+        _references_alone.reset(token)
+
 
 def dispatch(reference: Callable[..., Any], problem: Problem | None, *arrays: Any) -> Any:
     """`reference(*arrays)`, by the algorithms of `ops.cpu` and `ops.cuda` where the program is compiled for those.
@@ -16,7 +33,7 @@ def dispatch(reference: Callable[..., Any], problem: Problem | None, *arrays: An
     The choice is made when a program is compiled, not when it is traced: what is exported to other platforms holds the
     reference for them. Without a problem there is nothing to choose from.
     """
-    if problem is None:
+    if problem is None or _references_alone.get():
         return reference(*arrays)
     rows = {platform: chosen(problem, platform) for platform in TABLES}
     algorithms = {platform: composed(problem, found) for platform, found in rows.items() if _are_here(found)}

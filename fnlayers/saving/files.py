@@ -185,7 +185,8 @@ def _shape_config(shape: Shape) -> Any:
 def _texts(metadata: Mapping[str, str]) -> dict[str, Any]:
     """The parts of the metadata, once it is known to be ours."""
     if metadata.get("format") != FORMAT:
-        raise ConfigError("the file holds arrays, but no model that fnlayers.save wrote")
+        program = "; it is a program: fnlayers.load_exported" if "exported" in metadata.get("format", "") else ""
+        raise ConfigError(f"the file holds arrays, but no model that fnlayers.save wrote{program}")
     version = metadata.get("format_version", "")
     if not (version.isascii() and version.isdigit() and len(version) < 9):
         raise ConfigError(f"the file's format version is {version[:20]!r}, which is not a number")

@@ -1,0 +1,265 @@
+"""Models as StableHLO programs: `export` writes one file, `load_exported` runs it without the model's code.
+
+A file is a .safetensors container (see `fnlayers.saving.container`): the program, as `jax.export` serializes it, is the
+array "program" of bytes; weights that are not inside the program are arrays beside it.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.export
+import numpy as np
+
+from fnlayers.core.errors import ConfigError, MissingError, ShapeError
+from fnlayers.core.layer import Layer, check_model
+from fnlayers.core.types import Params, StateDict
+from fnlayers.exporting.inputs import open_inputs
+from fnlayers.exporting.targets import check_targets
+from fnlayers.saving import container, strict
+from fnlayers.saving.atomic import write_atomically
+from fnlayers.saving.files import as_path
+from fnlayers.saving.trees import describe, rebuild
+from fnlayers.version import __version__
+
+FORMAT, FORMAT_VERSION = "fnlayers exported", "1"
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+ENDING = ".exported"
+PROGRAM = "program"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Exported:
+    """A model as a program: `exported(x)` is what `model.apply(params, x, state=state)` was. jit and vmap take it.
+
+    Arguments:
+        params: its weights; {} where they are inside the program.
+        state: its state, likewise.
+        program: the `jax.export.Exported`, for those who want to see or to lower it.
+        weights_inside: whether the weights are inside the program.
+    """
+
+    params: Params
+    state: StateDict
+    program: jax.export.Exported
+    weights_inside: bool
+
+    def __call__(self, x: Any) -> Any:
+        """The output for x, of the shapes and dtypes that `in_shape` and `in_dtype` say."""
+        return self._called((x,) if self.weights_inside else (self.params, self.state, x))
+
+    def apply(self, params: Params, x: Any, *, state: StateDict | None = None) -> Any:
+        """The output for other weights, such as those after further training; state: None: the file's."""
+        if self.weights_inside:
+            raise ConfigError("the weights are inside this program; export it with weights='beside' to give others")
+        return self._called((params, self.state if state is None else state, x))
+
+    @property
+    def in_shape(self) -> Any:
+        """The shape of x, nested like it; sizes that are open have names."""
+        return jax.tree.map(_shown_sizes, self._expected())
+
+    @property
+    def in_dtype(self) -> Any:
+        """The dtype of each array of x."""
+        return jax.tree.map(lambda a: a.dtype.name, self._expected())
+
+    @property
+    def out_shape(self) -> Any:
+        """The shape of the output, nested like it; sizes that are open have names."""
+        return jax.tree.map(_shown_sizes, jax.tree.unflatten(self.program.out_tree, self.program.out_avals))
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """Where it runs."""
+        return tuple(self.program.platforms)
+
+    def __repr__(self) -> str:
+        weights = "inside" if self.weights_inside else f"{sum(map(np.size, jax.tree.leaves(self.params)))} beside"
+        return (
+            f"Exported({self.in_shape} {self.in_dtype} -> {self.out_shape}, weights {weights}, "
+            f"for {', '.join(self.platforms)})"
+        )
+
+    def _expected(self) -> Any:
+        args, _ = jax.tree.unflatten(self.program.in_tree, self.program.in_avals)
+        return args[-1]
+
+    def _called(self, args: tuple) -> Any:
+        args = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), args)
+        expected, _ = jax.tree.unflatten(self.program.in_tree, self.program.in_avals)
+        for name, wanted, got in zip(("params", "state", "x")[-len(expected) :], expected, args, strict=True):
+            _check(name, wanted, got)
+        return self.program.call(*args)
+
+
+def export(
+    path: str | os.PathLike,
+    model: Layer,
+    params: Params,
+    state: StateDict | None = None,
+    *,
+    shape: Any = None,
+    dtype: Any = None,
+    weights: Literal["inside", "beside"] = "inside",
+    gradients: bool = False,
+    platforms: Sequence[str] = PLATFORMS,
+) -> None:
+    """Write the model's inference as a StableHLO program, which runs without the code of the model.
+
+    It runs wherever jax runs, for six months of later versions at least (the promise of `jax.export`). The file is
+    written whole or not at all. Needs the package flatbuffers: `pip install 'fnlayers[export]'`.
+
+    Arguments:
+        path: where to; it must end in .exported.
+        model: any layer.
+        params: what init drew or training made.
+        state: what init_state made or a run returned; None: the model has none.
+        shape: of x, or a tuple or dict of shapes; None: the model's own. A size that is None stays open: on axis 0 the
+            batch, which all inputs share. A string names an open size, so that two axes can share it:
+            `(None, "time", 8)`.
+        dtype: of x; None: what the model takes.
+        weights: "inside" the program as constants, or "beside" it in the same file, where they can be exchanged.
+        gradients: whether the program can be differentiated, once.
+        platforms: for which it is compiled.
+
+    Raises:
+        ConfigError, MissingError, ShapeError: for what is not the model's, and for a layer that needs a size that is
+            left open.
+
+    Example:
+        >>> import tempfile, jax, jax.numpy as jnp, fnlayers as fl
+        >>> model = fl.Sequential([fl.Dense(8, "relu"), fl.Dense(1)])
+        >>> params = model.init(jax.random.key(0), (None, 4))
+        >>> path = tempfile.mkdtemp() + "/model.exported"
+        >>> export(path, model, params, shape=(None, 4))
+        >>> load_exported(path)(jnp.ones((3, 4))).shape
+        (3, 1)
+    """
+    path = _checked_path(path)
+    check_model(model, "export(path, model, params, state)")
+    if weights not in ("inside", "beside"):
+        raise ConfigError(f"weights={weights!r} is unknown; choose from 'inside', 'beside'")
+    if wrong := [name for name in platforms if name not in PLATFORMS]:
+        raise ConfigError(f"platforms={wrong[0]!r} is unknown; choose from {', '.join(map(repr, PLATFORMS))}")
+    x, state = open_inputs(model, shape, dtype, "export"), {} if state is None else state
+    arrays: dict[str, Any] = {}
+    if weights == "inside":
+        program = jax.export.export(jax.jit(lambda x: model.apply(params, x, state=state)), platforms=tuple(platforms))(
+            x
+        )
+        trees = {"params": {}, "state": {}}
+    else:
+        trees = {name: describe(tree, name, arrays) for name, tree in (("params", params), ("state", state))}
+        program = jax.export.export(
+            jax.jit(lambda params, state, x: model.apply(params, x, state=state)), platforms=tuple(platforms)
+        )(*jax.tree.map(_struct, (params, state)), x)
+    arrays[PROGRAM] = np.frombuffer(_serialized(program, gradients), np.uint8)
+    types = {name: (tuple(array.shape), array.dtype.name) for name, array in arrays.items()}
+    texts = {name: strict.dumps(tree) for name, tree in (trees | {"weights": weights}).items()}
+    metadata = {"format": FORMAT, "format_version": FORMAT_VERSION, "fnlayers": __version__, **texts}
+    write_atomically(
+        path, lambda file: container.write(file, types, metadata, lambda name: np.asarray(jax.device_get(arrays[name])))
+    )
+
+
+def load_exported(path: str | os.PathLike) -> Exported:
+    """Read a program that `export` wrote.
+
+    A program is code: it takes the time and memory that it asks for. It can neither open files nor run Python: custom
+    calls that are not on a short list are refused.
+
+    Raises:
+        ConfigError: for a file that is damaged, foreign, newer than this version, or calls what it may not.
+    """
+    path = as_path(path, "load_exported")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is not a file; load_exported takes the {ENDING} file that export wrote")
+    with strict.refusing(str(path)), open(path, "rb") as file:
+        opened = container.open_header(file)
+        texts = _texts(opened.metadata)
+        arrays = dict(container.read_arrays(file, opened))
+        program = _deserialized(arrays.pop(PROGRAM, None))
+        params, state = (_tree(texts[name], name, arrays) for name in ("params", "state"))
+        if arrays:
+            raise ConfigError(f"the file holds arrays that are no weights: {', '.join(sorted(arrays))[:80]}")
+        return Exported(params, state, program, texts["weights"] == "inside")
+
+
+def _checked_path(path: Any) -> Path:
+    path = as_path(path, "export")
+    if path.suffix != ENDING:
+        raise ConfigError(f"{path}: the name must end in {ENDING}; write {path.with_suffix(ENDING)}")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is not a file, and is not replaced by one")
+    return path
+
+
+def _struct(array: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(np.shape(array), array.dtype)
+
+
+def _serialized(program: jax.export.Exported, gradients: bool) -> bytes:
+    try:
+        return bytes(program.serialize(vjp_order=int(gradients)))
+    except ImportError:
+        raise MissingError("writing programs needs flatbuffers; pip install 'fnlayers[export]'") from None
+
+
+def _deserialized(data: np.ndarray | None) -> jax.export.Exported:
+    if data is None or data.dtype != np.uint8:
+        raise ConfigError("the file holds no program")
+    try:
+        program = jax.export.deserialize(bytearray(data.tobytes()))
+    except ImportError:
+        raise MissingError("reading programs needs flatbuffers; pip install 'fnlayers[export]'") from None
+    check_targets(program)
+    return program
+
+
+def _texts(metadata: Mapping[str, str]) -> dict[str, Any]:
+    if metadata.get("format") != FORMAT:
+        raise ConfigError("the file holds no program that fnlayers.export wrote; fnlayers.load reads models")
+    if metadata.get("format_version") != FORMAT_VERSION:
+        raise ConfigError(
+            f"the file has format {metadata.get('format_version', '')[:20]!r}; this is fnlayers {__version__}, which "
+            f"reads {FORMAT_VERSION}"
+        )
+    return {name: strict.loads(metadata.get(name, "null")) for name in ("params", "state", "weights")}
+
+
+def _tree(description: Any, kind: str, arrays: dict[str, np.ndarray]) -> Any:
+    def take(name: str, kind: str) -> jax.Array:
+        if name not in arrays:
+            raise ConfigError(f"the file lacks the array {name[:80]}")
+        if kind != "array":
+            raise ConfigError(f"{name[:80]} is a random key; a program holds numbers")
+        return jax.numpy.asarray(arrays.pop(name))
+
+    return rebuild(description, kind, take, {})
+
+
+def _shown_sizes(aval: Any) -> tuple[int | str, ...]:
+    return tuple(n if isinstance(n, int) else str(n) for n in aval.shape)
+
+
+def _check(name: str, expected: Any, got: Any) -> None:
+    """Raise ShapeError unless the arrays are nested, shaped and typed as the program declares."""
+    wanted, structure = jax.tree.flatten(expected)
+    leaves, given = jax.tree.flatten(got)
+    if structure != given:
+        raise ShapeError(f"{name} has another structure than the program's: {given}, expected {structure}")
+    for path, want, leaf in zip(jax.tree_util.tree_leaves_with_path(expected), wanted, leaves, strict=True):
+        sizes = zip(want.shape, np.shape(leaf), strict=False)
+        fits = len(want.shape) == np.ndim(leaf) and all(not isinstance(a, int) or a == b for a, b in sizes)
+        dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
+        if not fits or dtype != want.dtype:
+            place = name + jax.tree_util.keystr(path[0])
+            raise ShapeError(
+                f"{place}: the program takes {want.dtype.name}{_shown_sizes(want)}, got {dtype.name}{np.shape(leaf)}"
+            )
+        if leaf.dtype != want.dtype and np.issubdtype(dtype, np.integer) and (leaf != leaf.astype(dtype)).any():
+            raise ShapeError(f"{name} holds numbers of {leaf.dtype.name} that {dtype.name} cannot hold")

@@ -1,0 +1,156 @@
+"""Models as StableHLO programs in one file, run without the model's code."""
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnlayers as fl
+from fnlayers.exporting.targets import check_targets
+from fnlayers.saving import container, strict
+
+pytest.importorskip("flatbuffers")
+
+
+@pytest.fixture(scope="module")
+def normalized():
+    model = fl.Sequential([fl.Dense(4, "relu"), fl.BatchNormalization(), fl.Dense(2)])
+    shape = (None, 3)
+    return model, model.init(jax.random.key(0), shape), model.init_state(shape)
+
+
+@pytest.mark.parametrize("weights", ["inside", "beside"])
+def test_a_program_gives_the_model_s_outputs_for_every_batch_size(tmp_path, normalized, weights):
+    model, params, state = normalized
+    fl.export(tmp_path / "m.exported", model, params, state, shape=(None, 3), weights=weights)
+    loaded = fl.load_exported(tmp_path / "m.exported")
+    assert loaded.in_shape == ("batch", 3) and loaded.out_shape == ("batch", 2) and loaded.in_dtype == "float32"
+    assert loaded.platforms == ("cpu", "cuda", "rocm", "tpu")
+    for batch in (1, 5):
+        x = jnp.arange(batch * 3.0).reshape(batch, 3)
+        wanted = model.apply(params, x, state=state)
+        np.testing.assert_allclose(loaded(x), wanted, rtol=1e-6)
+        np.testing.assert_allclose(jax.jit(loaded)(x), wanted, rtol=1e-6)
+    assert f"weights {weights}" in repr(loaded).replace("34 ", "")
+
+
+def test_weights_beside_the_program_can_be_exchanged(tmp_path, normalized):
+    model, params, state = normalized
+    path, x = tmp_path / "m.exported", jnp.ones((2, 3))
+    fl.export(path, model, params, state, shape=(None, 3), weights="beside")
+    loaded = fl.load_exported(path)
+    assert jax.tree.structure(loaded.params) == jax.tree.structure(params)
+    other = jax.tree.map(lambda a: a + 1, params)
+    np.testing.assert_allclose(loaded.apply(other, x), model.apply(other, x, state=state), rtol=1e-6)
+    with pytest.raises(fl.ShapeError, match=r"params\['dense'\]\['kernel'\]: the program takes float32\(3, 4\)"):
+        loaded.apply({**other, "dense": {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)}}, x)
+    fl.export(path, model, params, state, shape=(None, 3))
+    with pytest.raises(fl.ConfigError, match="weights='beside'"):
+        fl.load_exported(path).apply(other, x)
+
+
+def test_several_inputs_and_named_sizes(tmp_path):
+    a, b = fl.Input((None, 3), name="a"), fl.Input((None, 3), name="b")
+    model = fl.functional({"a": a, "b": b}, {"sum": a + b, "double": fl.Lambda(lambda x: x * 2)(a)})
+    path = tmp_path / "m.exported"
+    fl.export(path, model, {}, shape={"a": (None, "time", 3), "b": (None, "time", 3)})
+    loaded = fl.load_exported(path)
+    assert loaded.in_shape == {"a": ("batch", "time", 3), "b": ("batch", "time", 3)}
+    x = {"a": np.ones((2, 5, 3), np.float32), "b": np.ones((2, 5, 3), np.float32)}
+    assert jax.tree.map(np.sum, loaded(x)) == {"double": 60.0, "sum": 60.0}
+    with pytest.raises(fl.ShapeError, match="x has another structure"):
+        loaded(x["a"])
+    with pytest.raises(fl.ShapeError, match=r"x\['b'\]: the program takes float32\('batch', 'time', 3\), got float32"):
+        loaded({**x, "b": np.ones((2, 5, 4), np.float32)})
+
+
+def test_integers_stay_integers(tmp_path):
+    model = fl.Embedding(5, 2)
+    params = model.init(jax.random.key(0), (None, 4))
+    fl.export(tmp_path / "m.exported", model, params, shape=(None, None))
+    loaded = fl.load_exported(tmp_path / "m.exported")
+    assert loaded.in_shape == ("batch", "size_1") and loaded.in_dtype == "int32"
+    assert loaded(np.array([[1, 2, 3]])).shape == (1, 3, 2)
+    with pytest.raises(fl.ShapeError, match="int32"):
+        loaded(np.ones((1, 3), np.float32))
+    with pytest.raises(fl.ShapeError, match="int32 cannot hold"):
+        loaded(np.array([[2**32 + 1]]))
+
+
+def test_a_program_with_gradients_has_those_of_the_model(tmp_path):
+    model, x = fl.Dense(2, "tanh"), jnp.ones((3, 4))
+    params = model.init(jax.random.key(0), x.shape)
+    fl.export(tmp_path / "m.exported", model, params, shape=(None, 4), weights="beside", gradients=True)
+    loaded = fl.load_exported(tmp_path / "m.exported")
+    found = jax.grad(lambda params: jnp.sum(loaded.apply(params, x)))(params)
+    wanted = jax.grad(lambda params: jnp.sum(model.apply(params, x)))(params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"path": "m.safetensors"}, fl.ConfigError, "m.exported"),
+        ({"path": 3}, fl.ConfigError, "takes the path"),
+        ({"model": fl.Dense}, fl.ConfigError, "got the class Dense"),
+        ({"shape": None}, fl.MissingError, "give shape=x.shape"),
+        ({"shape": (None, "two words")}, fl.ConfigError, "is no name"),
+        ({"shape": np.ones((2, 3))}, fl.ShapeError, "write x.shape"),
+        ({"shape": (None, None)}, fl.ShapeError, "must be known"),
+        ({"params": {}}, fl.MissingError, "kernel"),
+        ({"weights": "outside"}, fl.ConfigError, "'inside', 'beside'"),
+        ({"platforms": ("gpu",)}, fl.ConfigError, "'cuda'"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(tmp_path, options, error, says):
+    model = fl.Dense(2)
+    given = {"path": "m.exported", "model": model, "params": model.init(jax.random.key(0), (1, 3)), "shape": (None, 3)}
+    given |= options
+    if isinstance(given["path"], str):
+        given["path"] = tmp_path / given["path"]
+    with pytest.raises(error, match=says):
+        fl.export(**given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path):
+    model, path = fl.Dense(1), tmp_path / "m.exported"
+    params = model.init(jax.random.key(0), (None, 2))
+    fl.export(path, model, params, shape=(None, 2))
+    good = path.read_bytes()
+    for place in range(0, len(good), max(1, len(good) // 40)):
+        path.write_bytes(good[:place])
+        with pytest.raises(fl.ConfigError):
+            fl.load_exported(path)
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(fl.ConfigError):
+            fl.load_exported(path)
+    fl.save(tmp_path / "m.safetensors", model, params)
+    with pytest.raises(fl.ConfigError, match=r"fnlayers\.load reads models"):
+        fl.load_exported(tmp_path / "m.safetensors")
+    path.write_bytes(good)
+    with pytest.raises(fl.ConfigError, match="fnlayers.load_exported"):
+        fl.load(path)
+    with pytest.raises(FileNotFoundError):
+        fl.load_exported(tmp_path / "absent.exported")
+
+
+def test_a_program_that_is_noise_is_refused(tmp_path):
+    path = tmp_path / "m.exported"
+    metadata = {"format": "fnlayers exported", "format_version": "1", "fnlayers": "0"}
+    metadata |= {name: strict.dumps(value) for name, value in {"params": {}, "state": {}, "weights": "inside"}.items()}
+    for seed in range(20):
+        noise = np.random.RandomState(seed).randint(0, 256, 300).astype("uint8")
+        with open(path, "wb") as file:
+            container.write(file, {"program": (noise.shape, "uint8")}, metadata, lambda name: noise)  # noqa: B023
+        with pytest.raises(fl.ConfigError):
+            fl.load_exported(path)
+
+
+def test_a_program_that_calls_what_it_may_not_is_refused():
+    call = jax.ffi.ffi_call("xla_ffi_python_cpu_callback", jax.ShapeDtypeStruct((2,), "float32"))
+    checks = [jax.export.DisabledSafetyCheck.custom_call("xla_ffi_python_cpu_callback")]
+    program = jax.export.export(jax.jit(call), disabled_checks=checks)(jax.ShapeDtypeStruct((2,), "float32"))
+    with pytest.raises(fl.ConfigError, match="xla_ffi_python_cpu_callback"):
+        check_targets(program)
