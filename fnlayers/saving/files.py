@@ -104,7 +104,7 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
         raise ConfigError(f"{path} is not a file; load takes the .safetensors file that save wrote")
     with strict.refusing(str(path)), open(path, "rb") as file:
         opened = container.open_header(file)
-        texts = _texts(opened.metadata)
+        texts = texts_of(opened.metadata)
         model = from_config(texts["model"], given)
         _check_arrays(model, texts, opened, given)
         arrays = {name: jax.numpy.asarray(array) for name, array in container.read_arrays(file, opened)}
@@ -182,7 +182,7 @@ def _shape_config(shape: Shape) -> Any:
     return [_shape_config(sub) for sub in shape] if isinstance(shape, tuple) else shape
 
 
-def _texts(metadata: Mapping[str, str]) -> dict[str, Any]:
+def texts_of(metadata: Mapping[str, str]) -> dict[str, Any]:
     """The parts of the metadata, once it is known to be ours."""
     if metadata.get("format") != FORMAT:
         program = "; it is a program: fnlayers.load_exported" if "exported" in metadata.get("format", "") else ""

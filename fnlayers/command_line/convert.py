@@ -1,0 +1,57 @@
+"""A model's file in another format. A format that is read or written is one line of a table."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fnlayers.command_line.files import HDF5, KERAS, SAFETENSORS, kind_of
+from fnlayers.core.errors import ConfigError
+from fnlayers.core.layer import Layer
+from fnlayers.keras_files import load_keras
+from fnlayers.keras_files.topology import keras_topology
+from fnlayers.plain_data import FrozenDict
+from fnlayers.saving import load, save
+from fnlayers.saving.described import described
+from fnlayers.trees import count
+
+
+class Parts(NamedTuple):
+    """A model with its arrays, and the shape of its input where its file says it."""
+
+    model: Layer
+    params: Any
+    state: Any
+    shape: Any = None
+
+
+READERS: Mapping[str, Callable[[Path], Parts]] = FrozenDict(
+    {
+        KERAS: lambda path: Parts(*load_keras(path)[:3], keras_topology(path).shape),
+        HDF5: lambda path: Parts(*load_keras(path)[:3], keras_topology(path).shape),
+        SAFETENSORS: lambda path: Parts(*load(path), described(path).shape),
+    }
+)
+# By the ending of the file that is written
+WRITERS: Mapping[str, Callable[[Path, Parts], Any]] = FrozenDict(
+    {".safetensors": lambda path, parts: save(path, *parts[:3], shape=parts.shape)}
+)
+
+
+def convert(source: str, target: str, *, force: bool = False) -> str:
+    """Write the model of one file into another one; returns what was done, in a line.
+
+    Arguments:
+        source: told by its first bytes, whatever its name.
+        target: the ending says which format.
+        force: whether to replace a file that is there.
+    """
+    given, made = Path(source), Path(target)
+    write = WRITERS.get(made.suffix)
+    if write is None:
+        raise ConfigError(f"{made}: the ending says what is written; choose from {', '.join(WRITERS)}")
+    if made.exists() and (not force or made.resolve() == given.resolve()):
+        raise ConfigError(f"{made} is there already; give another name{'' if force else ', or --force to replace it'}")
+    parts = READERS[kind_of(given)](given)
+    write(made, parts)
+    state = f", {count(parts.state):,} numbers of state" if parts.state else ""
+    return f"{made}: {type(parts.model).__name__}, {count(parts.params):,} params{state}"

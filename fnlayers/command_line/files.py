@@ -1,0 +1,29 @@
+"""Which kind of file it is: told by its first bytes, whatever its name."""
+
+from pathlib import Path
+
+from fnlayers.core.errors import ConfigError
+
+KERAS, HDF5, SAFETENSORS = "keras", "hdf5", "safetensors"
+
+
+def kind_of(path: Path) -> str:
+    """The kind of a file of a model.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        ConfigError: it is a folder, or of another kind.
+    """
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path} is not a file")
+    with open(path, "rb") as file:
+        head = file.read(16)
+    if head.startswith(b"PK\x03\x04"):
+        return KERAS
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return HDF5
+    if head[8:9] == b"{":  # after the length of the header
+        return SAFETENSORS
+    raise ConfigError(
+        f"{path} is no model that fnlayers reads: its first bytes are not those of a .keras, .h5 or .safetensors file"
+    )

@@ -1,0 +1,75 @@
+"""What is in a model's file: its layers, shapes and counts, without its weights."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fnlayers.command_line.files import HDF5, KERAS, SAFETENSORS, kind_of
+from fnlayers.core.errors import LayerError
+from fnlayers.core.layer import Layer
+from fnlayers.keras_files.topology import keras_topology
+from fnlayers.plain_data import FrozenDict
+from fnlayers.saving.described import described
+from fnlayers.show import summary
+
+OPTIMIZERS = ("optimizer", "optimizer_weights")  # where files of Keras have an optimizer's state
+
+
+class Inspected(NamedTuple):
+    """What a file says of itself.
+
+    Arguments:
+        about: in a line.
+        model, shape: its model and that of its input; None where there is none.
+        problem: why there is no model; "" for nothing.
+        arrays: by name; each has a shape and a dtype.
+    """
+
+    about: str
+    model: Layer | None
+    shape: Any
+    problem: str
+    arrays: Mapping[str, Any]
+
+
+def inspect(path: str) -> str:
+    """What a file holds, as text: what it is, and its layers with their shapes and counts, or else its arrays."""
+    found = INSPECTORS[kind_of(Path(path))](Path(path))
+    numbers = sum(math.prod(array.shape) for array in found.arrays.values())
+    head = f"{path}: {found.about}\n{len(found.arrays)} arrays, {numbers:,} numbers"
+    if optimizers := sum(name.split("/")[0] in OPTIMIZERS for name in found.arrays):
+        head += f", {optimizers} of the arrays an optimizer's"
+    if found.problem:
+        head += f"\nno layers are shown: {found.problem}"
+    return f"{head}\n\n{_arrays(found.arrays) if found.model is None else _layers(found.model, found.shape)}"
+
+
+def _keras(path: Path) -> Inspected:
+    found = keras_topology(path)
+    what = "a model" if found.model is not None or found.problem else "weights without a model,"
+    return Inspected(f"{what} of Keras {found.version or '(of unknown version)'}", *found[1:])
+
+
+def _safetensors(path: Path) -> Inspected:
+    found = described(path)
+    about = "arrays without a model" if found.version is None else f"a model of fnlayers {found.version}"
+    return Inspected(about, *found[1:])
+
+
+INSPECTORS: Mapping[str, Callable[[Path], Inspected]] = FrozenDict(
+    {KERAS: _keras, HDF5: _keras, SAFETENSORS: _safetensors}
+)
+
+
+def _layers(model: Layer, shape: Any) -> str:
+    """The summary; where the shape that it needs is not known, the model as it is written."""
+    try:
+        return str(summary(model, shape))
+    except LayerError:
+        return repr(model)
+
+
+def _arrays(arrays: Mapping[str, Any]) -> str:
+    width = max(map(len, arrays), default=0)
+    return "\n".join(f"{name:{width}}  {array.dtype}{tuple(array.shape)}" for name, array in arrays.items())

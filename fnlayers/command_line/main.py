@@ -1,0 +1,60 @@
+"""The arguments of the command line, and what becomes of errors."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from fnlayers.command_line.convert import READERS, WRITERS, convert
+from fnlayers.command_line.inspect import inspect
+from fnlayers.command_line.versions import versions
+
+EPILOG = f"""convert reads {", ".join(READERS)} and writes {", ".join(WRITERS)}.
+Files are data: nothing that they name is imported, called or opened. A file that needs classes or functions of yours is
+read in Python, where these are given: fnlayers.load(path, layers=[...]), fnlayers.load_keras(path)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, and return its exit status: 0, or 2 after one line on stderr that says what is wrong."""
+    given = _parser().parse_args(arguments)
+    try:
+        print(_answer(given))
+    except BrokenPipeError:  # of `... | head`
+        sys.stderr.close()
+    except (ValueError, OSError) as error:  # all errors of ours are ValueErrors
+        print(f"fnlayers: {_line(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fnlayers",
+        description="Without a command: the versions of what is installed, and the devices.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="")
+    shown = commands.add_parser(
+        "inspect", help="the layers, shapes and counts of a model's file; no weights are loaded"
+    )
+    shown.add_argument("file", help="a .keras, .h5, .weights.h5 or .safetensors file")
+    made = commands.add_parser("convert", help="write a model's file in another format")
+    made.add_argument("input", help="told by its first bytes, whatever its name")
+    made.add_argument("output", help="the ending says which format")
+    made.add_argument("--force", action="store_true", help="replace a file that is there")
+    return parser
+
+
+def _answer(given: argparse.Namespace) -> str:
+    if given.command == "inspect":
+        return inspect(given.file)
+    if given.command == "convert":
+        return convert(given.input, given.output, force=given.force)
+    return versions()
+
+
+def _line(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())

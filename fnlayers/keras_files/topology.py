@@ -1,0 +1,71 @@
+"""What a file of Keras says of its model, without reading its weights."""
+
+import pathlib
+from typing import Any, NamedTuple
+
+from fnlayers.core.errors import LayerError
+from fnlayers.core.layer import Layer
+from fnlayers.keras_files import archive, limits
+from fnlayers.keras_files.config import input_shape_of, model_of
+from fnlayers.keras_files.given import NOTHING
+from fnlayers.keras_files.hdf5 import SIGNATURE, Hdf5, open_hdf5
+from fnlayers.keras_files.hdf5_arrays import Stored
+from fnlayers.keras_files.sections import Section, open_regular
+from fnlayers.keras_files.texts import config_of
+from fnlayers.saving.files import as_path
+from fnlayers.saving.strict import refusing
+
+
+class Topology(NamedTuple):
+    """A model as a file describes it.
+
+    Arguments:
+        version: of the Keras that wrote the file; None where it does not say.
+        model, shape: the model and the shape of its input; None where the file has weights alone, and where `problem`
+            says why the model cannot be made, such as a class of somebody's own.
+        problem: what is wrong with the model; "" for nothing.
+        arrays: the shape and dtype of each stored array, those of an optimizer too, by its place in the file.
+    """
+
+    version: str | None
+    model: Layer | None
+    shape: Any
+    problem: str
+    arrays: dict[str, Stored]
+
+
+def keras_topology(path: str | pathlib.Path) -> Topology:
+    """What a `.keras` or HDF5 file of Keras holds, told by its first bytes. No weights are read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ConfigError: it is not one of Keras, or is damaged.
+    """
+    path = as_path(path, "keras_topology")
+    with refusing(str(path)), open_regular(path) as file:
+        section = Section(file)
+        if bytes(section.take(0, min(8, section.length))) == SIGNATURE:
+            with open_hdf5(section) as opened:
+                said = opened.attributes()
+                return _described(opened, section, said.get("keras_version"), said.get("model_config"))
+        members = archive.members_of(section)
+        config = archive.read_text(section, members[archive.CONFIG], limits.MAX_CONFIG_BYTES)
+        about = {}
+        if archive.METADATA in members:
+            about = config_of(archive.read_text(section, members[archive.METADATA], limits.MAX_CONFIG_BYTES))
+        with open_hdf5(archive.open_member(section, members[archive.WEIGHTS])) as opened:
+            return _described(opened, section, about.get("keras_version"), config)
+
+
+def _described(file: Hdf5, section: Section, version: Any, text: Any) -> Topology:
+    arrays = {place: file.stored(place) for place in file.arrays()}
+    said = version if isinstance(version, str) else None
+    if not isinstance(text, str):
+        return Topology(said, None, None, "", arrays)
+    config = config_of(text)
+    try:
+        model = model_of(config, NOTHING, limits.most_layers(section.length))
+        shape = input_shape_of(config) if model.in_shape is None else model.in_shape
+    except LayerError as error:
+        return Topology(said, None, None, str(error), arrays)
+    return Topology(said, model, shape, "", arrays)

@@ -1,0 +1,101 @@
+"""The command line: what it prints, its exit status, and one line for what is wrong."""
+
+import subprocess
+import sys
+import zipfile
+
+import jax
+import numpy as np
+import pytest
+
+import fnlayers as fl
+from fnlayers.command_line import main
+from fnlayers.saving import container
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        status = main(list(map(str, arguments)))
+        out, err = capsys.readouterr()
+        assert (status == 0) == bool(out) and (status == 2) == bool(err) and err.count("\n") == (status == 2)
+        return out or err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model of ours, arrays without a model, and files that are none."""
+    folder = tmp_path_factory.mktemp("models")
+    base = fl.Sequential([fl.Dense(4), fl.BatchNormalization()], name="base")
+    model = fl.Sequential([fl.Input((3,)), base, fl.Dense(2, name="head")])
+    fl.save(folder / "model.safetensors", model, model.init(jax.random.key(0)), model.init_state())
+    with open(folder / "arrays.safetensors", "wb") as file:
+        arrays = {"encoder.weight": np.ones((3, 4), "float32"), "encoder.bias": np.ones(3, "float16")}
+        container.write(file, {n: (a.shape, a.dtype.name) for n, a in arrays.items()}, {}, arrays.__getitem__)
+    (folder / "empty.keras").write_bytes(b"")
+    (folder / "text.h5").write_text("not a model, but a text of some length")
+    with zipfile.ZipFile(folder / "torch.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80")
+    return folder
+
+
+def test_versions_and_devices(run):
+    lines = dict(line.split(maxsplit=1) for line in run().splitlines())
+    assert lines["fnlayers"] == fl.__version__ and lines["jax"] == jax.__version__ and "cpu:0" in lines["devices"]
+    assert {"python", "jaxlib", "numpy", "optax", "h5py", "keras"} <= lines.keys()
+
+
+def test_inspect_a_model_of_ours(run, folder):
+    out = run("inspect", folder / "model.safetensors")
+    assert f"a model of fnlayers {fl.__version__}\n8 arrays, 42 numbers" in out
+    assert all(word in out for word in ("base", "batch_normalization", "head", "(None, 4)", "params: 34"))
+
+
+def test_inspect_arrays_without_a_model(run, folder):
+    out = run("inspect", folder / "arrays.safetensors").splitlines()
+    assert out[0].endswith("arrays without a model") and out[1] == "2 arrays, 15 numbers"
+    assert sorted(out[3:]) == ["encoder.bias    float16(3,)", "encoder.weight  float32(3, 4)"]
+
+
+def test_a_model_with_functions_of_ones_own_shows_its_arrays(run, tmp_path):
+    def twice(x):
+        return 2 * x
+
+    model = fl.Sequential([fl.Input((3,)), fl.Lambda(twice), fl.Dense(2)])
+    fl.save(tmp_path / "own.safetensors", model, model.init(jax.random.key(0)))
+    out = run("inspect", tmp_path / "own.safetensors")
+    assert "no layers are shown: the config names twice" in out and "params/dense/kernel  float32(3, 2)" in out
+
+
+def test_what_is_wrong_is_one_line(run, folder, tmp_path):
+    assert "nowhere.keras: No such file or directory" in run("inspect", folder / "nowhere.keras")
+    for name in ("empty.keras", "text.h5"):
+        assert "is no model that fnlayers reads" in run("inspect", folder / name)
+    assert "config.json" in run("inspect", folder / "torch.pt")
+    assert "is not a file" in run("inspect", folder)
+    model = folder / "model.safetensors"
+    assert "choose from .safetensors" in run("convert", model, tmp_path / "model.onnx")
+    assert "is there already; give another name, or --force" in run("convert", model, model)
+    assert "is there already; give another name" in run("convert", model, model, "--force")
+    assert "no model that fnlayers.save wrote" in run(
+        "convert", folder / "arrays.safetensors", tmp_path / "a.safetensors"
+    )
+    with pytest.raises(SystemExit) as stopped:
+        main(["inspct"])
+    assert stopped.value.code == 2
+
+
+def test_convert_writes_the_same_model(run, folder, tmp_path):
+    source, target = folder / "model.safetensors", tmp_path / "copy.safetensors"
+    assert run("convert", source, target).endswith("copy.safetensors: Sequential, 34 params, 8 numbers of state\n")
+    run("convert", source, target, "--force")
+    for first, second in zip(fl.load(source), fl.load(target), strict=True):
+        same = first == second if isinstance(first, fl.Layer) else jax.tree.map(np.array_equal, first, second)
+        assert jax.tree.all(same)
+
+
+def test_as_a_program():
+    done = subprocess.run([sys.executable, "-m", "fnlayers", "inspect", "nowhere"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "fnlayers: nowhere: No such file or directory\n")

@@ -1,0 +1,56 @@
+"""What files of Keras say of their models, without their weights; and the command line, which prints it."""
+
+import h5py
+import numpy as np
+import pytest
+from keras_entries import DENSE, KERNEL, layer, sequential, write
+
+import fnlayers as fl
+from fnlayers.command_line import main
+from fnlayers.keras_files.topology import keras_topology
+
+HEAD = layer("Dense", "head", units=2)
+
+
+def test_a_model_its_shape_and_its_arrays(tmp_path):
+    found = keras_topology(write(tmp_path / "m.keras", sequential(HEAD), DENSE))
+    assert type(found.model) is fl.Sequential and list(found.model.by_name) == ["head"]
+    assert (found.version, found.shape, found.problem) == (None, (None, 3), "")
+    assert {place: (array.shape, array.dtype.name) for place, array in found.arrays.items()} == {
+        "layers/dense/vars/0": ((3, 2), "float32"), "layers/dense/vars/1": ((2,), "float32"),
+    }  # fmt: skip
+
+
+def test_a_class_of_somebodys_own_is_a_problem(tmp_path):
+    found = keras_topology(write(tmp_path / "m.keras", sequential(layer("Mine", "head")), DENSE))
+    assert found.model is None and "Mine" in found.problem and len(found.arrays) == 2
+
+
+def test_damaged_files_are_errors(tmp_path):
+    path = write(tmp_path / "m.keras", sequential(HEAD), DENSE)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(fl.ConfigError, match="m.keras"):
+        keras_topology(path)
+
+
+def test_inspect_and_convert(tmp_path, capsys):
+    path = write(tmp_path / "m.keras", sequential(HEAD), DENSE)
+    assert main(["inspect", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "a model of Keras (of unknown version)\n2 arrays, 8 numbers" in out and "head" in out
+    assert main(["convert", str(path), str(tmp_path / "m.safetensors")]) == 0
+    np.testing.assert_array_equal(fl.load(tmp_path / "m.safetensors")[1]["head"]["kernel"], KERNEL)
+    own = write(tmp_path / "own.keras", sequential(layer("Mine", "head")), DENSE)
+    assert main(["inspect", str(own)]) == 0 and main(["convert", str(own), str(tmp_path / "o.safetensors")]) == 2
+    out, err = capsys.readouterr()
+    assert "no layers are shown" in out and "layers/dense/vars/0  float32(3, 2)" in out
+    assert "Mine" in err and err.count("\n") == 1
+
+
+def test_weights_alone(tmp_path, capsys):
+    with h5py.File(tmp_path / "m.weights.h5", "w") as file:
+        for name, array in DENSE.items():
+            file[name] = array
+    assert main(["inspect", str(tmp_path / "m.weights.h5")]) == 0
+    out = capsys.readouterr().out
+    assert "weights without a model, of Keras" in out and "layers/dense/vars/1  float32(2,)" in out
