@@ -144,7 +144,7 @@ def log_sigmoid(x: Array) -> Array:
 def hard_sigmoid(x: Array) -> Array:
     """`relu6(x + 3) / 6`: 0 up to -3, 1 from 3 on, a line between.
 
-    Keras 2 had clip(0.2 * x + 0.5, 0, 1), which matters for weights trained with it.
+    Keras 1 and 2 had `legacy_hard_sigmoid`, which matters for weights trained with it.
     """
     return jax.nn.hard_sigmoid(x)
 
@@ -290,6 +290,15 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     return _in_float32(_sparsemax, x, axis)
 
 
+def legacy_hard_sigmoid(x: Array) -> Array:
+    """`clip(0.2 x + 0.5, 0, 1)`: what Keras 1 and 2 computed for hard_sigmoid, for models that were trained with it.
+
+    >>> legacy_hard_sigmoid(jnp.array([-3.0, 0.0, 1.25])).tolist()
+    [0.0, 0.5, 0.75]
+    """
+    return jnp.clip(0.2 * x + 0.5, 0, 1)
+
+
 def legacy_sparsemax(x: Array, axis: int = -1) -> Array:
     """What Keras up to 3.15 computes for sparsemax, for models that were trained with it.
 
@@ -351,6 +360,7 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
     "hard_swish": hard_silu,
     "hard_tanh": hard_tanh,
     "leaky_relu": leaky_relu,
+    "legacy_hard_sigmoid": legacy_hard_sigmoid,  # not in Keras 3: the hard_sigmoid of Keras 1 and 2
     "legacy_sparsemax": legacy_sparsemax,  # not in Keras: its own sparsemax by another name
     "linear": linear,
     "log_sigmoid": log_sigmoid,

@@ -1,19 +1,24 @@
-"""Keras's `.keras` files, read without Keras: a zip of a config and an HDF5 file of weights, both taken as data."""
+"""Models in Keras's files, read without Keras: a config and arrays, both taken as data.
+
+A `.keras` file is a zip archive of a JSON text and an HDF5 file of weights; before, all was in one HDF5 file.
+"""
 
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, MissingError, ShapeError
 from fnlayers.core.layer import Layer
 from fnlayers.keras_files import archive, limits
 from fnlayers.keras_files.config import input_shape_of, model_of
 from fnlayers.keras_files.given import Given, given_tables
-from fnlayers.keras_files.hdf5 import open_hdf5
+from fnlayers.keras_files.hdf5 import SIGNATURE, open_hdf5
+from fnlayers.keras_files.legacy import keras3_config
+from fnlayers.keras_files.legacy_weights import legacy_arrays
 from fnlayers.keras_files.sections import Section, open_regular
 from fnlayers.keras_files.texts import config_of
-from fnlayers.keras_files.training import Training, training_of
-from fnlayers.keras_files.weights import read_weights, refuse_unowned, weight_places
+from fnlayers.keras_files.training import Training, legacy_training_of, training_of
+from fnlayers.keras_files.weights import assembled, read_weights, refuse_unowned, weight_places
 from fnlayers.saving.files import as_path
 from fnlayers.saving.strict import refusing
 
@@ -36,7 +41,11 @@ def load_keras(
     activations: Mapping[str, Callable] | None = None,
     functions: Mapping[str, Callable] | None = None,
 ) -> Loaded:
-    """Read a `.keras` file: the model as plain data, its weights as arrays. Keras need not be installed; h5py must be.
+    """Read a model that Keras saved: the model as plain data, its weights as arrays. Keras need not be installed.
+
+    Files of all versions are read: `.keras` of Keras 3, and models in one HDF5 file (`.h5`, `.hdf5`) of Keras 1, 2, 3
+    and tf.keras. The file's first bytes say which it is, not its name. What old versions computed in another way is
+    computed as there: their hard_sigmoid is our `legacy_hard_sigmoid`. h5py has to be installed.
 
     Nothing that the file names is imported, called or opened: classes are looked up in the catalog, and a class that is
     not there, or is not Keras's own, is an error unless it is given here. What a file declares is compared with what it
@@ -57,16 +66,15 @@ def load_keras(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ConfigError: the file is not one of Keras, is damaged, or names what we do not know.
+        ConfigError: the file is not one of Keras, is damaged, holds weights alone (see `load_keras_weights`), or names
+            what we do not know.
         ShapeError, MissingError: its weights are not those of its config.
     """
     path, given = as_path(path, "load_keras"), given_tables(layers, activations, functions)
     with refusing(str(path)), open_regular(path) as file:
         section = Section(file)
-        if bytes(section.take(0, min(4, section.length))) == b"\x89HDF":
-            raise ConfigError(
-                f'{path} is in the older HDF5 format; in Keras, load it and write model.save("model.keras")'
-            )
+        if bytes(section.take(0, min(8, section.length))) == SIGNATURE:
+            return _load_hdf5(section, given)
         return _load(section, given)
 
 
@@ -83,3 +91,23 @@ def _load(section: Section, given: Given) -> Loaded:
         refuse_unowned(file, places)
         weights = read_weights(file, model, shape, places)
         return Loaded(model, *weights, training_of(config, file))
+
+
+def _load_hdf5(section: Section, given: Given) -> Loaded:
+    """A model in one HDF5 file: of Keras 1, Keras 2 and tf.keras, and of Keras 3 where it was asked for that format."""
+    with open_hdf5(section) as file:
+        said = file.attributes()
+        if not isinstance(said.get("model_config"), str):
+            raise ConfigError(
+                "the file holds weights without a model; build the model, and read them with "
+                "fnlayers.load_keras_weights(path, model, params, state)"
+            )
+        config = keras3_config(config_of(said["model_config"], "model_config"), said.get("keras_version"), given)
+        model = model_of(config, given, limits.most_layers(section.length))
+        shape = input_shape_of(config) if model.in_shape is None else model.in_shape
+        read = legacy_arrays(file, model, shape, by_order=True)
+        if read.missing or read.unused or read.mismatched:
+            raise (ShapeError if read.mismatched else MissingError)(f"its weights are not the model's:\n{read}")
+        places = list(weight_places(model, shape))
+        weights = assembled(model, shape, places, lambda ours, theirs: read.arrays.pop(ours))
+        return Loaded(model, *weights, legacy_training_of(file))

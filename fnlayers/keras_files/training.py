@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fnlayers.core.errors import ConfigError
 from fnlayers.keras_files.hdf5 import Hdf5
+from fnlayers.keras_files.texts import config_of
 
 
 class Training(NamedTuple):
@@ -28,3 +30,16 @@ def training_of(config: dict, file: Hdf5) -> Training | None:
     if not compiled and not places:
         return None
     return Training(compiled, [file.read(f"optimizer/vars/{name}") for name in places])
+
+
+def legacy_training_of(file: Hdf5) -> Training | None:
+    """What an HDF5 file of a whole model says: Keras 1 and 2 have "optimizer_config" for "optimizer"."""
+    text, places = file.attributes().get("training_config"), []
+    if file.is_group("optimizer_weights"):
+        places = file.attributes("optimizer_weights").get("weight_names", [])
+    if not isinstance(text, (str, type(None))) or not isinstance(places, list):
+        raise ConfigError("training_config or the names of optimizer_weights are not texts")
+    if text is None and not places:
+        return None
+    compiled = {} if text is None else config_of(text, "training_config")
+    return Training(compiled, [file.read(f"optimizer_weights/{name}") for name in places])

@@ -1,7 +1,7 @@
 """Weights in Keras's HDF5 files: where each array of a model lies there, and all compared before one is read."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -21,6 +21,8 @@ from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 
 Place = tuple[str, str, Param | State]  # our path, the array in the file, what the model declares
+
+Folders = Callable[[Layer, Any, str], Iterator[tuple[str, str]]]  # of a layer, its children, and where it lies
 
 # Keras keeps a copy of the kernel before the vector that SpectralNormalization itself owns.
 FIRST_OWN = {"SpectralNormalization": 1}
@@ -51,29 +53,45 @@ def read_weights(file: Hdf5, model: Layer, shape: Shape, places: Iterable[Place]
     places = list(places)
     for ours, theirs, spec in places:
         _compare(file, ours, theirs, spec)
+    return assembled(model, shape, places, lambda ours, theirs: file.read(theirs))
+
+
+def assembled(model: Layer, shape: Shape, places: Iterable[Place], read: Callable[[str, str], Any]) -> Weights:
+    """Params and state of arrays that have the declared shapes.
+
+    Arguments:
+        model: the model.
+        shape: of its input.
+        places: what is stored, in the file's order.
+        read: gives an array by our path and its place in the file.
+    """
+    places = list(places)
     _check_carries(model.specs(shape), {ours for ours, _, _ in places})
     params: dict = {}
     state = model.init_state(shape)  # of which carries stay: Keras does not save them
     order: dict[bool, list[str]] = {True: [], False: []}
     for ours, theirs, spec in places:
         tree = params if isinstance(spec, Param) else state
-        _put(tree, ours, jnp.asarray(file.read(theirs), dtype=spec.dtype))
+        _put(tree, ours, jnp.asarray(read(ours, theirs), dtype=spec.dtype))
         order[isinstance(spec, Param) and spec.trainable].append(ours)
     return Weights(params, state, order[True], order[False])
 
 
 def refuse_unowned(file: Hdf5, places: Iterable[Place]) -> None:
-    """Raise ConfigError for arrays that no layer owns, but for what Keras saves besides the weights."""
+    """Raise ConfigError for arrays that no layer owns."""
+    if found := unowned(file, places):
+        raise ConfigError(f"the file has {len(found)} arrays that no layer of the model owns: {found[0][:200]}, ...")
+
+
+def unowned(file: Hdf5, places: Iterable[Place]) -> list[str]:
+    """The arrays that no layer owns, but for what Keras saves besides the weights."""
     owned = {theirs for _, theirs, _ in places}
 
     def is_aside(name: str) -> bool:
         copied = name.endswith("vars/0") and f"{name[:-1]}1" in owned  # before what SpectralNormalization owns
         return copied or name.startswith("optimizer/") or name.endswith("/seed_generator/vars/0")
 
-    if unowned := [name for name in file.arrays() if name not in owned and not is_aside(name)]:
-        raise ConfigError(
-            f"the file has {len(unowned)} arrays that no layer of the model owns: {unowned[0][:200]}, ..."
-        )
+    return [name for name in file.arrays() if name not in owned and not is_aside(name)]
 
 
 def _compare(file: Hdf5, ours: str, theirs: str, spec: Param | State) -> None:
@@ -83,9 +101,13 @@ def _compare(file: Hdf5, ours: str, theirs: str, spec: Param | State) -> None:
         raise MissingError(f"{error} for {ours}") from None
     if stored.shape != spec.full_shape:
         raise ShapeError(f"{ours}: the model has shape {spec.full_shape}, the file's {theirs} {stored.shape}")
-    is_float = jnp.issubdtype(spec.dtype or "float32", jnp.floating)
-    if is_float != bool(jnp.issubdtype(stored.dtype, jnp.floating)):
+    if is_other_kind(spec, stored.dtype):
         raise ConfigError(f"{ours}: the model has {spec.dtype or 'float32'}, the file's {theirs} is {stored.dtype}")
+
+
+def is_other_kind(spec: Param | State, dtype: Any) -> bool:
+    """Whether one of a declaration and a stored dtype is of floats and the other is not."""
+    return bool(jnp.issubdtype(spec.dtype or "float32", jnp.floating)) != bool(jnp.issubdtype(dtype, jnp.floating))
 
 
 def _check_carries(specs: dict, stored: set[str]) -> None:
@@ -102,32 +124,9 @@ def _check_carries(specs: dict, stored: set[str]) -> None:
         )
 
 
-def weight_places(model: Layer, shape: Shape) -> Iterator[tuple[str, str, Param | State]]:
-    """(our path, the dataset in model.weights.h5, the spec) of each array that Keras saves, in its order."""
-    yield from _places(model, shape, model.specs(shape), "", "")
-
-
-def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str) -> Iterator:
-    kept = () if isinstance(layer, Recurrent) else layer.weights(shape)
-    own = [name for name in kept if isinstance(specs.get(name), (Param, State))]
-    own.sort(key=lambda name: isinstance(specs[name], State))  # Keras: those it trains come first
-    first = FIRST_OWN.get(type(layer).__name__, 0)
-    for index, name in enumerate(own, first):
-        yield f"{ours}{name}", f"{theirs}vars/{index}", specs[name]
-    if isinstance(layer, MultiHead):
-        for name, projection in layer.weights(shape).items():
-            folder = PROJECTIONS[type(layer).__name__, name]
-            for index, part in enumerate(projection):
-                yield f"{ours}{name}/{part}", f"{theirs}{folder}/vars/{index}", specs[name][part]
-    children = layer.children(shape)
-    for name, folder in _folders(layer, children):
-        if name in specs:
-            child, child_shape = children[name]
-            yield from _places(child, child_shape, specs[name], f"{ours}{name}/", f"{theirs}{folder}/")
-
-
-def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
+def default_folders(layer: Layer, children: Any, theirs: str) -> Iterator[tuple[str, str]]:
     """Each child's name and its folder in the file: a container's children are numbered there by class, not by name."""
+    del theirs  # where the layer itself lies; others ask the file
     if not isinstance(layer, (Sequential, Functional, StackedRNNCells)):
         yield from ((name, name) for name in children)
         return
@@ -141,6 +140,30 @@ def _folders(layer: Layer, children: Any) -> Iterator[tuple[str, str]]:
         folder, counts[child.base_name] = number_from(child.base_name, taken, counts.get(child.base_name, 0))
         taken.add(folder)
         yield name, f"{parent}/{folder}"
+
+
+def weight_places(model: Layer, shape: Shape, folders: Folders = default_folders) -> Iterator[Place]:
+    """(our path, the dataset in model.weights.h5, the spec) of each array that Keras saves, in its order."""
+    yield from _places(model, shape, model.specs(shape), "", "", folders)
+
+
+def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str, folders: Folders) -> Iterator[Place]:
+    kept = () if isinstance(layer, Recurrent) else layer.weights(shape)
+    own = [name for name in kept if isinstance(specs.get(name), (Param, State))]
+    own.sort(key=lambda name: isinstance(specs[name], State))  # Keras: those it trains come first
+    first = FIRST_OWN.get(type(layer).__name__, 0)
+    for index, name in enumerate(own, first):
+        yield f"{ours}{name}", f"{theirs}vars/{index}", specs[name]
+    if isinstance(layer, MultiHead):
+        for name, projection in layer.weights(shape).items():
+            folder = PROJECTIONS[type(layer).__name__, name]
+            for index, part in enumerate(projection):
+                yield f"{ours}{name}/{part}", f"{theirs}{folder}/vars/{index}", specs[name][part]
+    children = layer.children(shape)
+    for name, folder in folders(layer, children, theirs):
+        if name in specs:
+            child, child_shape = children[name]
+            yield from _places(child, child_shape, specs[name], f"{ours}{name}/", f"{theirs}{folder}/", folders)
 
 
 def _put(tree: dict, path: str, value: Any) -> None:

@@ -23,7 +23,7 @@ from fnlayers.models.sequential import Sequential
 from fnlayers.training.objective import Objective, Term
 from fnlayers.training.takes import takes_of
 
-PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid", "sparsemax", "legacy_sparsemax")
+PROBABILITIES = ("softmax", "sigmoid", "hard_sigmoid", "legacy_hard_sigmoid", "sparsemax", "legacy_sparsemax")
 OTHERS = ("linear", "log_softmax", "log_sigmoid", "tanh")  # of what is not a probability
 _LIKE = {
     jax.nn.softmax: "softmax",
