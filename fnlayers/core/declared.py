@@ -1,33 +1,82 @@
-"""Params and state compared with what a layer declares for its input: shapes only, which are known while tracing."""
+"""Params and state compared with what a layer declares for its input: by what is known while tracing."""
 
 import contextlib
 import functools
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fnlayers.core.errors import ConfigError, LayerError, ShapeError, brief, shortened
+import jax.numpy as jnp
+
+from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief, shortened
 from fnlayers.core.shapes import is_shape
-from fnlayers.core.spec import expand, leaf_at, spec_items
-from fnlayers.plain_data import freeze, map_nest
+from fnlayers.core.spec import State, expand, leaf_at, spec_items
+from fnlayers.core.symbol import Symbol
+from fnlayers.plain_data import freeze, map_nest, nest_leaves
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
 
 
+class Declared(NamedTuple):
+    """An array that a layer declares: where it is, its shape (None: it depends on the batch), its dtype."""
+
+    path: tuple[str, ...]
+    shape: tuple[int, ...] | None
+    dtype: str
+    is_state: bool
+
+
+def check_trees(layer: "Layer", params: Any, state: Any) -> None:
+    """Raise MissingError for params or state that are not dicts."""
+    for word, tree, made in (("params", params, "init"), ("state", state, "init_state")):
+        if type(tree) is not dict and not isinstance(tree, Mapping):  # asking for a Mapping takes longer
+            raise MissingError(
+                f"{brief(layer)} got {type(tree).__name__} for {word}; pass what {made} returned, a dict"
+            )
+
+
 def check_sizes(layer: "Layer", shape: Any, params: Any, state: Any) -> None:
-    """Raise for an array of params or state of another shape than the layer declares for that input, or not declared.
+    """Raise for an array of params or state that is not what the layer declares for that input, or not declared.
 
     Containers are left to the layers inside, which are checked as they run; a container may be a part of the model
-    whose params it is given, so that those of other layers are left alone. What is absent is left to those who read it.
+    whose params it is given, so that those of other layers are left alone. State that is absent is left to `ctx.read`.
     """
     if not params and not state:
         return
     if layer.casts_inputs == "none" and layer.has_children:
-        error = _stray_error(layer, params)
+        error = size_error(layer, shape, params, state) if layer.has_weights else None
+        error = error or _stray_error(layer, params)
     else:
-        error = size_error(layer, shape, params, state) or _surplus_error(layer, shape, params, state)
+        if _declared_arrays(layer, shape) is None and all(None not in leaf for leaf in nest_leaves(shape, is_shape)):
+            layer._declared(shape)  # which says why not
+        error = (
+            size_error(layer, shape, params, state)
+            or missing_error(layer, shape, params)
+            or _surplus_error(layer, shape, params, state)
+        )
     if error is not None:
         raise error
+
+
+def missing_error(layer: "Layer", shape: Any, params: Any) -> MissingError | None:
+    """The error for arrays that the layer declares and its params do not hold; None: all are there.
+
+    Those of layers inside are left to them, whose errors have their paths.
+    """
+    absent = [
+        "/".join(declared.path)
+        for declared in _declared_arrays(layer, shape) or ()
+        if not declared.is_state
+        and (len(declared.path) == 1 or layer.scans_children or not layer.has_children)
+        and leaf_at(params, declared.path) is None
+    ]
+    if not absent:
+        return None
+    held = ", ".join(map(str, params)) if _is_dict(params) else type(params).__name__
+    return MissingError(
+        f"{brief(layer)} has no {', '.join(absent)} in its params (they hold: {held or 'nothing'}); pass what init "
+        "returned for this model"
+    )
 
 
 def _stray_error(layer: "Layer", params: Any) -> ConfigError | None:
@@ -42,25 +91,28 @@ def _stray_error(layer: "Layer", params: Any) -> ConfigError | None:
 
 
 def _surplus_error(layer: "Layer", shape: Any, params: Any, state: Any) -> ConfigError | None:
-    """The error for a name in the params that the layer does not declare; None: there is none."""
-    names = _names(layer, shape)
-    surplus = next(_surplus(params, names), None) if names and _is_dict(params) else None
-    if surplus is None:
-        return None
-    declared = [path for path, _ in _declared_shapes(layer, shape)]
-    if any(leaf_at(params, path) is None and leaf_at(state, path) is None for path in declared):
+    """The error for a name in the params or state that the layer does not declare; None: there is none."""
+    declared = _declared_arrays(layer, shape)
+    if declared is None or any(leaf_at(state if d.is_state else params, d.path) is None for d in declared):
         return None  # that one is missing says more
-    return ConfigError(
-        f"{brief(layer)} was given params with {surplus!r}, which it does not have; it has "
-        f"{', '.join(map('/'.join, declared))}; pass what init returned for this layer"
-    )
+    for word, tree in (("params", params), ("state", state)):
+        names = _names(layer, shape, word == "state")
+        surplus = next(_surplus(tree, names), None) if _is_dict(tree) else None
+        if surplus is not None:
+            listed = ", ".join("/".join(d.path) for d in declared if d.is_state == (word == "state"))
+            return ConfigError(
+                f"{brief(layer)} was given {word} with {surplus!r}, which it does not have; it has {listed or 'none'}; "
+                "pass what init and init_state returned for this layer"
+            )
+    return None
 
 
-def _surplus(params: Any, declared: Mapping, path: str = "") -> Iterator[str]:
-    """The paths in a tree of params whose names are not among the declared ones."""
-    for name, value in params.items():
+def _surplus(tree: Any, declared: Mapping, path: str = "") -> Iterator[str]:
+    """The paths in a tree of arrays whose names are not among the declared ones."""
+    for name, value in tree.items():
         if name not in declared:
-            yield f"{path}{name}"
+            if not _is_dict(value) or value:  # the branch of a layer without arrays is empty
+                yield f"{path}{name}"
         elif _is_dict(value) and declared[name]:
             yield from _surplus(value, declared[name], f"{path}{name}/")
 
@@ -70,43 +122,70 @@ def _is_dict(value: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _names(layer: "Layer", shape: Any) -> Mapping:
-    """The declared names as nested dicts; an array is an empty one."""
+def _names(layer: "Layer", shape: Any, of_state: bool) -> Mapping:
+    """The declared names of params, or of state, as nested dicts; an array is an empty one."""
     tree: dict = {}
-    for path, _ in _declared_shapes(layer, shape):
+    for declared in _declared_arrays(layer, shape) or ():
         inner = tree
-        for name in path:
+        for name in declared.path if declared.is_state == of_state else ():
             inner = inner.setdefault(name, {})
     return tree
 
 
-def size_error(layer: "Layer", shape: Any, params: Any, state: Any) -> ShapeError | None:
-    """The error for the first array of another shape than the layer declares for that input; None: all fit."""
-    for path, expected in _declared_shapes(layer, shape):
-        array, where = leaf_at(params, path), "params hold"
-        if array is None:
-            array, where = leaf_at(state, path), "the state holds"
-        got = getattr(array, "shape", None)
-        if got is not None and tuple(got) != expected:
-            return ShapeError(
-                f"{layer!r} was given an input of shape {shape}, for which {'/'.join(path)} has shape {expected}, but "
-                f"{where} {tuple(got)}; init and apply need the same layer and sizes (the batch axis excepted)"
-            )
+def size_error(layer: "Layer", shape: Any, params: Any, state: Any) -> LayerError | None:
+    """The error for the first array that is not what the layer declares for that input; None: all are."""
+    for declared in _declared_arrays(layer, shape) or ():
+        array = leaf_at(state if declared.is_state else params, declared.path)
+        error = None if array is None else _error_of(layer, shape, declared, array)
+        if error is not None:
+            return error
+    return None
+
+
+_NO_NUMBERS = "OSUMmT"  # kinds of NumPy's dtypes: objects, strings, dates
+
+
+def _error_of(layer: "Layer", shape: Any, declared: Declared, array: Any) -> LayerError | None:
+    """The error for an array that is not what was declared; None: it is."""
+    got = None if isinstance(array, (type, Symbol)) else getattr(array, "shape", None)
+    kind = getattr(getattr(array, "dtype", None), "kind", "")
+    path, where = "/".join(declared.path), "the state holds" if declared.is_state else "params hold"
+    if got is None or kind in _NO_NUMBERS:
+        if declared.shape == () and isinstance(array, (int, float)):
+            return None
+        sizes = f" of shape {declared.shape}" if declared.shape else ""
+        return ConfigError(
+            f"{brief(layer)}: {where} {shortened(array)} of type {type(array).__name__} for {path}; give an array of "
+            f"numbers{sizes}, as init and init_state return it"
+        )
+    if declared.shape is not None and tuple(got) != declared.shape:
+        return ShapeError(
+            f"{layer!r} was given an input of shape {shape}, for which {path} has shape {declared.shape}, but {where} "
+            f"{tuple(got)}; init and apply need the same layer and sizes (the batch axis excepted)"
+        )
+    if kind == "c" and not jnp.issubdtype(declared.dtype, jnp.complexfloating):
+        return ConfigError(
+            f"{brief(layer)}: {where} complex numbers for {path}, declared {declared.dtype}: the imaginary part would "
+            "be lost; give real numbers"
+        )
     return None
 
 
 @functools.lru_cache(maxsize=4096)
-def _declared_shapes(layer: "Layer", shape: Any) -> tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]:
-    """The path and shape of each array that does not depend on the batch."""
+def _declared_arrays(layer: "Layer", shape: Any) -> tuple[Declared, ...] | None:
+    """The arrays that the layer declares; None: it cannot say for that input."""
     with contextlib.suppress(LayerError):
-        return tuple((path, sizes) for path, sizes in _shapes(layer, None, shape).items() if None not in sizes)
+        return tuple(_arrays(layer, None, shape))
     with contextlib.suppress(LayerError):  # of a layer whose state needs to know the batch, such as a carry
-        sizes_1, sizes_2 = _shapes(layer, 1, shape), _shapes(layer, 2, shape)
-        return tuple((path, sizes) for path, sizes in sizes_1.items() if sizes_2[path] == sizes)
-    return ()
+        pairs = zip(_arrays(layer, 1, shape), _arrays(layer, 2, shape), strict=True)
+        return tuple(one if one == two else one._replace(shape=None) for one, two in pairs)
+    return None
 
 
-def _shapes(layer: "Layer", batch: int | None, shape: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
-    """The shape of each declared array, by path, for inputs of another batch size."""
-    given = freeze(map_nest(lambda s: (batch, *s[1:]), shape, is_leaf=is_shape))
-    return {tuple(path.split("/")): spec.full_shape for path, spec in spec_items(expand(layer._declared(given)))}
+def _arrays(layer: "Layer", batch: int | None, shape: Any) -> list[Declared]:
+    """Each declared array, for inputs of another batch size."""
+    given = freeze(map_nest(lambda s: (batch, *s[1:]) if len(s) > 1 else s, shape, is_leaf=is_shape))
+    return [
+        Declared(tuple(path.split("/")), spec.full_shape, spec.dtype or "float32", isinstance(spec, State))
+        for path, spec in spec_items(expand(layer._declared(given)))
+    ]

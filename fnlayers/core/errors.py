@@ -43,6 +43,8 @@ def within(name: str) -> Iterator[None]:
 
 def brief(layer: object) -> str:
     """A layer in one short line, for a message."""
+    if isinstance(layer, type):
+        return f"the class {layer.__name__}"
     text = repr(layer)
     if "\n" in text:  # a graph, which has a line for each of its nodes
         return f"{type(layer).__name__}(...)"

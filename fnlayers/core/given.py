@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.context import Context, Mask, Out, has_mask
-from fnlayers.core.declared import size_error
-from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief
-from fnlayers.core.shapes import ArrayType, canonical, shape_of, type_of
-from fnlayers.core.spec import Param, expand, leaf_at, only, spec_items
+from fnlayers.core.declared import missing_error, size_error
+from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief, shortened
+from fnlayers.core.shapes import ArrayType, canonical, is_shape, shape_of, type_of
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.values import check_values
 from fnlayers.ops.layout import expand_trailing
@@ -22,19 +21,22 @@ if TYPE_CHECKING:
 
 
 _NUMBERS = (bool, int, float, complex)
+RAW = ((2,), (4,))  # the shapes of raw keys, by algorithm
 
 
 def check_given(layer: "Layer", x: Any) -> None:
     """Raise ConfigError for Symbols, and for arrays that jax would refuse or change."""
-    if x is None:
-        raise ConfigError(f"{brief(layer)}: x is None; give an array")
-    for leaf in nest_leaves(x):
+    leaves = nest_leaves(x)
+    if x is None or not leaves:
+        raise ConfigError(f"{brief(layer)}: x is {x!r}; give an array")
+    for leaf in leaves:
         if isinstance(leaf, Symbol):
             raise ConfigError(
                 f"{type(layer).__name__}: run and apply take arrays; to build a graph, call the layer itself"
             )
-        if isinstance(leaf, type) or not (hasattr(leaf, "dtype") or leaf is None or isinstance(leaf, _NUMBERS)):
-            raise ConfigError(f"{brief(layer)}: x is {leaf!r:.80}; give an array")
+        is_array = hasattr(leaf, "dtype") and hasattr(leaf, "shape") and not isinstance(leaf, type)
+        if not is_array and leaf is not None and not isinstance(leaf, _NUMBERS):
+            raise ConfigError(f"{brief(layer)}: x is {shortened(leaf)}; give an array")
         try:
             check_values(leaf, "x")
         except LayerError as error:
@@ -42,12 +44,32 @@ def check_given(layer: "Layer", x: Any) -> None:
             raise
 
 
-def check_key(layer: "Layer", rng: Any) -> None:
-    """Raise MissingError for what is not a random key: typed, or raw as arrays of unsigned integers."""
+def check_input(layer: "Layer", shape: Any) -> None:
+    """Raise ShapeError for inputs of a shape, or of a number, that the layer cannot take."""
+    if layer.single_input and not is_shape(shape):
+        raise ShapeError(f"{brief(layer)} takes one array, got several: {shape!r}; give one, or call it for each")
+    layer.check_shape(shape)
+
+
+def check_key(layer: "Layer", rng: Any, verb: str) -> None:
+    """Raise MissingError for what is not one random key."""
+    if not is_key(rng):
+        raise MissingError(f"{type(layer).__name__}.{verb} takes a random key, {not_a_key(rng)}")
+
+
+def is_key(rng: Any) -> bool:
+    """Whether it is one random key: typed, or raw as an array of unsigned integers."""
     dtype = None if isinstance(rng, type) else getattr(rng, "dtype", None)
-    raw = dtype == np.uint32 and rng.ndim > 0
-    if not (raw or (dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key))):
-        raise MissingError(f"{type(layer).__name__}.init takes a random key, got {rng!r}; write jax.random.key(0)")
+    if dtype is None or isinstance(rng, Symbol):
+        return False
+    return rng.shape == () if jnp.issubdtype(dtype, jax.dtypes.prng_key) else dtype == np.uint32 and rng.shape in RAW
+
+
+def not_a_key(rng: Any) -> str:
+    """What was given in place of a random key, and what to write."""
+    if jnp.issubdtype(getattr(rng, "dtype", bool), jax.dtypes.prng_key):
+        return f"got {rng.shape} of them; write jax.vmap over the keys, or choose one"
+    return f"got {shortened(rng)}; write jax.random.key(0)"
 
 
 def checked_train(layer: "Layer", train: Any) -> bool:
@@ -138,7 +160,11 @@ def checked_mask(layer: "Layer", mask: Mask, x: Any) -> Mask:
                 "write mask = lengths[:, None] > jnp.arange(time), or mask.astype(bool)"
             )
         if tuple(mask.shape) != tuple(x.shape[: mask.ndim]):
-            raise ShapeError(f"{type(layer).__name__}: the mask has shape {mask.shape}, but x has shape {x.shape}")
+            raise ShapeError(
+                f"{type(layer).__name__}: the mask has shape {mask.shape}, but x has shape {x.shape}; give a mask of "
+                "x's "
+                f"first axes, such as {tuple(x.shape[:2])}"
+            )
 
     _check_each(
         check,
@@ -177,7 +203,7 @@ def _check_each(check: Callable, first: Any, second: Any, mismatch: Callable[[],
     """Call check for each pair of leaves of two nests; ShapeError where they are not nested alike."""
     try:
         map_nest(check, first, second)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ShapeError(mismatch()) from error
 
 
@@ -220,20 +246,13 @@ def _explain(error: Exception, layer: "Layer", params: Any, x: Any) -> LayerErro
         return MissingError(f"{brief(layer)} got {type(params).__name__} for params; pass what init returned")
     try:
         shape = canonical(shape_of(type_of(x)))
-        layer.check_shape(shape)
-        declared = [path for path, _ in spec_items(only(expand(layer._declared(shape)), Param))]
+        check_input(layer, shape)
+        layer._declared(shape)
     except LayerError as better:
         return better
     except Exception:
         return None
-    arrays = {path: leaf_at(params, path.split("/")) for path in declared}
-    absent = [path for path, value in arrays.items() if value is None]
-    if absent:
-        return MissingError(
-            f"{brief(layer)} has no {', '.join(absent)} in its params (they hold: "
-            f"{', '.join(map(str, params)) or 'nothing'}); pass what init returned for this model"
-        )
-    return size_error(layer, shape, params, {})
+    return missing_error(layer, shape, params) or size_error(layer, shape, params, {})
 
 
 def _described(x: Any) -> str:

@@ -12,11 +12,12 @@ import numpy as np
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound, own_init
 from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
-from fnlayers.core.declared import check_sizes
+from fnlayers.core.declared import check_sizes, check_trees
 from fnlayers.core.elsewhere import refuse_attribute
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
 from fnlayers.core.given import (
     check_given,
+    check_input,
     check_key,
     check_numbers,
     check_output_mask,
@@ -97,7 +98,9 @@ class Layer(ByValue):
     __slots__ = ("__dict__", "__weakref__", "_origin", "_inside")
 
     passes_mask: ClassVar[bool] = False  # whether a mask goes through `call` unchanged; else it is refused
+    single_input: ClassVar[bool] = False  # whether x is one array, never a tuple or dict of them
     takes_one_step: ClassVar[bool] = False  # a cell: its input is one step of a sequence, with the states
+    scans_children: ClassVar[bool] = False  # whether the layers inside are cells that it steps, not run by ctx.run
     sums_features: ClassVar[bool] = False  # whether `call` sums over the last axis: a mask may not cover it
     casts_inputs: ClassVar[str] = "floats"  # which inputs are cast to the policy's compute dtype: floats, all, none
     casts_params: ClassVar[bool] = True  # whether own params are; not where the maths is in float32 anyway
@@ -174,6 +177,11 @@ class Layer(ByValue):
         return type(self).children is not Layer.children
 
     @property
+    def has_weights(self) -> bool:
+        """Whether layers of this class declare arrays of their own."""
+        return type(self).weights is not Layer.weights
+
+    @property
     def in_dtype(self) -> Any:
         """The dtype of the input that shapes are traced with; integer layers say "int32"."""
         return dtypes.policy(self.dtype).compute.name
@@ -197,7 +205,7 @@ class Layer(ByValue):
             shape: the input's shape with its batch axis, None where unknown; a tuple or dict of shapes for several. A
                 model with an Input knows its own.
         """
-        check_key(self, rng)
+        check_key(self, rng, "init")
         return initialize(self._declared(self._known_shape(shape, "init(rng, x.shape)")), rng, (Param, Drawn))
 
     def init_state(self, shape: Sizes = None) -> dict[str, Any]:
@@ -326,7 +334,7 @@ class Layer(ByValue):
     def _declared(self, shape: Shape) -> dict:
         """Own and children's declarations in one tree, with dtype and trainable filled in."""
         try:
-            self.check_shape(shape)
+            check_input(self, shape)
             tree = declare(self.weights(shape), dtypes.policy(self.dtype).variable.name, self.trainable)
         except LayerError as error:
             error.of(self)
@@ -346,10 +354,14 @@ class Layer(ByValue):
         """Run what no other layer runs: x, the mask and `train` come from a user."""
         check_given(self, x)
         train = checked_train(self, train)
+        if rng is not None:
+            check_key(self, rng, "run")
+        state = {} if state is None else state
+        check_trees(self, params, state)
         if mask is not None:
             mask = checked_mask(self, mask, x)
             x = map_nest(cleaned, mask, x)
-        return self._run(params, x, Context({} if state is None else state, rng, mask, train, observer=observer))
+        return self._run(params, x, Context(state, rng, mask, train, observer=observer))
 
     def _run(self, params: Any, x: Any, ctx: Context) -> Out:
         """Cast, run `forward`, add what its children returned and the activity loss."""
@@ -358,9 +370,10 @@ class Layer(ByValue):
             written.paths.append(ctx.path)
         ctx.gathered.start(self, type(self).children is not Layer.children)
         try:
-            if params or ctx.state or type(self).check_shape is not Layer.check_shape:
+            several = self.single_input and not hasattr(x, "dtype")
+            if params or ctx.state or several or type(self).check_shape is not Layer.check_shape:
                 shape = shape_given(x)
-                self.check_shape(shape)
+                check_input(self, shape)
                 check_sizes(self, shape, params, ctx.state)
             if not self.trainable:
                 ctx = replace(ctx, frozen=True)
@@ -403,7 +416,7 @@ class Layer(ByValue):
         if self.casts_inputs != "none":
             current = getattr(x, "dtype", None)
             if current is None:
-                x = map_nest(lambda a: dtypes.cast(a, compute, every), x)
+                x = map_nest(lambda a: a if a is None else dtypes.cast(a, compute, every), x)
             elif current is not compute or isinstance(x, np.ndarray):
                 x = dtypes.cast(x, compute, every)
         if self.casts_params and params:
@@ -435,7 +448,7 @@ def activity_loss(rule: Any, y: Any) -> jax.Array:
     """The regularizer's loss on an output, or on each of several."""
     # Keras: divided by the batch size, so that the loss of a batch does not grow with it; of no examples it is 0
     rule = regularizer(rule)
-    terms = [rule(leaf) / leaf.shape[0] for leaf in jax.tree.leaves(y) if leaf.shape[0] != 0]
+    terms = [rule(leaf) / (*leaf.shape, 1)[0] for leaf in jax.tree.leaves(y) if leaf.shape[:1] != (0,)]
     return jnp.asarray(sum(terms), "float32")
 
 

@@ -115,7 +115,7 @@ def same_weights(layer: Layer, first: Shape, shape: Shape) -> None:
 
 def holds_weights(layer: Layer) -> bool:
     """Whether a layer, or one inside it, declares arrays for some input."""
-    return type(layer).weights is not Layer.weights or any(map(holds_weights, layers_in(layer)))
+    return layer.has_weights or any(map(holds_weights, layers_in(layer)))
 
 
 def layers_in(value: Any) -> Iterator[Layer]:

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ConfigError, LayerError, ShapeError
-from fnlayers.core.layer import Layer, layerclass
+from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.options import is_integer
+from fnlayers.core.shapes import is_shape
 from fnlayers.core.symbol import Symbol
 from fnlayers.functions import activations
-from fnlayers.plain_data import FrozenDict, choices, freeze, map_nest
+from fnlayers.plain_data import FrozenDict, choices, freeze, map_nest, nest_leaves
 
 
 class Slot(NamedTuple):
@@ -58,6 +59,13 @@ class Operation(Layer):
         """A function of the table."""
         if self.function not in OPERATIONS:
             raise ConfigError(f"Operation: {choices('function', self.function, sorted(OPERATIONS))}")
+
+    def check_shape(self, shape: Shape) -> None:
+        """An array for each slot."""
+        slots = [v.index for v in nest_leaves(self.arguments, lambda v: isinstance(v, Slot)) if isinstance(v, Slot)]
+        count = 0 if isinstance(shape, Mapping) else 1 if is_shape(shape) else len(shape)
+        if count != max(slots, default=0) + 1:
+            raise ShapeError(f"{self!r} takes {max(slots, default=0) + 1} arrays, alone or in a tuple, got {shape!r}")
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """The function of the table, on the arrays of x and the constants."""

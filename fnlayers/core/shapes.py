@@ -27,7 +27,9 @@ class ArrayType:
 
 def is_shape(value: Any) -> bool:
     """A tuple or list of sizes, as against a nest of shapes. `()` is the shape of a scalar."""
-    return isinstance(value, (tuple, list)) and all(n is None or isinstance(n, (int, np.integer)) for n in value)
+    return isinstance(value, (tuple, list)) and all(
+        n is None or (isinstance(n, (int, np.integer)) and n is not True and n is not False) for n in value
+    )
 
 
 def canonical(shape: Any) -> Any:
@@ -38,6 +40,8 @@ def canonical(shape: Any) -> Any:
             raise ShapeError(_no_shape(shape))
         if any(n is not None and n < 0 for n in shape):
             raise ShapeError(f"shape {tuple(shape)} has a negative size; write None for an unknown one")
+        if any(n is not None and n >= 2**63 for n in shape):
+            raise ShapeError(f"shape {tuple(shape)} has a size that no array has; write None for an unknown one")
         return tuple(n if n is None else int(n) for n in shape)
 
     return freeze(map_nest(sizes, shape, is_leaf=is_shape))

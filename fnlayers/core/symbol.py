@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from fnlayers.core.elsewhere import AbsentError
 from fnlayers.core.errors import ConfigError
+from fnlayers.core.one_step import refuse_cell
 from fnlayers.core.shapes import ArrayType, canonical, is_shape
 from fnlayers.core.trace import trace
 from fnlayers.plain_data import FrozenDict, freeze, map_nest
@@ -235,6 +236,7 @@ InputLayer = Input  # Keras's name of the same, where it stands among the layers
 def call_symbolically(layer: "Layer", x: Any) -> Any:
     """The Symbols of a layer's outputs; a wrong shape is an error here, at the line that wrote it."""
     types = trace(layer, freeze(map_nest(lambda symbol: symbol.type, x)))
+    refuse_cell(layer, freeze(map_nest(lambda symbol: symbol.shape, x)))
     call = Call(layer, freeze(x))
     leaves, structure = jax.tree.flatten(types)
     symbols = [Symbol(t.shape, t.dtype, call, index, masked=t.masked) for index, t in enumerate(leaves)]

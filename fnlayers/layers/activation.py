@@ -15,7 +15,7 @@ from fnlayers.functions import activations
 from fnlayers.functions.constraints import Constraint
 from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
-from fnlayers.layers.common import activate, check_activation, check_rank, normal_axis, option_param
+from fnlayers.layers.common import activate, check_activation, check_rank, normal_axes, normal_axis, option_param
 
 
 @layerclass
@@ -31,6 +31,7 @@ class Activation(Layer):
 
     activation: activations.Activation
 
+    single_input: ClassVar[bool] = True
     passes_mask: ClassVar[bool] = True
 
     def check(self) -> None:
@@ -60,6 +61,7 @@ class ReLU(Layer):
     negative_slope: float = 0.0
     threshold: float = 0.0
 
+    single_input: ClassVar[bool] = True
     passes_mask: ClassVar[bool] = True
     takes: ClassVar[str] = "ordered"
 
@@ -87,6 +89,7 @@ class LeakyReLU(Layer):
 
     negative_slope: float = 0.3
 
+    single_input: ClassVar[bool] = True
     passes_mask: ClassVar[bool] = True
     takes: ClassVar[str] = "ordered"
 
@@ -111,6 +114,7 @@ class ELU(Layer):
 
     alpha: float = 1.0
 
+    single_input: ClassVar[bool] = True
     passes_mask: ClassVar[bool] = True
     takes: ClassVar[str] = "ordered"
 
@@ -138,6 +142,7 @@ class PReLU(Layer):
     alpha_constraint: Constraint = None
     shared_axes: Sequence[int] | None = None
 
+    single_input: ClassVar[bool] = True
     passes_mask: ClassVar[bool] = True
     takes: ClassVar[str] = "ordered"
 
@@ -168,8 +173,13 @@ class Softmax(Layer):
 
     axis: int | Sequence[int] = -1
 
+    single_input: ClassVar[bool] = True
     passes_mask: ClassVar[bool] = True
     takes: ClassVar[str] = "ordered"
+
+    def check_shape(self, shape: Shape) -> None:
+        """The axes are there."""
+        normal_axes(self, len(shape))
 
     def call(self, params: Any, x: Any) -> Any:
         """Without a mask; also where this layer is another one's activation."""

@@ -119,11 +119,14 @@ class CopyMask(Layer):
     """
 
     def check_shape(self, shape: Shape) -> None:
-        if is_shape(shape) or len(shape) != 2:
+        if is_shape(shape) or not isinstance(shape, tuple) or len(shape) != 2:
             raise ShapeError(f"CopyMask takes (x, other), got the shape {shape!r}")
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         x, mask = x[0], None if ctx.mask is None else ctx.mask[1]
         if mask is not None and mask.shape != x.shape[: mask.ndim]:
-            raise ShapeError(f"CopyMask: the mask to copy has shape {mask.shape}, which does not fit x, {x.shape}")
+            raise ShapeError(
+                f"CopyMask: the mask to copy has shape {mask.shape}, which does not fit x, {x.shape}; give two inputs "
+                "of the same steps"
+            )
         return Out(x, mask=mask)

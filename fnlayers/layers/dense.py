@@ -131,7 +131,8 @@ class EinsumDense(Layer):
     def weights(self, shape: Shape) -> dict:
         """A size for each letter, from x and from output_shape."""
         inputs, kernel, outputs = einsum_terms(self)
-        check_rank(self, shape, *range(len(inputs.replace("...", "")), 16))
+        letters = len(inputs.replace("...", ""))
+        check_rank(self, shape, *range(letters, 16 if "..." in inputs else letters + 1))
         sizes = self._sizes(shape)
         for letter in kernel + (self.bias_axes or ""):
             if sizes[letter] is None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import PolicyName
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.given import refuse_summed
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import Param
@@ -43,6 +43,7 @@ class Embedding(Layer):
     mask_zero: bool = False
 
     casts_inputs: ClassVar[str] = "none"
+    single_input: ClassVar[bool] = True
     takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
@@ -94,6 +95,7 @@ class ReversibleEmbedding(Layer):
     reverse_dtype: PolicyName | None = None
     logit_soft_cap: float | None = None
 
+    single_input: ClassVar[bool] = True
     takes: ClassVar[str] = "ordered"
 
     def check(self) -> None:
@@ -123,6 +125,10 @@ class ReversibleEmbedding(Layer):
         x = jnp.asarray(x)
         if not jnp.issubdtype(x.dtype, jnp.floating):
             return Out(look_up(params["embeddings"], x), mask=x != 0 if self.mask_zero else None)
+        if x.shape[-1:] != (self.output_dim,):
+            raise ShapeError(
+                f"{self!r} projects floats of {self.output_dim} features, got {x.shape}; give ids as integers"
+            )
         refuse_summed(self, x, ctx.mask)
         kernel = params["embeddings"].T if self.tie_weights else params["reverse_embeddings"]
         if self.reverse_dtype is not None:

@@ -44,10 +44,14 @@ class Merge(Layer):
         """Two inputs or more, that fit."""
         check_several(self, shape, most=self.most)
         rank = max(map(len, shape))
+        if () in shape or len({s[0] for s in shape} - {1, None}) > 1:
+            raise ShapeError(f"{self!r}: the shapes {_listed(shape)} are not of one batch; give inputs of equal length")
         for axis in range(1, rank):  # from the end; the batch axis is the first
             sizes = {s[-axis] for s in shape if len(s) > axis} - {1, None}
             if len(sizes) > 1:
-                raise ShapeError(f"{self!r}: the shapes {_listed(shape)} do not fit on axis {rank - axis}")
+                raise ShapeError(
+                    f"{self!r}: the shapes {_listed(shape)} do not fit on axis {rank - axis}; give equal sizes, or 1"
+                )
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Fold the inputs into one."""
@@ -145,7 +149,8 @@ class Concatenate(Layer):
         for other in set(range(len(shape[0]))) - {axis}:
             if len({s[other] for s in shape} - {None}) > 1:
                 raise ShapeError(
-                    f"{self!r}: the shapes {_listed(shape)} differ on axis {other}, and may only on axis {axis}"
+                    f"{self!r}: the shapes {_listed(shape)} differ on axis {other}, and may only on axis {axis}; give "
+                    "equal sizes"
                 )
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
@@ -190,8 +195,13 @@ class Dot(Layer):
         a, b = self._pair(*map(len, shape))
         if a == 0 or b == 0:
             raise ShapeError(f"{self!r}: the batch axis cannot be summed over")
+        if None not in (shape[0][0], shape[1][0]) and shape[0][0] != shape[1][0]:
+            raise ShapeError(f"{self!r}: the batch sizes differ: {_listed(shape)}; give inputs of one batch")
         if None not in (shape[0][a], shape[1][b]) and shape[0][a] != shape[1][b]:
-            raise ShapeError(f"{self!r}: the sizes differ, {shape[0][a]} on axis {a} and {shape[1][b]} on axis {b}")
+            raise ShapeError(
+                f"{self!r}: the sizes differ, {shape[0][a]} on axis {a} and {shape[1][b]} on axis {b}; give axes of "
+                "one size"
+            )
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         a, b = self._pair(x[0].ndim, x[1].ndim)

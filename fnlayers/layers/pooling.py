@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
+from fnlayers.core.errors import ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.options import DataFormat, Padding
 from fnlayers.core.shapes import known, per_axis
-from fnlayers.layers.common import check_fits, check_rank, layout_of
+from fnlayers.layers.common import check_fits, check_rank, layout_of, space_of
 
 
 @layerclass
@@ -138,6 +139,7 @@ class GlobalPool(Layer):
     def check_shape(self, shape: Shape) -> None:
         """The right number of axes."""
         check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
+        check_not_empty(self, shape)
 
 
 @layerclass
@@ -234,6 +236,7 @@ class AdaptivePool(Layer):
         first = 2 if self.data_format == "channels_first" else 1
         for axis in range(first, first + self.rank):
             known(shape, axis, "space")
+        check_not_empty(self, shape)
 
     def options(self) -> tuple[tuple[int, ...], str]:
         """Size and format as `ops` takes them."""
@@ -311,3 +314,9 @@ GlobalMaxPool3D = GlobalMaxPooling3D
 GlobalAvgPool1D = GlobalAveragePooling1D
 GlobalAvgPool2D = GlobalAveragePooling2D
 GlobalAvgPool3D = GlobalAveragePooling3D
+
+
+def check_not_empty(layer: Layer, shape: Shape) -> None:
+    """Raise ShapeError for an input without elements to take the mean or the maximum of."""
+    if 0 in space_of(layer, shape):
+        raise ShapeError(f"{layer!r} was given an input of shape {shape}, without elements to pool; give one with some")

@@ -31,6 +31,7 @@ class Noise(Layer):
     Mask: passed on.
     """
 
+    single_input: ClassVar[bool] = True
     amount: ClassVar[str] = "rate"  # the field that says how much noise there is
     passes_mask: ClassVar[bool] = True
     seed = None  # a field in all of them
@@ -277,6 +278,7 @@ class ActivityRegularization(Layer):
     l1: float = 0.0
     l2: float = 0.0
 
+    single_input: ClassVar[bool] = True
     passes_mask: ClassVar[bool] = True
 
     def check(self) -> None:

@@ -12,6 +12,7 @@ from fnlayers.core.context import Context, Out, nest_like
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.one_step import refuse_cell_within
 from fnlayers.core.spec import State
 from fnlayers.functions.initializers import TruncatedNormal
 from fnlayers.layers.common import check_count, check_rank
@@ -43,6 +44,7 @@ class TimeDistributed(Layer):
     def check(self) -> None:
         if not isinstance(self.layer, Layer):
             raise ConfigError(f"TimeDistributed takes a layer, got {self.layer!r}")
+        refuse_cell_within(self, self.layer)
         inherit_dtype(self)
 
     @property
@@ -127,6 +129,7 @@ class SpectralNormalization(Layer):
         """A layer, and some iterations."""
         if not isinstance(self.layer, Layer):
             raise ConfigError(f"SpectralNormalization takes a layer, got {self.layer!r}")
+        refuse_cell_within(self, self.layer)
         check_count(self, "power_iterations")
         inherit_dtype(self)
 

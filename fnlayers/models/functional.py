@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 
 from fnlayers.core.context import Context, Mask, Out, mask_leaves
-from fnlayers.core.errors import ConfigError, ShapeError, within
+from fnlayers.core.errors import ConfigError, ShapeError, brief, within
 from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.names import number
@@ -252,7 +252,7 @@ def _only_symbols(nest: Any, what: str) -> None:
     for leaf in nest_leaves(nest) or [None]:
         if not isinstance(leaf, Symbol):
             raise ConfigError(
-                f"functional: {what} are Symbols, made by fnlayers.Input and by calling layers; got {leaf!r}"
+                f"functional: {what} are Symbols, made by fnlayers.Input and by calling layers; got {brief(leaf)}"
             )
 
 

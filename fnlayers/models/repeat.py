@@ -11,6 +11,7 @@ from fnlayers.core.dtypes import cast
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.one_step import refuse_cell
 from fnlayers.core.shapes import type_of
 from fnlayers.core.spec import map_specs
 from fnlayers.core.trace import trace
@@ -67,6 +68,7 @@ class Repeat(Layer):
 
     def weights(self, shape: Shape) -> Mapping[str, Any]:
         """The layer's specs, stacked."""
+        refuse_cell(self.layer, shape)
         made = self.layer.out_shape(shape)
         if made != shape:
             raise ShapeError(

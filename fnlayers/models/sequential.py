@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fnlayers.core.context import Context, Out
@@ -10,6 +11,7 @@ from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.naming import refuse_shared, same_weights, with_names, without_automatic_names
+from fnlayers.core.one_step import refuse_cell, refuse_cell_after
 from fnlayers.core.shapes import is_shape, shape_of, with_dtype
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.trace import trace
@@ -30,6 +32,7 @@ class Sequential(Container):
     """Layers one after the other: each is given what the one before it returned.
 
     A layer that occurs twice (the same object) shares its weights. Masks, state and losses are threaded through.
+    Without layers it is the identity, such as a branch of a block that does nothing.
     Each layer in `model.layers` has the name of its weights, so that a model of some of them keeps them.
 
     Arguments:
@@ -83,6 +86,10 @@ class Sequential(Container):
             raise ConfigError(f"Sequential: input={self.input!r}; write fnlayers.Input(shape) as the first layer")
         for layer in layers:
             _check_layer(layer)
+        if self.input is not None and layers:
+            refuse_cell(layers[0], self.input.shape)
+        for before, layer in pairwise(layers):
+            refuse_cell_after(before, layer)
         object.__setattr__(self, "layers", with_names(layers))
         inherit_dtype(self)
         refuse_shared(self, self.layers)
@@ -123,7 +130,7 @@ class Sequential(Container):
         for position, layer in enumerate(self.layers):
             name = str(layer.name)
             with within(name):
-                _check_states(layer, shape)
+                refuse_cell(layer, shape)
                 same_weights(layer, found.setdefault(name, (layer, shape))[1], shape)
                 # the last layer's own output does not matter here, only whether it takes the mask that reaches it
                 if position + 1 < len(self.layers) or any(t.masked for t in nest_leaves(types)):
@@ -164,15 +171,6 @@ def _declared_by(symbol: Symbol) -> InputNode:
             "graph write fnlayers.functional(inputs, outputs)"
         )
     return InputNode(symbol.name or "input", symbol.shape, symbol.dtype)
-
-
-def _check_states(layer: Layer, shape: Shape) -> None:
-    """A cell that is given x alone would start again with each call: nothing would recur."""
-    if layer.takes_one_step and is_shape(shape):
-        raise ConfigError(
-            f"{layer!r} takes one step of a sequence, (x, *states), and was given one array of shape {shape}; for "
-            f"whole sequences write fnlayers.RNN({layer!r})"
-        )
 
 
 def _check_layer(layer: Any) -> None:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, brief
+from fnlayers.core.given import is_key, not_a_key
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import fold
 from fnlayers.core.types import Key, Params, StateDict
@@ -68,7 +69,8 @@ class TrainState(NamedTuple):
 
         Raises:
             MissingError, ConfigError, ShapeError: for params without the state that belongs to them, state without
-                params, and for params or state that are not whole, or those of another model.
+                params, for params or state that are not whole, or those of another model, and for a model that has
+                neither, such as a Sequential without layers.
         """
         check_model(model, "TrainState.create")
         check_optimizer(optimizer, "TrainState.create")
@@ -77,6 +79,8 @@ class TrainState(NamedTuple):
         check_start(model, shape, params, state)
         params = model.init(key, shape) if params is None else params
         state = model.init_state(shape) if state is None else state
+        if not jax.tree.leaves((params, state)):
+            raise ConfigError(f"{brief(model)} has neither params nor state to train; give a model with layers that do")
         trained, _ = split(params, trainable_mask(model, shape))
         made = cls(jnp.zeros((), "int32"), params, state, optimizer.init(trained), plain_key(fold(key, "training")))
         return copied(made)
@@ -88,8 +92,8 @@ def as_key(rng: Any) -> Key:
         if not -(2**63) <= rng < 2**63:
             raise ConfigError(f"rng={rng}: a seed is an integer of 64 bits; give a smaller one, or a random key")
         return jax.random.key(int(rng))
-    if not isinstance(rng, (jax.Array, np.ndarray)):
-        raise ConfigError(f"rng={rng!r}: give a random key, jax.random.key(0), or a whole number")
+    if not is_key(rng):
+        raise ConfigError(f"rng: give a random key or a whole number, {not_a_key(rng)}")
     return rng  # type: ignore[return-value]  # raw keys may be NumPy's
 
 

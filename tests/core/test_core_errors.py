@@ -168,7 +168,7 @@ def test_a_wrong_shape_is_an_error_at_the_line_that_wrote_it():
 
 
 def test_an_unknown_state_is_not_dropped():
-    with pytest.raises(fl.MissingError, match="got the state"):
+    with pytest.raises(fl.ConfigError, match="was given state with 'what', which it does not have"):
         fl.Dense(3).run(fl.Dense(3).init(KEY, (2, 4)), X, state={"what": jnp.ones(1)})
 
 

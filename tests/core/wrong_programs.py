@@ -42,17 +42,19 @@ from cases import CASES, Case
 
 KEY = jax.random.key(0)
 ADVICE = re.compile(
-    r"give|write|choose|did you mean|make |makes |use |pass |takes |need|must|cast|put|declare|begin", re.I
+    r"give|write|choose|did you mean|make |makes |use |pass |takes |need|must|cast|put|declare|begin|call |number |cut ",
+    re.I,
 )
 PRIVATE = re.compile(r"(?<![\w.])_[a-z]\w*|fnlayers\.\w+\.\w+\.|<locals>| object at 0x")
 
 
 class Program(NamedTuple):
-    """A wrong program: how it reads, how it runs, and words of which its error has one."""
+    """A wrong program: how it reads, how it runs, words of which its error has one, whether it must be refused."""
 
     text: str
     run: Callable[[], Any]
     words: tuple[str, ...]
+    must: bool = True
 
 
 def complaint(program: Program) -> str | None:
@@ -61,7 +63,7 @@ def complaint(program: Program) -> str | None:
         program.run()
     except Exception as error:
         return _of_error(program, error)
-    return f"{program.text}: accepted"
+    return f"{program.text}: accepted" if program.must else None
 
 
 def _of_error(program: Program, error: Exception) -> str | None:
@@ -133,7 +135,7 @@ def wrong_options(rng: random.Random) -> Iterator[Program]:
         name, value = rng.choice([f.name for f in dataclasses.fields(cls)]), rng.choice(POOL)
         if meaning(cls, name)(plain(value)) is False:
             given = {f.name: getattr(case.layer, f.name) for f in dataclasses.fields(cls)} | {name: value}
-            yield Program(f"{cls.__name__}({name}={_shown(value)})", _made(cls, given, case.shape), (name,))
+            yield Program(f"{cls.__name__}({name}={shown(value)})", _made(cls, given, case.shape), (name,))
 
 
 def _made(cls: type, given: dict[str, Any], shape: Any) -> Callable[[], Any]:
@@ -241,7 +243,7 @@ def wrong_calls(rng: random.Random) -> Iterator[Program]:
         if means[argument](plain(value)) is False:
             run = _called(function, (), right | {argument: value})
             yield Program(
-                f"{name}({argument}={_shown(value)})", run, (argument, name, _short(value), "x ", "batch", "data")
+                f"{name}({argument}={shown(value)})", run, (argument, name, _short(value), "x ", "batch", "data")
             )
 
 
@@ -253,5 +255,5 @@ def _called(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Callable
     return lambda: function(*args, **kwargs)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     return f"{str(value)[:40]!r} of {type(value).__name__}"

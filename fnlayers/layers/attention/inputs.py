@@ -100,9 +100,11 @@ def check_inputs(layer: Any, shape: Shape, names: tuple[str, ...]) -> dict[str, 
             raise ShapeError(f"{layer!r} takes arrays of {ranks}, (batch, steps, features), got {name} {sizes}")
     key, value = given.get("key", given["value"]), given["value"]
     if len(key) != len(value) or not all(map(fit, key[1:-1], value[1:-1])):
-        raise ShapeError(f"{layer!r}: each value has a key, but value is {value} and key {key}")
+        raise ShapeError(
+            f"{layer!r}: each value has a key, but value is {value} and key {key}; give as many steps of both"
+        )
     if not fit(given["query"][0], value[0]) or not fit(key[0], value[0]):
-        raise ShapeError(f"{layer!r}: the batch sizes differ: {shape}")
+        raise ShapeError(f"{layer!r}: the batch sizes differ: {shape}; give arrays of one batch")
     return given
 
 

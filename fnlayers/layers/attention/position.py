@@ -168,7 +168,10 @@ class RotaryEmbedding(Positional):
         check_rank(self, shape, *range(2, 16))
         at = [normal_axis(self, axis, len(shape)) for axis in (self.sequence_axis, self.feature_axis)]
         if at[0] == at[1] or 0 in at:
-            raise ShapeError(f"{self!r}: steps and features lie along two axes behind the batch, got {shape}")
+            raise ShapeError(
+                f"{self!r}: steps and features lie along two axes behind the batch, got {shape}; give (batch, ..., "
+                "steps, ..., features)"
+            )
         if known(shape, at[1], "features") % 2:
             raise ShapeError(f"{self!r} rotates pairs of features, so their number must be even, got {shape[at[1]]}")
         check_room(self, shape[at[0]])

@@ -77,8 +77,9 @@ class Transformer(Layer):
         if not count_fits or not all(is_shape(s) and len(s) == 3 for s in given):
             also = ", or this and the encoded (batch, steps, any)" if self.most_inputs > 1 else ""
             raise ShapeError(f"{self!r} takes (batch, steps, features){also}; got {shape}")
-        if known(given[0], -1, "features") % self.num_heads:
-            raise ShapeError(f"{self!r}: num_heads does not divide the {given[0][-1]} features")
+        features = known(given[0], -1, "features")
+        if features == 0 or features % self.num_heads:
+            raise ShapeError(f"{self!r}: num_heads does not divide the {features} features; give a multiple of it")
 
     def children(self, shape: Shape) -> dict:
         """The layers of each part, each with the shape of its input."""

@@ -47,6 +47,7 @@ class Recurrent(Layer):
     keras_masks: bool = field(default=False, kw_only=True)
 
     casts_inputs: ClassVar[str] = "all"
+    scans_children: ClassVar[bool] = True
     return_sequences = return_state = go_backwards = stateful = unroll = zero_output_for_mask = False  # fields in all
 
     def make_cell(self) -> Cell:

@@ -12,6 +12,7 @@ from fnlayers import ops
 from fnlayers.core.context import Context, Out, has_mask
 from fnlayers.core.dtypes import policy
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.spec import Param
@@ -33,6 +34,7 @@ class Cell(Layer):
 
     casts_inputs: ClassVar[str] = "all"
     takes_one_step: ClassVar[bool] = True
+    scans_children: ClassVar[bool] = True
     projects_before: ClassVar[bool | None] = None  # whether all steps are projected at once; None: by platform
 
     dropout = 0.0  # fields in the cells that have them
@@ -166,7 +168,10 @@ def dropped(params: Any, name: str, x: Any) -> Any:
 
 def first_shape(shape: Shape) -> Shape:
     """The shape of x, without those of the initial states that may come after it."""
-    return shape if is_shape(shape) or not shape else shape[0]
+    first = shape[0] if isinstance(shape, tuple) and shape and not is_shape(shape) else shape
+    if not is_shape(first):
+        raise ShapeError(f"x is given alone or as (x, *carry), arrays each; got {shape!r}")
+    return first
 
 
 def split_states(x: Any) -> tuple[Any, list]:
@@ -182,9 +187,13 @@ def as_carry(layer: Layer, given: Sequence[Any], start: Any) -> Any:
             f"{layer!r}: its carry has {len(leaves)} arrays, got {len(given)}; give (x, *carry), as return_state "
             "returns it"
         )
+    for array in given:
+        check_numbers(layer, array)
     for wanted, got in zip((leaf.shape for leaf in leaves), map(jnp.shape, given), strict=True):
         if len(got) != len(wanted) or got[1:] != wanted[1:]:
-            raise ShapeError(f"{layer!r}: its carry has an array {_rows(wanted)}, got {_rows(got)}")
+            raise ShapeError(
+                f"{layer!r}: its carry has an array {_rows(wanted)}, got {_rows(got)}; give what return_state returns"
+            )
         if got != wanted:
             raise ShapeError(
                 f"{layer!r}: x is a batch of {wanted[0]}, its carry one of {got[0]}; give x and a carry, or a state, "
