@@ -51,7 +51,7 @@ def check_input(layer: "Layer", shape: Any) -> None:
     layer.check_shape(shape)
 
 
-def check_key(layer: "Layer", rng: Any, verb: str) -> None:
+def check_key(layer: "Layer", rng: Any, verb: str = "init") -> None:
     """Raise MissingError for what is not one random key."""
     if not is_key(rng):
         raise MissingError(f"{type(layer).__name__}.{verb} takes a random key, {not_a_key(rng)}")

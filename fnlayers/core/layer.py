@@ -205,7 +205,7 @@ class Layer(ByValue):
             shape: the input's shape with its batch axis, None where unknown; a tuple or dict of shapes for several. A
                 model with an Input knows its own.
         """
-        check_key(self, rng, "init")
+        check_key(self, rng)
         return initialize(self._declared(self._known_shape(shape, "init(rng, x.shape)")), rng, (Param, Drawn))
 
     def init_state(self, shape: Sizes = None) -> dict[str, Any]:
