@@ -60,8 +60,14 @@ class CustomScaleLayer(Layer):
     scale: float
 
     def check_shape(self, shape: Shape) -> None:
-        if is_shape(shape) or len(shape) != 2 or len(shape[0]) != len(shape[1]):
-            raise ShapeError(f"{self!r} takes two inputs of one shape, got {shape!r}")
+        two = isinstance(shape, tuple) and len(shape) == 2 and all(map(is_shape, shape)) and not is_shape(shape)
+        if not two or not fit_together(*shape):
+            raise ShapeError(f"{self!r} takes two inputs of one shape, got {shape!r}; give (x, residual)")
 
     def call(self, params: Any, x: Any) -> Any:
         return x[0] + x[1] * self.scale
+
+
+def fit_together(first: Shape, second: Shape) -> bool:
+    """Whether arrays of two shapes broadcast; unknown sizes may."""
+    return len(first) == len(second) and all(a == b or {a, b} & {1, None} for a, b in zip(first, second, strict=True))

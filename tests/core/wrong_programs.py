@@ -29,6 +29,7 @@ from wrong_values import (
     an_array,
     either,
     never,
+    numbers,
     one_of,
     or_none,
     pairs,
@@ -123,6 +124,10 @@ def meaning(cls: type, name: str) -> Callable[[Any], bool | None]:
         )
     if cls is fl.GroupNormalization and name == "groups":
         return lambda value: value == -1 or MEANINGS[name](value)  # Keras: a group for each channel
+    if cls is fl.Rescaling and name == "scale":
+        return numbers
+    if cls is fl.Normalization and name == "axis":
+        return or_none(MEANINGS[name])
     return a_function if name == "function" else MEANINGS[name]
 
 

@@ -86,6 +86,13 @@ def pairs(rank: int) -> Means:
     return either(count, each(either(count, each(count, 2)), rank), each(count, 2) if rank == 1 else one_of())
 
 
+def numbers(value: Any) -> bool | None:
+    """A number, or numbers nested like an array, whose shape the layer judges."""
+    if not isinstance(value, tuple):
+        return a_number(value)
+    return None if all(numbers(item) is not False for item in value) else False
+
+
 def a_function(value: Any) -> bool | None:
     """Any callable of a user's; of ours, only what is made for it (see `rule`)."""
     return None if callable(value) else False
@@ -155,16 +162,17 @@ MEANINGS: dict[str, Means] = {
     "reverse_dtype": or_none(one_of(*POLICIES)),
     **dict.fromkeys(("units", "filters", "input_dim", "output_dim", "num_heads", "key_dim", "head_dim", "num_query_heads",
         "num_key_value_heads", "sequence_length", "vocabulary_size", "embedding_dim", "intermediate_dim", "groups",
-        "depth_multiplier", "power_iterations", "n"), COUNT),
+        "depth_multiplier", "power_iterations", "n", "projection_dim"), COUNT),
     **dict.fromkeys(("value_dim", "sliding_window", "cache"), or_none(COUNT)),
     **dict.fromkeys(("trainable", "use_bias", "mask_zero", "tie_weights", "use_causal_mask", "return_attention_scores",
         "keras_masks", "use_scale", "use_gate", "normalize_first", "keepdims", "center", "scale", "renorm", "normalize",
         "reset_after", "unit_forget_bias", "time_major", "return_sequences", "return_state", "go_backwards", "stateful",
-        "zero_output_for_mask", "remat"), FLAG),
+        "zero_output_for_mask", "remat", "invert"), FLAG),
     "flash_attention": or_none(FLAG),
     "unroll": either(FLAG, COUNT),
     "synchronized": either(FLAG, lambda value: isinstance(value, str) and value != "" and None),
-    **dict.fromkeys(("dropout", "recurrent_dropout", "rate"), FRACTION),
+    **dict.fromkeys(("dropout", "recurrent_dropout", "rate", "drop_path_rate"), FRACTION),
+    "init_values": NUMBER, "offset": numbers, "mean": or_none(numbers), "variance": or_none(numbers),
     "momentum": NUMBER, "renorm_momentum": NUMBER,
     **dict.fromkeys(("epsilon", "layer_norm_epsilon", "stddev", "l1", "l2"), FROM_ZERO),
     **dict.fromkeys(("max_wavelength", "scaling_factor"), POSITIVE),
