@@ -229,7 +229,8 @@ OLD_WORDS = (
     r"first values", r"ax[ei]s of space", r"sees to it", r"no meaning",
 )  # fmt: skip
 SWEPT = {"core", "functions", "layers", "freezing", "trees", "host"}
-CELL = {("layers", "recurrent"), ("core", "layer"), ("freezing",)}  # a cell is the step of a recurrent layer
+# a cell is the step of a recurrent layer
+CELL = {("layers", "recurrent"), ("core", "one_step"), ("core", "layer"), ("freezing",)}
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if parts_of(p)[0] in SWEPT], ids=lambda p: "/".join(parts_of(p)))

@@ -18,6 +18,7 @@ import numpy as np
 import optax
 from wrong_values import (
     MEANINGS,
+    NUMBER,
     POOL,
     Means,
     a_flag,
@@ -124,8 +125,8 @@ def meaning(cls: type, name: str) -> Callable[[Any], bool | None]:
         )
     if cls is fl.GroupNormalization and name == "groups":
         return lambda value: value == -1 or MEANINGS[name](value)  # Keras: a group for each channel
-    if cls is fl.Rescaling and name == "scale":
-        return numbers
+    if name == "scale" and cls.__name__ in ("Rescaling", "CustomScaleLayer"):
+        return numbers if cls is fl.Rescaling else NUMBER
     if cls is fl.Normalization and name == "axis":
         return or_none(MEANINGS[name])
     return a_function if name == "function" else MEANINGS[name]

@@ -114,7 +114,7 @@ class Normalization(Layer):
         sizes = () if self.mean is None else _shape_of(self, "mean")
         for axis, size in zip(reversed(self._kept(len(shape))), reversed(sizes), strict=False):
             if size != 1 and shape[axis] not in (None, size):
-                raise ShapeError(f"{self!r} has {size} means along axis {axis}, got the shape {tuple(shape)}")
+                raise ShapeError(f"{self!r} has {size} means along axis {axis}, got {tuple(shape)}; give as many")
 
     def weights(self, shape: Shape) -> dict:
         """The statistics, where they are not options."""
