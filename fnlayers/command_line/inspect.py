@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 from fnlayers.command_line.files import HDF5, KERAS, SAFETENSORS, kind_of
 from fnlayers.core.errors import LayerError
 from fnlayers.core.layer import Layer
+from fnlayers.exporting.program import FORMAT as EXPORTED
+from fnlayers.exporting.program import PROGRAM, Exported, read_program
 from fnlayers.keras_files.topology import keras_topology
 from fnlayers.plain_data import FrozenDict
 from fnlayers.saving.described import described
+from fnlayers.saving.files import FORMAT
 from fnlayers.show import summary
 
 OPTIMIZERS = ("optimizer", "optimizer_weights")  # where files of Keras have an optimizer's state
@@ -42,6 +45,8 @@ def inspect(path: str) -> str:
         head += f", {optimizers} of the arrays an optimizer's"
     if found.problem:
         head += f"\nno layers are shown: {found.problem}"
+    if found.model is None and not found.arrays:
+        return head
     return f"{head}\n\n{_arrays(found.arrays) if found.model is None else _layers(found.model, found.shape)}"
 
 
@@ -53,8 +58,20 @@ def _keras(path: Path) -> Inspected:
 
 def _safetensors(path: Path) -> Inspected:
     found = described(path)
-    about = "arrays without a model" if found.version is None else f"a model of fnlayers {found.version}"
-    return Inspected(about, *found[1:])
+    if found.format == EXPORTED:
+        program = read_program(path)
+        about = f"a program exported by fnlayers {found.version}, {_signature(program)}"
+        return Inspected(about, None, None, "", {name: a for name, a in found.arrays.items() if name != PROGRAM})
+    about = f"a model of fnlayers {found.version}" if found.format == FORMAT else "arrays without a model"
+    return Inspected(about, *found[2:])
+
+
+def _signature(program: Exported) -> str:
+    where = "inside it" if program.weights_inside else "beside it"
+    return (
+        f"for {', '.join(program.platforms)}, weights {where}: {program.in_dtype} {program.in_shape} -> "
+        f"{program.out_shape}"
+    )
 
 
 INSPECTORS: Mapping[str, Callable[[Path], Inspected]] = FrozenDict(

@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     shown = commands.add_parser(
         "inspect", help="the layers, shapes and counts of a model's file; no weights are loaded"
     )
-    shown.add_argument("file", help="a .keras, .h5, .weights.h5 or .safetensors file")
+    shown.add_argument("file", help="a .keras, .h5, .weights.h5, .safetensors or .exported file")
     made = commands.add_parser("convert", help="write a model's file in another format")
     made.add_argument("input", help="told by its first bytes, whatever its name")
     made.add_argument("output", help="the ending says which format")

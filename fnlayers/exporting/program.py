@@ -189,6 +189,19 @@ def load_exported(path: str | os.PathLike) -> Exported:
         return Exported(params, state, program, texts["weights"] == "inside")
 
 
+def read_program(path: str | os.PathLike) -> Exported:
+    """The program of a file without its weights, to look at. Raises what `load_exported` does."""
+    path = as_path(path, "read_program")
+    with strict.refusing(str(path)), open(path, "rb") as file:
+        opened = container.open_header(file)
+        texts, entry = _texts(opened.metadata), opened.entries.get(PROGRAM)
+        if entry is None:
+            raise ConfigError("the file holds no program")
+        file.seek(opened.data + entry.start)
+        program = _deserialized(np.fromfile(file, np.uint8, entry.end - entry.start))
+        return Exported({}, {}, program, texts["weights"] == "inside")
+
+
 def _checked_path(path: Any) -> Path:
     path = as_path(path, "export")
     if path.suffix != ENDING:

@@ -15,12 +15,14 @@ class Described(NamedTuple):
     """A file as its header describes it.
 
     Arguments:
-        version: of the fnlayers that saved a model; None: the file holds arrays alone.
+        format: what the file says that it is: "fnlayers" for a model; None where it does not say.
+        version: of the fnlayers that wrote it; None where it does not say.
         model, shape: the model and the shape of its input, None where that is open; no model where `problem` says why.
         problem: what is wrong with the model, such as classes that have to be given; "" for nothing.
         arrays: the shape and dtype of each array, by name.
     """
 
+    format: str | None
     version: str | None
     model: Layer | None
     shape: Any
@@ -38,11 +40,12 @@ def described(path: str | os.PathLike) -> Described:
     path = as_path(path, "described")
     with strict.refusing(str(path)), open(path, "rb") as file:
         opened = container.open_header(file)
-        if opened.metadata.get("format") != FORMAT:
-            return Described(None, None, None, "", opened.entries)
-        texts, version = texts_of(opened.metadata), opened.metadata.get("fnlayers")
+        said = opened.metadata.get("format"), opened.metadata.get("fnlayers")
+        if said[0] != FORMAT:
+            return Described(*said, None, None, "", opened.entries)
+        texts = texts_of(opened.metadata)
         try:
             model = from_config(texts["model"])
         except LayerError as error:
-            return Described(version, None, None, str(error), opened.entries)
-        return Described(version, model, texts["shape"], "", opened.entries)
+            return Described(*said, None, None, str(error), opened.entries)
+        return Described(*said, model, texts["shape"], "", opened.entries)

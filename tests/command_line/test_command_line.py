@@ -69,6 +69,20 @@ def test_a_model_with_functions_of_ones_own_shows_its_arrays(run, tmp_path):
     assert "no layers are shown: the config names twice" in out and "params/dense/kernel  float32(3, 2)" in out
 
 
+@pytest.mark.parametrize("weights", ["inside", "beside"])
+def test_inspect_an_exported_program(run, tmp_path, weights):
+    model = fl.Dense(2)
+    fl.export(
+        tmp_path / "m.exported", model, model.init(jax.random.key(0), (None, 3)), shape=(None, 3), weights=weights
+    )
+    out = run("inspect", tmp_path / "m.exported")
+    assert (
+        f"a program exported by fnlayers {fl.__version__}, for cpu" in out and f"weights {weights} it: float32" in out
+    )
+    assert ("params/kernel  float32(3, 2)" in out) == (weights == "beside")
+    assert "load_exported" in run("convert", tmp_path / "m.exported", tmp_path / "m.safetensors")
+
+
 def test_what_is_wrong_is_one_line(run, folder, tmp_path):
     assert "nowhere.keras: No such file or directory" in run("inspect", folder / "nowhere.keras")
     for name in ("empty.keras", "text.h5"):
