@@ -10,6 +10,7 @@ from fnlayers.keras_files.config import input_shape_of, model_of
 from fnlayers.keras_files.given import NOTHING
 from fnlayers.keras_files.hdf5 import SIGNATURE, Hdf5, open_hdf5
 from fnlayers.keras_files.hdf5_arrays import Stored
+from fnlayers.keras_files.legacy import keras3_config
 from fnlayers.keras_files.sections import Section, open_regular
 from fnlayers.keras_files.texts import config_of
 from fnlayers.saving.files import as_path
@@ -47,23 +48,24 @@ def keras_topology(path: str | pathlib.Path) -> Topology:
         if bytes(section.take(0, min(8, section.length))) == SIGNATURE:
             with open_hdf5(section) as opened:
                 said = opened.attributes()
-                return _described(opened, section, said.get("keras_version"), said.get("model_config"))
+                return _described(opened, section, said.get("keras_version"), said.get("model_config"), legacy=True)
         members = archive.members_of(section)
         config = archive.read_text(section, members[archive.CONFIG], limits.MAX_CONFIG_BYTES)
         about = {}
         if archive.METADATA in members:
             about = config_of(archive.read_text(section, members[archive.METADATA], limits.MAX_CONFIG_BYTES))
         with open_hdf5(archive.open_member(section, members[archive.WEIGHTS])) as opened:
-            return _described(opened, section, about.get("keras_version"), config)
+            return _described(opened, section, about.get("keras_version"), config, legacy=False)
 
 
-def _described(file: Hdf5, section: Section, version: Any, text: Any) -> Topology:
+def _described(file: Hdf5, section: Section, version: Any, text: Any, legacy: bool) -> Topology:
     arrays = {place: file.stored(place) for place in file.arrays()}
     said = version if isinstance(version, str) else None
     if not isinstance(text, str):
         return Topology(said, None, None, "", arrays)
     config = config_of(text)
     try:
+        config = keras3_config(config, version) if legacy else config
         model = model_of(config, NOTHING, limits.most_layers(section.length))
         shape = input_shape_of(config) if model.in_shape is None else model.in_shape
     except LayerError as error:

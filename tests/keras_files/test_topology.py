@@ -1,5 +1,7 @@
 """What files of Keras say of their models, without their weights; and the command line, which prints it."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -54,3 +56,14 @@ def test_weights_alone(tmp_path, capsys):
     assert main(["inspect", str(tmp_path / "m.weights.h5")]) == 0
     out = capsys.readouterr().out
     assert "weights without a model, of Keras" in out and "layers/dense/vars/1  float32(2,)" in out
+
+
+def test_a_model_of_keras_2(tmp_path):
+    dense = {"name": "head", "units": 2, "activation": "linear", "use_bias": True, "batch_input_shape": [None, 3]}
+    config = {"class_name": "Sequential", "config": [{"class_name": "Dense", "config": dense}]}
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), "2.1.6"
+        file["model_weights/head/head/kernel:0"] = KERNEL
+    found = keras_topology(tmp_path / "m.h5")
+    assert (found.version, found.shape, found.problem) == ("2.1.6", (None, 3), "")
+    assert list(found.model.by_name) == ["head"] and list(found.arrays) == ["model_weights/head/head/kernel:0"]
