@@ -1,5 +1,6 @@
-"""The programs of the README and of CONTRIBUTING run as they stand there, and the README's pictures are what it draws."""
+"""The programs of README, CONTRIBUTING and docs run as they stand there, and the README's pictures are what it draws."""
 
+import importlib.util
 import pathlib
 import re
 import runpy
@@ -15,6 +16,8 @@ from fnlayers.layers import activation
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
+PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if PROGRAM.search(page.read_text(encoding="utf8"))]
 pytestmark = pytest.mark.skipif(not README.exists(), reason="the wheel carries no README.md beside the tests")
 
 
@@ -24,6 +27,17 @@ def test_programs_run_and_draw_its_pictures(tmp_path):
     assert names["slopes"].shape == (4, 16)
     assert (tmp_path / "graph.svg").read_text() == (ROOT / "docs" / "images" / "graph.svg").read_text()
     assert (tmp_path / "activations.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_programs_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):
+    """A program whose first line says which package it needs is left out where that package is not installed."""
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for program in PROGRAM.findall(page.read_text(encoding="utf8")):
+        needed = re.match(r"# needs .*\((\w+)\)$", program.splitlines()[0])
+        if needed is None or importlib.util.find_spec(needed[1]):
+            exec(compile(program, page.name, "exec"), names)
 
 
 def test_it_names_every_extra():
