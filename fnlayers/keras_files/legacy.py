@@ -10,13 +10,14 @@ from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.operation import OPERATIONS
 from fnlayers.keras_files import limits
 from fnlayers.keras_files.given import NOTHING, Given, names_of
+from fnlayers.keras_files.legacy_branches import begins_with_merge, graph_of_branches
 from fnlayers.keras_files.legacy_layers import DATA_FORMATS, layer_of
+from fnlayers.keras_files.legacy_nodes import declared_input, input_layer, merge_entry, parts
 from fnlayers.keras_files.legacy_operations import FUNCTION_KINDS, operation_entry
 
 GRAPHS = ("Functional", "Model", "Network")
 RECURRENT = ("RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional")
 HEADED = ("MultiHeadAttention", "GroupQueryAttention")
-MERGES = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate", "dot": "Dot"}
 
 
 def keras3_config(node: Any, version: Any, given: Given = NOTHING) -> dict:
@@ -105,7 +106,7 @@ class _Translation:
 
     def _node(self, node: dict, kind: str, config: dict) -> dict:
         """The new kind and config, with what else the entry says of its class, for config.py to judge."""
-        said = {key: node[key] for key in ("module", "registered_name") if key in node}
+        said = {key: node[key] for key in ("module", "registered_name", "build_config") if key in node}
         return {**said, "class_name": kind, "config": config}
 
     def sequential(self, node: dict) -> dict:
@@ -115,25 +116,12 @@ class _Translation:
         layers = config.get("layers")
         if not isinstance(layers, list):
             raise ConfigError(f"a Sequential's layers are {str(layers)[:80]}, expected a list")
-        if layers and isinstance(layers[0], dict) and layers[0].get("class_name") == "Merge":
-            raise ConfigError(
-                "a Sequential that begins with a Merge of models is not supported; in Keras, write it as a functional "
-                "model and save again"
-            )
-        entries = [self.input_layer(entry, "") or self.model(entry) for entry in layers]
-        if layers and (start := _declared(layers[0])) is not None:
+        if begins_with_merge(config):
+            return self._node(node, "Functional", {"name": config.get("name"), **graph_of_branches(layers, self.model)})
+        entries = [input_layer(entry) or self.model(entry) for entry in layers]
+        if layers and (start := declared_input(layers[0])) is not None:
             entries.insert(0, start)
         return self._node(node, "Sequential", {**config, "layers": entries})
-
-    def input_layer(self, entry: Any, name: str) -> dict | None:
-        """An InputLayer in Keras 3's form; None for other layers."""
-        kind, config = parts(entry)
-        if kind != "InputLayer":
-            return None
-        if config.get("sparse") or config.get("ragged"):
-            raise ConfigError(f"the input {config.get('name')!r} is sparse or ragged, which is not supported here")
-        shape = config.get("batch_input_shape", config.get("batch_shape"))
-        return _input(name or config.get("name"), shape, config.get("dtype") or config.get("input_dtype"))
 
     def graph(self, config: dict) -> dict:
         """A functional model."""
@@ -185,7 +173,7 @@ class _Graph:
         return found
 
     def _entry(self, name: str, layer: dict) -> dict:
-        start = self.translation.input_layer(layer, name)
+        start = input_layer(layer, name)
         if start is not None:
             return {**start, "inbound_nodes": []}
         kind, config = parts(layer)
@@ -193,7 +181,7 @@ class _Graph:
             calls = [self._call_of_function(call) for call in self._calls(name)]
             return operation_entry(kind, name, config, calls)
         if kind == "Merge":
-            entry, kind = _merge(name, config), "Merge"
+            entry, kind = merge_entry(name, config), "Merge"
         else:
             entry = self.translation.model(layer)
         calls = [self._call_of_layer(entry["class_name"], config, call) for call in self._calls(name)]
@@ -266,34 +254,14 @@ class _Graph:
         """The ends of the graph, one or several; there Keras 3 counts the calls of a Functional from 1."""
         if isinstance(value, dict):
             return {key: self.ends(inner) for key, inner in value.items()}
-        if self._is_end(value):
-            counted = parts(self.layers[value[0]])[0] in GRAPHS and self._is_model(value[0])
+        if self._is_end(value) and value[0] in self.layers:
+            kind, config = parts(self.layers[value[0]])
+            counted = self._is_model(value[0]) and (kind in GRAPHS or begins_with_merge(config))
             return [value[0], value[1] - self.first_call.get(value[0], 0) + counted, value[2]]
         if not isinstance(value, list):
             raise ConfigError(f"an end of the graph is {str(value)[:80]}, expected [layer, call, output]")
         found = [self.ends(inner) for inner in value]
         return found[0] if len(found) == 1 else found
-
-
-def parts(node: Any) -> tuple[str, Any]:
-    """A node's class name and config."""
-    kind = node.get("class_name") if isinstance(node, dict) else None
-    if not isinstance(kind, str) or not isinstance(node.get("config"), (dict, list)):
-        raise ConfigError(f"a config has the form {{class_name, config}}, got {str(node)[:80]}")
-    return kind, node["config"]
-
-
-def _input(name: Any, shape: Any, dtype: Any) -> dict:
-    config = {"batch_shape": shape, "dtype": dtype or "float32", "name": name}
-    return {"class_name": "InputLayer", "config": config}
-
-
-def _declared(first: Any) -> dict | None:
-    """The input that a Sequential's first layer declares, where there is no InputLayer."""
-    kind, config = parts(first)
-    shape = config.get("batch_input_shape") if isinstance(config, dict) and kind != "InputLayer" else None
-    dtype = config.get("input_dtype") if shape is not None else None
-    return None if shape is None else _input(f"{config.get('name')}_input", shape, dtype)
 
 
 def _ends_in(value: Any) -> list:
@@ -308,16 +276,3 @@ def _ends_in(value: Any) -> list:
                 found.append(value)
             stack += value
     return found
-
-
-def _merge(name: str, config: dict) -> dict:
-    """Keras 1's Merge, whose mode is a layer of its own now."""
-    mode = config.get("mode")
-    if config.get("mode_type", "raw") != "raw" or not isinstance(mode, str) or mode not in MERGES:
-        raise ConfigError(f"Merge with mode={str(mode)[:80]!r} is not supported; choose from {', '.join(MERGES)}")
-    options: dict = {"name": name}
-    if mode == "concat":
-        options["axis"] = config.get("concat_axis", -1)
-    elif mode == "dot":
-        options["axes"] = config.get("dot_axes", -1)
-    return {"class_name": MERGES[mode], "config": options}

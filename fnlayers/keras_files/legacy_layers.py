@@ -195,7 +195,7 @@ def _pairs(value: Any) -> Any:
 def _value(name: str, value: Any, era: int, translate: Translate) -> Any:
     """An argument's value; `name` is Keras 3's."""
     part = name.rsplit("_", 1)[-1]
-    if name == "data_format" and value in DATA_FORMATS:
+    if name == "data_format" and isinstance(value, str) and value in DATA_FORMATS:
         return DATA_FORMATS[value]
     if name == "dtype":
         return _dtype(value)

@@ -163,7 +163,7 @@ def operation_entry(kind: str, name: str, config: Any, calls: list[tuple[Any, di
 
 def _call(name: Any, first: Any, options: dict) -> tuple[str, list, dict]:
     """Keras 3's name of the function, its arguments by position and by name."""
-    if name not in FUNCTIONS:
+    if not isinstance(name, str) or name not in FUNCTIONS:
         raise ConfigError(f"the function {str(name)[:80]!r} of TensorFlow is not supported here; replace it in Keras")
     kind, names, defaults = FUNCTIONS[name]
     if kind == "Matmul" and (options.get("transpose_a") or options.get("transpose_b")):

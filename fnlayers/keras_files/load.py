@@ -43,9 +43,9 @@ def load_keras(
 ) -> Loaded:
     """Read a model that Keras saved: the model as plain data, its weights as arrays. Keras need not be installed.
 
-    Files of all versions are read: `.keras` of Keras 3, and models in one HDF5 file (`.h5`, `.hdf5`) of Keras 1, 2, 3
-    and tf.keras. The file's first bytes say which it is, not its name. What old versions computed in another way is
-    computed as there: their hard_sigmoid is our `legacy_hard_sigmoid`. h5py has to be installed.
+    Files of all versions are read: `.keras` of Keras 3 and tf.keras, and models in one HDF5 file (`.h5`, `.hdf5`) of
+    Keras 1, 2, 3 and tf.keras. The file's first bytes say which it is, not its name. What old versions computed in
+    another way is computed as there: their hard_sigmoid is our `legacy_hard_sigmoid`. h5py has to be installed.
 
     Nothing that the file names is imported, called or opened: classes are looked up in the catalog, and a class that is
     not there, or is not Keras's own, is an error unless it is given here. What a file declares is compared with what it
@@ -82,10 +82,13 @@ def _load(section: Section, given: Given) -> Loaded:
     """The model in an archive."""
     members = archive.members_of(section)
     config = config_of(archive.read_text(section, members[archive.CONFIG], limits.MAX_CONFIG_BYTES))
+    metadata = {}
     if archive.METADATA in members:
-        archive.read_text(section, members[archive.METADATA], limits.MAX_CONFIG_BYTES)
-    model = model_of(config, given, limits.most_layers(section.length))
-    shape = input_shape_of(config) if model.in_shape is None else model.in_shape
+        text = archive.read_text(section, members[archive.METADATA], limits.MAX_CONFIG_BYTES)
+        metadata = config_of(text, archive.METADATA)
+    translated = keras3_config(config, metadata.get("keras_version", "3"), given)  # tf.keras wrote .keras files, too
+    model = model_of(translated, given, limits.most_layers(section.length))
+    shape = input_shape_of(translated) if model.in_shape is None else model.in_shape
     with open_hdf5(archive.open_member(section, members[archive.WEIGHTS])) as file:
         places = list(weight_places(model, shape))
         refuse_unowned(file, places)

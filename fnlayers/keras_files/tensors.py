@@ -51,7 +51,7 @@ def is_end(value: Any) -> bool:
 
 def history(tensor: dict) -> tuple[str, int, int]:
     """The layer, the number of its call and the output that made an array."""
-    config = tensor.get("config")
+    config = tensor.get("config") if isinstance(tensor, dict) else None
     found = config.get("keras_history") if isinstance(config, dict) else None
     if not isinstance(found, list) or not is_end(found):
         raise ConfigError(f"a tensor of the graph has the history {str(found)[:80]}, expected [layer, call, output]")

@@ -13,7 +13,8 @@ from fnlayers.functions.regularizers import L1L2
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NAMES = ("images", "graph", "sequences", "attention", "words", "film")
-CASES = [("keras2", name) for name in (*NAMES, "functions")] + [("keras3", name) for name in NAMES]
+CASES = [("keras2", f"{name}.h5") for name in (*NAMES, "functions")] + [("keras3", f"{name}.h5") for name in NAMES]
+CASES += [("keras2", "graph.keras"), ("keras2", "sequences.keras")]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def outputs(model, params, state, xs):
 
 @pytest.mark.parametrize("version, name", CASES)
 def test_keras_own_files(golden, version, name):
-    path = golden / version / f"{name}.h5"
+    path = golden / version / name
     loaded = fl.load_keras(path)
     for y, wanted in zip(
         outputs(loaded.model, loaded.params, loaded.state, arrays(path.with_suffix(".npz"), "x")),
@@ -262,3 +263,18 @@ def test_training_data(golden):
     assert training.compile_config["optimizer_config"]["config"]["beta_1"] == 0.9
     assert training.optimizer_state[0] == 1 and training.optimizer_state[1].shape == (3, 3, 2, 3)
     assert fl.load_keras(golden / "keras2" / "attention.h5").training is None
+
+
+def test_keras_1_sequential_that_begins_with_a_merge(tmp_path):
+    def dense(name, units, **more):
+        return entry("Dense", name, output_dim=units, activation="linear", bias=False, init="uniform", **more)
+
+    branches = [sequential1(dense(f"d{i}", 2, batch_input_shape=[None, 3])) for i in range(2)]
+    raw = {f"{what}_type": "raw" for what in ("mode", "output_shape", "output_mask")} | {"arguments": {}}
+    merge = {"name": "m", "mode": "concat", "concat_axis": -1, "dot_axes": -1, "layers": branches, **raw}
+    config = sequential1({"class_name": "Merge", "config": merge}, dense("out", 1))
+    kernels = {"d0": draw(3, 2), "d1": -draw(3, 2), "out": draw(4, 1)}
+    loaded = fl.load_keras(keras1_file(tmp_path / "m.h5", config, {name: {"W": k} for name, k in kernels.items()}))
+    a, b = draw(2, 3), draw(2, 3) + 1
+    wanted = np.concatenate([a @ kernels["d0"], b @ kernels["d1"]], -1) @ kernels["out"]
+    np.testing.assert_allclose(loaded.model.apply(loaded.params, (a, b)), wanted, rtol=1e-5)

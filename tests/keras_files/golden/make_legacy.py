@@ -1,5 +1,5 @@
 """Writes keras2.zip (run with TensorFlow 2.15 and its Keras) or keras3.zip (run with Keras 3.15.1 on JAX): models as
-`model.save("NAME.h5")` and `model.save_weights("NAME.weights.h5")` write them, with inputs and outputs in NAME.npz.
+`model.save("NAME.h5")` (some as NAME.keras, too) and `model.save_weights("NAME.weights.h5")` write them, with inputs and outputs in NAME.npz.
 
     python tests/keras_files/golden/make_legacy.py
 """
@@ -118,7 +118,11 @@ def write(archive, folder, make):
     model.save_weights(folder / weights)
     arrays = {f"x{i}": x for i, x in enumerate(xs)} | {f"y{i}": np.asarray(y) for i, y in enumerate(ys)}
     np.savez(folder / f"{name}.npz", **arrays)
-    for file in (f"{name}.h5", weights, f"{name}.npz"):
+    files = [f"{name}.h5", weights, f"{name}.npz"]
+    if OLD and make in (graph, sequences):
+        model.save(folder / f"{name}.keras")
+        files.append(f"{name}.keras")
+    for file in files:
         archive.write(folder / file, file)
 
 
