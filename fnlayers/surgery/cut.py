@@ -78,6 +78,8 @@ def restrict(model: Layer, tree: Mapping[str, Any]) -> dict[str, Any]:
         {'hidden': {'bias': 1}}
     """
     check_model(model, "restrict")
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"restrict takes params or state, nested dicts by the names of layers, got {brief(tree)}")
     held, kept = held_layers(model), {}
     for name, branch in tree.items():
         if name in held:

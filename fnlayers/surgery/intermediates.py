@@ -60,7 +60,9 @@ def intermediates(
         True
     """
     check_model(model, "intermediates")
-    patterns = (at,) if isinstance(at, str) else ("**",) if at is None else tuple(at)
+    patterns = _patterns(at)
+    if not (add is None or isinstance(add, Mapping)):
+        raise ConfigError(f"intermediates: add={brief(add)} is no dict; give arrays by the paths of layers")
     given = {"state": state, "rng": rng, "mask": mask, "train": train}
     additions = _additions(model, params, x, given, add) if add else {}
     observer = observed(model, params, x, **given, additions=additions)
@@ -102,9 +104,14 @@ def labels(observer: Observer) -> dict[Path, str]:
     return {path: written(path) for path in observer.seen}
 
 
+def _patterns(at: Any) -> tuple[str, ...]:
+    patterns = (at,) if isinstance(at, str) else ("**",) if at is None else at
+    if not isinstance(patterns, (tuple, list)) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ConfigError(f"intermediates: at={at!r} is no pattern; give the path of a layer, or a list of them")
+    return tuple(patterns)
+
+
 def _matching(found: Mapping[str, Any], pattern: str) -> list[str]:
-    if not isinstance(pattern, str):
-        raise ConfigError(f"intermediates: at={pattern!r} is no pattern; give the path of a layer, or several")
     chosen = [label for label in found if matches(label.split("/"), pattern.split("/"))]
     if not chosen:
         raise ConfigError(f"intermediates: {pattern!r} matches no layer; the paths are {_listed(found)}")

@@ -44,7 +44,8 @@ def lora(model: Layer, rank: int, *patterns: str, alpha: float | None = None) ->
 
     Returns:
         A LoRA: `attach(rng, params)` makes its params of those of the model, `merge(params)` turns them back into
-        params of the model, with what was learned added.
+        params of the model, with what was learned added. `save` writes it like any model; `load` is given its class,
+        `layers=[LoRA]`, from fnlayers.surgery.
 
     Raises:
         ConfigError: when params are made, for a pattern that matches no kernel; the message lists them.
@@ -151,6 +152,8 @@ class LoRA(Layer):
             shape: of the input; None: the model's own, or one that the weights suggest.
         """
         check_key(self, rng)
+        if not isinstance(params, Mapping):
+            raise MissingError(f"lora: attach takes the params of the model, a dict, got {brief(params)}")
         shape = suggested_shape(self.model, params) if shape is None else canonical(shape)
         if shape is None:
             raise MissingError(

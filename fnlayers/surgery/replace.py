@@ -68,6 +68,11 @@ def replace_layer(
     check_model(model, "replace_layer")
     check_model(new, "replace_layer: new")
     check_key(model, rng)
+    if not isinstance(params, Mapping) or not (state is None or isinstance(state, Mapping)):
+        raise MissingError(
+            f"replace_layer takes params and state as init and init_state return them, got {brief(params)} and "
+            f"{brief(state)}"
+        )
     if not isinstance(at, str):
         raise ConfigError(f"replace_layer: at={at!r} is no path; give a string such as 'base/head'")
     old = tuple(at.split("/"))

@@ -146,3 +146,8 @@ def test_options_of_the_model_stay():
 def test_what_is_wrong_names_what_is_there(model, at, words):
     with pytest.raises(fl.ConfigError, match=words):
         fl.cut(model, at)
+
+
+def test_restrict_takes_a_tree():
+    with pytest.raises(fl.ConfigError, match="restrict takes params or state"):
+        fl.restrict(chain(), None)

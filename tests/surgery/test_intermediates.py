@@ -136,5 +136,8 @@ def test_what_is_wrong_names_what_is_there(made):
         fl.ConfigError, match="'bass/.*' matches no layer; the paths are base/first, base/norm, base, head"
     ):
         fl.intermediates(model, params, X, at="bass/**", state=state)
+    for wrong, words in (({"at": 3}, "at=3 is no pattern"), ({"at": [None]}, "is no pattern"), ({"add": 3}, "add=3")):
+        with pytest.raises(fl.ConfigError, match=words):
+            fl.intermediates(model, params, X, state=state, **wrong)
     with pytest.raises(fl.MissingError, match="base/norm"):
         fl.intermediates(model, params, X)

@@ -154,6 +154,7 @@ def test_files_and_the_shape(tmp_path):
         (lambda: fl.lora(model(), 2, "**/bias").init(KEY, X.shape), "matches no kernel"),
         (lambda: fl.lora(model(), 9).init(KEY, X.shape), "larger than rank=9; those are none"),
         (lambda: fl.lora(model(), 0), "rank=0"),
+        (lambda: fl.lora(model(), 2).attach(KEY, None), "attach takes the params of the model"),
         (lambda: fl.lora(model(), 2, 3), "no patterns"),
         (lambda: fl.lora(fl.Dense, 2), "got the class Dense"),
         (lambda: fl.lora(model(), 2).merge(model().init(KEY, X.shape)), "attach"),

@@ -112,6 +112,8 @@ def test_state_and_params_that_are_missing():
     params = chain().init(KEY, X.shape)
     with pytest.raises(fl.MissingError, match="base/norm/moving_mean is not in the state"):
         fl.replace_layer(chain(), params, "head", fl.Dense(2), OTHER)
+    with pytest.raises(fl.MissingError, match="takes params and state.*got None and None"):
+        fl.replace_layer(chain(), None, "head", fl.Dense(2), OTHER)
     with pytest.raises(fl.MissingError, match="random key"):
         fl.replace_layer(chain(), params, "head", fl.Dense(2), 3)
     del params["dense"]
