@@ -176,6 +176,8 @@ def matched(found: list[Owner], arrays: list[Array], by_order: bool) -> Matched:
         wanted = [i for i, slot in enumerate(slots) if slot.name == name]
         offered = [array for array in arrays if array.name == name]
         taken |= _pairs(slots, wanted, offered, by_order)
+    if by_order and not taken and len(slots) == len(arrays):  # a layer of the caller's, or arrays without names
+        taken = dict(enumerate(arrays))
     by_owner: dict[int, tuple[Owner, dict[str, Array]]] = {id(owner): (owner, {}) for owner in found}
     for i, array in taken.items():
         by_owner[id(slots[i].owner)][1][slots[i].name] = array

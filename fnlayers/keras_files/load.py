@@ -45,7 +45,8 @@ def load_keras(
 
     Files of all versions are read: `.keras` of Keras 3 and tf.keras, and models in one HDF5 file (`.h5`, `.hdf5`) of
     Keras 1, 2, 3 and tf.keras. The file's first bytes say which it is, not its name. What old versions computed in
-    another way is computed as there: their hard_sigmoid is our `legacy_hard_sigmoid`. h5py has to be installed.
+    another way is computed as there: their hard_sigmoid is our `legacy_hard_sigmoid`, kernels are turned around where
+    the file says that Theano wrote it (Keras 1 never says so). h5py has to be installed.
 
     Nothing that the file names is imported, called or opened: classes are looked up in the catalog, and a class that is
     not there, or is not Keras's own, is an error unless it is given here. What a file declares is compared with what it

@@ -278,3 +278,28 @@ def test_keras_1_sequential_that_begins_with_a_merge(tmp_path):
     a, b = draw(2, 3), draw(2, 3) + 1
     wanted = np.concatenate([a @ kernels["d0"], b @ kernels["d1"]], -1) @ kernels["out"]
     np.testing.assert_allclose(loaded.model.apply(loaded.params, (a, b)), wanted, rtol=1e-5)
+
+
+@fl.layerclass
+class Scale(fl.Layer):
+    factor: float = 1.0
+
+    def weights(self, shape):
+        return {"gain": fl.Param((shape[-1],)), "shift": fl.Param((shape[-1],))}
+
+    def call(self, params, x):
+        return self.factor * params["gain"] * x + params["shift"]
+
+
+def test_layers_of_the_callers(tmp_path):
+    """Its config is the caller's own, and its arrays have other names."""
+    layer = entry("Scale", "scale", batch_input_shape=[None, 2], factor=3.0)
+    path = keras2_file(tmp_path / "m.h5", [layer], {"scale": {"w": np.ones(2), "p": [1.0, 2.0]}})
+
+    def scale(config):
+        return Scale(config["factor"])
+
+    loaded = fl.load_keras(path, layers={"Scale": scale})
+    np.testing.assert_array_equal(loaded.model.apply(loaded.params, np.ones((1, 2))), [[4, 5]])
+    with pytest.raises(fl.ConfigError, match="scale: 'Scale' is not a layer that a file may name"):
+        fl.load_keras(path)
