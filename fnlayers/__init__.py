@@ -159,7 +159,7 @@ from fnlayers.version import __version__
 if TYPE_CHECKING:
     from fnlayers import show, state_dicts
     from fnlayers.exporting import Exported, export, load_exported, to_onnx
-    from fnlayers.keras_files import load_keras, load_keras_weights
+    from fnlayers.keras_files import load_keras, load_keras_weights, save_keras
     from fnlayers.saving import load, save
     from fnlayers.show import summary
     from fnlayers.state_dicts import load_state_dict
@@ -389,6 +389,7 @@ __all__ = [
     "replace_layer",
     "restrict",
     "save",
+    "save_keras",
     "show",
     "state_dicts",
     "stax_pair",
@@ -406,7 +407,7 @@ LATER = {
     "fnlayers": ("show", "state_dicts"),
     "fnlayers.saving": ("load", "save"),
     "fnlayers.exporting": ("Exported", "export", "load_exported", "to_onnx"),
-    "fnlayers.keras_files": ("load_keras", "load_keras_weights"),
+    "fnlayers.keras_files": ("load_keras", "load_keras_weights", "save_keras"),
     "fnlayers.show": ("summary",),
     "fnlayers.state_dicts": ("load_state_dict",),
     "fnlayers.surgery": ("compare", "cut", "intermediates", "lora", "replace_layer", "restrict"),

@@ -226,6 +226,7 @@ OPERATIONS: Mapping[str, Callable] = FrozenDict(
     Split=lambda x, indices_or_sections, axis=0: tuple(jnp.split(x, indices_or_sections, axis)),
     Repeat=lambda x, repeats, axis=None: jnp.repeat(x, repeats, axis),
     Flip=lambda x, axis=None: jnp.flip(x, axis),
+    Copy=lambda x: x,
     Cast=lambda x, dtype: x.astype(dtype),
     ConvertToTensor=lambda x, dtype=None, sparse=None, ragged=None: x if dtype is None else x.astype(dtype),
     ZerosLike=lambda x, dtype=None: jnp.zeros_like(x, dtype),

@@ -6,7 +6,7 @@ from fnlayers.layers.embedding import ReversibleEmbedding
 from fnlayers.layers.wrappers import TimeDistributed
 
 # Layers of ours that take part in masks where Keras's do not: imported, they see none.
-MASK_BLIND = ("RMSNormalization",)
+MASK_BLIND = ("RMSNormalization", "LayerScale", "StochasticDepth")
 
 
 def looks_up(layer: Layer) -> bool:

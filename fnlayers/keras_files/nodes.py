@@ -18,7 +18,7 @@ KEYS = frozenset(
 )
 # Where Keras 3 (and tf.keras, which has them in `engine`) keeps what a config may name.
 HOMES = {
-    "layer": r"keras|keras\.models|keras\.(src\.)?(layers|models|engine)(\.\w+)*",
+    "layer": r"keras|keras\.models|keras\.(src\.)?(layers|models|engine|applications)(\.\w+)*",
     "initializer": r"keras\.(src\.)?initializers(\.\w+)*",
     "regularizer": r"keras\.(src\.)?regularizers(\.\w+)*",
     "constraint": r"keras\.(src\.)?constraints(\.\w+)*",

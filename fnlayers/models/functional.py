@@ -111,7 +111,7 @@ class Functional(Container):
         layers, found = self.by_name, {}
         for position, node in enumerate(self.nodes):
             if isinstance(node, Node):
-                given = _types_of(node, types)
+                given = types_of(node, types)
                 with within(node.layer):
                     layer, sizes = layers[node.layer], shape_of(given)
                     same_weights(layer, found.setdefault(node.layer, (layer, sizes))[1], sizes)
@@ -273,7 +273,7 @@ def _masks_of(node: Node, masks: dict[int, list], values: dict[int, Any]) -> Mas
     return map_nest(choose, node.inputs, node.mask, is_leaf=_is_ref)
 
 
-def _types_of(node: Node, types: dict[int, list]) -> Any:
+def types_of(node: Node, types: dict[int, list]) -> Any:
     """The types of what goes into a call, nested like its inputs, with the masks that go along."""
     used = {ref.node for ref in nest_leaves((node.inputs, node.mask), is_leaf=_is_ref) if _is_ref(ref)}
     masks = {position: [t.masked or None for t in types[position]] for position in used}
