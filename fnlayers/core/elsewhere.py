@@ -43,7 +43,6 @@ NAMES: Mapping[str, str] = FrozenDict(
     plot_model='show.graph(model).save("model.svg")',
     load_model='load("model.safetensors"), or load_keras("model.keras")',
     save_model='save("model.safetensors", model, params, state)',
-    save_keras='save("model.safetensors", model, params, state): files of Keras are read, not written',
     clear_session="clear_cache(), and never needed for right numbers",
     keras="fnlayers itself, with Keras's names: fl.Dense, fl.layers.Dense",
     GELU='Activation("gelu")',

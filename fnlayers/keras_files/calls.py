@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
 from fnlayers.core.operation import Cut, Operation, Slot
+from fnlayers.keras_files.refusals import cannot
 from fnlayers.layers.attention.inputs import by_name
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.attention.single_head import SingleHead
@@ -113,8 +114,10 @@ def _multi_head_call(layer: MultiHead, node: Node) -> Call:
 
 def _recurrent_call(layer: Any, node: Node) -> Call:
     if is_ref(node.inputs):
+        if isinstance(layer, Cell):
+            raise cannot(layer, "is given no states", "call it with (x, *states), or write fnlayers.RNN(cell)")
         return Call([node.inputs], {"mask": node.mask} if is_ref(node.mask) else {})
-    x, *states = node.inputs
+    x, *states = nest_leaves(node.inputs, is_leaf=is_ref)
     if isinstance(layer, Cell):
         return Call([x, _nested(layer, states)], {})
     cell = getattr(layer, "cell", None)

@@ -4,16 +4,13 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from fnlayers.catalog import LAYERS
 from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.layer import Layer
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.keras_files.calls import CALL_OPTIONS
-from fnlayers.keras_files.config import TABLES, UNNAMED
-from fnlayers.keras_files.mask_rules import cannot
-from fnlayers.layers.normalization import BatchNormalization
+from fnlayers.keras_files.config import TABLES
+from fnlayers.keras_files.refusals import cannot, refuse_absent
 from fnlayers.layers.reshaping import Cropping1D, UpSampling1D
-from fnlayers.layers.wrappers import SpectralNormalization
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import FrozenDict
@@ -36,26 +33,20 @@ ABSENT = {Cropping1D: "data_format", UpSampling1D: "data_format"}  # in Keras al
 # Our names of Keras's activations; and those of one name that compute other numbers there.
 RENAMED = {None: "linear", "legacy_sparsemax": "sparsemax"}
 OTHER = {"sparsemax": "computes too small numbers in Keras; write activation='legacy_sparsemax' for Keras's"}
-INSTEAD = {
-    "Lambda": "write it with layers and operations of the graph",
-    "Pair": "write it with layers of the catalog",
-    "Repeat": "list the layers, each by itself",
-    "SpectralNormalization": "give the layer inside by itself, its kernel divided by the singular value",
-}
+# Layers whose constructors take no `trainable` in Keras.
+UNTRAINED = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
 
 
 def layer_config(layer: Layer, name: str | None = None) -> dict:
     """The config of a layer that is no model."""
     kind = type(layer).__name__
-    if LAYERS.get(kind) is not type(layer) or kind in UNNAMED or isinstance(layer, SpectralNormalization):
-        instead = INSTEAD.get(kind, "write it with layers that Keras has, or save with fnlayers.save")
-        what = "divides its kernel in inference too" if kind == "SpectralNormalization" else "is a layer of its own"
-        raise cannot(layer, what, instead)
-    _check(layer)
-    config: dict[str, Any] = {"name": name or layer.name or layer.base_name, "trainable": layer.trainable}
+    refuse_absent(layer)
+    config: dict[str, Any] = {"name": name or layer.name or layer.base_name}
+    if kind not in UNTRAINED:
+        config["trainable"] = layer.trainable
     config["dtype"] = policy_config(layer.dtype)
     for f in fields(layer):
-        if f.name not in (*config, *CALL_OPTIONS) and _is_keras_s(layer, f.name, f.default):
+        if f.name not in (*config, "trainable", *CALL_OPTIONS) and _is_keras_s(layer, f.name, f.default):
             with within(f.name):
                 config[f.name] = _value(layer, f.name, getattr(layer, f.name))
     module = MODULES.get(kind, "keras.layers")
@@ -84,12 +75,6 @@ def _is_keras_s(layer: Layer, name: str, default: Any) -> bool:
         return False
     optional = name == "seed" and type(layer).__name__ == "AdditiveAttention"
     return not optional or value != default
-
-
-def _check(layer: Layer) -> None:
-    """Raise ConfigError for options under which Keras computes something else, or nothing."""
-    if isinstance(layer, BatchNormalization) and layer.synchronized:
-        raise cannot(layer, f"has synchronized={layer.synchronized!r} on JAX", "write synchronized=False")
 
 
 def _value(layer: Layer, name: str, value: Any) -> Any:

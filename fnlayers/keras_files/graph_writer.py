@@ -14,8 +14,8 @@ from fnlayers.core.trace import trace
 from fnlayers.keras_files.calls import as_lists, call_of, is_ref
 from fnlayers.keras_files.config_writer import layer_config, policy_config
 from fnlayers.keras_files.keras_form import is_silent
-from fnlayers.keras_files.mask_rules import cannot
 from fnlayers.keras_files.operation_table import INIT_OPTIONS, MODULES
+from fnlayers.keras_files.refusals import cannot
 from fnlayers.models.functional import Functional, InputNode, Ref, types_of
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import nest_leaves

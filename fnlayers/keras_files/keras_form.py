@@ -19,15 +19,17 @@ from fnlayers.core.shapes import ArrayType, shape_of
 from fnlayers.core.trace import trace
 from fnlayers.keras_files.calls import call_of, has_refs, is_ref
 from fnlayers.keras_files.keras_order import keras_order
-from fnlayers.keras_files.mask_rules import OWN, SKIPPING, Masks, cannot, drops_mask, mask_outputs, uses_mask
+from fnlayers.keras_files.mask_rules import OWN, SKIPPING, Masks, drops_mask, mask_outputs, uses_mask
 from fnlayers.keras_files.masking import looks_up, to_integers
+from fnlayers.keras_files.refusals import cannot, refuse_absent, refuse_different
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.attention.single_head import SingleHead
 from fnlayers.layers.basic import CopyMask, DropMask
 from fnlayers.layers.common import normal_axes
-from fnlayers.layers.normalization import RMSNormalization
+from fnlayers.layers.normalization import LayerNormalization
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.bidirectional import Bidirectional
+from fnlayers.layers.wrappers import TimeDistributed
 from fnlayers.models.functional import Functional, InputNode, Node, Ref, types_of
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import FrozenDict, freeze, map_nest, nest_leaves
@@ -39,12 +41,16 @@ def keras_form(layer: Layer, types: Any) -> Layer:
     Raises:
         ConfigError: for what Keras does not have, with its path.
     """
+    refuse_absent(layer)
     if isinstance(layer, Sequential):
         return _sequential_form(layer, types)
     if isinstance(layer, Functional):
         return _Form(layer, types).made()
-    if isinstance(layer, RMSNormalization):
-        _check_last_axes(layer, len(types.shape))
+    refuse_different(layer, types)
+    if isinstance(layer, TimeDistributed) and not isinstance(trace(layer, types), ArrayType):
+        raise cannot(layer, "makes several outputs", "give each a TimeDistributed of its own")
+    if isinstance(layer, LayerNormalization) and isinstance(layer.axis, tuple):  # Keras would sort -1 before 1
+        return replace(layer, axis=_axes_of_one_sign(layer, len(types.shape)))
     children = layer.children(shape_of(types)) if layer.has_children else {}
     changed = {}
     for f in fields(layer):
@@ -56,18 +62,19 @@ def keras_form(layer: Layer, types: Any) -> Layer:
     return replace(layer, **changed) if changed else layer
 
 
-def _check_last_axes(layer: RMSNormalization, rank: int) -> None:
-    axes = normal_axes(layer, rank)
-    if axes != tuple(range(rank - len(axes), rank)):
-        raise cannot(layer, f"normalizes over axis={layer.axis!r}, not the last", "bring those axes to the end first")
+def _axes_of_one_sign(layer: Any, rank: int) -> tuple[int, ...]:
+    return layer.axis if len({axis < 0 for axis in layer.axis}) == 1 else normal_axes(layer, rank)
 
 
 def as_graph(model: Layer, types: Any) -> Functional:
     """A layer, or the layers of a Sequential one after the other, as a graph with the same params."""
+    if isinstance(types, Mapping) and "attention_mask" in types:  # which is boolean, whatever the others are
+        types = freeze({**types, "attention_mask": replace(types["attention_mask"], dtype="bool")})
     layers = model.layers if isinstance(model, Sequential) else (model,)
     named = tuple(layer if layer.name else layer.renamed(layer.base_name) for layer in layers)
     leaves = nest_leaves(types)
-    nodes: list[Any] = [InputNode(_input_name(i, len(leaves)), t.shape, t.dtype) for i, t in enumerate(leaves)]
+    names = list(types) if isinstance(types, Mapping) else [_input_name(i, len(leaves)) for i in range(len(leaves))]
+    nodes: list[Any] = [InputNode(name, t.shape, t.dtype) for name, t in zip(names, leaves, strict=True)]
     positions = iter(range(len(leaves)))
     inputs = ref = freeze(map_nest(lambda _: Ref(next(positions)), types))
     for layer in named:
@@ -204,9 +211,21 @@ class _Form:
                 raise cannot(layer, "is given states and the mask of an input of the graph", "put DropMask() before it")
         else:
             arrays = freeze(map_nest(self._without_mask, arrays, masks, is_leaf=is_ref))
-        if type(layer).__name__ in SKIPPING:  # these read the masks that the arrays have
-            given = None
+        if type(layer).__name__ in SKIPPING or self._sees_own_masks(layer, node, arrays):
+            given = None  # these read the masks that the arrays have
         return Node(node.layer, arrays, given if has_refs(given) else None, node.train)
+
+    def _sees_own_masks(self, layer: Layer, node: Node, arrays: Any) -> bool:
+        """Whether an attention layer of Keras finds the masks that ours has on the arrays themselves.
+
+        A MultiHeadAttention takes them off, for whatever runs later: so if no other one is given the arrays.
+        """
+        if not isinstance(layer, (SingleHead, MultiHead)) or not all(m is None for m in _refs(node.mask)):
+            return False
+        others = {ref for other in self.model.nodes if isinstance(other, Node) and other is not node
+                  and isinstance(self.layers[other.layer], MultiHead) for ref in _refs(other.inputs)}  # fmt: skip
+        masked = [ref for ref in _refs(arrays) if self.masks.ours.get(ref) is not None]
+        return self.masks.carried.issuperset(masked) and others.isdisjoint(_refs(node.inputs))
 
     def _without_mask(self, array: Ref, mask: Any) -> Ref:
         """The array, or a copy of it where Keras would hand on a mask that the call does not have with us."""

@@ -7,11 +7,11 @@ input of the graph is Keras's OWN affair, and goes where ours goes.
 from collections.abc import Callable
 from typing import Any
 
-from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
 from fnlayers.core.operation import Operation, Slot
 from fnlayers.keras_files.calls import is_ref
 from fnlayers.keras_files.masking import refuses_mask
+from fnlayers.keras_files.refusals import cannot
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.attention.single_head import SingleHead
 from fnlayers.layers.basic import Masking
@@ -28,11 +28,6 @@ OWN = "own"
 # Layers whose numbers depend on masks, beside recurrent ones, attention and models.
 USERS = ("BatchNormalization", "GlobalAveragePooling1D", "Softmax", "TimeDistributed")
 SKIPPING = ("Multiply", "Maximum", "Minimum")  # which read the masks that Keras has on the arrays themselves
-
-
-def cannot(layer: Layer, what: str, instead: str) -> ConfigError:
-    """The error for what Keras's files cannot say."""
-    return ConfigError(f"{type(layer).__name__} {what}, which Keras cannot express; {instead}")
 
 
 def drops_mask(layer: Layer) -> bool:

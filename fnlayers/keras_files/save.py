@@ -67,7 +67,8 @@ def save_keras(
             raise ConfigError(f"save_keras: {what} is a {type(tree).__name__}; give the dict that init returned")
     types = model.in_types(_shape_of(model, params, state, shape))
     if not isinstance(model, (Sequential, Functional)):
-        model = as_graph(model, types)
+        model = as_graph(model, freeze(types))
+        types = model.in_types(model.in_shape)
         params, state = ({str(model.layers[0].name): tree} if tree else {} for tree in (params, state))
     form = keras_form(model, freeze(types))
     config = model_config(form, freeze(types))

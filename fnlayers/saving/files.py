@@ -137,7 +137,9 @@ def _renamed(path: Path) -> str:
 
 
 def _of_keras(path: Path) -> str:
-    return " (files of Keras are read, by fnlayers.load_keras, and not written)" * (path.suffix in _KERAS_ENDINGS)
+    return f" (for a file of Keras: fnlayers.save_keras({path.stem + '.keras'!r}, ...))" * (
+        path.suffix in _KERAS_ENDINGS
+    )
 
 
 def _stored_type(name: str, array: Any) -> tuple:

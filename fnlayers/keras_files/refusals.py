@@ -1,0 +1,59 @@
+"""What Keras's files cannot say, and what to do instead."""
+
+from typing import Any
+
+from fnlayers.catalog import LAYERS
+from fnlayers.core.errors import ConfigError
+from fnlayers.core.layer import Layer
+from fnlayers.keras_files.config import UNNAMED
+from fnlayers.layers.attention.multi_head import MultiHeadAttention
+from fnlayers.layers.common import normal_axes
+from fnlayers.layers.normalization import BatchNormalization, RMSNormalization
+from fnlayers.layers.wrappers import SpectralNormalization
+
+# Layers that are not written: why, and what to do; "" stands for all others.
+WHY = {
+    "": "is not a layer of Keras",
+    "Lambda": "holds a function of yours",
+    "SpectralNormalization": "divides its kernel in inference too",
+}
+INSTEAD = {
+    "": "write it with layers that Keras has, or save with fnlayers.save",
+    "Lambda": "write it with layers and operations of a graph, or save with fnlayers.save",
+    "Pair": "write it with layers of the catalog, or save with fnlayers.save",
+    "Repeat": "list the layers, each by itself",
+    "SpectralNormalization": "save the layer inside by itself, its kernel divided by the singular value",
+}
+IN_GRAPHS = ("Operation", "DropMask", "CopyMask", "Sequential", "Functional")  # which graphs and their nodes say
+
+
+def cannot(layer: Layer, what: str, instead: str) -> ConfigError:
+    """The error for what Keras's files cannot say."""
+    return ConfigError(f"{type(layer).__name__} {what}, which Keras cannot express; {instead}")
+
+
+def refuse_absent(layer: Layer) -> None:
+    """Raise ConfigError for a layer that Keras does not have."""
+    kind = type(layer).__name__
+    if kind in IN_GRAPHS and LAYERS[kind] is type(layer):
+        return
+    if LAYERS.get(kind) is not type(layer) or kind in UNNAMED or isinstance(layer, SpectralNormalization):
+        raise cannot(layer, WHY.get(kind, WHY[""]), INSTEAD.get(kind, INSTEAD[""]))
+
+
+def refuse_different(layer: Any, types: Any) -> None:
+    """Raise ConfigError for options under which Keras computes something else, or nothing, on inputs of those types."""
+    if isinstance(layer, BatchNormalization) and layer.synchronized:
+        raise cannot(layer, f"has synchronized={layer.synchronized!r} on JAX", "write synchronized=False")
+    if isinstance(layer, RMSNormalization):
+        rank, axes = len(types.shape), normal_axes(layer, len(types.shape))
+        if axes != tuple(range(rank - len(axes), rank)):
+            raise cannot(
+                layer, f"normalizes over axis={layer.axis!r}, not the last", "bring those axes to the end first"
+            )
+    if isinstance(layer, MultiHeadAttention) and layer.value_dim not in (None, layer.key_dim):
+        if not layer.dropout and not layer.return_attention_scores:
+            raise cannot(
+                layer, f"has value_dim={layer.value_dim} beside key_dim={layer.key_dim} without dropout",
+                "make them equal, or return_attention_scores=True",
+            )  # fmt: skip

@@ -1,0 +1,41 @@
+"""The networks of keras.applications load from their files, and give Keras's numbers.
+
+One of each family; FNLAYERS_APPLICATIONS=all runs all of them, FNLAYERS_APPLICATIONS=VGG19,Xception those.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnlayers as fl
+
+ONE_OF_EACH = (
+    ("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "InceptionResNetV2", "InceptionV3", "MobileNet")
+    + ("MobileNetV2", "MobileNetV3Small", "NASNetMobile", "ResNet50", "ResNet50V2", "VGG16", "Xception")
+)  # fmt: skip
+OTHERS = (
+    *(f"ConvNeXt{size}" for size in ("Small", "Base", "Large", "XLarge")), "DenseNet169", "DenseNet201",
+    *(f"EfficientNetB{n}" for n in range(1, 8)), *(f"EfficientNetV2{size}" for size in ("B1", "B2", "B3", "S", "M", "L")),
+    "MobileNetV3Large", "NASNetLarge", "ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2", "VGG19",
+)  # fmt: skip
+ASKED = os.environ.get("FNLAYERS_APPLICATIONS", "")
+NAMES = (*ONE_OF_EACH, *OTHERS) if ASKED == "all" else ASKED.split(",") if ASKED else ONE_OF_EACH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_gives_the_numbers_of_keras(tmp_path, name):
+    script = pathlib.Path(__file__).parent / "make_applications.py"
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    run = [sys.executable, str(script), str(tmp_path), name]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    loaded, arrays = fl.load_keras(tmp_path / f"{name}.keras"), np.load(tmp_path / f"{name}.npz")
+    y = loaded.model.apply(loaded.params, jnp.asarray(arrays["x"]), state=loaded.state)
+    np.testing.assert_allclose(y, arrays["y"], rtol=1e-5, atol=1e-5 * np.abs(arrays["y"]).max())
+    assert np.abs(arrays["y"]).max() > 1e-3
