@@ -18,11 +18,11 @@ from fnlayers.core.types import Params, Sizes, StateDict
 from fnlayers.keras_files.graph_writer import model_config
 from fnlayers.keras_files.keras_form import as_graph, keras_form
 from fnlayers.keras_files.weights import weight_places
+from fnlayers.models.fitting import fitting_shape
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import freeze
 from fnlayers.saving.atomic import write_atomically
-from fnlayers.saving.check import fitting_shape
 from fnlayers.saving.files import as_path
 from fnlayers.trees import paths
 

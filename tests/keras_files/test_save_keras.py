@@ -148,9 +148,7 @@ def test_what_is_written_is_read_and_written_again(files, name):
 
 def test_frozen_layers_stay_frozen(files):
     folder, _ = files
-    assert theirs(folder, "chain")[1] == 1 and fl.load_keras(folder / "chain.keras").non_trainable == [
-        "embedding/embeddings"
-    ]
+    assert fl.load_keras(folder / "chain.keras").non_trainable == ["embedding/embeddings"]
 
 
 def lacking(model, shape=(None, 3, 4)):
