@@ -23,9 +23,9 @@ BEGIN = """# From Keras, and back
 <!-- Written by docs/write_from_keras.py from the catalog; change that. -->
 
 ```python
-model, params, state, *_ = fl.load_keras("model.keras")      # Keras need not be installed; h5py must be: fnlayers[keras]
+model, params, state, *_ = fl.load_keras("model.keras")  # Keras need not be installed; h5py must be: fnlayers[keras]
 y = model.apply(params, x, state=state)
-fl.save_keras("again.keras", model, params, state)           # keras.models.load_model opens it: the same outputs
+fl.save_keras("again.keras", model, params, state)  # keras.models.load_model opens it: the same outputs
 ```
 
 A layer of Keras is the layer of the same name here, with the same arguments, defaults, weights and numbers. A file is read and
