@@ -40,4 +40,6 @@ for name in sys.argv[2:]:
     prepares = any(type(layer).__name__ in ("Rescaling", "Normalization", "Sequential") for layer in model.layers)
     x = draw.uniform(0, 255 if prepares else 1, (1, side, side, 3)).astype("float32")
     model.save(folder / f"{name}.keras")
-    np.savez(folder / f"{name}.npz", x=x, y=np.asarray(model(x)))
+    weights = [[v.value for v in part] for part in (model.trainable_variables, model.non_trainable_variables)]
+    y, _ = jax.jit(lambda *given: model.stateless_call(*given, training=False))(*weights, x)  # noqa: B023
+    np.savez(folder / f"{name}.npz", x=x, y=np.asarray(y))

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -27,15 +28,22 @@ ASKED = os.environ.get("FNLAYERS_APPLICATIONS", "")
 NAMES = (*ONE_OF_EACH, *OTHERS) if ASKED == "all" else ASKED.split(",") if ASKED else ONE_OF_EACH
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_a_network_gives_the_numbers_of_keras(tmp_path, name):
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """The folder with the files that Keras wrote, all in one process."""
+    folder = tmp_path_factory.mktemp("networks")
     script = pathlib.Path(__file__).parent / "make_applications.py"
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    run = [sys.executable, str(script), str(tmp_path), name]
+    run = [sys.executable, str(script), str(folder), *NAMES]
     done = subprocess.run(run, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    loaded, arrays = fl.load_keras(tmp_path / f"{name}.keras"), np.load(tmp_path / f"{name}.npz")
-    y = loaded.model.apply(loaded.params, jnp.asarray(arrays["x"]), state=loaded.state)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_gives_the_numbers_of_keras(networks, name):
+    loaded, arrays = fl.load_keras(networks / f"{name}.keras"), np.load(networks / f"{name}.npz")
+    y = jax.jit(loaded.model.apply)(loaded.params, jnp.asarray(arrays["x"]), state=loaded.state)
     np.testing.assert_allclose(y, arrays["y"], rtol=1e-5, atol=1e-5 * np.abs(arrays["y"]).max())
     assert np.abs(arrays["y"]).max() > 1e-3
