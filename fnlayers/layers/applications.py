@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
@@ -54,7 +55,7 @@ class CustomScaleLayer(Layer):
         scale: what the residual is multiplied with.
 
     Shapes: two equal ones -> that one.
-    Mask: refused.
+    Mask: ended.
     """
 
     scale: float
@@ -64,8 +65,8 @@ class CustomScaleLayer(Layer):
         if not two or not fit_together(*shape):
             raise ShapeError(f"{self!r} takes two inputs of one shape, got {shape!r}; give (x, residual)")
 
-    def call(self, params: Any, x: Any) -> Any:
-        return x[0] + x[1] * self.scale
+    def forward(self, params: Any, x: Any, ctx: Context) -> Out:
+        return Out(x[0] + x[1] * self.scale)
 
 
 def fit_together(first: Shape, second: Shape) -> bool:

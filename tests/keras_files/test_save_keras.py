@@ -86,7 +86,13 @@ def chain():
     )  # fmt: skip
 
 
+def scaled():
+    x = fl.Input((3, 4), name="x")
+    return fl.functional(x, fl.StochasticDepth(0.5)(fl.CustomScaleLayer(0.5)(x, fl.Dense(4)(x))))
+
+
 MODELS = {
+    "scaled": (scaled, X),
     "branches": (branches, X[:, 0]),
     "shared": (shared, (X, -X)),
     "masked": (masked, IDS),
