@@ -194,7 +194,7 @@ def main() -> None:
         for workload in args.workloads:
             for row in measure(workload, size, args):
                 run["rows"].append(row)
-                print(report.text_row(report.cells(row, args.contenders, args.malloc)), flush=True)
+                print(report.text_row(report.entries(row, args.contenders, args.malloc)), flush=True)
             write(args.json, **run)
     for title, lines in (("without a figure", report.left_out(run)), ("targets missed", report.missed(run))):
         print(f"\n{title}:", *(lines or ["none"]), sep="\n  ")

@@ -55,7 +55,7 @@ def heads(names: Sequence[str]) -> list[str]:
     return ["workload", "pass", *names, "best JAX peer / ours", "PyTorch / ours"]
 
 
-def cells(row: Mapping[str, Any], names: Sequence[str], malloc: str) -> list[str]:
+def entries(row: Mapping[str, Any], names: Sequence[str], malloc: str) -> list[str]:
     """A row of the table. "*": others were busy meanwhile; "-": the contender has no figure."""
     mark = " *" if row["others"] > QUIET else ""
     seconds, compared = row["seconds"], versus(row, malloc)
@@ -109,7 +109,7 @@ def markdown(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"\n{size.capitalize()}:\n"
         yield f"| {' | '.join(heads(names))} |"
         yield f"|{'---|' * len(heads(names))}"
-        yield from (f"| {' | '.join(cells(row, names, run['malloc']))} |" for row in rows if row["size"] == size)
+        yield from (f"| {' | '.join(entries(row, names, run['malloc']))} |" for row in rows if row["size"] == size)
     if any(row["others"] > QUIET for row in rows):
         yield f"\n\\* Other processes used more than {QUIET:g} cores meanwhile."
     if left_out(run):

@@ -136,16 +136,16 @@ def main() -> None:
     data = idx_folder(args.data) if args.data else digits()
     data = some(data, args.examples, args.tests, base.in_shape[1:3])
     model = classifier(base, int(data.train_y.max()) + 1)
-    before, kept = fl.count(loaded.params), fl.restrict(base, loaded.params)
-    print(f"{before:,} params read, {fl.count(kept):,} of them taken over, up to {args.at}")
-    params = model.init(jax.random.key(0), (None, *data.train_x.shape[1:])) | {"base": kept}
+    before, base_params = fl.count(loaded.params), fl.restrict(base, loaded.params)
+    print(f"{before:,} params read, {fl.count(base_params):,} of them taken over, up to {args.at}")
+    params = model.init(jax.random.key(0), (None, *data.train_x.shape[1:])) | {"base": base_params}
     state = {"base": fl.restrict(base, loaded.state)}
 
     print(f"{len(data.train_x)} images to learn from, {len(data.test_x)} to test with")
     frozen = fl.freeze(model, "base/**")
     print(f"a head that is not trained   {accuracy(frozen, data, params, state):.3f}")
     result, reached = train(frozen, data, args.rate, args.epochs, params=params, state=state)
-    same = jax.tree.map(np.array_equal, (result.params["base"], result.state), (kept, state))
+    same = jax.tree.map(np.array_equal, (result.params["base"], result.state), (base_params, state))
     print(f"the head trained             {reached:.3f}   the base is as it was: {all(jax.tree.leaves(same))}")
 
     tuned = fl.freeze(fl.thaw(frozen, "base/**"), "base/batch_normalization*")

@@ -92,7 +92,7 @@ class ByValue:
 def recordclass(cls: type[Made]) -> type[Made]:
     """Make the annotated names of a class its options: a dataclass whose methods stand once, in `FrozenRecord`.
 
-    Writing them anew for each class would cost a good part of the time that importing this library takes.
+    Generating them for each class would cost a good part of the time that importing this library takes.
     """
     return dataclass(init=False, repr=False, eq=False)(cls)
 

@@ -1,6 +1,6 @@
 """THE TABLE: one line a layer variant. Every law in tests/laws runs over it, and Keras wrote golden numbers from it.
 
-A new layer needs a line for each of its options here, and nothing else, to be held to all laws.
+A new layer needs a line for each of its options here, and nothing else, for all laws to cover it.
 """
 
 import zlib
@@ -99,7 +99,7 @@ class Case:
         return None if self.mask is None else np.array(self.mask, bool)
 
     def like_outputs(self, y: Any, what: str = "cotangent") -> Any:
-        """A number between -1 and 1 for each cell of a nest of arrays, in the arrays' dtypes."""
+        """A number between -1 and 1 for each element of a nest of arrays, in the arrays' dtypes."""
         leaves, structure = jax.tree.flatten(y)
         made = [jnp.asarray(self.spread(f"{what} {i}", a.shape), a.dtype) for i, a in enumerate(leaves)]
         return jax.tree.unflatten(structure, made)
@@ -252,7 +252,7 @@ CARRIED = {
     "the_batch_axis_may_be_unknown": "a carry has a row for each of the batch",
     "exports_for_all_platforms_with_an_open_batch": "a carry has a row for each of the batch",
 }
-PLACED = {"inference_returns_the_state_it_was_given": "a place goes on in inference too"}
+PLACED = {"inference_returns_the_state_it_was_given": "a cache's position moves on in inference, too"}
 ROWS_MIXED = "Keras's mask meets the wrong axes of a step's image (docs/deviations.md)"
 ENDED_EARLY = "Keras: NaN for a sequence that is masked whole; ours is 0 (docs/deviations.md)"
 APPLICATIONS = "a layer of keras.applications: tests/keras_files/test_applications.py compares whole networks"
@@ -645,7 +645,7 @@ ATTENTION = [
     Case(fl.MultiHeadAttention(2, 3), QUERY, mask=OF_QUERY, keras="one input is Keras's twice over"),
     Case(fl.MultiHeadAttention(2, 3), {"query": QUERY, "value": VALUE, "attention_mask": (2, 4, 5)}, keras=NAMED),
     Case(fl.MultiHeadAttention(2, 3, 5), (QUERY, VALUE, KEY), mask=(OF_QUERY, OF_VALUE, OF_VALUE),
-         keras="Keras's fused path wants value_dim to be key_dim"),
+         keras="Keras's fused path needs value_dim to be key_dim"),
     Case(fl.MultiHeadAttention(2, 3, 5, return_attention_scores=True), (QUERY, VALUE, KEY)),
     Case(fl.MultiHeadAttention(2, 3, 5, return_attention_scores=True, keras_masks=True), (QUERY, VALUE, KEY),
          mask=(OF_QUERY, OF_VALUE, None)),

@@ -91,7 +91,7 @@ def test_a_function_is_traced_once_and_its_options_pass_through():
     assert step(x, times=2.0, power=1) == 4 and traced == [2, 1]
 
 
-def said(code: str) -> str:
+def printed(code: str) -> str:
     program = f"import jax, fnlayers as fl\n{code}\nprint(*fl.tune_host(), sep='; ')"
     environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
     return subprocess.run(
@@ -101,12 +101,12 @@ def said(code: str) -> str:
 
 @pytest.mark.slow
 def test_tune_host_says_what_it_did():
-    out = said("")
+    out = printed("")
     assert out.startswith("freed memory stays" if sys.platform == "linux" else "memory as it was")
     own, as_they_were = "convolutions are XLA's own", "convolutions as they were"
     assert (own if host._knows_flag() else as_they_were) in out
-    assert (own if host._knows_flag() else as_they_were) in said("fl.tune_host()")  # a second time
-    late = said("jax.numpy.ones(3) + 1")
+    assert (own if host._knows_flag() else as_they_were) in printed("fl.tune_host()")  # a second time
+    late = printed("jax.numpy.ones(3) + 1")
     assert (as_they_were if host._accepts_options() else "convolutions") in late
 
 

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
 PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if PROGRAM.search(page.read_text(encoding="utf8"))]
-pytestmark = pytest.mark.skipif(not README.exists(), reason="the wheel carries no README.md beside the tests")
+pytestmark = pytest.mark.skipif(not README.exists(), reason="the wheel comes without README.md")
 
 
 def test_programs_run_and_draw_its_pictures(tmp_path):

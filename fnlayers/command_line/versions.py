@@ -20,7 +20,7 @@ OPTIONAL = (
 
 
 def versions() -> str:
-    """The versions of fnlayers, Python, jax and what may stand beside them, and jax's devices; a line for each."""
+    """The versions of fnlayers, Python, jax and what may be installed with them, and jax's devices; a line for each."""
     lines = [
         ("fnlayers", __version__),
         ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),

@@ -38,7 +38,7 @@ class Exported:
     Arguments:
         params: its weights; {} where they are inside the program.
         state: its state, likewise.
-        program: the `jax.export.Exported`, for those who want to see or to lower it.
+        program: the `jax.export.Exported`, for those who inspect or lower it.
         weights_inside: whether the weights are inside the program.
     """
 
@@ -265,14 +265,15 @@ def _check(name: str, expected: Any, got: Any) -> None:
     leaves, given = jax.tree.flatten(got)
     if structure != given:
         raise ShapeError(f"{name} has another structure than the program's: {given}, expected {structure}")
-    for path, want, leaf in zip(jax.tree_util.tree_leaves_with_path(expected), wanted, leaves, strict=True):
-        sizes = zip(want.shape, np.shape(leaf), strict=False)
-        fits = len(want.shape) == np.ndim(leaf) and all(not isinstance(a, int) or a == b for a, b in sizes)
+    for path, struct, leaf in zip(jax.tree_util.tree_leaves_with_path(expected), wanted, leaves, strict=True):
+        sizes = zip(struct.shape, np.shape(leaf), strict=False)
+        fits = len(struct.shape) == np.ndim(leaf) and all(not isinstance(a, int) or a == b for a, b in sizes)
         dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
-        if not fits or dtype != want.dtype:
+        if not fits or dtype != struct.dtype:
             place = name + jax.tree_util.keystr(path[0])
             raise ShapeError(
-                f"{place}: the program takes {want.dtype.name}{_shown_sizes(want)}, got {dtype.name}{np.shape(leaf)}"
+                f"{place}: the program takes {struct.dtype.name}{_shown_sizes(struct)}, got "
+                f"{dtype.name}{np.shape(leaf)}"
             )
-        if leaf.dtype != want.dtype and np.issubdtype(dtype, np.integer) and (leaf != leaf.astype(dtype)).any():
+        if leaf.dtype != struct.dtype and np.issubdtype(dtype, np.integer) and (leaf != leaf.astype(dtype)).any():
             raise ShapeError(f"{name} holds numbers of {leaf.dtype.name} that {dtype.name} cannot hold")

@@ -129,7 +129,7 @@ def _filled(value: jax.Array, shape: tuple) -> jax.Array:
 
 
 def _broadcast(x: jax.Array, *, shape: tuple, broadcast_dimensions: tuple, **params: Any) -> list | None:
-    """A broadcast to open sizes, as one to 1 and a choice beside falses that have the size from an input.
+    """A broadcast to open sizes, as one to 1 and a choice next to falses that have the size from an input.
 
     The converter takes the open sizes of a broadcast from axes that they do not belong to.
     """
@@ -147,9 +147,9 @@ def _broadcast(x: jax.Array, *, shape: tuple, broadcast_dimensions: tuple, **par
 
 def _falses(size: Any) -> jax.Array:
     """False `size` times, computed from an input that has this open size."""
-    x, kept = _sources.get({})[size]
+    x, own_axis = _sources.get({})[size]
     for axis in reversed(range(x.ndim)):
-        if axis != kept:
+        if axis != own_axis:
             x = lax.index_in_dim(x, 0, axis, keepdims=False)
     return jnp.abs(x.astype("int32")) < 0
 

@@ -126,7 +126,7 @@ IMPLIED: dict[str, dict[str, Any]] = {
     "CuDNNGRU": {"reset_after": True},
     "ThresholdedReLU": {"threshold": 1.0},
 }
-# Names of regularizers of Keras 1, whose arguments stand beside their name.
+# Names of regularizers of Keras 1, whose arguments stand next to their name.
 REGULARIZERS = {"WeightRegularizer": "L1L2", "L1L2Regularizer": "L1L2", "ActivityRegularizer": "L1L2"}
 DATA_FORMATS = {"th": "channels_first", "tf": "channels_last", "default": None}
 # Keras 1 does not write down the order of axes of these; they follow that of the model's other layers.

@@ -25,12 +25,12 @@ class Owner(NamedTuple):
 
 def owners(layer: Layer, shape: Shape, specs: Any, path: tuple[str, ...] = ()) -> Iterator[Owner]:
     """The layers that own arrays, in order. Carries of recurrent layers are none that a file stores."""
-    kept = {} if isinstance(layer, Recurrent) else layer.weights(shape)
-    own = {name: specs[name] for name in kept if isinstance(specs.get(name), (Param, State))}
+    declared = {} if isinstance(layer, Recurrent) else layer.weights(shape)
+    own = {name: specs[name] for name in declared if isinstance(specs.get(name), (Param, State))}
     if own:
         yield Owner(path, layer, own)
     if isinstance(layer, MultiHead):
-        for name in kept:
+        for name in declared:
             if name in specs:
                 yield Owner((*path, name), layer, specs[name])
     for name, (child, child_shape) in layer.children(shape).items():

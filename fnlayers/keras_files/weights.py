@@ -148,8 +148,8 @@ def weight_places(model: Layer, shape: Shape, folders: Folders = default_folders
 
 
 def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str, folders: Folders) -> Iterator[Place]:
-    kept = () if isinstance(layer, Recurrent) else layer.weights(shape)
-    own = [name for name in kept if isinstance(specs.get(name), (Param, State))]
+    declared = () if isinstance(layer, Recurrent) else layer.weights(shape)
+    own = [name for name in declared if isinstance(specs.get(name), (Param, State))]
     own.sort(key=lambda name: isinstance(specs[name], State))  # Keras: those it trains come first
     first = FIRST_OWN.get(type(layer).__name__, 0)
     for index, name in enumerate(own, first):

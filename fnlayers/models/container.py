@@ -78,7 +78,7 @@ def declared_dtype(declared: InputNode, dtype: Any) -> Any:
             f"input {declared.name!r} was declared as {declared.dtype}, got {dtype}, whose imaginary part would be "
             f"lost; declare fnlayers.Input(shape, dtype={dtype.name!r}), or give real numbers"
         )
-    # Keras: an integer array for a float input is cast; the way back would lose digits, so it is an error
+    # Keras: an integer array for a float input is cast; the reverse would lose digits, so it is an error
     if jnp.issubdtype(declared.dtype, jnp.floating):
         return jnp.dtype(declared.dtype)
     if jnp.issubdtype(dtype, jnp.floating):

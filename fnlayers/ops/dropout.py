@@ -1,4 +1,4 @@
-"""Random noise on activations, as training wants it. Each function takes its key first and returns x's shape and dtype.
+"""Random noise on activations in training. Each function takes its key first and returns x's shape and dtype.
 
 A rate is the fraction that is dropped, 0 to 1, a Python number: 0 returns x, 1 returns zeros with gradient 0.
 """

@@ -17,12 +17,12 @@ def channel_axis(data_format: str) -> int:
 
 
 def space_axes(ndim: int, data_format: str) -> tuple[int, ...]:
-    """The axes of space of an array of `ndim` axes: all but batch and channels."""
+    """The spatial axes of an array of `ndim` axes: all but batch and channels."""
     return tuple(range(1, ndim - 1)) if channel_axis(data_format) == -1 else tuple(range(2, ndim))
 
 
 def over_space(values: tuple, fill: object, data_format: str) -> tuple:
-    """One value for each axis of space, `fill` for batch and channels, in the array's order of axes."""
+    """One value for each spatial axis, `fill` for batch and channels, in the array's order of axes."""
     return (fill, *values, fill) if channel_axis(data_format) == -1 else (fill, fill, *values)
 
 
@@ -58,6 +58,6 @@ def check_choice(what: str, value: object, allowed: tuple[str, ...]) -> None:
 
 
 def check_space(what: str, values: tuple, rank: int) -> None:
-    """A ValueError where `values` are not one for each axis of space."""
+    """A ValueError where `values` are not one for each spatial axis."""
     if not isinstance(values, tuple) or len(values) != rank:
-        raise ValueError(f"{what}={values!r} is wrong; give a tuple of {rank}, one for each axis of space")
+        raise ValueError(f"{what}={values!r} is wrong; give a tuple of {rank}, one for each spatial axis")

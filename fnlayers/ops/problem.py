@@ -207,7 +207,7 @@ class AttentionProblem:
 class ScanProblem:
     """A scan of steps over what is made of x."""
 
-    before: bool | None  # whether the caller wants it made before the scan; None: as is fast
+    before: bool | None  # whether the caller projects before the scan; None: as is fast
     call: Scan = field(compare=False, repr=False)
 
     operation: ClassVar[str] = "scan"

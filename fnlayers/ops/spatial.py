@@ -208,5 +208,5 @@ def _pairs(what: str, pairs: tuple, x: jax.Array, data_format: str) -> tuple[tup
     """A pair (before, after) for each axis of x; an error where a number is negative."""
     check_space(what, pairs, x.ndim - 2)
     if any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
-        raise ValueError(f"{what}={pairs!r} is wrong; give a pair (before, after) of 0 or more for each axis of space")
+        raise ValueError(f"{what}={pairs!r} is wrong; give a pair (before, after) of 0 or more for each spatial axis")
     return over_space(pairs, (0, 0), data_format)

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all: beside its place first, then put there."""
+"""A file is written whole or not at all: next to its path first, then moved there."""
 
 import contextlib
 import glob

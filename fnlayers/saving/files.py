@@ -144,9 +144,9 @@ def _of_keras(path: Path) -> str:
 
 def _stored_type(name: str, array: Any) -> tuple:
     """The shape and dtype in the file: random keys are stored as the integers that they are made of."""
-    kept = jax.eval_shape(jax.random.key_data, array) if is_key(array) else array
-    _check_dtype(name, kept.dtype.name)
-    return tuple(kept.shape), kept.dtype.name
+    stored = jax.eval_shape(jax.random.key_data, array) if is_key(array) else array
+    _check_dtype(name, stored.dtype.name)
+    return tuple(stored.shape), stored.dtype.name
 
 
 def _loaded_type(name: str, kind: str, entry: container.Entry) -> tuple:

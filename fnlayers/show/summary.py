@@ -353,10 +353,10 @@ def _inside(layer: Layer, given: Any) -> dict[str, _Use]:
     often = Counter(node.layer for node in graph.nodes if isinstance(node, Node))
     for call in calls(graph, given):
         name = call.node.layer
-        child, first, count, fed = found.get(name, _Use(call.layer, call.given, 0))
+        child, first, count, inputs = found.get(name, _Use(call.layer, call.given, 0))
         if layer is graph:  # a chain needs no word about what is connected to what
-            fed = (*fed, ", ".join(sources[ref.node][ref.index] for ref in nest_leaves(call.node.inputs, is_ref)))
-        found[name] = _Use(child, first, count + 1, fed)
+            inputs = (*inputs, ", ".join(sources[ref.node][ref.index] for ref in nest_leaves(call.node.inputs, is_ref)))
+        found[name] = _Use(child, first, count + 1, inputs)
         arrays = len(nest_leaves(call.made))
         label = f"{name} (call {count + 1})" if often[name] > 1 else name
         sources[call.position] = [f"{label}[{i}]" for i in range(arrays)] if arrays > 1 else [label]

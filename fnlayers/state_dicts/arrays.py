@@ -56,7 +56,7 @@ def read_state_dict(path: Any, key: str | None = None) -> dict[str, np.ndarray]:
     """The arrays of a file by name, as `load_state_dict` would take them: to look at, to rename, to choose from.
 
     Arguments:
-        path: a .safetensors file, a .safetensors.index.json with its shards beside it, or a file of torch.save.
+        path: a .safetensors file, a .safetensors.index.json with its shards next to it, or a file of torch.save.
         key: where the arrays are in a file of PyTorch that holds more: "model" or "state_dict".
 
     Raises:
@@ -122,7 +122,7 @@ def _of_safetensors(path: Path) -> Arrays:
 
 
 def _of_index(path: Path) -> Arrays:
-    """Shards, listed by an index: {"weight_map": {name of an array: name of a file beside it}}."""
+    """Shards, listed by an index: {"weight_map": {name of an array: name of a file next to it}}."""
     if path.stat().st_size > MOST_INDEX:
         raise ConfigError(f"{path} has more than {MOST_INDEX} bytes, too many for an index")
     try:
@@ -134,7 +134,7 @@ def _of_index(path: Path) -> Arrays:
         raise ConfigError(f'{path} is no index of shards: expected {{"weight_map": {{name: file}}}}')
     for shard in set(places.values()):
         if shard != Path(shard).name or "\\" in shard or shard in ("", ".", "..") or "\0" in shard:
-            raise ConfigError(f"{path} names the shard {shard[:80]!r}, which is not the name of a file beside it")
+            raise ConfigError(f"{path} names the shard {shard[:80]!r}, which is not the name of a file next to it")
     shards = {shard: _opened(path.with_name(shard), None, is_shard=True) for shard in sorted(set(places.values()))}
     there = {name: shard for shard, arrays in shards.items() for name in arrays.types}
     if there != places or sum(len(arrays.types) for arrays in shards.values()) != len(places):

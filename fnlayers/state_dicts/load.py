@@ -45,7 +45,7 @@ def load_state_dict(
     Arguments:
         model: any layer.
         shape: of its input, as given to init; None: the model knows its own.
-        source: a `.safetensors` file, a `.safetensors.index.json` with its shards beside it, a file of `torch.save`
+        source: a `.safetensors` file, a `.safetensors.index.json` with its shards next to it, a file of `torch.save`
             (read as data: nothing in it is called), or a dict of arrays by name: NumPy's, JAX's or PyTorch's.
         mapping: their names -> ours. A key is a name, or a pattern: `{i}` and `*` stand for anything within a name,
             `**` for any names; or a tuple of them, for several arrays that make one. A value is

@@ -1,4 +1,4 @@
-"""Rules for whole layers of PyTorch: which of their arrays go where in ours, and how each is laid out anew.
+"""Rules for whole layers of PyTorch: which of their arrays go where in ours, and how each is laid out again.
 
 A rule stands in a mapping for all arrays of one module: {"classifier": dense("head")} means classifier.weight and
 classifier.bias.

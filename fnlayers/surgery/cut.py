@@ -80,14 +80,14 @@ def restrict(model: Layer, tree: Mapping[str, Any]) -> dict[str, Any]:
     check_model(model, "restrict")
     if not isinstance(tree, Mapping):
         raise ConfigError(f"restrict takes params or state, nested dicts by the names of layers, got {brief(tree)}")
-    held, kept = held_layers(model), {}
+    held, parts = held_layers(model), {}
     for name, branch in tree.items():
         if name in held:
             if found := restrict(held[name], branch):
-                kept[name] = found
+                parts[name] = found
         elif not isinstance(model, Container):
-            kept[name] = branch
-    return kept
+            parts[name] = branch
+    return parts
 
 
 class _Parts(tuple):

@@ -2,8 +2,8 @@
 
 A callback sees all that happened in `event.history`, so those here keep nothing themselves: they are plain data, and
 serve any number of runs. One that has a method `keeps(event)` also says whether the train state of that epoch is to be
-kept; `fit` then returns the one kept last. One that has a method `check_monitor(directions)` is given, before the first
-step, the names that will be in the logs.
+selected; `fit` then returns the one selected last. One that has a method `check_monitor(directions)` gets the names
+that will be in the logs before the first step.
 """
 
 import csv

@@ -25,7 +25,7 @@ def guarded(
     state: Tree,
     new_state: Tree,
 ) -> tuple[Tree, Tree, jax.Array]:
-    """One update, taken where everything that would be kept is finite.
+    """One update, taken where all of its results are finite.
 
     Arguments:
         update: (step, params, opt_state) -> the same after the update.

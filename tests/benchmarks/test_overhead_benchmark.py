@@ -1,4 +1,4 @@
-"""What the library costs above plain JAX is measured, at small sizes."""
+"""What fnlayers costs above plain JAX is measured, at small sizes."""
 
 import json
 import sys

@@ -38,8 +38,8 @@ def test_a_run(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["benchmarks/peers.py", *options, "--json", file])
     monkeypatch.setattr(peers, "ROUND", 0.001)
     peers.main()
-    told = capsys.readouterr().out
-    assert "resnet 2x4x4x4" in told and "(plain, " in told and "plain: not written by hand (gru)" in told
+    printed = capsys.readouterr().out
+    assert "resnet 2x4x4x4" in printed and "(plain, " in printed and "plain: not written by hand (gru)" in printed
 
     run = json.loads(Path(file).read_text())
     assert run["command"].startswith("python benchmarks/peers.py --sizes tiny") and run["machine"]["versions"]["jax"]

@@ -22,7 +22,7 @@ def test_the_package_lists_public_names_alone():
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("BatchNorm", "BatchNormalization"),
         ("Conv2d", "Conv2D"),
@@ -33,15 +33,15 @@ def test_the_package_lists_public_names_alone():
         ("optimizers", "optax"),
     ],
 )
-def test_names_of_other_libraries_are_explained(name, said):
+def test_names_of_other_libraries_are_explained(name, message):
     for module in (fl, fl.layers, fl.models):
         assert not hasattr(module, name)
-        with pytest.raises(fl.ConfigError, match=said):
+        with pytest.raises(fl.ConfigError, match=message):
             getattr(module, name)
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("get_weights", "params are what init returns"),
         ("kernel", "params are what init returns"),
@@ -54,10 +54,10 @@ def test_names_of_other_libraries_are_explained(name, said):
         ("add", "Sequential"),
     ],
 )
-def test_methods_of_keras_are_explained(name, said):
+def test_methods_of_keras_are_explained(name, message):
     for layer in (fl.Dense(3), fl.Sequential([fl.Dense(3)])):
         assert not hasattr(layer, name)
-        with pytest.raises(fl.ConfigError, match=f"{type(layer).__name__} has no '{name}'; .*{said}"):
+        with pytest.raises(fl.ConfigError, match=f"{type(layer).__name__} has no '{name}'; .*{message}"):
             getattr(layer, name)
 
 

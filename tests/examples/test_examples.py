@@ -63,15 +63,15 @@ def test_windows_of_a_series_lie_where_they_should():
 
 
 @pytest.mark.parametrize(
-    "text, options, said",
+    "text, options, message",
     [
         ("hour,warmth\n0,1\n", ["--columns", "wind"], "has no columns wind"),
         ("hour,warmth\n0,1\n", ["--columns", "warmth"], "1 hours are too few"),
     ],
 )
-def test_a_series_that_will_not_do(run, tmp_path, text, options, said):
+def test_a_series_that_will_not_do(run, tmp_path, text, options, message):
     (tmp_path / "hours.csv").write_text(text)
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(SystemExit, match=message):
         run("forecast", "--data", tmp_path / "hours.csv", *options)
 
 

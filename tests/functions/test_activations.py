@@ -42,7 +42,7 @@ def results():
 @pytest.mark.parametrize("index", range(len(CASES)), ids=lambda index: str(CASES[index]))
 def test_values_and_gradients_are_keras(index):
     sample, (y, gradient) = CASES[index], results()[index]
-    # The tanh form adds 1 to a tanh near -1: jax.nn.gelu itself differs by that much with and without jit.
+    # The tanh formula adds 1 to a tanh near -1: jax.nn.gelu itself differs by that much with and without jit.
     tolerance = 3e-6 if sample.arguments == {"approximate": True} else 1e-7
     np.testing.assert_allclose(y, sample.value, rtol=1e-6, atol=tolerance)
     np.testing.assert_allclose(gradient, sample.gradient, rtol=1e-6, atol=tolerance)
@@ -112,8 +112,8 @@ def test_nan_is_not_hidden():
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax"])
 def test_low_precision_is_rounded_once(name):
     x = jnp.asarray(GOLDEN["activations cube"][2]).astype("bfloat16")
-    wide = ACTIVATIONS[name](x.astype("float32")).astype("bfloat16")
-    np.testing.assert_array_equal(ACTIVATIONS[name](x).astype("float32"), wide.astype("float32"))
+    single = ACTIVATIONS[name](x.astype("float32")).astype("bfloat16")
+    np.testing.assert_array_equal(ACTIVATIONS[name](x).astype("float32"), single.astype("float32"))
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float16", 4e-3), ("bfloat16", 3e-2)])

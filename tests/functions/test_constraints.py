@@ -37,10 +37,10 @@ def test_zero_weights_stay_and_gradients_are_finite(cls):
 def test_dtypes_stay_and_norms_do_not_overflow(cls, dtype):
     w = jnp.array([[3000.0], [4000.0]], dtype)
     with jax.numpy_dtype_promotion("strict"):
-        moved = cls()(w)
-    assert moved.dtype == w.dtype
+        projected = cls()(w)
+    assert projected.dtype == w.dtype
     wanted = {C.NonNeg: [3000, 4000], C.MaxNorm: [1.2, 1.6]}.get(cls, [0.6, 0.8])
-    np.testing.assert_allclose(moved[:, 0].astype("float32"), wanted, rtol=1e-2)
+    np.testing.assert_allclose(projected[:, 0].astype("float32"), wanted, rtol=1e-2)
 
 
 def test_weights_inside_the_bound_shrink_a_little():

@@ -86,6 +86,6 @@ def test_wide_weights_are_drawn_by_jax(x64):
 
 def test_host_values_are_not_written_to_later():
     params = fl.Dense(300).init(KEY, (None, 300))
-    held = np.array(params["kernel"])
+    before = np.array(params["kernel"])
     fl.Dense(300).init(jax.random.key(1), (None, 300))
-    np.testing.assert_array_equal(params["kernel"], held)
+    np.testing.assert_array_equal(params["kernel"], before)

@@ -93,7 +93,7 @@ def test_regularizer_reads_arguments():
         (lambda: R.L1(-1), "L1: l1=-1 is wrong; l1 must be a finite number, 0 or more"),
         (lambda: R.L2(float("inf")), "L2: l2=inf is wrong"),
         (lambda: R.L1L2(l2="a"), "L1L2: l2='a' is wrong"),
-        (lambda: R.OrthogonalRegularizer(mode="cells"), "mode='cells' is unknown; choose from rows, columns"),
+        (lambda: R.OrthogonalRegularizer(mode="entries"), "mode='entries' is unknown; choose from rows, columns"),
         (lambda: R.OrthogonalRegularizer()(jnp.ones(3)), "penalizes matrices; the weight has shape"),
     ],
 )

@@ -143,7 +143,7 @@ def make_activations(out, rng):
             y, g = differentiable(lambda x, f=function, a=arguments: f(x, **tuples(a)), x, weights)
             key = f"activation {name} {json.dumps(arguments)}"
             out[f"{key} value"], out[f"{key} gradient"] = y, g
-    # Keras 3.15.1 is right about sparsemax where one entry of a row stays positive, so only such rows are kept.
+    # Keras 3.15.1 is right about sparsemax where one entry of a row stays positive, so only such rows are used.
     rows = np.array([[5, 1, 0, -2], [-0.5, 3, 1, 2], [1e4, -1e4, 0, 7], [1, 0, -1, -9]], "float32")
     y, g = differentiable(activations.sparsemax, rows, pull.ravel()[:16])
     out["sparsemax rows"], out["sparsemax value"], out["sparsemax gradient"] = rows, y, g

@@ -1,7 +1,7 @@
 """Writes layers.npz: what real Keras gives for each case of tests/cases.py that has a twin in Keras.
 
 Run: KERAS_BACKEND=jax python tests/golden/make_layers.py [WORD ...] (with Keras 3.15.1 installed). With words, only new
-cases and those whose name has one of the words are drawn anew, which takes seconds instead of minutes.
+cases and those whose name has one of the words are computed again, which takes seconds instead of minutes.
 The twin is built from the layer's own fields, since its class and its fields are Keras's, and given the same weights,
 which must have the same names in the same order. `values` holds one row a case, `lengths` where it ends; a row's parts
 are those of `parts` in tests/laws/test_parity.py.
@@ -179,13 +179,13 @@ def numbers(case: Case) -> np.ndarray:
 
 if __name__ == "__main__":
     file, words = np.load(HERE / "layers.npz"), sys.argv[1:]
-    kept = dict(zip(file["names"].tolist(), np.split(file["values"], np.cumsum(file["lengths"])[:-1]), strict=True))
+    stored = dict(zip(file["names"].tolist(), np.split(file["values"], np.cumsum(file["lengths"])[:-1]), strict=True))
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", "(?s).*does not support masking")  # GroupQueryAttention's own projections
     names = [str(case) for case in CASES if case.keras is None]
-    draw = {name for name in names if name not in kept or not words or any(word in name for word in words)}
+    computed = {name for name in names if name not in stored or not words or any(word in name for word in words)}
     with jax.default_matmul_precision("float32"):
-        rows = [numbers(case) if str(case) in draw else kept[str(case)] for case in CASES if case.keras is None]
+        rows = [numbers(case) if str(case) in computed else stored[str(case)] for case in CASES if case.keras is None]
     lengths = np.array([len(values) for values in rows])
     np.savez_compressed(HERE / "layers.npz", names=np.array(names), lengths=lengths, values=np.concatenate(rows))
-    print(f"{len(draw)} cases drawn of {len(rows)}, {lengths.sum()} numbers, Keras {keras.__version__}")
+    print(f"{len(computed)} cases drawn of {len(rows)}, {lengths.sum()} numbers, Keras {keras.__version__}")

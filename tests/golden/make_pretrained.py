@@ -2,7 +2,7 @@
 
     python tests/golden/make_pretrained.py SILERO.safetensors MINILM_FOLDER      (torch 2.15.0, transformers 5.23.0)
 
-Silero's detector is written out here with torch's own layers, apart from ours; MiniLM is run by transformers.
+Silero's detector is written out here with torch's layers, without ours; MiniLM is run by transformers.
 """
 
 import pathlib

@@ -145,18 +145,18 @@ def test_arrays_that_lie_elsewhere_are_not_read(path, tmp_path, kind):
         file["d"] = KERNEL
 
     def elsewhere(file):
-        place = file.create_group("layers/dense/vars")
-        place["1"] = BIAS
+        group = file.create_group("layers/dense/vars")
+        group["1"] = BIAS
         if kind == "external link":
-            place["0"] = h5py.ExternalLink(str(secret), "/d")
+            group["0"] = h5py.ExternalLink(str(secret), "/d")
         elif kind == "soft link":
-            place["0"] = h5py.SoftLink("/layers/dense/vars/1")
+            group["0"] = h5py.SoftLink("/layers/dense/vars/1")
         elif kind == "external storage":
-            place.create_dataset("0", (3, 2), "float32", external=[(str(secret), 0, 24)])
+            group.create_dataset("0", (3, 2), "float32", external=[(str(secret), 0, 24)])
         else:
             layout = h5py.VirtualLayout((3, 2), "float32")
             layout[:] = h5py.VirtualSource(str(secret), "d", (3, 2))
-            place.create_virtual_dataset("0", layout)
+            group.create_virtual_dataset("0", layout)
 
     with pytest.raises(fl.LayerError, match="not a plain array|link to elsewhere"):
         fl.load_keras(write(path, sequential(layer("Dense", "head", units=2)), h5=elsewhere))
@@ -316,15 +316,15 @@ def test_an_unrolled_loop_masks_as_in_keras():
 
 
 @pytest.mark.parametrize(
-    "args, kwargs, said",
+    "args, kwargs, message",
     [
         ([ON_E], {"constants": [ON_H]}, "GRU is called with 1 arguments and constants"),
         ([ON_E, 0.5], {}, "GRU is called on tensors of the graph, got 0.5"),
         ([], {"initial_state": [ON_H]}, "GRU is called on tensors of the graph, got None"),
     ],
 )
-def test_other_calls_of_recurrent_layers_are_refused(args, kwargs, said):
-    with pytest.raises(fl.ConfigError, match=said):
+def test_other_calls_of_recurrent_layers_are_refused(args, kwargs, message):
+    with pytest.raises(fl.ConfigError, match=message):
         recurrent_graph("GRU", args, kwargs, units=2)
 
 

@@ -154,7 +154,7 @@ def dot(a: Any, b: Any) -> Any:
 
 
 def close(got: Any, wanted: Any, **tolerance: float) -> None:
-    """Assert that two nests have one structure, one dtype in each place, and values as near as the case demands."""
+    """Assert that two nests have one structure, the same dtypes, and values as near as the case demands."""
     assert jax.tree.structure(got) == jax.tree.structure(wanted)
     for (path, a), b in zip(jax.tree_util.tree_flatten_with_path(got)[0], jax.tree.leaves(wanted), strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape, (path, a, b)

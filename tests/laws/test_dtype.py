@@ -1,4 +1,4 @@
-"""One dtype policy, one place that casts: strict promotion holds, and every output has the policy's compute dtype."""
+"""One dtype policy, cast in one function: strict promotion holds, and every output has the policy's compute dtype."""
 
 import jax
 import pytest

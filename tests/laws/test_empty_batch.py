@@ -26,7 +26,7 @@ class Empty(Passes):
         axis = 1 if getattr(case.layer, "time_major", False) else 0
 
         def none(sizes: tuple[int, ...]) -> tuple[int, ...]:
-            where = axis if len(sizes) > 2 else 0  # what is given beside a sequence begins with the batch
+            where = axis if len(sizes) > 2 else 0  # inputs besides a sequence begin with the batch
             return tuple(0 if i == where else n for i, n in enumerate(sizes))
 
         super().__init__(replace(case, shape=map_nest(none, canonical(case.shape), is_leaf=is_shape)))

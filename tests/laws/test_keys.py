@@ -15,23 +15,23 @@ def test_no_key_is_used_twice(case, passes):
 
 
 def test_adding_a_layer_moves_no_other_numbers(case, passes):
-    """Alone in a graph or beside another layer, a layer draws the same params and the same noise."""
+    """Alone in a graph or with another layer, a layer draws the same params and the same noise."""
     key, added = jax.random.key(3), fl.Input((3,))
     symbols = map_nest(lambda s: start(s, case), canonical(case.shape), is_leaf=is_shape)
     if isinstance(case.shape, dict) and "attention_mask" in case.shape:
         symbols = {**symbols, "attention_mask": fl.Input(batch_shape=case.shape["attention_mask"], dtype="bool")}
     y = case.layer(symbols)
     alone = fl.functional({"x": symbols}, {"y": y})
-    beside = fl.functional({"x": symbols, "new": added}, {"y": y, "new": fl.Dense(2, name="added")(added)})
+    both = fl.functional({"x": symbols, "new": added}, {"y": y, "new": fl.Dense(2, name="added")(added)})
     shape = {"x": case.shape, "new": (2, 3)}
-    one, two = alone.init(key, {"x": case.shape}), beside.init(key, shape)
+    one, two = alone.init(key, {"x": case.shape}), both.init(key, shape)
     assert two.pop("added")
     jax.tree.map(np.testing.assert_array_equal, one, two)
     if case.random:
         x = {"x": passes.x, "new": np.ones((2, 3), "float32")}
-        given = dict(state=beside.init_state(shape), rng=key, train=True)
+        given = dict(state=both.init_state(shape), rng=key, train=True)
         first = alone.run(one, {"x": passes.x}, **given).y["y"]
-        second = beside.run(beside.init(key, shape), x, **given).y["y"]
+        second = both.run(both.init(key, shape), x, **given).y["y"]
         jax.tree.map(np.testing.assert_array_equal, first, second)
 
 

@@ -110,7 +110,7 @@ NO_SEQUENCE = {
     "Dot(": "each step meets each, and the mask ends",
     "return_attention_scores": "the weights have a row and a column for padding too",
     "cache=": "a cache is of one batch size",
-    "Softmax(axis=(1, 2))": "a mask of cells, not of steps",
+    "Softmax(axis=(1, 2))": "a mask of elements, not of steps",
 }
 SEQUENCES = [case for case in MASKED if not any(part in str(case) for part in NO_SEQUENCE)]
 
@@ -153,7 +153,7 @@ PAIRS = [
 
 
 def real_part(out):
-    """A number that the output's real cells move, all of them."""
+    """A number that depends on all valid elements of the output."""
 
     def term(mask, y):
         if mask is None:
@@ -205,7 +205,7 @@ def test_padding_changes_nothing(variant):
 
 @pytest.mark.parametrize("variant", MASKED + PAIRS, ids=str)
 def test_junk_in_masked_cells_reaches_no_output_and_no_gradient(variant):
-    """Where a layer counts masked cells as data, as Keras does, junk counts as 0."""
+    """Where a layer counts masked elements as data, as Keras does, junk counts as 0."""
 
     def filled(junk):
         def fill(mask, a):

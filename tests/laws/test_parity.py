@@ -46,6 +46,7 @@ def test_every_case_with_a_twin_has_numbers():
 def test_parity(case, passes):
     if case.keras:  # says why there is nothing to compare
         return
+    assert str(case) in ROWS, 'run tests/golden/make_layers.py, or say keras="why Keras has none" in the case'
     row = ROWS[str(case)]
     for name, ours in parts(case, passes):
         theirs, row = np.split(row, [math.prod(ours.shape)])

@@ -75,10 +75,10 @@ def test_synchronized_statistics_are_those_of_the_whole_batch(masked):
 
     out = jax.vmap(part, axis_name="parts")(x, mask)
     flat = None if mask is None else mask.reshape(8, 3)
-    want = whole.run(params, x.reshape(8, 3, 2), state=state, mask=flat, train=True)
-    np.testing.assert_allclose(out.y.reshape(8, 3, 2), want.y, rtol=1e-5, atol=1e-5)
+    expected = whole.run(params, x.reshape(8, 3, 2), state=state, mask=flat, train=True)
+    np.testing.assert_allclose(out.y.reshape(8, 3, 2), expected.y, rtol=1e-5, atol=1e-5)
     for name in state:
-        np.testing.assert_allclose(out.state[name][0], want.state[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(out.state[name][0], expected.state[name], rtol=1e-5, atol=1e-6)
 
 
 def test_time_distributed_takes_statistics_over_all_steps():

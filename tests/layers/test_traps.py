@@ -1,4 +1,4 @@
-"""Known numerical traps: places where libraries of this kind went wrong before. Numbers in names count them.
+"""Known numerical traps, where libraries of this kind went wrong before. Numbers in names count them.
 
 Those tested elsewhere: 1-5 with several heads in test_attention.py; 9 (frozen statistics) in trees/test_tree_transforms.py;
 10, 11, 14, 27 (masked, synchronized, spectral, no steps) in test_deviations.py; 19 (gradients far out) in

@@ -46,10 +46,10 @@ def test_repeat_is_the_unrolled_stack(remat, train):
         y, new, losses = unrolled(BLOCK, params, X, state, train)
         return y.sum() + losses, (y, {"layer": new})
 
-    (one, kept), gradient = jax.jit(jax.value_and_grad(scanned, has_aux=True))(params)
+    (one, value), gradient = jax.jit(jax.value_and_grad(scanned, has_aux=True))(params)
     (other, expected), slopes = jax.jit(jax.value_and_grad(stacked, has_aux=True))(params)
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)  # noqa: E731
-    jax.tree.map(close, (one, kept, gradient), (other, expected, slopes))
+    jax.tree.map(close, (one, value, gradient), (other, expected, slopes))
 
 
 def test_rules_act_on_each_layer_s_slice():
@@ -71,8 +71,8 @@ def test_each_layer_draws_its_own_weights_and_noise():
     assert not np.array_equal(kernel[0], kernel[1])
     drop = fl.Repeat(fl.Dropout(0.5), 8)
     x = jnp.ones((1, 4096))
-    kept = float((drop.run({}, x, rng=KEY, train=True).y > 0).mean())
-    assert 0 < kept < 0.02  # 2^-8, where one mask for all would keep one half
+    value = float((drop.run({}, x, rng=KEY, train=True).y > 0).mean())
+    assert 0 < value < 0.02  # 2^-8, where one mask for all would keep one half
 
 
 def test_orthogonal_slices_are_each_orthogonal():

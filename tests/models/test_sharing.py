@@ -17,9 +17,12 @@ def twice(layer, share):
 
 
 def test_the_same_object_shares_its_weights_and_an_equal_one_does_not():
-    shared, apart = twice(fl.Dense(3), True), twice(fl.Dense(3), False)
-    assert list(shared.init(KEY, (None, 3))) == ["dense"] and list(apart.init(KEY, (None, 3))) == ["dense", "dense_1"]
-    assert shared != apart
+    shared, separate = twice(fl.Dense(3), True), twice(fl.Dense(3), False)
+    assert list(shared.init(KEY, (None, 3))) == ["dense"] and list(separate.init(KEY, (None, 3))) == [
+        "dense",
+        "dense_1",
+    ]
+    assert shared != separate
     assert shared == twice(fl.Dense(3), True) and hash(shared) == hash(twice(fl.Dense(3), True))
 
 
@@ -40,11 +43,11 @@ def test_sharing_survives_replace_and_hash():
     assert list(fl.Sequential(model.layers).specs((None, 3))) == ["dense"]
 
 
-@pytest.mark.parametrize("form", ["sequential", "functional"])
-def test_state_is_threaded_through_the_calls_of_a_shared_layer(form):
+@pytest.mark.parametrize("container", ["sequential", "functional"])
+def test_state_is_threaded_through_the_calls_of_a_shared_layer(container):
     """Two calls in training move the statistics twice, the second from where the first left them."""
     norm, x = fl.BatchNormalization(momentum=0.5, name="norm"), jnp.arange(8.0).reshape(4, 2)
-    if form == "sequential":
+    if container == "sequential":
         model = fl.Sequential([norm, norm])
     else:
         model = fl.functional(a := fl.Input((2,)), norm(norm(a)))

@@ -182,22 +182,22 @@ def _rest_of_windows() -> list[Case]:
     for data_format in (LAST, FIRST):
         line, plane = _shape((5,), 2, data_format), _shape((5, 4), 2, data_format)
         block = _shape((3, 2, 4), 2, data_format)
-        form = dict(data_format=data_format)
+        layout = dict(data_format=data_format)
         for x, sizes in ((line, ((1,), (3,), (7,))), (plane, ((3, 2), (5, 3))), (block, ((2, 2, 3),))):
             for size in sizes:
-                cases.append(Case("adaptive_average_pool", (x,), dict(output_size=size, **form)))
-                cases.append(Case("adaptive_max_pool", (x,), dict(output_size=size, **form)))
+                cases.append(Case("adaptive_average_pool", (x,), dict(output_size=size, **layout)))
+                cases.append(Case("adaptive_max_pool", (x,), dict(output_size=size, **layout)))
         for x, keepdims in itertools.product((line, plane, block), (True, False)):
-            cases.append(Case("global_average", (x,), dict(keepdims=keepdims, **form)))
-            cases.append(Case("global_max_pool", (x,), dict(keepdims=keepdims, **form)))
+            cases.append(Case("global_average", (x,), dict(keepdims=keepdims, **layout)))
+            cases.append(Case("global_max_pool", (x,), dict(keepdims=keepdims, **layout)))
         mask = np.array([[1, 1, 0, 1, 0], [0, 0, 0, 0, 1]], bool)
-        cases += [Case("global_average", (line, mask), dict(keepdims=keepdims, **form)) for keepdims in (True, False)]
+        cases += [Case("global_average", (line, mask), dict(keepdims=keepdims, **layout)) for keepdims in (True, False)]
         for x, pairs in ((plane, ((1, 2), (0, 1))), (block, ((1, 0), (0, 1), (2, 1)))):
-            cases.append(Case("zero_pad", (x,), dict(padding=pairs, **form)))
-            cases.append(Case("crop", (x,), dict(cropping=pairs, **form)))
+            cases.append(Case("zero_pad", (x,), dict(padding=pairs, **layout)))
+            cases.append(Case("crop", (x,), dict(cropping=pairs, **layout)))
         for interpolation in ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"):
-            cases.append(Case("upsample", (plane,), dict(size=(2, 3), interpolation=interpolation, **form)))
-        cases.append(Case("upsample", (block,), dict(size=(2, 1, 3), interpolation="nearest", **form)))
+            cases.append(Case("upsample", (plane,), dict(size=(2, 3), interpolation=interpolation, **layout)))
+        cases.append(Case("upsample", (block,), dict(size=(2, 1, 3), interpolation="nearest", **layout)))
     cases.append(Case("zero_pad", ((2, 5, 2),), dict(padding=((1, 2),))))
     cases.append(Case("crop", ((2, 5, 2),), dict(cropping=((1, 2),))))
     cases.append(Case("upsample", ((2, 5, 2),), dict(size=(3,), interpolation="nearest")))

@@ -22,7 +22,7 @@ def arrays(dtype="bfloat16", queries=6, keys=6, heads=4, groups=2, features=8):
 
 @pytest.fixture
 def as_if_cuda(monkeypatch):
-    """As on a machine with a CUDA device, with XLA's implementation in the place of the kernel, on every platform."""
+    """As on a machine with a CUDA device, with XLA's implementation instead of the kernel, on every platform."""
     taken = []
 
     def portable(*given, **options):

@@ -11,7 +11,7 @@ from fnlayers import ops
 
 
 def slow_conv(x, kernel, stride, padding, dilation):
-    """One axis of space, channels last: each output cell is a sum over the window."""
+    """One spatial axis, channels last: each output element is a sum over the window."""
     size, window = x.shape[1], kernel.shape[0]
     span = (window - 1) * dilation + 1
     count = ops.conv_output_size(size, window, stride, padding, dilation)
@@ -109,7 +109,7 @@ def test_what_makes_no_sense_is_an_error(call, message):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_dot_sums_half_types_in_float32(dtype):
-    # In the half type, the running sum would stop at 256 (bfloat16) or 2048 (float16), where 1 is lost.
+    # In half precision, the running sum would stop at 256 (bfloat16) or 2048 (float16), where 1 is lost.
     x, kernel = jnp.ones((1, 5000), dtype), jnp.ones((5000, 1), dtype)
     y = ops.dot(x, kernel)
     assert y.dtype == dtype and y == jnp.asarray(5000, dtype)

@@ -179,7 +179,7 @@ def test_which_transposed_convolutions(x, kernel, stride, own, rows):
 
 
 def without_rows(monkeypatch):
-    """As if `ops/cpu` held no algorithms."""
+    """As if `ops/cpu` had no algorithms."""
     for operation in table.TABLES:
         monkeypatch.setitem(table.TABLES, operation, ())
 

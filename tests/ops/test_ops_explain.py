@@ -60,7 +60,7 @@ def lowered(layer, shape, platform, train):
     return jax.jit(function).trace(params, x).lower(lowering_platforms=(platform,)).as_text()
 
 
-# What is said of a layer on a platform, whether its gradients are lowered, what is in the program, and what is not
+# What `explain` says of a layer on a platform, whether its gradients are lowered, what is in the program, and what is not
 LOWERED = [
     (fl.MaxPooling2D(2), (2, 8, 8, 3), "cpu", {"input_gradient": "max_tangent_by_taps"}, True, "x3xi1>", "select_and_scatter"),
     (fl.MaxPooling2D(2), (2, 8, 8, 3), "cuda", {}, True, "select_and_scatter", "EQ"),
@@ -104,8 +104,8 @@ def test_no_layer_is_silent_about_what_it_chooses(name):
     assert {choice.operation for choice in found.choices} - operations <= {"products"}
     assert operations - {"products"} <= {choice.operation for choice in found.choices}
     for platform in ("cpu", "cuda", "tpu"):
-        told = {c.operation for c in found.choices if platform in c.programs}
-        assert operations - {"products"} <= told, platform
+        explained = {c.operation for c in found.choices if platform in c.programs}
+        assert operations - {"products"} <= explained, platform
     assert all(dict(choice.because).keys() == {name for _, name in choice.algorithms} for choice in found.choices)
 
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_explained_is_an_error(args, message):
         fl.ops.explain(*args)
 
 
-def test_nobody_writes_down_what_nobody_asks_for():
+def test_without_explain_nothing_is_recorded():
     from fnlayers.ops import record
 
     fl.ops.explain(MODEL, (4, 9, 9, 64))

@@ -1,4 +1,4 @@
-"""Moments and normalizations where numbers are hard: large means, masks over all, zero vectors, half types."""
+"""Moments and normalizations where numbers are hard: large means, masks over all, zero vectors, half precision."""
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,11 @@ def test_the_variance_survives_a_large_mean():
         return ops.moments(x, (0,)), ops.moments(x, (0,), jnp.arange(512) < 300), gradient
 
     (mean, variance), masked, gradient = measure(x)
-    wide = x.astype("float64")
-    np.testing.assert_allclose(mean, wide.mean(0), rtol=1e-6)
-    np.testing.assert_allclose(variance, wide.var(0), rtol=1e-5)
-    np.testing.assert_allclose(masked[1], wide[:300].var(0), rtol=1e-5)
-    np.testing.assert_allclose(gradient, 2 * (wide - wide.mean(0)) / 512, atol=1e-5)
+    double = x.astype("float64")
+    np.testing.assert_allclose(mean, double.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(variance, double.var(0), rtol=1e-5)
+    np.testing.assert_allclose(masked[1], double[:300].var(0), rtol=1e-5)
+    np.testing.assert_allclose(gradient, 2 * (double - double.mean(0)) / 512, atol=1e-5)
 
 
 def test_a_mask_chooses_cells_from_the_left():

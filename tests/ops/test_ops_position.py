@@ -29,9 +29,9 @@ def test_waves_are_sines_and_cosines(features, start):
 def test_turned_pairs_are_products_of_complex_numbers():
     x, start, wavelength, scaling = array(2, 5, 6), 3, 50.0, 2.0
     pairs = np.asarray(x[..., :3]) + 1j * np.asarray(x[..., 3:])
-    place = (start + np.arange(5))[:, None] / scaling
-    turned = pairs * np.exp(1j * place / wavelength ** (np.arange(3) / 3))
-    close(ops.rotate(x, start, wavelength, scaling), np.concatenate([turned.real, turned.imag], -1))
+    position = (start + np.arange(5))[:, None] / scaling
+    rotated = pairs * np.exp(1j * position / wavelength ** (np.arange(3) / 3))
+    close(ops.rotate(x, start, wavelength, scaling), np.concatenate([rotated.real, rotated.imag], -1))
 
 
 @pytest.mark.parametrize("axes", [(1, 2), (2, 1), (0, 2), (1, 3), (-3, -1)])

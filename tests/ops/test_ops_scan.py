@@ -31,9 +31,9 @@ def loop(carry, xs, mask, reverse=False, zero_output=False, return_all=True):
     for t in reversed(range(len(xs))) if reverse else range(len(xs)):
         new, y = step(carry, xs[t])
         if mask is not None:
-            kept = mask[t][:, None]
-            carry = tuple(jnp.where(kept, a, b) for a, b in zip(new, carry, strict=True))
-            y = {"y": jnp.where(kept, y["y"], 0 if zero_output else last["y"])}
+            valid = mask[t][:, None]
+            carry = tuple(jnp.where(valid, a, b) for a, b in zip(new, carry, strict=True))
+            y = {"y": jnp.where(valid, y["y"], 0 if zero_output else last["y"])}
         else:
             carry = new
         last = y
@@ -150,7 +150,7 @@ def test_a_program_for_a_gpu_projects_before_the_scan():
     assert any("(tensor<3x2xf32>" in line for line in products("cpu"))
 
 
-def test_outputs_that_nobody_wants_are_not_held():
+def test_outputs_that_are_not_returned_are_not_stored():
     carry, xs, _ = data()
     program = jax.make_jaxpr(lambda x: ops.scan_time(step, carry, x, return_all=False)[:2])(xs)
     assert not any(a.shape[:1] == (LENGTH,) for eqn in program.eqns for v in eqn.outvars for a in [v.aval])
@@ -232,8 +232,8 @@ def test_gates_are_scanned_as_steps_are(options, masked, length, x64):
     def feed(params, carry, projected):
         return projected + ops.dot(carry[0], params[1])
 
-    def gates(carry, fed):
-        return ops.lstm_gates(carry[1], fed, jnp.tanh, jax.nn.sigmoid)
+    def gates(carry, preactivations):
+        return ops.lstm_gates(carry[1], preactivations, jnp.tanh, jax.nn.sigmoid)
 
     def project(params, x):
         return ops.dot(x, params[0])

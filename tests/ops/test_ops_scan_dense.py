@@ -33,8 +33,8 @@ def lstm_join(of_x, of_h, axis):
     return of_x + of_h
 
 
-def lstm_gates(carry, fed, axis):
-    return ops.lstm_gates(carry[1], fed, jnp.tanh, jax.nn.sigmoid, axis)
+def lstm_gates(carry, preactivations, axis):
+    return ops.lstm_gates(carry[1], preactivations, jnp.tanh, jax.nn.sigmoid, axis)
 
 
 def gru_join(of_x, of_h, axis):
@@ -42,13 +42,13 @@ def gru_join(of_x, of_h, axis):
     return jnp.concatenate((z + uz, r + ur, x, u), axis)
 
 
-def gru_gates(carry, fed, axis):
-    z, r, x, u = jnp.split(fed, 4, axis)
+def gru_gates(carry, preactivations, axis):
+    z, r, x, u = jnp.split(preactivations, 4, axis)
     return ops.gru_gates(carry, z, r, lambda r: x + r * u, jnp.tanh, jax.nn.sigmoid)
 
 
-def rnn_gates(carry, fed, axis):
-    return jnp.tanh(fed), jnp.tanh(fed)
+def rnn_gates(carry, preactivations, axis):
+    return jnp.tanh(preactivations), jnp.tanh(preactivations)
 
 
 CELLS = {"lstm": (4, lstm_join, lstm_gates), "gru": (3, gru_join, gru_gates), "rnn": (1, lstm_join, rnn_gates)}

@@ -13,14 +13,14 @@ FORMATS = ("channels_last", "channels_first")
 
 
 def windows(size, window, stride, padding):
-    """The cells [start, stop) of each window along one axis, cut off at the edges."""
+    """The elements [start, stop) of each window along one axis, cut off at the edges."""
     count = ops.conv_output_size(size, window, stride, padding, 1)
     before = max((count - 1) * stride + window - size, 0) // 2 if padding == "same" else 0
     return [(max(p * stride - before, 0), min(p * stride - before + window, size)) for p in range(count)]
 
 
 def slow_pool(x, window, strides, padding, reduce):
-    """Two axes of space, channels last."""
+    """Two spatial axes, channels last."""
     rows, columns = (windows(x.shape[a + 1], window[a], strides[a], padding) for a in (0, 1))
     return np.stack([np.stack([reduce(x[:, a:b, c:d], (1, 2)) for c, d in columns], 1) for a, b in rows], 1)
 

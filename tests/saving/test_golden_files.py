@@ -30,8 +30,8 @@ def test_a_file_gives_the_same_model_and_outputs(name):
     assert model == build()
     with np.load(GOLDEN / "files" / f"{name}.npz") as stored:
         arrays = dict(stored)
-    places, structure = jax.tree.flatten(shape, is_leaf=is_shape)
-    x = jax.tree.unflatten(structure, [jnp.asarray(arrays[f"x{i}"]) for i in range(len(places))])
+    leaves, structure = jax.tree.flatten(shape, is_leaf=is_shape)
+    x = jax.tree.unflatten(structure, [jnp.asarray(arrays[f"x{i}"]) for i in range(len(leaves))])
     made = jax.tree.leaves(model.apply(params, x, state=state))
     assert len(made) == sum(key.startswith("y") for key in arrays)
     for i, y in enumerate(made):

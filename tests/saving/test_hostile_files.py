@@ -358,8 +358,8 @@ def test_every_prefix_is_refused(tiny: Path) -> None:
 def test_every_byte_counts(tiny: Path) -> None:
     """One bit flipped in each byte of the file: an error of ours, always."""
     good = tiny.read_bytes()
-    for place, byte in enumerate(good):
-        tiny.write_bytes(good[:place] + bytes([byte ^ 1 << place % 8]) + good[place + 1 :])
+    for position, byte in enumerate(good):
+        tiny.write_bytes(good[:position] + bytes([byte ^ 1 << position % 8]) + good[position + 1 :])
         with pytest.raises(fl.ConfigError):
             load(tiny)
 
@@ -374,9 +374,9 @@ def test_every_byte_counts(tiny: Path) -> None:
 def test_a_flip_with_a_right_checksum(small: Path, good: bytes, data: st.DataObject) -> None:
     """Who computes the checksum again gets an error of ours, or a model that fits its arrays; never anything else."""
     length = int.from_bytes(good[:8], "little")
-    place = data.draw(st.integers(8, 8 + length - 1))
+    position = data.draw(st.integers(8, 8 + length - 1))
     flipped = bytearray(good)
-    flipped[place] = data.draw(st.integers(0, 255))
+    flipped[position] = data.draw(st.integers(0, 255))
     header, body = bytes(flipped[8 : 8 + length]), good[8 + length :]
     checksum = split(good)[0]["__metadata__"]["sha256"].encode()
     text = header.replace(checksum, b"0" * 64).decode("utf-8", "surrogateescape")

@@ -139,8 +139,8 @@ def test_no_boxes_overlap(name: str) -> None:
         if b.startswith(f"{a}/"):
             assert left <= other[0] and top <= other[1] and other[2] <= right and other[3] <= bottom, f"{b} leaves {a}"
         else:
-            apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
-            assert apart, f"{a} and {b}"
+            separate = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+            assert separate, f"{a} and {b}"
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -325,7 +325,7 @@ def test_pictures_grow_with_their_models(build: Any) -> None:
 
 
 def test_arrows_go_round_the_boxes() -> None:
-    """A long arrow passes beside the boxes of the ranks between."""
+    """A long arrow passes next to the boxes of the ranks between."""
     chain = [Link(n, n + 1) for n in range(4)]
     made = layout([(80.0, 30.0)] * 5, [*chain, Link(0, 4), Link(1, 3)])
     for link, way in zip([*chain, Link(0, 4), Link(1, 3)], made.ways, strict=True):
@@ -333,9 +333,9 @@ def test_arrows_go_round_the_boxes() -> None:
             if i in (link.source, link.target):
                 continue
             for (x0, y0), (x1, y1) in itertools.pairwise(way):
-                beside = max(x0, x1) < x - 40 or min(x0, x1) > x + 40
+                next_to = max(x0, x1) < x - 40 or min(x0, x1) > x + 40
                 above = max(y0, y1) < y - 14.9 or min(y0, y1) > y + 14.9
-                assert beside or above
+                assert next_to or above
     middles = [x for x, _ in made.positions]
     assert max(middles) - min(middles) < 1, "a chain stands in line"
 

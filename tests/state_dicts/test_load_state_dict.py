@@ -219,8 +219,8 @@ def test_safetensors_and_shards(tmp_path):
 @pytest.mark.parametrize(
     "places, said",
     [
-        ({"fc.weight": "../one.safetensors"}, "not the name of a file beside it"),
-        ({"fc.weight": "/etc/passwd"}, "not the name of a file beside it"),
+        ({"fc.weight": "../one.safetensors"}, "not the name of a file next to it"),
+        ({"fc.weight": "/etc/passwd"}, "not the name of a file next to it"),
         ({"fc.bias": "one.safetensors"}, "do not hold the same arrays: fc.bias, fc.weight"),
         ({"fc.weight": "model.safetensors.index.json"}, "no .safetensors file"),
         ({}, "no index of shards"),

@@ -117,8 +117,8 @@ def test_calls_of_a_shared_layer_are_numbered():
     assert list(found) == ["shared#1/inner", "shared#1", "shared#2/inner", "shared#2", "subtract", ""]
     np.testing.assert_allclose(found["shared#1"], shared.apply(params["shared"], X), rtol=1e-5)
     np.testing.assert_allclose(found["shared#2/inner"], shared.apply(params["shared"], 2 * X), rtol=1e-5)
-    moved = fl.intermediates(model, params, (X, 2 * X), add={"shared#2": jnp.ones((2, 4))})[""]
-    np.testing.assert_allclose(moved, found[""] - 1, rtol=1e-5, atol=1e-5)
+    changed = fl.intermediates(model, params, (X, 2 * X), add={"shared#2": jnp.ones((2, 4))})[""]
+    np.testing.assert_allclose(changed, found[""] - 1, rtol=1e-5, atol=1e-5)
 
 
 def test_models_that_layers_run_by_themselves_do_not_mix_in():

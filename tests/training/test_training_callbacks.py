@@ -47,10 +47,10 @@ def test_a_true_result_ends_the_training():
 
 
 def test_the_train_state_of_an_event_outlives_the_next_step():
-    kept = []
-    result = fitted(epochs=3, callbacks=[lambda event: kept.append(event.train_state)])
-    assert not any(a.is_deleted() for a in jax.tree.leaves(kept))
-    assert [int(s.step) for s in kept] == [2, 4, 6] and same(kept[-1], result.train_state)
+    states = []
+    result = fitted(epochs=3, callbacks=[lambda event: states.append(event.train_state)])
+    assert not any(a.is_deleted() for a in jax.tree.leaves(states))
+    assert [int(s.step) for s in states] == [2, 4, 6] and same(states[-1], result.train_state)
 
 
 def test_early_stopping():

@@ -170,8 +170,8 @@ class Indexed:
     def __len__(self):
         return 3
 
-    def __getitem__(self, place):
-        return batches()[place % 4]
+    def __getitem__(self, index):
+        return batches()[index % 4]
 
 
 class IndexedSequence(Indexed, collections.abc.Sequence):

@@ -233,7 +233,7 @@ def test_an_interrupt_returns_what_was_reached():
 
 @pytest.fixture
 def interruptible():
-    """A process in the background of a shell ignores Ctrl-C from the start; here it is heard."""
+    """A process in the background of a shell ignores Ctrl-C from the start; here it is handled."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -66,9 +66,9 @@ def test_a_small_loss_trains():
 
     options = {"loss": loss, "optimizer": optax.sgd(1e7), "params": PARAMS, "verbose": False}
     half, whole = (fl.fit(model(policy), (X, Y), **options).params for policy in ("mixed_float16", None))
-    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), whole, PARAMS)
-    apart = jax.tree.map(lambda a, b: np.abs(a - b).max(), whole, half)
-    assert all(m > 1e-3 for m in jax.tree.leaves(moved)) and all(a < 1e-3 for a in jax.tree.leaves(apart))
+    updates = jax.tree.map(lambda a, b: np.abs(a - b).max(), whole, PARAMS)
+    differences = jax.tree.map(lambda a, b: np.abs(a - b).max(), whole, half)
+    assert all(m > 1e-3 for m in jax.tree.leaves(updates)) and all(a < 1e-3 for a in jax.tree.leaves(differences))
 
 
 def test_which_models_compute_in_float16():

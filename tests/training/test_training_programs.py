@@ -1,4 +1,4 @@
-"""A kept program is used again for what it was compiled for, and for nothing else."""
+"""A cached program is used again for what it was compiled for, and for nothing else."""
 
 import jax
 import jax.numpy as jnp

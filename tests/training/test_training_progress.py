@@ -74,8 +74,8 @@ def test_a_terminal_of_80_columns_cuts_no_number():
     os.close(main)
     rows = [row for row in re.split(r"[\r\n]|\x1b\[A", text) if row.strip()]
     assert max(map(len, rows)) <= 80
-    kept = [row for row in rows if "0.1235\N{NO-BREAK SPACE}" in row]
-    assert kept[0].startswith("1/2  ") and sum(row.count("0.1235") for row in kept) == len(logs)
+    shown = [row for row in rows if "0.1235\N{NO-BREAK SPACE}" in row]
+    assert shown[0].startswith("1/2  ") and sum(row.count("0.1235") for row in shown) == len(logs)
     bars = [row for row in rows if "loss 0.1235" in row]
     assert bars and all(re.search(r"[a-z_] 0\.1235\]\s*$", row) for row in bars)
 

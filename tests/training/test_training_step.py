@@ -88,8 +88,8 @@ def test_model_state_follows():
     optimizer = SGD
     train_state = TrainState.create(model, x.shape, optimizer)
     train_state, _ = make_step(model, optax.squared_error, optimizer)(train_state, (x, y))
-    moved = train_state.state["batch_normalization"]["moving_mean"]
-    np.testing.assert_allclose(moved, 0.5 * x.mean(0), atol=1e-6)
+    mean = train_state.state["batch_normalization"]["moving_mean"]
+    np.testing.assert_allclose(mean, 0.5 * x.mean(0), atol=1e-6)
 
 
 def test_masked_steps_count_in_neither_loss_nor_metric():
@@ -252,9 +252,9 @@ def test_vmap_trains_an_ensemble():
     states = [TrainState.create(model, x.shape, optimizer, seed) for seed in (0, 1)]
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *states)
     stacked, logs = jax.vmap(step, in_axes=(0, None))(stacked, (x, y))
-    for place, train_state in enumerate(states):
+    for index, train_state in enumerate(states):
         _, alone = step(train_state, (x, y))
-        np.testing.assert_allclose(logs["loss"][place], alone["loss"], rtol=1e-5)
+        np.testing.assert_allclose(logs["loss"][index], alone["loss"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

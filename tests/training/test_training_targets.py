@@ -1,4 +1,4 @@
-"""Losses, outputs and labels that do not pair, and probabilities where logits are meant: said before the first step."""
+"""Losses, outputs and labels that do not pair, and probabilities where logits are meant: errors and warnings before the first step."""
 
 import functools
 

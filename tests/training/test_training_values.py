@@ -36,9 +36,9 @@ WAYS = {
 }
 
 
-def at(array, place, value):
+def at(array, index, value):
     array = array.copy()
-    array[place] = value
+    array[index] = value
     return array
 
 

@@ -126,8 +126,8 @@ def test_params_and_state_stay_and_the_optimizer_holds_nothing(wrap):
     norms = jnp.linalg.norm(result.params["head"]["kernel"], axis=0)
     np.testing.assert_allclose(norms, 1, rtol=1e-5)
     assert not (result.params["dense"]["kernel"] == params["dense"]["kernel"]).any()
-    held = [path for path in fl.paths(result.train_state.opt_state) if "base" in path]
-    assert not held
+    paths = [path for path in fl.paths(result.train_state.opt_state) if "base" in path]
+    assert not paths
     out = frozen.run(params, X, state=state, rng=KEY, train=True)
     assert not out.losses and float(fl.penalty(frozen, SHAPE)(params)) == pytest.approx(
         0.01 * float((params["head"]["kernel"] ** 2).sum()), rel=1e-5

@@ -130,8 +130,8 @@ def test_masks_serve_optax():
     optimizer = optax.adamw(0.1, weight_decay=1.0, mask=mask)
     zeros = jax.tree.map(jnp.zeros_like, PARAMS)
     updates, _ = optimizer.update(zeros, optimizer.init(PARAMS), PARAMS)
-    moved = jax.tree.map(lambda a: bool((a != 0).any()), updates)
-    assert moved == mask
+    updated = jax.tree.map(lambda a: bool((a != 0).any()), updates)
+    assert updated == mask
 
 
 LABELS = [
@@ -163,8 +163,8 @@ def test_labels_serve_optax():
     found = fl.labels(PARAMS, {"head/**": "train"}, default="freeze")
     optimizer = optax.multi_transform({"train": optax.sgd(1.0), "freeze": optax.set_to_zero()}, found)
     updates, _ = optimizer.update(PARAMS, optimizer.init(PARAMS), PARAMS)
-    moved = {path for path, update in fl.paths(updates).items() if (update != 0).any()}
-    assert moved == {"head/dense/kernel", "head/dense/bias"}
+    updated = {path for path, update in fl.paths(updates).items() if (update != 0).any()}
+    assert updated == {"head/dense/kernel", "head/dense/bias"}
 
 
 def test_paths_and_counts():

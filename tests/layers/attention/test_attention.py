@@ -143,8 +143,8 @@ def test_attention_mask_says_which_pairs_meet(layer, shape, dtype):
     mask = np.random.RandomState(3).uniform(size=shape) > 0.4
     x = {"query": array(2, 4, 3), "value": array(2, 5, 3, seed=1), "attention_mask": jnp.asarray(mask, dtype)}
     _, weights = layer.apply(drawn(layer, x), x)
-    kept = np.broadcast_to(mask, (2, 4, 5))[:, None]
-    assert not np.where(kept, 0, weights).any() and np.where(kept, weights, 1).all()
+    allowed = np.broadcast_to(mask, (2, 4, 5))[:, None]
+    assert not np.where(allowed, 0, weights).any() and np.where(allowed, weights, 1).all()
 
 
 @over_headed
@@ -164,8 +164,8 @@ def test_a_floating_attention_mask_is_an_error_that_says_how_to_write_a_boolean_
 def test_a_sliding_window_reaches_as_far_as_it_says(layer):
     layer, x = with_options(layer, {"sliding_window": 2, "return_attention_scores": True}), array(1, 5, 3)
     _, weights = layer.apply(drawn(layer, x), x)
-    places = np.arange(5)
-    assert ((weights > 0) == (abs(places[:, None] - places) < 2)).all()
+    positions = np.arange(5)
+    assert ((weights > 0) == (abs(positions[:, None] - positions) < 2)).all()
 
 
 def test_as_many_groups_as_heads_are_multi_head_attention():

@@ -1,4 +1,4 @@
-"""Carries: given after x, returned after y, kept from run to run, of any structure; and sequences of odd lengths."""
+"""Carries: passed after x, returned after y, stored from run to run, of any structure; and sequences of odd lengths."""
 
 from dataclasses import replace
 
@@ -44,22 +44,22 @@ def test_a_carry_goes_on_where_it_was_taken(layer, x, cut):
 
 @named
 def test_a_stateful_layer_goes_on_from_run_to_run(layer, x):
-    kept = replace(layer, stateful=True)
-    params, state = kept.init(KEY, x.shape), kept.init_state(x.shape)
+    stateful = replace(layer, stateful=True)
+    params, state = stateful.init(KEY, x.shape), stateful.init_state(x.shape)
     for train in (False, True):
-        out = kept.run(params, x[:, :2], state=state, train=train)
-        again = kept.run(params, x[:, 2:], state=out.state, train=train)
+        out = stateful.run(params, x[:, :2], state=state, train=train)
+        again = stateful.run(params, x[:, 2:], state=out.state, train=train)
         near(again.y, layer.apply(params, x))
         assert jax.tree.structure(again.state) == jax.tree.structure(state)
-    near(kept.run(params, x, state=kept.init_state(x.shape)).y, layer.apply(params, x))
+    near(stateful.run(params, x, state=stateful.init_state(x.shape)).y, layer.apply(params, x))
 
 
 @named
 def test_a_carry_given_after_x_is_used_in_place_of_the_one_kept(layer, x):
-    kept = replace(layer, stateful=True)
-    params, state = kept.init(KEY, x.shape), kept.init_state(x.shape)
+    stateful = replace(layer, stateful=True)
+    params, state = stateful.init(KEY, x.shape), stateful.init_state(x.shape)
     carry = jax.tree.map(lambda a: a + 1, jax.tree.leaves(state))
-    out = kept.run(params, (x, *carry), state=state)
+    out = stateful.run(params, (x, *carry), state=state)
     near(out.y, layer.apply(params, (x, *carry)))
 
 
@@ -138,8 +138,8 @@ def test_a_graph_hands_the_carry_on():
 
 
 def test_a_stateful_layer_in_a_graph_needs_a_batch_size():
-    said = r"keeps its carry from run to run.*write fnlayers.Input\(shape, batch_size=...\)"
-    with pytest.raises(fl.ShapeError, match=said):
+    message = r"keeps its carry from run to run.*write fnlayers.Input\(shape, batch_size=...\)"
+    with pytest.raises(fl.ShapeError, match=message):
         fl.GRU(2, stateful=True)(fl.Input((5, 3)))
     x = fl.Input((5, 3), batch_size=2)
     model = fl.functional(x, fl.GRU(2, stateful=True)(x))
@@ -153,7 +153,7 @@ GRU, PARAMS = fl.GRU(2), fl.GRU(2).init(KEY, X.shape)
 
 
 @pytest.mark.parametrize(
-    "given, said",
+    "given, message",
     [
         ((X, jnp.ones((2, 3))), r"GRU\(units=2\): its carry has an array \(batch, 2\), got \(batch, 3\)"),
         ((X, jnp.ones((2, 2, 1))), r"its carry has an array \(batch, 2\), got \(batch, 2, 1\)"),
@@ -166,13 +166,13 @@ GRU, PARAMS = fl.GRU(2), fl.GRU(2).init(KEY, X.shape)
         (X[:, None], r"GRUCell\(units=2\) takes 2 axes \(batch, features\), got the shape \(2, 5, 3\)"),
     ],
 )
-def test_wrong_sequences_and_carries(given, said):
-    with pytest.raises(fl.ShapeError, match=said):
+def test_wrong_sequences_and_carries(given, message):
+    with pytest.raises(fl.ShapeError, match=message):
         GRU.apply(PARAMS, given)
 
 
 @pytest.mark.parametrize(
-    "mask, said",
+    "mask, message",
     [
         (jnp.ones((2, 5)), r"a mask is a boolean array, got float32; .* or mask.astype\(bool\)"),
         (jnp.ones((2, 4), bool), r"the mask has shape \(2, 4\), but x has shape \(2, 5, 3\)"),
@@ -180,8 +180,8 @@ def test_wrong_sequences_and_carries(given, said):
     ],
 )
 @pytest.mark.parametrize("layer", [fl.GRU(2), fl.Bidirectional(fl.GRU(2))], ids=repr)
-def test_wrong_masks(layer, mask, said):
-    with pytest.raises(fl.ShapeError, match=said):
+def test_wrong_masks(layer, mask, message):
+    with pytest.raises(fl.ShapeError, match=message):
         layer.apply(layer.init(KEY, X.shape), X, mask=mask)
 
 
@@ -198,7 +198,7 @@ def test_a_cell_alone_refuses_a_mask():
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, message",
     [
         (lambda: fl.LSTM("a"), "LSTM: LSTMCell: units='a' is wrong"),
         (lambda: fl.GRU(2, unroll=1.5), "GRU: unroll=1.5 is wrong; give a bool or a number of steps"),
@@ -210,8 +210,8 @@ def test_a_cell_alone_refuses_a_mask():
         (lambda: fl.ConvLSTM1D(2, 2, strides=2, dilation_rate=2), "strides and dilation_rate cannot both be above 1"),
     ],
 )
-def test_options_without_meaning(make, said):
-    with pytest.raises(fl.ConfigError, match=said):
+def test_options_without_meaning(make, message):
+    with pytest.raises(fl.ConfigError, match=message):
         make()
 
 
@@ -262,10 +262,10 @@ def test_a_carry_may_be_a_dict():
     near(y[0], X[0, 0] / 4 + X[0, 1] / 2)
     more, again = layer.apply(params, (X[:, :0], carry))
     near((more, again), (y, carry))
-    kept = replace(layer, stateful=True)
-    state = kept.init_state(X.shape)
+    stateful = replace(layer, stateful=True)
+    state = stateful.init_state(X.shape)
     assert list(state) == ["carry_0", "carry_1"]
-    near(kept.run(params, X, state=state, mask=mask).state, {"carry_0": carry["mean"], "carry_1": carry["seen"]})
+    near(stateful.run(params, X, state=state, mask=mask).state, {"carry_0": carry["mean"], "carry_1": carry["seen"]})
 
 
 def test_a_carry_may_be_a_pair_that_no_output_is_read_from():
@@ -306,14 +306,16 @@ def test_time_may_come_first(layer, masked):
     swapped = jnp.swapaxes(x, 0, 1)
     params, mask = plain.init(jax.random.key(0), x.shape), jnp.arange(5) < jnp.array([[5], [2]]) if masked else None
     assert jax.tree.map(jnp.shape, layer.init(jax.random.key(0), swapped.shape)) == jax.tree.map(jnp.shape, params)
-    want = plain.run(params, x, state=plain.init_state(x.shape), mask=mask)
+    expected = plain.run(params, x, state=plain.init_state(x.shape), mask=mask)
     got = layer.run(params, swapped, state=layer.init_state(swapped.shape), mask=None if mask is None else mask.T)
 
     def back(y):  # a sequence has time first, all else the batch
         return jnp.swapaxes(y, 0, 1) if y.shape[0] == 5 else y
 
     for a, b in zip(
-        jax.tree.leaves((got.y, got.mask, got.state)), jax.tree.leaves((want.y, want.mask, want.state)), strict=True
+        jax.tree.leaves((got.y, got.mask, got.state)),
+        jax.tree.leaves((expected.y, expected.mask, expected.state)),
+        strict=True,
     ):
         np.testing.assert_allclose(back(a), b, rtol=1e-5, atol=1e-6)
 

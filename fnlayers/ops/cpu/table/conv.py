@@ -209,7 +209,7 @@ CONV = (
         "xla_convolution",
         when=lambda p, t: not p.uses_ynnpack,
         training=reference.conv,
-        because="no mean of a training step absorbs XLA's own convolutions, so they need not be kept away from YNNPACK",
+        because="no mean of a training step absorbs XLA's own convolutions, so no barrier is needed against YNNPACK",
         bench="direct",
     ),
     Row(
