@@ -25,7 +25,7 @@ from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import nest_leaves
 
 OWN = "own"
-# Layers whose numbers depend on masks, beside recurrent ones, attention and models.
+# Layers whose numbers depend on masks, besides recurrent ones, attention and models.
 USERS = ("BatchNormalization", "GlobalAveragePooling1D", "Softmax", "TimeDistributed")
 SKIPPING = ("Multiply", "Maximum", "Minimum")  # which read the masks that Keras has on the arrays themselves
 

@@ -54,6 +54,6 @@ def refuse_different(layer: Any, types: Any) -> None:
     if isinstance(layer, MultiHeadAttention) and layer.value_dim not in (None, layer.key_dim):
         if not layer.dropout and not layer.return_attention_scores:
             raise cannot(
-                layer, f"has value_dim={layer.value_dim} beside key_dim={layer.key_dim} without dropout",
+                layer, f"has value_dim={layer.value_dim} and key_dim={layer.key_dim} without dropout",
                 "make them equal, or return_attention_scores=True",
             )  # fmt: skip
