@@ -73,20 +73,8 @@ class Hdf5:
 
     def names(self, place: str = "") -> list[str]:
         """The children of a group: in the order in which they were made if the file tracks it, else sorted."""
-        h5py = _h5py()
         with _refusing(place):
-            group = self._object(place)
-            if not isinstance(group, h5py.h5g.GroupID):
-                raise ConfigError("it is not a group")
-            count = group.get_num_objs()
-            if count > limits.MAX_OBJECTS:
-                raise ConfigError(f"it has {count} children; at most {limits.MAX_OBJECTS} are read")
-            tracked = group.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED
-            names: list[bytes] = []
-            group.links.iterate(names.append, idx_type=h5py.h5.INDEX_CRT_ORDER if tracked else h5py.h5.INDEX_NAME)
-            for name in names:
-                _check_hard(group, name)
-            return [_text(name) for name in names]
+            return _children(self._object(place))
 
     def is_group(self, place: str) -> bool:
         """Whether it is a group; False for an array, and where there is nothing."""
@@ -97,21 +85,24 @@ class Hdf5:
                 return False
 
     def arrays(self, place: str = "") -> list[str]:
-        """The places of all arrays in a group and the groups in it."""
-        found, waiting, seen = [], [(place, 0)], 0
+        """The places of all arrays in a group and the groups in it, each of which is reached in one way alone."""
+        h5py = _h5py()
+        found, waiting, seen = [], [(place, self._open(place))], set()
         while waiting:
-            here, depth = waiting.pop()
-            if not self.is_group(here):
-                found.append(here)
-                continue
-            inner = [f"{here}/{name}" if here else name for name in self.names(here)]
-            seen += len(inner)
-            if seen > limits.MAX_OBJECTS or depth > limits.MAX_GROUPS_DEPTH:
-                raise ConfigError(
-                    f"{here[:80]}: the file has more than {limits.MAX_OBJECTS} groups and arrays, or more than "
-                    f"{limits.MAX_GROUPS_DEPTH} inside each other"
-                )
-            waiting += [(name, depth + 1) for name in reversed(inner)]
+            here, opened = waiting.pop()
+            with _refusing(here):
+                if isinstance(opened, h5py.h5d.DatasetID):
+                    found.append(here)
+                    continue
+                address = h5py.h5o.get_info(opened).addr
+                if address in seen or len(waiting) + len(found) > limits.MAX_OBJECTS:
+                    raise ConfigError(
+                        f"the group is inside itself or another one as well, or there are more than "
+                        f"{limits.MAX_OBJECTS} groups and arrays"
+                    )
+                seen.add(address)
+                inner = [(f"{here}/{name}" if here else name, _child(opened, name)) for name in _children(opened)]
+                waiting += reversed(inner)
         return found
 
     def stored(self, place: str) -> Stored:
@@ -146,21 +137,46 @@ class Hdf5:
             raise MissingError(f"the file has a group {place}, where an array is expected")
         return StoredArray.of(found, self._section.length)
 
+    def _open(self, place: str) -> Any:
+        with _refusing(place):
+            return self._object(place)
+
     def _object(self, place: str) -> Any:
         """The open group or dataset, followed name by name through hard links."""
-        h5py = _h5py()
         found = self._file["/"].id
         for name in place.split("/") if place else ():
-            raw = name.encode()
-            if name in ("", ".", "..") or b"\0" in raw:
+            if name in ("", ".", "..") or "\0" in name:
                 raise MissingError(f"{place[:200]!r} is not a place in a file")
-            if not isinstance(found, h5py.h5g.GroupID) or raw not in found:
+            if not isinstance(found, _h5py().h5g.GroupID) or name.encode() not in found:
                 raise MissingError(f"the file has no {place[:200]}")
-            _check_hard(found, raw)
-            found = h5py.h5o.open(found, raw)
-        if not isinstance(found, (h5py.h5g.GroupID, h5py.h5d.DatasetID)):
-            raise ConfigError(f"{place[:200]} is neither a group nor an array")
+            found = _child(found, name)
         return found
+
+
+def _children(group: Any) -> list[str]:
+    """The names in an open group."""
+    h5py = _h5py()
+    if not isinstance(group, h5py.h5g.GroupID):
+        raise ConfigError("it is not a group")
+    count = group.get_num_objs()
+    if count > limits.MAX_OBJECTS:
+        raise ConfigError(f"it has {count} children; at most {limits.MAX_OBJECTS} are read")
+    tracked = group.get_create_plist().get_link_creation_order() & h5py.h5p.CRT_ORDER_TRACKED
+    names: list[bytes] = []
+    group.links.iterate(names.append, idx_type=h5py.h5.INDEX_CRT_ORDER if tracked else h5py.h5.INDEX_NAME)
+    for name in names:
+        _check_hard(group, name)
+    return [_text(name) for name in names]
+
+
+def _child(group: Any, name: str) -> Any:
+    """The group or dataset that an open group has under a name."""
+    h5py = _h5py()
+    _check_hard(group, name.encode())
+    found = h5py.h5o.open(group, name.encode())
+    if not isinstance(found, (h5py.h5g.GroupID, h5py.h5d.DatasetID)):
+        raise ConfigError(f"{name[:200]!r} is neither a group nor an array")
+    return found
 
 
 def _check_hard(group: Any, name: bytes) -> None:

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from keras_entries import BIAS, DENSE, KERNEL, X, functional, layer, sequential, start, write
 
 import fnlayers as fl
 from fnlayers.keras_files.config import model_of
+from keras_entries import BIAS, DENSE, KERNEL, X, functional, layer, sequential, start, write
 
 DENSE_2 = {"name": "head", "units": 2}
 

@@ -183,7 +183,7 @@ def test_a_group_that_contains_itself(monkeypatch):
         file["g/x"] = VALUES
         file["g/again"] = file["g"]
 
-    with open_hdf5(made(build)) as file, pytest.raises(fl.ConfigError, match="inside each other"):
+    with open_hdf5(made(build)) as file, pytest.raises(fl.ConfigError, match="g/again: the group is inside itself"):
         file.arrays()
     monkeypatch.setattr(limits, "MAX_OBJECTS", 1)
     with open_hdf5(made(build)) as file, pytest.raises(fl.ConfigError, match="at most 1 are read"):

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from keras_entries import BIAS, DENSE, KERNEL, X, functional, layer, sequential, start, tensor, write
 
 import fnlayers as fl
 from fnlayers.keras_files.config import model_of
+from keras_entries import BIAS, DENSE, KERNEL, X, functional, layer, sequential, start, tensor, write
 
 
 @pytest.fixture
