@@ -21,6 +21,7 @@ from fnlayers.keras_files.nodes import (
     check_names_differ,
     check_origin,
     input_shape,
+    layers_worth,
     own_name,
     parts,
     policy_of,
@@ -222,7 +223,8 @@ class Reader:
             return self._activation(value)
         if isinstance(value, dict) and "class_name" in value:
             return self.model(value)
-        if isinstance(value, list):
+        self.count(layers_worth(value, f"{key[:80]}="))
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
             return tuple(self._value("", item) for item in value)
         return freeze(value)
 

@@ -13,6 +13,7 @@ from fnlayers.keras_files.nodes import (
     check_names_differ,
     check_origin,
     is_operation,
+    layers_worth,
     own_name,
     parts,
     safe_name,
@@ -52,7 +53,7 @@ class Graph:
         for entry in config["layers"]:
             self._read(entry)
         check_names_differ(list(self.kinds))
-        reader.count(max(0, len(self.calls) - len(self.layers)))
+        reader.count(max(0, sum(len(histories(call)) for call in self.calls.values()) - len(self.layers)))
         found: dict[tuple[str, int], None] = {}
         outputs = [self._end(entry)[0] for entry in nest_leaves(config["output_layers"], is_leaf=is_end)]
         for key in [*(key for key in outputs if key not in self.position), *self.calls]:
@@ -81,7 +82,7 @@ class Graph:
             self.calls |= {(name, position): checked_call(call) for position, call in enumerate(calls)}
             if is_operation(entry) and not self.reader.is_given(entry):
                 check_origin(entry, "operation")
-                self.reader.count(1)
+                self.reader.count(1 + layers_worth([config, calls], "its config, or its call,"))
                 self.kinds[name] = "operation"
                 self.layers[name] = operation_of(kind, config, calls[0] if calls else {})
             else:

@@ -15,9 +15,10 @@ import numpy as np
 from fnlayers.core.errors import ConfigError, LayerError, MissingError
 from fnlayers.keras_files import limits
 from fnlayers.keras_files.hdf5_arrays import Stored, StoredArray, attribute_value
+from fnlayers.keras_files.hdf5_source import SIGNATURE, Hdf5Source, check_superblock
 from fnlayers.keras_files.sections import Section, open_regular
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
+__all__ = ["SIGNATURE", "Hdf5", "Stored", "open_hdf5"]
 
 
 @contextmanager
@@ -35,10 +36,9 @@ def open_hdf5(source: bytes | Path | Section) -> Iterator["Hdf5"]:
             yield opened
         return
     section = Section(source) if isinstance(source, bytes) else source
-    if bytes(section.take(0, min(8, section.length))) != SIGNATURE:
-        raise ConfigError("this is not an HDF5 file: its first bytes are others")
+    check_superblock(section)
     with _refusing("the file"):
-        file = h5py.File(section, "r")
+        file = h5py.File(section.part(0, section.length, Hdf5Source), "r")
     try:
         yield Hdf5(file, section)
     finally:

@@ -4,8 +4,12 @@ Nothing here bounds an honest file by its size: what a file declares is compared
 """
 
 # JSON texts
-MAX_CONFIG_BYTES = 16 << 20
-MAX_CONFIG_VALUES = 500_000  # numbers, strings, lists, objects
+MAX_CONFIG_BYTES = 64 << 20
+FREE_CONFIG_BYTES = 2 << 20  # beyond them, at most so many times the size of the file
+MAX_CONFIG_EXPANSION = 4
+MAX_CONFIG_VALUES = 2_000_000  # numbers, strings, lists, objects
+MAX_ITEMS = 10_000  # values in an option of a layer, or in the call of an operation
+ITEMS_OF_A_LAYER = 100  # so many of them count as a layer
 MAX_CONFIG_DEPTH = 100  # lists and objects inside each other
 
 # Models
@@ -33,8 +37,13 @@ MAX_CHUNKS = 65_536  # of one array
 MAX_DIRECTORY_BYTES = 64 << 10  # of the list of members at the end
 
 
+def most_config(size: int) -> int:
+    """Bytes of JSON in a file of that size, which may be compressed."""
+    return min(MAX_CONFIG_BYTES, max(FREE_CONFIG_BYTES, MAX_CONFIG_EXPANSION * size))
+
+
 def most_layers(size: int) -> int:
-    """Layers, and calls of layers, that a file of that size may have: to trace one takes some milliseconds."""
+    """Layers, and inputs of their calls, that a file of that size may have: to trace one takes some milliseconds."""
     return min(MAX_LAYERS, FREE_LAYERS + size // BYTES_OF_A_LAYER)
 
 

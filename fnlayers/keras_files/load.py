@@ -82,10 +82,11 @@ def load_keras(
 def _load(section: Section, given: Given) -> Loaded:
     """The model in an archive."""
     members = archive.members_of(section)
-    config = config_of(archive.read_text(section, members[archive.CONFIG], limits.MAX_CONFIG_BYTES))
+    most = limits.most_config(section.length)
+    config = config_of(archive.read_text(section, members[archive.CONFIG], most))
     metadata = {}
     if archive.METADATA in members:
-        text = archive.read_text(section, members[archive.METADATA], limits.MAX_CONFIG_BYTES)
+        text = archive.read_text(section, members[archive.METADATA], most)
         metadata = config_of(text, archive.METADATA)
     translated = keras3_config(config, metadata.get("keras_version", "3"), given)  # tf.keras wrote .keras files, too
     model = model_of(translated, given, limits.most_layers(section.length))

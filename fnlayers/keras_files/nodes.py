@@ -10,6 +10,7 @@ from typing import Any
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.keras_files import limits
+from fnlayers.keras_files.tensors import is_tensor
 from fnlayers.plain_data import choices
 
 KEYS = frozenset(
@@ -54,6 +55,23 @@ def check_origin(node: dict, what: str) -> None:
             f"{str(kind)[:80]!r} is not Keras's own {what}: it is registered as {str(registered)[:80]!r} in the module "
             f"{str(None if module is ... else module)[:80]!r}; {way}"
         )
+
+
+def layers_worth(value: Any, what: str) -> int:
+    """The layers that an option, or what an operation is given, counts as: each of its values takes time, too.
+
+    Raises:
+        ConfigError: it has very many values.
+    """
+    waiting, count = [value], 0
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, (list, dict)) and not is_tensor(inner):
+            count += len(inner)
+            waiting += inner if isinstance(inner, list) else inner.values()
+        if count > limits.MAX_ITEMS:
+            raise ConfigError(f"{what} has more than {limits.MAX_ITEMS} values")
+    return count // limits.ITEMS_OF_A_LAYER
 
 
 def is_operation(node: dict) -> bool:

@@ -50,10 +50,11 @@ def keras_topology(path: str | pathlib.Path) -> Topology:
                 said = opened.attributes()
                 return _described(opened, section, said.get("keras_version"), said.get("model_config"), legacy=True)
         members = archive.members_of(section)
-        config = archive.read_text(section, members[archive.CONFIG], limits.MAX_CONFIG_BYTES)
+        most = limits.most_config(section.length)
+        config = archive.read_text(section, members[archive.CONFIG], most)
         about = {}
         if archive.METADATA in members:
-            about = config_of(archive.read_text(section, members[archive.METADATA], limits.MAX_CONFIG_BYTES))
+            about = config_of(archive.read_text(section, members[archive.METADATA], most))
         with open_hdf5(archive.open_member(section, members[archive.WEIGHTS])) as opened:
             return _described(opened, section, about.get("keras_version"), config, legacy=False)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from keras_entries import DENSE, functional, layer, sequential, start
+from keras_entries import DENSE, functional, layer, sequential, start, tensor
 
 DENSE_ENTRY = layer("Dense", "y", units=2)
 SECRET = "secret.h5"
@@ -241,7 +241,7 @@ def of_texts():
     yield "lone surrogate", archived(text.replace('"y"', '"\\ud800"')), "no JSON"
     yield "byte order mark", archived(b"\xef\xbb\xbf" + text.encode()), "no JSON"
     yield "no Unicode", archived(b"\xff\xfe" + text.encode()), "UTF-8"
-    yield "millions of values", archived("[" + "0," * 600_000 + "0]", method=zipfile.ZIP_DEFLATED), "values"
+    yield "millions of values", archived("[" + "0," * 1_500_000 + "0]", method=zipfile.ZIP_DEFLATED), "unpacks to"
 
 
 def of_sizes():
@@ -269,6 +269,13 @@ def of_sizes():
     )
     yield "200 models inside each other", archived(deep), "levels"
     yield "very many layers", archived(sequential(*many), method=zipfile.ZIP_DEFLATED), "more than"
+    yield (
+        "a very long option",
+        archived(sequential(layer("Reshape", "y", target_shape=[1] * 100_000))),
+        "more than 10000",
+    )
+    many_inputs = layer("Concatenate", "y", axis=-1) | {"inbound_nodes": [{"args": [[tensor("x")] * 20_000]}]}
+    yield "very many inputs", archived(functional([start(), many_inputs]), method=zipfile.ZIP_DEFLATED), "more than"
     yield (
         "surplus weights",
         of(DENSE_ENTRY, weights=DENSE | {"layers/dense/vars/2": np.ones(2)}),

@@ -207,3 +207,17 @@ def test_files_that_are_none(tmp_path):
         pass
     with pytest.raises(fl.ConfigError, match="not a regular file"), open_hdf5(tmp_path):
         pass
+
+
+def test_a_heap_of_strings_whose_objects_do_not_end():
+    """HDF5 itself goes round in it for ever: the free space at its end, of 0 bytes, is followed by itself."""
+    data = bytearray(made(lambda file: file.attrs.__setitem__("x", ["p", "q"])))
+    heap = data.index(b"GCOL\x01")
+    position = heap + 16
+    while data[position : position + 2] != b"\0\0":
+        position += 16 + -(-int.from_bytes(data[position + 8 : position + 16], "little") // 8) * 8
+    with open_hdf5(bytes(data)) as file:
+        assert file.attributes() == {"x": ["p", "q"]}
+    data[position + 8 : position + 16] = bytes(8)
+    with open_hdf5(bytes(data)) as file, pytest.raises(fl.ConfigError, match="heap"):
+        file.attributes()

@@ -5,11 +5,11 @@ import json
 import h5py
 import numpy as np
 import pytest
-from keras_entries import DENSE, KERNEL, layer, sequential, write
 
 import fnlayers as fl
 from fnlayers.command_line import main
 from fnlayers.keras_files.topology import keras_topology
+from keras_entries import DENSE, KERNEL, layer, sequential, write
 
 HEAD = layer("Dense", "head", units=2)
 
