@@ -162,7 +162,7 @@ if TYPE_CHECKING:
     from fnlayers.keras_files import load_keras, load_keras_weights, save_keras
     from fnlayers.saving import load, save
     from fnlayers.show import summary
-    from fnlayers.state_dicts import load_state_dict
+    from fnlayers.state_dicts import load_state_dict, match_weights
     from fnlayers.surgery import compare, cut, intermediates, lora, replace_layer, restrict
     from fnlayers.training import (
         CSVLog,
@@ -374,6 +374,7 @@ __all__ = [
     "lora",
     "losses",
     "make_step",
+    "match_weights",
     "maximum",
     "metrics",
     "minimum",
@@ -409,7 +410,7 @@ LATER = {
     "fnlayers.exporting": ("Exported", "export", "load_exported", "to_onnx"),
     "fnlayers.keras_files": ("load_keras", "load_keras_weights", "save_keras"),
     "fnlayers.show": ("summary",),
-    "fnlayers.state_dicts": ("load_state_dict",),
+    "fnlayers.state_dicts": ("load_state_dict", "match_weights"),
     "fnlayers.surgery": ("compare", "cut", "intermediates", "lora", "replace_layer", "restrict"),
     "fnlayers.training": (
         "CSVLog",

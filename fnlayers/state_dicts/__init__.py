@@ -2,6 +2,7 @@
 
 from fnlayers.state_dicts.arrays import read_state_dict
 from fnlayers.state_dicts.changes import (
+    Flattened,
     Gates,
     Part,
     added,
@@ -14,6 +15,7 @@ from fnlayers.state_dicts.changes import (
     transpose,
 )
 from fnlayers.state_dicts.load import Weights, load_state_dict
+from fnlayers.state_dicts.match import Proposal, match_weights
 from fnlayers.state_dicts.rules import (
     RULES,
     Rule,
@@ -37,8 +39,8 @@ from fnlayers.state_dicts.rules import (
 )
 
 __all__ = [
-    "RULES", "Gates", "Part", "Rule", "Weights", "added", "attention", "batch_norm", "conv", "conv_kernel",
+    "RULES", "Flattened", "Gates", "Part", "Proposal", "Rule", "Weights", "added", "attention", "batch_norm", "conv", "conv_kernel",
     "conv_transpose", "dense", "depthwise", "depthwise_kernel", "embedding", "gru", "gru_biases", "heads",
-    "load_state_dict", "lstm", "norm", "prefixed", "prelu", "projection", "qkv", "read_state_dict", "rms_norm", "rnn",
+    "load_state_dict", "lstm", "match_weights", "norm", "prefixed", "prelu", "projection", "qkv", "read_state_dict", "rms_norm", "rnn",
     "slopes", "split_axes", "tied", "transpose",
 ]  # fmt: skip

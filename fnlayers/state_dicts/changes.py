@@ -73,6 +73,25 @@ def added(*arrays: Array) -> Array:
     return np.sum(arrays, axis=0, dtype=np.result_type(*arrays))
 
 
+@dataclass(frozen=True)
+class Flattened:
+    """A matrix (out, in) of a Linear whose input was flattened from `sizes`, (channels, ...), as one from (..., channels).
+
+    >>> Flattened((2, 2))(np.array([[11, 12, 21, 22]])).T.tolist()
+    [[11, 21, 12, 22]]
+    """
+
+    sizes: tuple[int, ...]
+
+    def __call__(self, array: Array) -> Array:
+        """Move the channels of the inputs to the end, and transpose."""
+        if array.ndim != 2 or array.shape[1] != math.prod(self.sizes):
+            raise ShapeError(
+                f"a matrix (out, {math.prod(self.sizes)}) is expected for flattened={self.sizes}, got {array.shape}"
+            )
+        return np.moveaxis(array.reshape(-1, *self.sizes), 1, -1).reshape(len(array), -1).T
+
+
 def slopes(array: Array, shape: tuple[int, ...]) -> Array:
     """PyTorch's PReLU has one slope, or one for each channel; ours may have one for each position."""
     if array.ndim != 1 or array.size not in (1, shape[-1]):

@@ -1,0 +1,98 @@
+"""match_weights: proposals from shapes and names; what is not sure is listed, never chosen."""
+
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fnlayers as fl
+from fnlayers import state_dicts
+from test_models import GOLDEN, example, theirs
+from test_torch_layers import prefixed as layer_weights
+
+
+def pasted(proposal):
+    """The mapping that its text means."""
+    names = {}
+    exec(str(proposal), names)
+    return names["mapping"]
+
+
+def same_weights(model, shape, given, mapping, expected):
+    found = fl.load_state_dict(model, shape, given, mapping)
+    wanted = fl.load_state_dict(model, shape, given, expected)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, found, wanted))
+
+
+def test_networks_are_proposed_whole():
+    """Their names are near ours, so that nothing is left but what has a function of its own."""
+    resnet = example("resnet")
+    model = resnet.resnet((2, 1), bottleneck=False, classes=5, width=4)
+    proposal = fl.match_weights(model, None, theirs("resnet_basic"))
+    assert not (proposal.unsure or proposal.unused or proposal.unfilled), str(proposal)
+    same_weights(model, None, theirs("resnet_basic"), pasted(proposal), resnet.RESNET)
+
+
+def test_stacks_heads_and_matrices_that_are_the_other_way_around():
+    gpt2 = example("gpt2")
+    model, given = gpt2.gpt2(30, 12, 2, 3, 16), theirs("gpt2")
+    proposal = fl.match_weights(model, None, given)
+    text = str(proposal)
+    assert "'h.{i}.attn.c_attn': qkv('blocks/layer/self_attention', inputs_first=True)" in text
+    assert "'h.{i}.mlp.c_fc': dense('blocks/layer/feedforward_intermediate_dense', inputs_first=True)" in text
+    assert "# alike: 'h.{i}.ln_1', 'h.{i}.ln_2'" in text  # which is first is not in the names
+    rest = {key: gpt2.GPT2[key] for key in gpt2.GPT2 if "ln_" in key or "bias" in key or key not in proposal.mapping}
+    same_weights(model, None, given, rest | proposal.mapping, gpt2.GPT2)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_both", "attention", "batch_norm", "depthwise2d", "conv1d_transpose"])
+def test_layers_with_rules_of_their_own(name):
+    import test_torch_layers as layers
+
+    layer, rule, _ = layers.LAYERS[name]
+    x = layers.GOLDEN[f"{name}/x0"]
+    shape = np.moveaxis(x, 1, -1).shape if layers.LAYERS[name][2] else x.shape
+    model = fl.Sequential([layer.renamed("a")])
+    proposal = fl.match_weights(model, shape, layer_weights(name))
+    assert repr(proposal.mapping) == repr({"m": rule})
+
+
+def dense_weights(*names, size=3):
+    return {f"{name}.{part}": np.ones((size,) * n) for name in names for part, n in (("weight", 2), ("bias", 1))}
+
+
+@pytest.mark.parametrize(
+    "ours, names, sure",
+    [
+        (("one", "two"), ("fc1", "fc2"), False),
+        (("dense", "dense_1"), ("dense1", "dense2"), False),  # numbers from 0 and from 1
+        (("up", "down"), ("mlp.down", "mlp.up"), True),
+        (("block0_up", "block1_up"), ("blocks.0.up", "blocks.1.up"), True),
+        (("query", "key"), ("attn.q", "attn.k"), True),
+    ],
+)
+def test_equal_shapes_are_told_apart_by_clear_names_alone(ours, names, sure):
+    model = fl.Sequential([fl.Dense(3, name=name) for name in ours])
+    proposal = fl.match_weights(model, (None, 3), dense_weights(*names))
+    if sure:
+        last = {key: goal.rows[0][1][0][0].split("/")[0] for key, goal in proposal.mapping.items()}
+        words = {"q": "query", "k": "key"}
+        assert all(words.get(key.split(".")[-1], key.split(".")[-1]) in last[key] for key in names)
+        assert [re.findall(r"\d", key) == re.findall(r"\d", last[key]) for key in names] == [True, True]
+    else:
+        assert proposal.mapping == {} and proposal.unsure == [(list(names), list(ours))]
+        assert pasted(proposal) == {}
+
+
+def test_what_is_left_is_listed():
+    model = fl.Sequential([fl.Dense(5, name="head"), fl.Dense(2, name="other")])
+    given = {"a.weight": np.ones((5, 3)), "a.bias": np.ones(5), "b.weight": np.ones((7, 7)), "n": np.ones(4)}
+    proposal = fl.match_weights(model, (None, 3), given)
+    assert list(proposal.mapping) == ["a"]
+    assert proposal.unused == ['"b.weight" float64(7, 7)', '"n" float64(4,)']
+    assert proposal.unfilled == ["other/kernel (5, 2)", "other/bias (2,)"]
+    assert "# not filled: other/bias (2,)" in str(proposal)
+    assert set(state_dicts.RULES) >= {"dense", "lstm"} and json.loads(str(GOLDEN["vit/types"]))
