@@ -23,9 +23,14 @@ BEGIN = """# From Keras, and back
 <!-- Written by docs/write_from_keras.py from the catalog; change that. -->
 
 ```python
+import jax, jax.numpy as jnp, fnlayers as fl
+
+model = fl.Sequential([fl.Input((4,)), fl.Dense(8, "relu"), fl.Dense(1)])
+params = model.init(jax.random.key(0))
+fl.save_keras("model.keras", model, params)  # keras.models.load_model opens it: the same outputs
+
 model, params, state, *_ = fl.load_keras("model.keras")  # Keras need not be installed; h5py must be: fnlayers[keras]
-y = model.apply(params, x, state=state)
-fl.save_keras("again.keras", model, params, state)  # keras.models.load_model opens it: the same outputs
+y = model.apply(params, jnp.ones((2, 4)), state=state)
 ```
 
 A layer of Keras is the layer of the same name here, with the same arguments, defaults, weights and numbers. A file is read and

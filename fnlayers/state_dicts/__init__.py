@@ -39,8 +39,8 @@ from fnlayers.state_dicts.rules import (
 )
 
 __all__ = [
-    "RULES", "Flattened", "Gates", "Part", "Proposal", "Rule", "Weights", "added", "attention", "batch_norm", "conv", "conv_kernel",
-    "conv_transpose", "dense", "depthwise", "depthwise_kernel", "embedding", "gru", "gru_biases", "heads",
-    "load_state_dict", "lstm", "match_weights", "norm", "prefixed", "prelu", "projection", "qkv", "read_state_dict", "rms_norm", "rnn",
-    "slopes", "split_axes", "tied", "transpose",
+    "RULES", "Flattened", "Gates", "Part", "Proposal", "Rule", "Weights", "added", "attention", "batch_norm", "conv",
+    "conv_kernel", "conv_transpose", "dense", "depthwise", "depthwise_kernel", "embedding", "gru", "gru_biases",
+    "heads", "load_state_dict", "lstm", "match_weights", "norm", "prefixed", "prelu", "projection", "qkv",
+    "read_state_dict", "rms_norm", "rnn", "slopes", "split_axes", "tied", "transpose",
 ]  # fmt: skip

@@ -75,7 +75,7 @@ def added(*arrays: Array) -> Array:
 
 @dataclass(frozen=True)
 class Flattened:
-    """A matrix (out, in) of a Linear whose input was flattened from `sizes`, (channels, ...), as one from (..., channels).
+    """A matrix (out, in) of a Linear whose input was flattened from `sizes` (channels, ...), for (..., channels).
 
     >>> Flattened((2, 2))(np.array([[11, 12, 21, 22]])).T.tolist()
     [[11, 21, 12, 22]]

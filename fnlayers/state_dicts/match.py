@@ -72,7 +72,8 @@ def match_weights(model: Layer, shape: Sizes, source: Any) -> Proposal:
     Example:
         >>> import numpy as np, fnlayers as fl
         >>> model = fl.Sequential([fl.Dense(4, name="hidden"), fl.Dense(2, name="head")])
-        >>> theirs = {"0.weight": np.ones((4, 3)), "0.bias": np.ones(4), "2.weight": np.ones((2, 4)), "2.bias": np.ones(2)}
+        >>> theirs = {"0.weight": np.ones((4, 3)), "0.bias": np.ones(4)}
+        >>> theirs |= {"2.weight": np.ones((2, 4)), "2.bias": np.ones(2)}
         >>> print(fl.match_weights(model, (None, 3), theirs))
         from fnlayers.state_dicts import dense
         <BLANKLINE>
@@ -126,6 +127,7 @@ class Target:
 
     @property
     def paths(self) -> set[str]:
+        """The paths of its weights in the model."""
         return {f"{self.path}/{name}".removeprefix("/") for name in self.shapes}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import fnlayers as fl
 from fnlayers import state_dicts
+from fnlayers.state_dicts import batch_norm
 from test_models import GOLDEN, example, theirs
 from test_torch_layers import prefixed as layer_weights
 
@@ -27,13 +28,16 @@ def same_weights(model, shape, given, mapping, expected):
     assert jax.tree.all(jax.tree.map(jnp.array_equal, found, wanted))
 
 
-def test_networks_are_proposed_whole():
-    """Their names are near ours, so that nothing is left but what has a function of its own."""
+def test_a_network_is_proposed_but_for_layers_that_no_name_tells_apart():
+    """Three norms of a block have one shape, and "downsample.1" does not say that it is one of them."""
     resnet = example("resnet")
     model = resnet.resnet((2, 1), bottleneck=False, classes=5, width=4)
     proposal = fl.match_weights(model, None, theirs("resnet_basic"))
-    assert not (proposal.unsure or proposal.unused or proposal.unfilled), str(proposal)
-    same_weights(model, None, theirs("resnet_basic"), pasted(proposal), resnet.RESNET)
+    assert not (proposal.unused or proposal.unfilled), str(proposal)
+    norms = ["layer2.0.bn1", "layer2.0.bn2", "layer2.0.downsample.1"]
+    assert proposal.unsure == [(norms, ["layer2_0_bn1", "layer2_0_bn2", "layer2_0_downsample_bn"])]
+    rest = {name: batch_norm(path) for name, path in zip(*proposal.unsure[0], strict=True)}
+    same_weights(model, None, theirs("resnet_basic"), pasted(proposal) | rest, resnet.RESNET)
 
 
 def test_stacks_heads_and_matrices_that_are_the_other_way_around():
