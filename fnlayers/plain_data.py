@@ -108,7 +108,9 @@ class FrozenRecord(ByValue):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         names = [field.name for field in fields(self)]
         if len(args) > len(names) or any(name not in names[len(args) :] for name in kwargs):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(names) or 'no options'}; got {args} and {kwargs}")
+            raise ValueError(
+                f"{type(self).__name__} takes {', '.join(names) or 'no options'}, each once; got {_call(args, kwargs)}"
+            )
         given = dict(zip(names, args, strict=False)) | kwargs
         for field in fields(self):
             self._store(field.name, given.get(field.name, field.default))
@@ -138,6 +140,10 @@ class FrozenRecord(ByValue):
         except ValueError as error:
             raise ValueError(f"{type(self).__name__}: {name}: {error}") from None
         return value
+
+
+def _call(args: tuple, kwargs: dict) -> str:
+    return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
 
 
 def choices(what: str, got: object, allowed: Iterable[object]) -> str:

@@ -13,6 +13,7 @@ from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeErr
 from fnlayers.core.shapes import ArrayType, canonical, is_shape, shape_of, type_of
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.values import check_values
+from fnlayers.functions.draws import is_key
 from fnlayers.ops.layout import expand_trailing
 from fnlayers.plain_data import map_nest, nest_leaves
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 
 _NUMBERS = (bool, int, float, complex)
-RAW = ((2,), (4,))  # the shapes of raw keys, by algorithm
 
 
 def check_given(layer: "Layer", x: Any) -> None:
@@ -55,14 +55,6 @@ def check_key(layer: "Layer", rng: Any, verb: str = "init") -> None:
     """Raise MissingError for what is not one random key."""
     if not is_key(rng):
         raise MissingError(f"{type(layer).__name__}.{verb} takes a random key, {not_a_key(rng)}")
-
-
-def is_key(rng: Any) -> bool:
-    """Whether it is one random key: typed, or raw as an array of unsigned integers."""
-    dtype = None if isinstance(rng, type) else getattr(rng, "dtype", None)
-    if dtype is None or isinstance(rng, Symbol):
-        return False
-    return rng.shape == () if jnp.issubdtype(dtype, jax.dtypes.prng_key) else dtype == np.uint32 and rng.shape in RAW
 
 
 def not_a_key(rng: Any) -> str:

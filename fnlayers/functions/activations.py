@@ -5,15 +5,20 @@ axis (softmax, log_softmax, sparsemax) compute in float32 when the input is floa
 `ACTIVATIONS` is the table of names; `activation` reads a layer's argument.
 """
 
+import functools
+import inspect
+import typing
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec
 
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import check_home, look_up, refused
+from fnlayers.functions.options import check_array, check_axes, check_home, look_up, refused, shown
+from fnlayers.kinds import kind_of
 
 Array = jax.Array
+P = ParamSpec("P")
 Axis = int | Sequence[int]
 Activation = Annotated[str | Callable[..., Any] | None, lambda value: activation(value)]  # checked by core.options
 
@@ -34,11 +39,44 @@ def activation(identifier: Activation) -> Callable[..., Any]:
     return identifier
 
 
+def checked(function: Callable[P, Array]) -> Callable[P, Array]:
+    """A function of an array of real numbers, whose options are checked where they are given.
+
+    Raises ValueError for what is not such an array, for an option that is not of its annotated type (an array counts as
+    a number), and for an axis that the array does not have.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Array:
+        check_array(function.__name__, args[0] if args else kwargs.get("x"))
+        if len(args) + len(kwargs) > 1 or function.__name__ in _OVER_AXES:
+            _check_options(function, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
+_OVER_AXES = ("glu", "softmax", "log_softmax", "sparsemax", "legacy_sparsemax")
+
+
+def _check_options(function: Callable, args: tuple, kwargs: dict) -> None:
+    given = inspect.signature(function).bind(*args, **kwargs)
+    given.apply_defaults()
+    x, hints = given.arguments.pop("x"), typing.get_type_hints(function)
+    for name, value in given.arguments.items():
+        kind = kind_of(hints[name])
+        if not hasattr(value, "dtype") and not kind.accepts(tuple(value) if isinstance(value, list) else value):
+            raise ValueError(f"{function.__name__}: {name}={shown(value)} is wrong; give {kind.words}")
+        if name == "axis":
+            check_axes(function.__name__, tuple(value) if isinstance(value, Sequence) else value, jnp.ndim(x))
+
+
 def linear(x: Any) -> Any:
     """The array as it is."""
     return x
 
 
+@checked
 def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
     """`max(x, 0)`; in general max_value where x >= max_value, x where x > threshold, and
     negative_slope * (x - threshold) elsewhere.
@@ -65,6 +103,7 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     return positive - negative_slope * jax.nn.relu(threshold - x)
 
 
+@checked
 def relu6(x: Array) -> Array:
     """`min(max(x, 0), 6)`.
 
@@ -73,6 +112,7 @@ def relu6(x: Array) -> Array:
     return jax.nn.relu6(x)
 
 
+@checked
 def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
     """`x` where x >= 0, `negative_slope * x` elsewhere.
 
@@ -85,6 +125,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
     return jax.nn.leaky_relu(x, negative_slope)
 
 
+@checked
 def elu(x: Array, alpha: float = 1.0) -> Array:
     """`x` where x > 0, `alpha * (exp(x) - 1)` elsewhere.
 
@@ -94,6 +135,7 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
     return jax.nn.elu(x, alpha)
 
 
+@checked
 def celu(x: Array, alpha: float = 1.0) -> Array:
     """`max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)`: an `elu` whose slope is continuous for every alpha.
 
@@ -102,6 +144,7 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
     return jax.nn.celu(x, alpha)
 
 
+@checked
 def selu(x: Array) -> Array:
     """`1.05070098 * elu(x, alpha=1.67326324)`.
 
@@ -112,6 +155,7 @@ def selu(x: Array) -> Array:
     return jax.nn.selu(x)
 
 
+@checked
 def gelu(x: Array, approximate: bool = False) -> Array:
     """`x * P(X <= x)` for X normal, which is `x / 2 * (1 + erf(x / sqrt(2)))`.
 
@@ -131,16 +175,19 @@ def gelu(x: Array, approximate: bool = False) -> Array:
     return jnp.where(far, jnp.maximum(x, 0), jax.nn.gelu(jnp.where(far, 0, x), approximate=True))
 
 
+@checked
 def sigmoid(x: Array) -> Array:
     """`1 / (1 + exp(-x))`."""
-    return jax.nn.sigmoid(x)
+    return jax.nn.sigmoid(_floating(x))
 
 
+@checked
 def log_sigmoid(x: Array) -> Array:
     """`log(sigmoid(x))`, computed as -softplus(-x) and so finite where sigmoid(x) underflows."""
     return jax.nn.log_sigmoid(x)
 
 
+@checked
 def hard_sigmoid(x: Array) -> Array:
     """`relu6(x + 3) / 6`: 0 up to -3, 1 from 3 on, a line between.
 
@@ -149,6 +196,7 @@ def hard_sigmoid(x: Array) -> Array:
     return jax.nn.hard_sigmoid(x)
 
 
+@checked
 def sparse_sigmoid(x: Array) -> Array:
     """`clip((x + 1) / 2, 0, 1)`.
 
@@ -157,14 +205,16 @@ def sparse_sigmoid(x: Array) -> Array:
     return jax.nn.sparse_sigmoid(x)
 
 
+@checked
 def silu(x: Array) -> Array:
     """`x * sigmoid(x)`; also called swish.
 
     Reference: P. Ramachandran, B. Zoph, Q. V. Le, "Searching for activation functions", 2017.
     """
-    return jax.nn.silu(x)
+    return jax.nn.silu(_floating(x))
 
 
+@checked
 def hard_silu(x: Array) -> Array:
     """`x * hard_sigmoid(x)`; also called hard_swish.
 
@@ -173,6 +223,7 @@ def hard_silu(x: Array) -> Array:
     return jax.nn.hard_silu(x)
 
 
+@checked
 def mish(x: Array) -> Array:
     """`x * tanh(softplus(x))`.
 
@@ -181,11 +232,13 @@ def mish(x: Array) -> Array:
     return x * jnp.tanh(jax.nn.softplus(x))
 
 
+@checked
 def softplus(x: Array) -> Array:
     """`log(1 + exp(x))`, without overflow."""
     return jax.nn.softplus(x)
 
 
+@checked
 def squareplus(x: Array, b: float = 4) -> Array:
     """`(x + sqrt(x**2 + b)) / 2`: algebraic, and near to softplus.
 
@@ -198,6 +251,7 @@ def squareplus(x: Array, b: float = 4) -> Array:
     return _in_float32(_squareplus, x, b)
 
 
+@checked
 def sparse_plus(x: Array) -> Array:
     """`0` where x <= -1, `(x + 1)**2 / 4` where -1 < x < 1, `x` where x >= 1.
 
@@ -207,46 +261,55 @@ def sparse_plus(x: Array) -> Array:
     return jnp.where(x <= -1, 0, jnp.where(x >= 1, x, (bend + 1) ** 2 / 4))
 
 
+@checked
 def softsign(x: Array) -> Array:
     """`x / (1 + |x|)`."""
     return jax.nn.soft_sign(x)
 
 
+@checked
 def tanh(x: Array) -> Array:
     """`(exp(x) - exp(-x)) / (exp(x) + exp(-x))`."""
     return jnp.tanh(x)
 
 
+@checked
 def hard_tanh(x: Array) -> Array:
     """`clip(x, -1, 1)`."""
     return jax.nn.hard_tanh(x)
 
 
+@checked
 def tanh_shrink(x: Array) -> Array:
     """`x - tanh(x)`."""
     return x - jnp.tanh(x)
 
 
+@checked
 def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     """`x - threshold` where x > threshold, `x + threshold` where x < -threshold, `0` between."""
     return jnp.where(x > threshold, x - threshold, jnp.where(x < -threshold, x + threshold, 0))
 
 
+@checked
 def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     """`x` where |x| > threshold, `0` elsewhere."""
     return jnp.where(jnp.abs(x) > threshold, x, 0)
 
 
+@checked
 def threshold(x: Array, threshold: float, default_value: float) -> Array:
     """`x` where x > threshold, `default_value` elsewhere."""
     return jnp.where(x > threshold, x, default_value)
 
 
+@checked
 def exponential(x: Array) -> Array:
     """`exp(x)`."""
     return jnp.exp(x)
 
 
+@checked
 def glu(x: Array, axis: int = -1) -> Array:
     """`a * sigmoid(b)`, where a and b are the first and the second half of x along the axis.
 
@@ -259,9 +322,10 @@ def glu(x: Array, axis: int = -1) -> Array:
             f"glu(axis={axis}) got an array of shape {x.shape}, whose axis {axis} has the odd size {x.shape[axis]}; "
             "glu halves that axis, so give it an even size"
         )
-    return jax.nn.glu(x, axis=axis)
+    return jax.nn.glu(_floating(x), axis=axis)
 
 
+@checked
 def softmax(x: Array, axis: Axis = -1) -> Array:
     """`exp(x) / sum(exp(x))` over the axis, or over all of a tuple of axes together.
 
@@ -271,11 +335,13 @@ def softmax(x: Array, axis: Axis = -1) -> Array:
     return _in_float32(jax.nn.softmax, x, _axes(axis))
 
 
+@checked
 def log_softmax(x: Array, axis: Axis = -1) -> Array:
     """`x - log(sum(exp(x)))`, over the axis or a tuple of axes together."""
     return _in_float32(jax.nn.log_softmax, x, _axes(axis))
 
 
+@checked
 def sparsemax(x: Array, axis: int = -1) -> Array:
     """`max(x - tau, 0)`, with the tau that makes each row sum to 1: the point of the simplex nearest to x.
 
@@ -290,6 +356,7 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     return _in_float32(_sparsemax, x, axis)
 
 
+@checked
 def legacy_hard_sigmoid(x: Array) -> Array:
     """`clip(0.2 x + 0.5, 0, 1)`: what Keras 1 and 2 computed for hard_sigmoid, for models that were trained with it.
 
@@ -299,6 +366,7 @@ def legacy_hard_sigmoid(x: Array) -> Array:
     return jnp.clip(0.2 * x + 0.5, 0, 1)
 
 
+@checked
 def legacy_sparsemax(x: Array, axis: int = -1) -> Array:
     """What Keras up to 3.15 computes for sparsemax, for models that were trained with it.
 
@@ -334,6 +402,11 @@ def _sparsemax(x: Array, axis: int) -> Array:
     count = jnp.sum(support, axis, keepdims=True, dtype=x.dtype)
     tau = (jnp.sum(jnp.where(support, ordered, 0), axis, keepdims=True) - 1) / count
     return jnp.maximum(x - tau, 0)
+
+
+def _floating(x: Array) -> Array:
+    """The array, integers as float32."""
+    return x if jnp.issubdtype(jnp.result_type(x), jnp.floating) else jnp.asarray(x, jnp.float32)
 
 
 def _in_float32(function: Callable[..., Array], x: Array, *args: Any) -> Array:

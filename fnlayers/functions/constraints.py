@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import Options, accumulation_dtype, is_axes, is_number, resolve
+from fnlayers.functions.options import Options, accumulation_dtype, check_array, check_axes, is_axes, is_number, resolve
 from fnlayers.plain_data import recordclass
 
 Axis = int | Sequence[int]
@@ -37,7 +37,11 @@ class _Constraint(Options):
 
     def __call__(self, w: jax.Array) -> jax.Array:
         """The weight projected onto the allowed set, in its own dtype."""
-        return jnp.asarray(self._project(jnp.asarray(w, accumulation_dtype(w.dtype))), w.dtype)
+        check_array(f"{self}", w, booleans=False)
+        dtype = jnp.result_type(w)
+        if "axis" in self.__dict__:
+            check_axes(f"{self}", self.__dict__["axis"], jnp.ndim(w))
+        return jnp.asarray(self._project(jnp.asarray(w, accumulation_dtype(dtype))), dtype)
 
     def _project(self, w: jax.Array) -> jax.Array:
         raise NotImplementedError

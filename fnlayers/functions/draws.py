@@ -199,3 +199,16 @@ def _polynomial(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
         np.multiply(y, x, out=y)
         np.add(y, np.float32(coefficient), out=y)
     return y
+
+
+_RAW = ((2,), (4,))  # the shapes of raw keys, by algorithm
+
+
+def is_key(rng: Any) -> bool:
+    """Whether it is one random key: of the host, typed, or raw as an array of unsigned integers."""
+    if isinstance(rng, HostKey):
+        return True
+    dtype = None if isinstance(rng, type) else getattr(rng, "dtype", None)
+    if dtype is None:
+        return False
+    return rng.shape == () if jnp.issubdtype(dtype, jax.dtypes.prng_key) else dtype == np.uint32 and rng.shape in _RAW

@@ -12,15 +12,16 @@ with the same key and other seeds differ, and the key still decides.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.functions import draws
-from fnlayers.functions.options import Options, accumulation_dtype, is_axes, is_number, resolve
+from fnlayers.functions.options import Options, accumulation_dtype, check_axes, is_axes, is_number, resolve, shown
 from fnlayers.functions.windows import WINDOWS, stft_kernel, window
+from fnlayers.kinds import Seed
 from fnlayers.plain_data import recordclass
 
 Key = draws.Key
@@ -28,8 +29,9 @@ Shape = tuple[int, ...]
 Axes = Sequence[int] | None
 Initializer = Annotated[str | Callable[..., jax.Array], lambda value: initializer(value)]  # checked by core.options
 
+Mode = Literal["fan_in", "fan_out", "fan_avg"]
+Distribution = Literal["uniform", "truncated_normal", "untruncated_normal", "normal"]
 DISTRIBUTIONS = ("uniform", "truncated_normal", "untruncated_normal")
-MODES = ("fan_in", "fan_out", "fan_avg")
 TRUNCATED_STDDEV = 0.87962566103423978  # of a unit normal that is cut at -2 and 2
 
 
@@ -67,7 +69,26 @@ class _Initializer(Options):
 
     def __call__(self, key: Key, shape: Sequence[int], dtype: Any = "float32") -> jax.Array:
         """The initial values of a weight: an array of that shape and dtype. Only random ones look at the key."""
-        return self._values(key, tuple(shape), jnp.dtype(dtype))
+        return self._values(key, self._sizes(shape), self._dtype(dtype))
+
+    def _sizes(self, shape: Any) -> Shape:
+        """The shape as a tuple of sizes."""
+        sizes = shape if isinstance(shape, (tuple, list)) else (None,)
+        if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and 0 <= n < 2**63 for n in sizes):
+            raise ValueError(
+                f"{self} takes the shape of the weight, got {shown(shape)}; give a tuple of sizes, as (3, 4)"
+            )
+        return tuple(int(n) for n in shape)
+
+    def _dtype(self, dtype: Any) -> np.dtype:
+        """The dtype of the weight."""
+        try:
+            found = jnp.dtype(dtype)
+        except TypeError:
+            found = np.dtype("O")
+        if dtype is None or not (jnp.issubdtype(found, jnp.number) or found.kind == "b"):
+            raise ValueError(f"{self}: dtype={shown(dtype)} is not a dtype of numbers; give one, such as 'float32'")
+        return found
 
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
         raise NotImplementedError
@@ -76,15 +97,13 @@ class _Initializer(Options):
 class _Random(_Initializer):
     """Base of the random initializers; a subclass writes `_sample`, for a dtype that is float32 or float64."""
 
-    seed: int | None  # not a field here: a subclass declares it among its fields
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check(self.seed is None or isinstance(self.seed, int), "seed", "an integer or None")
+    seed: Seed  # not a field here: a subclass declares it among its fields
 
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
         if key is None:
             raise ValueError(f"{self} draws random numbers and got no key; pass one, as jax.random.key(0)")
+        if not draws.is_key(key):
+            raise ValueError(f"{self} draws from a random key, got {shown(key)}; pass one, as jax.random.key(0)")
         if not jnp.issubdtype(dtype, jnp.floating):
             raise ValueError(
                 f"{self} draws floats, and the weight is {dtype}; choose zeros, ones, constant or a float dtype"
@@ -126,8 +145,19 @@ class Constant(_Initializer):
 
     value: Any = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            numbers = np.asarray(self.value)
+        except ValueError:  # rows of several lengths
+            numbers = np.asarray(None)
+        good = numbers.dtype.kind in "fiubc" and not np.isnan(numbers).any()
+        self._check(bool(good), "value", "a number, or a nested tuple of them with rows of one length")
+
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
         value = np.asarray(self.value)
+        if value.dtype.kind == "c" and dtype.kind != "c":
+            raise ValueError(f"{self}: the weight is {dtype}, which loses the imaginary part; give a complex dtype")
         try:
             return jnp.asarray(np.broadcast_to(value, shape), dtype)
         except ValueError:
@@ -148,7 +178,9 @@ class Identity(_Initializer):
 
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
         if len(shape) != 2:
-            raise ValueError(f"Identity fills matrices, and the weight has shape {shape}, of rank {len(shape)}")
+            raise ValueError(
+                f"Identity fills matrices, and the weight has shape {shape}, of rank {len(shape)}; choose another one"
+            )
         return jnp.asarray(self.gain, dtype) * jnp.eye(*shape, dtype=dtype)
 
 
@@ -158,7 +190,7 @@ class _Normal(_Random):
 
     mean: float = 0.0
     stddev: float = 0.05
-    seed: int | None = None
+    seed: Seed = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -205,7 +237,7 @@ class RandomUniform(_Random):
 
     minval: float = -0.05
     maxval: float = 0.05
-    seed: int | None = None
+    seed: Seed = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -233,6 +265,8 @@ class _ByFans(_Random):
 
     def _sample(self, key: Key, shape: Shape, dtype: np.dtype) -> Any:
         scale, mode, distribution = self._law()
+        for axes in (self.input_axes, self.output_axes):
+            check_axes(type(self).__name__, axes or (), len(shape))
         fan_in, fan_out = fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
         stddev = math.sqrt(scale / max(1.0, fan))
@@ -263,16 +297,15 @@ class VarianceScaling(_ByFans):
     """
 
     scale: float = 1.0
-    mode: str = "fan_in"
-    distribution: str = "truncated_normal"
-    seed: int | None = None
+    mode: Mode = "fan_in"
+    distribution: Distribution = "truncated_normal"
+    seed: Seed = None
     input_axes: Axes = None
     output_axes: Axes = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check(is_number(self.scale) and self.scale > 0, "scale", "a positive number")
-        self._choose("mode", MODES)
         name = str(self.distribution).lower()
         self._store("distribution", "truncated_normal" if name == "normal" else name)
         self._choose("distribution", DISTRIBUTIONS)
@@ -285,7 +318,7 @@ class VarianceScaling(_ByFans):
 class _NamedScaling(_ByFans):
     """Base of the six cases of VarianceScaling that have names of their own."""
 
-    seed: int | None = None
+    seed: Seed = None
     input_axes: Axes = None
     output_axes: Axes = None
     law: ClassVar[tuple[float, str, str]]
@@ -369,7 +402,7 @@ class Orthogonal(_Random):
     """
 
     gain: float = 1.0
-    seed: int | None = None
+    seed: Seed = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -377,7 +410,9 @@ class Orthogonal(_Random):
 
     def _sample(self, key: Key, shape: Shape, dtype: np.dtype) -> Any:
         if len(shape) < 2:
-            raise ValueError(f"Orthogonal fills weights of rank 2 or more, and this one has shape {shape}")
+            raise ValueError(
+                f"Orthogonal fills weights of rank 2 or more, and this one has shape {shape}; choose another one"
+            )
         rows, columns = math.prod(shape[:-1]), shape[-1]
         if rows * columns == 0:
             return jnp.zeros(shape, dtype)
@@ -402,21 +437,19 @@ class STFT(_Initializer):
         periodic: whether a named window is periodic or symmetric.
     """
 
-    side: str = "real"
+    side: Literal["real", "imag"] = "real"
     window: str | Sequence[float] | None = "hann"
-    scaling: str | None = "density"
+    scaling: Literal["density", "spectrum"] | None = "density"
     periodic: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._choose("side", ("real", "imag"))
-        self._choose("scaling", ("density", "spectrum", None))
         if isinstance(self.window, str):
             self._choose("window", WINDOWS)
 
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
         if len(shape) != 3 or shape[1] != 1:
-            raise ValueError(f"STFT fills kernels of shape (frame_length, 1, bins), and this one has {shape}")
+            raise ValueError(f"STFT fills kernels of shape (frame_length, 1, bins), got {shape}; give such a shape")
         taper = self.window
         if taper is not None:
             taper = jnp.asarray(

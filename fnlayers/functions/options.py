@@ -1,11 +1,16 @@
 """What initializers, regularizers and constraints share: checks of their options, lookup by name, a dtype for sums."""
 
 import difflib
+import functools
+import typing
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
 
+from fnlayers.kinds import Kind, kind_of
+from fnlayers.kinds import is_number as is_finite
 from fnlayers.plain_data import FrozenRecord, choices, recordclass
 
 Found = TypeVar("Found")
@@ -13,7 +18,17 @@ Found = TypeVar("Found")
 
 @recordclass
 class Options(FrozenRecord):
-    """Base of the classes of this package, with what they check of their fields."""
+    """Base of the classes of this package: each field is of its annotated type, and what a class checks besides."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, kind in kinds_of(type(self)):
+            value = getattr(self, name)
+            if kind.accepts(value):
+                continue
+            if kind.choices:
+                self._choose(name, kind.choices)
+            self._check(False, name, kind.words)
 
     def _check(self, good: bool, name: str, expected: str) -> None:
         if not good:
@@ -27,6 +42,44 @@ class Options(FrozenRecord):
             raise ValueError(f"{type(self).__name__}: {choices(name, got, allowed)}")
 
 
+@functools.cache
+def kinds_of(cls: type) -> tuple[tuple[str, Kind], ...]:
+    """The fields of a class of options, and what each accepts."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return tuple((field.name, kind_of(hints[field.name])) for field in fields(cls))
+
+
+def check_array(what: str, x: Any, booleans: bool = False, complex_numbers: bool = False) -> None:
+    """Raise ValueError for what is not an array of numbers of those kinds, or a number."""
+    kind = getattr(getattr(x, "dtype", None), "kind", "") if hasattr(x, "shape") and not isinstance(x, type) else ""
+    if isinstance(x, (bool, int, float, complex)):
+        kind = "b" if isinstance(x, bool) else "c" if isinstance(x, complex) else "f"
+    if isinstance(getattr(x, "dtype", None), str):
+        np.asarray(x)  # of a Symbol, which says in words of its own that it is not an array yet
+    if kind == "c" and not complex_numbers:
+        raise ValueError(f"{what} takes real numbers, got complex ones; give x.real, x.imag or jax.numpy.abs(x)")
+    if kind == "b" and not booleans:
+        raise ValueError(f"{what} takes numbers, got booleans; write x.astype('float32') if True counts as 1")
+    if not kind or kind in "OSUMmT":
+        raise ValueError(
+            f"{what} takes an array of numbers, got {shown(x)}; give an array, as jax.numpy.asarray makes one"
+        )
+
+
+def check_axes(what: str, axis: Any, rank: int) -> None:
+    """Raise ValueError for axes that an array of so many axes does not have, or for one that is named twice."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if any(not -rank <= a < rank for a in axes) or len({a % rank for a in axes}) < len(axes):
+        raise ValueError(
+            f"{what}: axis={axis!r} is wrong for an array of {rank} axes; give axes that it has, each once"
+        )
+
+
+def shown(value: Any) -> str:
+    """A value that was given, in one short line."""
+    return f"the class {value.__name__}" if isinstance(value, type) else f"{value!r:.80}"
+
+
 def accumulation_dtype(dtype: Any) -> np.dtype:
     """What a weight of that dtype is computed with: float32, or a wider dtype as it is."""
     dtype = np.dtype(dtype)
@@ -35,7 +88,7 @@ def accumulation_dtype(dtype: Any) -> np.dtype:
 
 def is_number(value: Any, least: float = -float("inf")) -> bool:
     """Whether the value is a finite number, `least` or more."""
-    return isinstance(value, (int, float)) and bool(np.isfinite(value)) and value >= least
+    return is_finite(value) and value >= least
 
 
 def is_axes(value: Any) -> bool:

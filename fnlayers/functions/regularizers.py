@@ -5,12 +5,12 @@ The penalty is summed and returned in float32 (float64 for float64 weights): a s
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import Options, accumulation_dtype, is_number, resolve
+from fnlayers.functions.options import Options, accumulation_dtype, check_array, is_number, resolve
 from fnlayers.plain_data import recordclass
 
 Regularizer = Annotated[
@@ -37,7 +37,8 @@ class _Regularizer(Options):
 
     def __call__(self, w: jax.Array) -> jax.Array:
         """The penalty of the weight, a scalar."""
-        return self._penalty(jnp.asarray(w, accumulation_dtype(w.dtype)))
+        check_array(f"{self}", w, booleans=False)
+        return self._penalty(jnp.asarray(w, accumulation_dtype(jnp.result_type(w))))
 
     def _penalty(self, w: jax.Array) -> jax.Array:
         raise NotImplementedError
@@ -115,16 +116,17 @@ class OrthogonalRegularizer(_Regularizer):
     """
 
     factor: float = 0.01
-    mode: str = "rows"
+    mode: Literal["rows", "columns"] = "rows"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_factor(self, "factor", default=None)
-        self._choose("mode", ("rows", "columns"))
 
     def _penalty(self, w: jax.Array) -> jax.Array:
         if w.ndim != 2:
-            raise ValueError(f"{self} penalizes matrices; the weight has shape {w.shape}, of rank {w.ndim}")
+            raise ValueError(
+                f"{self} penalizes matrices; the weight has shape {w.shape}, of rank {w.ndim}; choose another one"
+            )
         rows = w if self.mode == "rows" else w.T
         count = rows.shape[0]
         # The squared length is clipped before the root: at 0 the root's slope is infinite, and 0 * inf is NaN.

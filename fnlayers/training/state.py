@@ -8,10 +8,11 @@ import numpy as np
 import optax
 
 from fnlayers.core.errors import ConfigError, brief
-from fnlayers.core.given import is_key, not_a_key
+from fnlayers.core.given import not_a_key
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import fold
 from fnlayers.core.types import Key, Params, StateDict
+from fnlayers.functions.draws import is_key
 from fnlayers.training.given import check_optimizer, check_start
 from fnlayers.trees import split, trainable_mask
 

@@ -5,11 +5,12 @@ import os
 import random
 
 import pytest
+import wrong_functions
 import wrong_inputs
 import wrong_programs
 
-KINDS = {"options": 140, "names": 20, "calls": 140, "inputs": 200}  # how many of each kind
-HOMES = {"inputs": wrong_inputs}  # where they are made; the others in wrong_programs
+KINDS = {"options": 140, "names": 20, "calls": 140, "inputs": 200, "functions": 150}  # how many of each kind
+HOMES = {"inputs": wrong_inputs, "functions": wrong_functions}  # where they are made; the others in wrong_programs
 # Others, and more of them: WRONG_SEED=1 WRONG_TIMES=20 pytest tests/core/test_wrong_programs.py
 SEED, TIMES = os.environ.get("WRONG_SEED", "0"), int(os.environ.get("WRONG_TIMES", "1"))
 

@@ -168,16 +168,16 @@ def wrong_names(rng: random.Random) -> Iterator[Program]:
             wrong = rng.choice([name[:at] + name[at + 1 :], f"{name}s", name.replace("_", ""), name.upper()])
             if wrong in options or not wrong:
                 continue
-            run = _called(cls, (), given | {wrong: 1})
+            run = called(cls, (), given | {wrong: 1})
             yield Program(f"{cls.__name__}({wrong}=1)", run, (repr(wrong),))
         elif kind == "surplus":
             many = (None,) * (len(options) + rng.randrange(1, 4))
-            yield Program(f"{cls.__name__}(*{len(many)} arguments)", _called(cls, many, {}), ("positional arguments",))
+            yield Program(f"{cls.__name__}(*{len(many)} arguments)", called(cls, many, {}), ("positional arguments",))
         elif kind == "missing" and needed:
             left = {key: value for key, value in given.items() if key != needed[0]}
-            yield Program(f"{cls.__name__}() without {needed[0]}", _called(cls, (), left), (needed[0],))
+            yield Program(f"{cls.__name__}() without {needed[0]}", called(cls, (), left), (needed[0],))
         elif kind == "twice" and needed:
-            run = _called(cls, tuple(given.values()), {needed[0]: 1})
+            run = called(cls, tuple(given.values()), {needed[0]: 1})
             yield Program(f"{cls.__name__} with {needed[0]} twice", run, (needed[0],))
 
 
@@ -247,7 +247,7 @@ def wrong_calls(rng: random.Random) -> Iterator[Program]:
         function, right, means = CALLS[name]
         argument, value = rng.choice(sorted(means)), rng.choice(POOL)
         if means[argument](plain(value)) is False:
-            run = _called(function, (), right | {argument: value})
+            run = called(function, (), right | {argument: value})
             yield Program(
                 f"{name}({argument}={shown(value)})", run, (argument, name, _short(value), "x ", "batch", "data")
             )
@@ -257,7 +257,7 @@ def _short(value: Any) -> str:
     return str(value)[:10]
 
 
-def _called(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Callable[[], Any]:
+def called(function: Callable, args: tuple, kwargs: dict[str, Any]) -> Callable[[], Any]:
     return lambda: function(*args, **kwargs)
 
 

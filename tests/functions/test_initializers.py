@@ -191,7 +191,7 @@ def test_initializer_reads_arguments():
         (lambda: I.HeNormal()(None, (3,)), r"HeNormal\(\) draws random numbers and got no key; pass one"),
         (lambda: I.HeNormal()(KEY, (3,), "int32"), "draws floats, and the weight is int32; choose zeros"),
         (lambda: I.STFT(side="left"), "side='left' is unknown; choose from real, imag"),
-        (lambda: I.STFT(scaling="x"), "scaling='x' is unknown; choose from density, spectrum, None"),
+        (lambda: I.STFT(scaling="x"), "scaling='x' is unknown; choose from None, density, spectrum"),
         (lambda: I.STFT(window="kaiser"), "window='kaiser' is unknown; choose from barthann,"),
         (lambda: I.STFT(window=[1.0])(None, (3, 1, 2)), r"the window has shape \(1,\), and a frame 3 values"),
         (lambda: I.STFT()(None, (3, 2, 2)), r"STFT fills kernels of shape \(frame_length, 1, bins\)"),
