@@ -14,8 +14,9 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError, LayerError, MissingError
 from fnlayers.keras_files import limits
-from fnlayers.keras_files.hdf5_arrays import Stored, StoredArray, attribute_value
-from fnlayers.keras_files.hdf5_source import SIGNATURE, Hdf5Source, check_superblock
+from fnlayers.keras_files.hdf5_arrays import Stored, StoredArray
+from fnlayers.keras_files.hdf5_attributes import attribute_of
+from fnlayers.keras_files.hdf5_records import SIGNATURE, check_superblock
 from fnlayers.keras_files.sections import Section, open_regular
 
 __all__ = ["SIGNATURE", "Hdf5", "Stored", "open_hdf5"]
@@ -38,7 +39,7 @@ def open_hdf5(source: bytes | Path | Section) -> Iterator["Hdf5"]:
     section = Section(source) if isinstance(source, bytes) else source
     check_superblock(section)
     with _refusing("the file"):
-        file = h5py.File(section.part(0, section.length, Hdf5Source), "r")
+        file = h5py.File(section, "r")
     try:
         yield Hdf5(file, section)
     finally:
@@ -68,7 +69,7 @@ class Hdf5:
             h5a.iterate(found, lambda name, *_: names.append(name))
             values = {}
             for name in names:
-                values[_text(name)] = attribute_value(h5a.open(found, name), _text(name), self._section.length)
+                values[_text(name)] = attribute_of(found, name, self._section)
         return _joined(values)
 
     def names(self, place: str = "") -> list[str]:
@@ -135,7 +136,7 @@ class Hdf5:
         found = self._object(place)
         if not isinstance(found, _h5py().h5d.DatasetID):
             raise MissingError(f"the file has a group {place}, where an array is expected")
-        return StoredArray.of(found, self._section.length)
+        return StoredArray.of(found, self._section)
 
     def _open(self, place: str) -> Any:
         with _refusing(place):

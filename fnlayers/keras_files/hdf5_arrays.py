@@ -1,4 +1,4 @@
-"""Arrays and attributes of HDF5 files: what they declare, compared with what is stored, and then their bytes.
+"""Arrays of HDF5 files: what they declare, compared with what is stored, and then their bytes.
 
 The bytes are read from where they lie, not by HDF5: it would allocate what a file declares, and expand a chunk to
 whatever comes out of it.
@@ -14,6 +14,7 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.keras_files import limits
+from fnlayers.keras_files.hdf5_attributes import attribute_of, plain_dtype
 from fnlayers.keras_files.sections import Section
 
 MOST_DEFLATED = 1032  # bytes that deflate can make of one
@@ -49,16 +50,16 @@ class StoredArray:
     on_disk: np.dtype
 
     @classmethod
-    def of(cls, dataset: Any, length: int) -> "StoredArray":
-        """The array of h5py's DatasetID, in a file of that length.
+    def of(cls, dataset: Any, section: Section) -> "StoredArray":
+        """The array of h5py's DatasetID, in that file.
 
         Raises:
             ConfigError: for what is not plain, and for bytes that are not there.
         """
         import h5py
 
-        plist = dataset.get_create_plist()
-        on_disk, dtype = _dtypes(dataset)
+        plist, length = dataset.get_create_plist(), section.length
+        on_disk, dtype = _dtypes(dataset, section)
         shape = _shape(dataset)
         stored = Stored(shape, dtype, math.prod(shape) * dtype.itemsize)
         layout = plist.get_layout()
@@ -130,76 +131,20 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
-def attribute_value(attribute: Any, name: str, length: int) -> Any:
-    """A number, a string, or a list of them, of h5py's AttrID in a file of that length."""
-    import h5py
-
-    kind, shape = attribute.get_type(), attribute.shape
-    if shape is None or math.prod(shape) == 0:
-        return []
-    count = math.prod(shape)
-    if len(shape) > 1 or count * kind.get_size() > min(length, limits.MAX_ATTRIBUTE_BYTES):
-        raise ConfigError(f"its attribute {name!r} has the shape {shape}, which is not read")
-    if isinstance(kind, h5py.h5t.TypeStringID):
-        if kind.is_variable_str() and len(shape) and count * length > limits.MAX_LISTED_BYTES:
-            raise ConfigError(f"its attribute {name!r} lists {count} strings of no fixed length")
-    elif _plain_dtype(kind) is None:
-        raise ConfigError(f"its attribute {name!r} is neither numbers nor strings")
-    array = np.empty(shape, attribute.dtype)
-    attribute.read(array)
-    values = [_plain_value(value, name) for value in array.reshape(-1).tolist()]
-    return values if shape else values[0]
-
-
-def _plain_value(value: Any, name: str) -> Any:
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            raise ConfigError(f"its attribute {name!r} is no text in UTF-8") from None
-    if not isinstance(value, (str, bool, int, float)):
-        raise ConfigError(f"its attribute {name!r} is neither numbers nor strings")
-    return value
-
-
-def _dtypes(dataset: Any) -> tuple[np.dtype, np.dtype]:
+def _dtypes(dataset: Any, section: Section) -> tuple[np.dtype, np.dtype]:
     """The dtype of the bytes, and of the array that they are read as."""
     import h5py
 
     kind = dataset.get_type()
-    if isinstance(kind, h5py.h5t.TypeOpaqueID) and kind.get_size() == 2 and _says_bfloat16(dataset):
-        import jax.numpy as jnp
+    if isinstance(kind, h5py.h5t.TypeOpaqueID) and kind.get_size() == 2:
+        if h5py.h5a.exists(dataset, b"dtype") and attribute_of(dataset, b"dtype", section) == "bfloat16":
+            import jax.numpy as jnp
 
-        return np.dtype("V2"), np.dtype(jnp.bfloat16)  # HDF5 has no such type
-    plain = _plain_dtype(kind)
+            return np.dtype("V2"), np.dtype(jnp.bfloat16)  # HDF5 has no such type
+    plain = plain_dtype(kind)
     if plain is None:
         raise ConfigError(f"it holds {_described(kind)}, expected numbers")
     return plain, plain.newbyteorder("=")
-
-
-def _says_bfloat16(dataset: Any) -> bool:
-    import h5py
-
-    if not h5py.h5a.exists(dataset, b"dtype"):
-        return False
-    return attribute_value(h5py.h5a.open(dataset, b"dtype"), "dtype", 1 << 20) == "bfloat16"
-
-
-def _plain_dtype(kind: Any) -> np.dtype | None:
-    """The dtype of numbers of HDF5's standard types, and of h5py's booleans; None for everything else."""
-    import h5py
-
-    h5t = h5py.h5t
-    if isinstance(kind, h5t.TypeEnumID):
-        members = {kind.get_member_name(i): kind.get_member_value(i) for i in range(min(kind.get_nmembers(), 3))}
-        return np.dtype(bool) if members == {b"FALSE": 0, b"TRUE": 1} and kind.get_size() == 1 else None
-    if not isinstance(kind, (h5t.TypeIntegerID, h5t.TypeFloatID)) or kind.get_size() not in (1, 2, 4, 8):
-        return None
-    letter = "f" if isinstance(kind, h5t.TypeFloatID) else "i" if kind.get_sign() == h5t.SGN_2 else "u"
-    if letter == "f" and kind.get_size() == 1:
-        return None
-    dtype = np.dtype(f"{'>' if kind.get_order() == h5t.ORDER_BE else '<'}{letter}{kind.get_size()}")
-    return dtype if kind == h5t.py_create(dtype) else None
 
 
 def _described(kind: Any) -> str:

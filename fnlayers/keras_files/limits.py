@@ -30,7 +30,6 @@ MAX_EXPANSION = 20
 MAX_OBJECTS = 100_000  # groups and arrays of a file
 MAX_ATTRIBUTES = 10_000  # of one object
 MAX_ATTRIBUTE_BYTES = 64 << 20
-MAX_LISTED_BYTES = 1 << 30  # number of strings in a list, times the size of the file, where strings have no fixed size
 MAX_CHUNKS = 65_536  # of one array
 
 # Zip archives

@@ -61,11 +61,11 @@ class Section(io.RawIOBase):
         self.seek(start)
         self.readinto(view)
 
-    def part(self, start: int, length: int, kind: type["Section"] | None = None) -> "Section":
-        """Those bytes as a file of their own, of another class if one is given."""
+    def part(self, start: int, length: int) -> "Section":
+        """Those bytes as a file of their own."""
         if start < 0 or start + length > self.length:
             raise ConfigError(f"bytes {start} to {start + length} are asked of a file of {self.length}")
-        return (kind or Section)(self._source, self._start + start, length)
+        return Section(self._source, self._start + start, length)
 
     def take(self, start: int, length: int) -> bytearray:
         """Those bytes."""

@@ -209,15 +209,35 @@ def test_files_that_are_none(tmp_path):
         pass
 
 
-def test_a_heap_of_strings_whose_objects_do_not_end():
-    """HDF5 itself goes round in it for ever: the free space at its end, of 0 bytes, is followed by itself."""
-    data = bytearray(made(lambda file: file.attrs.__setitem__("x", ["p", "q"])))
-    heap = data.index(b"GCOL\x01")
-    position = heap + 16
-    while data[position : position + 2] != b"\0\0":
-        position += 16 + -(-int.from_bytes(data[position + 8 : position + 16], "little") // 8) * 8
-    with open_hdf5(bytes(data)) as file:
-        assert file.attributes() == {"x": ["p", "q"]}
-    data[position + 8 : position + 16] = bytes(8)
-    with open_hdf5(bytes(data)) as file, pytest.raises(fl.ConfigError, match="heap"):
-        file.attributes()
+def test_strings_of_no_fixed_size_are_read_as_h5py_reads_them():
+    many = {f"a{i}": "x" * i for i in range(30)} | {"list": ["p", "", "h\u00e9"]}
+    for options in ({}, {"track_order": True}, {"libver": "latest"}):
+        small = dict(list(many.items())[-6:]) if options else many  # HDF5's newer form has room for eight
+        with open_hdf5(made(lambda file, values=small: file.attrs.update(values), **options)) as file:
+            assert file.attributes() == small
+
+
+def test_heaps_and_strings_that_do_not_end():
+    """HDF5 allocates whatever length a string is said to have, and goes round a heap whose last object has 0 bytes."""
+    good = made(lambda file: file.attrs.__setitem__("x", ["p", "q"]))
+    heap = good.index(b"GCOL\x01")
+    string = good.index(heap.to_bytes(8, "little")) - 4
+
+    def changed(position, value):
+        data = bytearray(good)
+        data[position : position + len(value)] = value
+        with open_hdf5(bytes(data)) as file:
+            return file.attributes()
+
+    assert good[heap + 16 + 2 * 24 :][:2] == b"\0\0"  # the free space, after the two strings
+    assert changed(heap + 16 + 2 * 24 + 8, bytes(8)) == {"x": ["p", "q"]}
+    for position, value, match in (
+        (string, b"\xff\xff\xff\x7f", "longer than the file"),
+        (string, b"\x09\0\0\0", "not in the heap"),
+        (string + 4, b"\x08", "heap of strings is damaged"),
+        (string + 12, b"\x07", "not in the heap"),
+        (heap + 16 + 8, b"\xff" * 8, "heap of strings is damaged"),
+        (heap + 8, b"\xff" * 8, "heap of strings is damaged"),
+    ):
+        with pytest.raises(fl.ConfigError, match=match):
+            changed(position, value)
