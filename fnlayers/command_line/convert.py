@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from fnlayers.command_line.files import HDF5, KERAS, SAFETENSORS, kind_of
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
-from fnlayers.keras_files import load_keras
+from fnlayers.keras_files import load_keras, save_keras
 from fnlayers.keras_files.topology import keras_topology
 from fnlayers.plain_data import FrozenDict
 from fnlayers.saving import load, save
@@ -33,7 +33,10 @@ READERS: Mapping[str, Callable[[Path], Parts]] = FrozenDict(
 )
 # By the ending of the file that is written
 WRITERS: Mapping[str, Callable[[Path, Parts], Any]] = FrozenDict(
-    {".safetensors": lambda path, parts: save(path, *parts[:3], shape=parts.shape)}
+    {
+        ".safetensors": lambda path, parts: save(path, *parts[:3], shape=parts.shape),
+        ".keras": lambda path, parts: save_keras(path, *parts[:3], shape=parts.shape),
+    }
 )
 
 

@@ -110,6 +110,16 @@ def test_convert_writes_the_same_model(run, folder, tmp_path):
         assert jax.tree.all(same)
 
 
+def test_convert_writes_a_file_of_keras(run, folder, tmp_path):
+    target = tmp_path / "model.keras"
+    assert run("convert", folder / "model.safetensors", target).endswith("8 numbers of state\n")
+    model, params, state = fl.load(folder / "model.safetensors")
+    loaded, x = fl.load_keras(target), np.ones((2, 3), "float32")
+    np.testing.assert_allclose(
+        loaded.model.apply(loaded.params, x, state=loaded.state), model.apply(params, x, state=state), rtol=1e-6
+    )
+
+
 def test_as_a_program():
     done = subprocess.run([sys.executable, "-m", "fnlayers", "inspect", "nowhere"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "fnlayers: nowhere: No such file or directory\n")
