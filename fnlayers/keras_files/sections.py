@@ -35,8 +35,14 @@ class Section(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer; past the end with zeros, since h5py looks at no count."""
+        """Fill the buffer; past the end with zeros, since h5py looks at no count.
+
+        Raises:
+            OSError: the buffer is larger than the file, and is left as it was.
+        """
         view = memoryview(buffer).cast("B")
+        if len(view) > self.length:  # a damaged file can make HDF5 ask for gigabytes: untouched, they take no memory
+            raise OSError(f"{len(view)} bytes are asked of a file of {self.length}")
         count = max(0, min(len(view), self.length - self._position))
         view[count:] = bytes(len(view) - count)
         self._position += count

@@ -10,6 +10,7 @@ import pytest
 import fnlayers as fl
 from fnlayers.keras_files import limits
 from fnlayers.keras_files.hdf5 import open_hdf5
+from fnlayers.keras_files.sections import Section
 
 VALUES = np.arange(77, dtype="float32").reshape(7, 11)
 
@@ -241,3 +242,11 @@ def test_heaps_and_strings_that_do_not_end():
     ):
         with pytest.raises(fl.ConfigError, match=match):
             changed(position, value)
+
+
+def test_a_buffer_larger_than_the_file_is_not_touched():
+    """A damaged file makes HDF5 ask for gigabytes, of which the system gives only what is written to."""
+    section, buffer = Section(b"abc"), bytearray(b"1234")
+    with pytest.raises(OSError, match="4 bytes are asked of a file of 3"):
+        section.readinto(memoryview(buffer))
+    assert buffer == b"1234" and section.take(1, 2) == b"bc"
