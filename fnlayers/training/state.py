@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fnlayers.core.errors import ConfigError, brief
+from fnlayers.core.errors import ConfigError, brief, shortened
 from fnlayers.core.given import not_a_key
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import fold
 from fnlayers.core.types import Key, Params, StateDict
 from fnlayers.functions.draws import is_key
+from fnlayers.models.sequential import Sequential
 from fnlayers.training.given import check_optimizer, check_start
 from fnlayers.trees import split, trainable_mask
 
@@ -70,8 +71,8 @@ class TrainState(NamedTuple):
 
         Raises:
             MissingError, ConfigError, ShapeError: for params without the state that belongs to them, state without
-                params, for params or state that are not whole, or those of another model, and for a model that has
-                neither, such as a Sequential without layers.
+                params, for params or state that are not whole, or those of another model, and for a Sequential without
+                layers.
         """
         check_model(model, "TrainState.create")
         check_optimizer(optimizer, "TrainState.create")
@@ -80,8 +81,8 @@ class TrainState(NamedTuple):
         check_start(model, shape, params, state)
         params = model.init(key, shape) if params is None else params
         state = model.init_state(shape) if state is None else state
-        if not jax.tree.leaves((params, state)):
-            raise ConfigError(f"{brief(model)} has neither params nor state to train; give a model with layers that do")
+        if isinstance(model, Sequential) and not model.layers:
+            raise ConfigError(f"{brief(model)} has no layers, and so nothing to train; give it some")
         trained, _ = split(params, trainable_mask(model, shape))
         made = cls(jnp.zeros((), "int32"), params, state, optimizer.init(trained), plain_key(fold(key, "training")))
         return copied(made)
@@ -94,7 +95,7 @@ def as_key(rng: Any) -> Key:
             raise ConfigError(f"rng={rng}: a seed is an integer of 64 bits; give a smaller one, or a random key")
         return jax.random.key(int(rng))
     if not is_key(rng):
-        raise ConfigError(f"rng: give a random key or a whole number, {not_a_key(rng)}")
+        raise ConfigError(f"rng={shortened(rng)}: give a random key or a whole number, {not_a_key(rng)}")
     return rng  # type: ignore[return-value]  # raw keys may be NumPy's
 
 

@@ -58,7 +58,7 @@ MODELS: dict[str, tuple[Callable[[int], fl.Layer], int]] = {
 
 def calls(make: Callable[[int], fl.Layer], n: int) -> dict[str, int]:
     """How many calls each use of the model takes, from empty caches."""
-    for cache in (_trace, declared._names, declared._declared_shapes):
+    for cache in (_trace, declared._names, declared._declared_arrays):
         cache.cache_clear()
     made: list[fl.Layer] = []
     counted = {"build": python_calls(lambda: made.append(make(n)))}

@@ -323,3 +323,8 @@ def test_a_step_asks_the_declaration_once(monkeypatch):
     asked.clear()
     step.lower(train_state, (jnp.ones((4, 3)), jnp.ones((4, 1))))
     assert len(asked) == 2  # and once by the check of the train state
+
+
+def test_a_sequential_without_layers_is_not_trained():
+    with pytest.raises(fl.ConfigError, match="has no layers, and so nothing to train"):
+        TrainState.create(fl.Sequential([]), (None, 2), SGD, 0)
