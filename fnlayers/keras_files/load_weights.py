@@ -84,6 +84,7 @@ def load_keras_weights(
         MissingError, ShapeError: with `strict`, one error with the whole list.
 
     Example:
+        >>> import jax, fnlayers as fl
         >>> model = fl.Sequential([fl.Input((8,)), fl.Dense(4, name="hidden"), fl.Dense(2, name="head")])
         >>> params = model.init(jax.random.key(0))
         >>> params, state, report = fl.load_keras_weights("model.weights.h5", model, params)  # doctest: +SKIP
