@@ -7,7 +7,6 @@ array "program" of bytes; weights that are not inside the program are arrays bes
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -21,7 +20,7 @@ from fnlayers.exporting.inputs import open_inputs
 from fnlayers.exporting.targets import check_targets
 from fnlayers.saving import container, strict
 from fnlayers.saving.atomic import write_atomically
-from fnlayers.saving.files import as_path
+from fnlayers.saving.files import as_path, target_path
 from fnlayers.saving.trees import describe, rebuild
 from fnlayers.version import __version__
 
@@ -139,7 +138,7 @@ def export(
         >>> load_exported(path)(jnp.ones((3, 4))).shape
         (3, 1)
     """
-    path = _checked_path(path)
+    path = target_path(path, "export", ENDING)
     check_model(model, "export(path, model, params, state)")
     if weights not in ("inside", "beside"):
         raise ConfigError(f"weights={weights!r} is unknown; choose from 'inside', 'beside'")
@@ -200,15 +199,6 @@ def read_program(path: str | os.PathLike) -> Exported:
         file.seek(opened.data + entry.start)
         program = _deserialized(np.fromfile(file, np.uint8, entry.end - entry.start))
         return Exported({}, {}, program, texts["weights"] == "inside")
-
-
-def _checked_path(path: Any) -> Path:
-    path = as_path(path, "export")
-    if path.suffix != ENDING:
-        raise ConfigError(f"{path}: the name must end in {ENDING}; write {path.with_suffix(ENDING)}")
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is not a file, and is not replaced by one")
-    return path
 
 
 def _struct(array: Any) -> jax.ShapeDtypeStruct:

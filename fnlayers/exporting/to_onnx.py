@@ -2,7 +2,6 @@
 
 import os
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,7 +14,7 @@ from fnlayers.exporting.inputs import input_names, open_inputs
 from fnlayers.exporting.rewrite import rewritten
 from fnlayers.ops.dispatch import references_alone
 from fnlayers.saving.atomic import write_atomically
-from fnlayers.saving.files import as_path
+from fnlayers.saving.files import target_path
 
 ENDING = ".onnx"
 MOST_BYTES = 2**31 - 1  # of a protobuf, and so of a file with its weights inside
@@ -52,7 +51,7 @@ def to_onnx(
         ConfigError: for a model that the converter cannot write, with the operation of jax that it lacks.
         MissingError, ShapeError: for what is not the model's, and for a layer that needs a size that is left open.
     """
-    path = _checked_path(path)
+    path = target_path(path, "to_onnx", ENDING)
     check_model(model, "to_onnx(path, model, params, state)")
     convert = _converter()
     x, state = open_inputs(model, shape, dtype, "to_onnx"), {} if state is None else state
@@ -82,15 +81,6 @@ def to_onnx(
     if (size := made.ByteSize()) > MOST_BYTES:
         raise ConfigError(f"to_onnx: the model takes {size} bytes, and an ONNX file holds {MOST_BYTES}")
     write_atomically(path, lambda file: file.write(made.SerializeToString()))
-
-
-def _checked_path(path: Any) -> Path:
-    path = as_path(path, "to_onnx")
-    if path.suffix != ENDING:
-        raise ConfigError(f"{path}: the name must end in {ENDING}; write {path.with_suffix(ENDING)}")
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is not a file, and is not replaced by one")
-    return path
 
 
 def _converter() -> Any:

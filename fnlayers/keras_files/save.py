@@ -5,7 +5,6 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import freeze
 from fnlayers.saving.atomic import write_atomically
-from fnlayers.saving.files import as_path
+from fnlayers.saving.files import target_path
 from fnlayers.trees import paths
 
 KERAS = "3.15.1"  # the version whose form is written
@@ -59,7 +58,7 @@ def save_keras(
         >>> fl.load_keras(path).trainable
         ['dense/kernel', 'dense/bias', 'dense_1/kernel', 'dense_1/bias']
     """
-    path = _checked_path(path)
+    path = target_path(path, "save_keras", ".keras", lambda path: path.with_suffix(".keras").name)
     check_model(model, "save_keras(path, model, params, state)")
     state = {} if state is None else state
     for what, tree in (("params", params), ("state", state)):
@@ -74,15 +73,6 @@ def save_keras(
     config = model_config(form, freeze(types))
     weights = _weights(form, canonical(_sizes(form, types)), params, state)
     write_atomically(path, lambda file: _write(file, config, weights))
-
-
-def _checked_path(path: Any) -> Path:
-    path = as_path(path, "save_keras")
-    if path.suffix != ".keras":
-        raise ConfigError(f"{path}: the name must end in .keras; write {path.with_suffix('.keras').name}")
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is not a file, and is not replaced by one")
-    return path
 
 
 def _shape_of(model: Layer, params: Any, state: Any, shape: Any) -> Any:

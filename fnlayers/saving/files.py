@@ -1,7 +1,7 @@
 """A model, its params and its state in one .safetensors file: data alone, checked before it is believed."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def save(
         >>> load(path)[0] == model
         True
     """
-    path = _checked_path(path)
+    path = target_path(path, "save", ".safetensors", lambda path: f"{_renamed(path)}{_of_keras(path)}")
     check_model(model, "save(path, model, params, state)")
     if hasattr(params, "params"):
         raise ConfigError(
@@ -119,10 +119,19 @@ def as_path(path: Any, verb: str) -> Path:
     return Path(path)
 
 
-def _checked_path(path: str | os.PathLike) -> Path:
-    path = as_path(path, "save")
-    if path.suffix != ".safetensors":
-        raise ConfigError(f"{path}: the name must end in .safetensors; write {_renamed(path)}{_of_keras(path)}")
+def target_path(path: Any, verb: str, ending: str, instead: Callable[[Path], Any] | None = None) -> Path:
+    """The path of a file to write; ConfigError for another ending, and for a folder and the like.
+
+    Arguments:
+        path: as given.
+        verb: the function that writes, for errors.
+        ending: that the name must have.
+        instead: for a path with another ending, what to write; None: the path with this one.
+    """
+    path = as_path(path, verb)
+    if path.suffix != ending:
+        better = instead(path) if instead else path.with_suffix(ending)
+        raise ConfigError(f"{path}: the name must end in {ending}; write {better}")
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path} is not a file, and is not replaced by one")
     return path
