@@ -1,10 +1,13 @@
 """Models as ONNX files, by the converter jax2onnx."""
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError, MissingError
@@ -83,8 +86,20 @@ def to_onnx(
     write_atomically(path, lambda file: file.write(made.SerializeToString()))
 
 
-def _converter() -> Any:
+def _converter() -> Callable[..., Any]:
+    with _jax_put_back():
+        try:
+            convert = import_module("jax2onnx").to_onnx
+        except ImportError:
+            raise MissingError("writing ONNX files needs jax2onnx; pip install 'fnlayers[onnx]'") from None
+    return _jax_put_back()(convert)
+
+
+@contextlib.contextmanager
+def _jax_put_back() -> Iterator[None]:
+    """jax2onnx replaces functions of jax.numpy for the whole process, jnp.cumsum by one without a positional axis."""
+    before = dict(vars(jnp))
     try:
-        return import_module("jax2onnx").to_onnx
-    except ImportError:
-        raise MissingError("writing ONNX files needs jax2onnx; pip install 'fnlayers[onnx]'") from None
+        yield
+    finally:
+        jnp.__dict__.update(before)

@@ -377,7 +377,7 @@ def legacy_sparsemax(x: Array, axis: int = -1) -> Array:
 
 def _legacy_sparsemax(x: Array, axis: int) -> Array:
     ordered = jnp.flip(jnp.sort(x, axis), axis)
-    total = jnp.cumsum(ordered, axis)
+    total = jnp.cumsum(ordered, axis=axis)
     rank = jnp.arange(1, x.shape[axis] + 1, dtype=x.dtype).reshape(
         [-1 if i == axis % x.ndim else 1 for i in range(x.ndim)]
     )
@@ -398,7 +398,7 @@ def _sparsemax(x: Array, axis: int) -> Array:
     rank = jnp.expand_dims(
         jnp.arange(1, x.shape[axis] + 1, dtype=x.dtype), [i for i in range(x.ndim) if i != axis % x.ndim]
     )
-    support = 1 + rank * ordered > jnp.cumsum(ordered, axis)
+    support = 1 + rank * ordered > jnp.cumsum(ordered, axis=axis)
     count = jnp.sum(support, axis, keepdims=True, dtype=x.dtype)
     tau = (jnp.sum(jnp.where(support, ordered, 0), axis, keepdims=True) - 1) / count
     return jnp.maximum(x - tau, 0)

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import textwrap
+from importlib import import_module
 
 import jax
 import numpy as np
@@ -58,6 +59,20 @@ def test_inputs_and_outputs_have_names(tmp_path):
         ("row", ["batch", 3]),
     ]
     assert [entry.name for entry in session.get_outputs()] == ["y0", "y1"]
+
+
+@pytest.mark.slow
+def test_jax_is_as_it_was(tmp_path):
+    onnxruntime()
+    model = fl.Dense(1)
+    fl.to_onnx(tmp_path / "m.onnx", model, model.init(jax.random.key(0), (1, 2)), shape=(None, 2))
+    of_others = {
+        f"jax.{module}.{name}": value.__module__
+        for module in ("numpy", "lax", "nn", "random", "tree", "scipy.special")
+        for name, value in vars(import_module(f"jax.{module}")).items()
+        if callable(value) and not name.endswith("_p") and getattr(value, "__module__", "").startswith("jax2onnx")
+    }
+    assert not of_others
 
 
 def test_errors_say_what_to_write(tmp_path, monkeypatch):
