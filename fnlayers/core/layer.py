@@ -11,12 +11,8 @@ import numpy as np
 
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound, own_init
-from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
-from fnlayers.core.declared import check_sizes, check_trees
-from fnlayers.core.elsewhere import refuse_attribute
-from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
-from fnlayers.core.given import (
-    check_given,
+from fnlayers.core.checks import (
+    check_arrays,
     check_input,
     check_key,
     check_numbers,
@@ -27,10 +23,14 @@ from fnlayers.core.given import (
     checked_output,
     checked_train,
     cleaned,
+    input_shape,
     locate,
     refuse_summed,
-    shape_given,
 )
+from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
+from fnlayers.core.declared import check_sizes, check_trees
+from fnlayers.core.elsewhere import refuse_attribute
+from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
 from fnlayers.core.names import snake_case
 from fnlayers.core.observer import Observer
 from fnlayers.core.options import fault, options_of, stored
@@ -352,7 +352,7 @@ class Layer(ByValue):
         self, params: Any, x: Any, state: Any, rng: Any, mask: Any, train: Any, observer: Observer | None = None
     ) -> Out:
         """Run what no other layer runs: x, the mask and `train` come from a user."""
-        check_given(self, x)
+        check_arrays(self, x)
         train = checked_train(self, train)
         if rng is not None:
             check_key(self, rng, "run")
@@ -372,7 +372,7 @@ class Layer(ByValue):
         try:
             several = self.single_input and not hasattr(x, "dtype")
             if params or ctx.state or several or type(self).check_shape is not Layer.check_shape:
-                shape = shape_given(x)
+                shape = input_shape(x)
                 check_input(self, shape)
                 check_sizes(self, shape, params, ctx.state)
             if not self.trainable:

@@ -13,7 +13,7 @@ from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
 from fnlayers.keras_files import limits
-from fnlayers.keras_files.given import NOTHING, Given, names_of
+from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS, CustomObjects, names_of
 from fnlayers.keras_files.graph import functional_of
 from fnlayers.keras_files.masking import looks_up, refuses_mask, to_integers
 from fnlayers.keras_files.nodes import (
@@ -65,13 +65,13 @@ TABLES: dict[str, Mapping[str, Callable]] = {
 OF_SEQUENTIAL = frozenset(("name", "trainable", "dtype", "layers", "build_input_shape"))
 
 
-def model_of(node: Any, given: Given = NOTHING, most: int = limits.MAX_LAYERS) -> Layer:
+def model_of(node: Any, custom: CustomObjects = NO_CUSTOM_OBJECTS, most: int = limits.MAX_LAYERS) -> Layer:
     """The model that a config describes: {"class_name": ..., "config": {...}}, of so many layers and calls at most.
 
     Raises:
         ConfigError: for what neither Keras's table nor the caller's has, with the path of the layer.
     """
-    return Reader(given, most).model(node)
+    return Reader(custom, most).model(node)
 
 
 def input_shape_of(node: Any) -> Any:
@@ -93,10 +93,10 @@ def input_shape_of(node: Any) -> Any:
 
 
 class Reader:
-    """One walk over a config: what the caller gives, how many layers there were, and how deep this one is."""
+    """One walk over a config: the caller's objects, how many layers there were, and how deep this one is."""
 
-    def __init__(self, given: Given, most: int) -> None:
-        self.given, self.most, self.layers, self.depth = given, most, 0, 0
+    def __init__(self, custom: CustomObjects, most: int) -> None:
+        self.custom, self.most, self.layers, self.depth = custom, most, 0, 0
 
     def count(self, layers: int) -> None:
         """Refuse more layers, or calls of them, than the file may have."""
@@ -112,8 +112,8 @@ class Reader:
         if self.depth > limits.MAX_MODEL_DEPTH:
             raise ConfigError(f"the config has more than {limits.MAX_MODEL_DEPTH} layers inside each other")
         try:
-            if self.is_given(node):
-                return self._given_layer(next(name for name in names_of(node) if name in self.given.layers), config)
+            if self.is_custom(node):
+                return self._custom_layer(next(name for name in names_of(node) if name in self.custom.layers), config)
             check_origin(node, "layer")
             if kind == "Functional":
                 return functional_of(config, self)
@@ -123,9 +123,9 @@ class Reader:
         finally:
             self.depth -= 1
 
-    def is_given(self, node: dict) -> bool:
-        """Whether the caller gives the node's class."""
-        return any(name in self.given.layers for name in names_of(node))
+    def is_custom(self, node: dict) -> bool:
+        """Whether the node's class is one of the caller's."""
+        return any(name in self.custom.layers for name in names_of(node))
 
     def _sequential(self, config: dict) -> Sequential:
         """Layers in order; where a mask may come, one that does not take it drops it, as Keras does."""
@@ -173,9 +173,9 @@ class Reader:
                 raise ConfigError(f"{kind}: {key}={str(value)[:80]} is not supported here")
         return options
 
-    def _given_layer(self, name: str, config: dict) -> Layer:
+    def _custom_layer(self, name: str, config: dict) -> Layer:
         """A layer of the caller's: a class with the config as its options, or what a function makes of it."""
-        make = self.given.layers[name]
+        make = self.custom.layers[name]
         if isinstance(make, type) and issubclass(make, Layer):
             return make(**self._options(name, make, config))
         layer = make(config)
@@ -203,8 +203,8 @@ class Reader:
         named = value.get("config") if isinstance(value, dict) and value.get("class_name") == "function" else value
         names = [named, named.rpartition(">")[2]] if isinstance(named, str) else [layer, "<lambda>"]
         for name in names:
-            if isinstance(name, str) and name in self.given.functions:
-                return self.given.functions[name]
+            if isinstance(name, str) and name in self.custom.functions:
+                return self.custom.functions[name]
         raise ConfigError(
             f"a Lambda is not a layer that a file may name: its function is the caller's to give, as "
             f"load_keras(path, functions={{{str(names[0])[:80]!r}: function}})"
@@ -233,11 +233,11 @@ class Reader:
             if value.get("class_name") != "function":
                 return self.model(value)
             parts({**value, "config": {}})
-            if not self._is_given(value.get("config")):
+            if not self._is_custom_activation(value.get("config")):
                 check_origin(value, "function")
             value = value.get("config")
-        if self._is_given(value):
-            return self.given.activations[value]
+        if self._is_custom_activation(value):
+            return self.custom.activations[value]
         if value is not None and (not isinstance(value, str) or value not in ACTIVATIONS):
             raise ConfigError(
                 f"activation={str(value)[:80]!r} is not an activation of Keras; a function of your own is given by "
@@ -245,8 +245,8 @@ class Reader:
             )
         return value if value is None else RENAMED.get(value, value)
 
-    def _is_given(self, name: Any) -> bool:
-        return isinstance(name, str) and name in self.given.activations
+    def _is_custom_activation(self, name: Any) -> bool:
+        return isinstance(name, str) and name in self.custom.activations
 
 
 def _without_activity_loss(layer: Any) -> Any:

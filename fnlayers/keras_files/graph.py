@@ -80,7 +80,7 @@ class Graph:
             raise ConfigError(f"{name[:80]}: its calls are {str(calls)[:80]}, expected a list")
         with within(safe_name(name)):
             self.calls |= {(name, position): checked_call(call) for position, call in enumerate(calls)}
-            if is_operation(entry) and not self.reader.is_given(entry):
+            if is_operation(entry) and not self.reader.is_custom(entry):
                 check_origin(entry, "operation")
                 self.reader.count(1 + layers_worth([config, calls], "its config, or its call,"))
                 self.kinds[name] = "operation"
@@ -140,7 +140,7 @@ class Graph:
         if looks_up(layer) and not reverse:
             refs = self._as_integers(name, refs)
         if mask is not None:
-            mask = freeze(map_nest(self._given_mask, mask, is_leaf=is_tensor))
+            mask = freeze(map_nest(self._mask_of, mask, is_leaf=is_tensor))
         elif refuses_mask(layer):
             mask = False
         else:
@@ -156,7 +156,7 @@ class Graph:
         self.layers[name], self.kinds[name] = call.layer, "called"
         refs = freeze(map_nest(self.ref, call.inputs, is_leaf=is_tensor))
         masks = map_nest(
-            lambda own, given: own if given is None else self._given_mask(given or None),
+            lambda own, mask: own if mask is None else self._mask_of(mask or None),
             map_nest(lambda ref: False if ref in self.unmasked else None, refs, is_leaf=_is_ref),
             call.masks,
             is_leaf=lambda own: own is None or own is False,
@@ -169,9 +169,9 @@ class Graph:
         call = recurrent_call(layer, args, options, is_tensor)
         refs = freeze(map_nest(self.ref, call.inputs, is_leaf=is_tensor))
         if _is_ref(refs):
-            mask = self._own_masks(refs) if call.mask is None else self._given_mask(call.mask)
+            mask = self._own_masks(refs) if call.mask is None else self._mask_of(call.mask)
         elif call.mask is not None:
-            mask = (self._given_mask(call.mask), *(False for _ in refs[1:]))
+            mask = (self._mask_of(call.mask), *(False for _ in refs[1:]))
         else:  # Keras: a call with states looks at no mask, and yet its sequences carry that of x
             mask = False
             self.carried += [(Ref(len(self.nodes), index), refs[0]) for index in range(call.sequences)]
@@ -201,7 +201,7 @@ class Graph:
             return None
         return freeze(map_nest(lambda ref: False if ref in self.unmasked else None, refs, is_leaf=_is_ref))
 
-    def _given_mask(self, tensor: Any) -> Ref | bool:
+    def _mask_of(self, tensor: Any) -> Ref | bool:
         return False if tensor is None else self.ref(tensor)
 
     def ref(self, tensor: Any) -> Ref:

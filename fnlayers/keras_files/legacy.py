@@ -9,7 +9,7 @@ from typing import Any
 from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.operation import OPERATIONS
 from fnlayers.keras_files import limits
-from fnlayers.keras_files.given import NOTHING, Given, names_of
+from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS, CustomObjects, names_of
 from fnlayers.keras_files.legacy_branches import begins_with_merge, graph_of_branches
 from fnlayers.keras_files.legacy_layers import DATA_FORMATS, layer_of
 from fnlayers.keras_files.legacy_nodes import declared_input, input_layer, merge_entry, parts
@@ -20,16 +20,16 @@ RECURRENT = ("RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "Con
 HEADED = ("MultiHeadAttention", "GroupQueryAttention")
 
 
-def keras3_config(node: Any, version: Any, given: Given = NOTHING) -> dict:
+def keras3_config(node: Any, version: Any, custom: CustomObjects = NO_CUSTOM_OBJECTS) -> dict:
     """A model's config in Keras 3's form.
 
     Arguments:
         node: the config as data, {class_name, config}.
         version: the file's keras_version, such as "2.2.4-tf"; None is Keras 1, which wrote none.
-        given: what the caller has for names in the file; these stay as they are.
+        custom: what the caller has for names in the file; these stay as they are.
     """
     era = era_of(version)
-    return _marked(node) if era == 3 else _Translation(era, _data_format(node), given).model(node)
+    return _marked(node) if era == 3 else _Translation(era, _data_format(node), custom).model(node)
 
 
 def era_of(version: Any) -> int:
@@ -71,8 +71,8 @@ def _data_format(node: Any) -> str | None:
 class _Translation:
     """What all parts of one config share."""
 
-    def __init__(self, era: int, data_format: str | None, given: Given) -> None:
-        self.era, self.data_format, self.given = era, data_format, given
+    def __init__(self, era: int, data_format: str | None, custom: CustomObjects) -> None:
+        self.era, self.data_format, self.custom = era, data_format, custom
         self.depth = 0
 
     def model(self, node: Any) -> dict:
@@ -82,7 +82,7 @@ class _Translation:
         if self.depth > limits.MAX_MODEL_DEPTH:
             raise ConfigError(f"more than {limits.MAX_MODEL_DEPTH} models and wrappers stand inside each other")
         try:
-            if self.is_given(node):
+            if self.is_custom(node):
                 return self._node(node, kind, config)
             if kind in GRAPHS and isinstance(config, dict) and "layers" in config:
                 return self._node(node, "Functional", self.graph(config))
@@ -94,15 +94,15 @@ class _Translation:
         finally:
             self.depth -= 1
 
-    def is_given(self, node: dict) -> bool:
+    def is_custom(self, node: dict) -> bool:
         """Whether the caller has the node's class, whose config is then the caller's business."""
-        return any(name in self.given.layers for name in names_of(node))
+        return any(name in self.custom.layers for name in names_of(node))
 
     def value(self, value: Any) -> Any:
         """A layer that is an argument of another, or the name of an activation."""
         if isinstance(value, dict):
             return self.model(value)
-        return "legacy_hard_sigmoid" if value == "hard_sigmoid" and value not in self.given.activations else value
+        return "legacy_hard_sigmoid" if value == "hard_sigmoid" and value not in self.custom.activations else value
 
     def _node(self, node: dict, kind: str, config: dict) -> dict:
         """The new kind and config, with what else the entry says of its class, for config.py to judge."""
@@ -190,12 +190,12 @@ class _Graph:
     def _call_of_layer(self, kind: str, config: Any, call: Any) -> dict:
         """One call: its tensors in a list, or the one tensor; the first of them carries the options."""
         if isinstance(call, dict):
-            return {"args": [{key: self._given(value, {}) for key, value in call.items()}], "kwargs": {}}
+            return {"args": [{key: self._input(value) for key, value in call.items()}], "kwargs": {}}
         if not isinstance(call, list) or not call:
             raise ConfigError(f"a call is {str(call)[:80]}, expected a list of [layer, call, output, options]")
         ends = [call] if self._is_end(call) else call
         options = self._options(ends[0])
-        tensors = [self._given(end, options) for end in ends]
+        tensors = [self._input(end) for end in ends]
         if kind in ("Attention", "AdditiveAttention") and isinstance(config, dict) and config.get("causal") is True:
             options["use_causal_mask"] = True
         if kind in RECURRENT and len(tensors) > 1:
@@ -208,17 +208,17 @@ class _Graph:
         """The first argument of a function, and the others by name."""
         if self._is_end(call):
             options = self._options(call)
-            return self._given(call, options), options
+            return self._input(call), options
         if not isinstance(call, list) or not call:
             raise ConfigError(f"a call is {str(call)[:80]}, expected a list of [layer, call, output, options]")
         options = self._options(call[0])
-        return [self._given(end, options) for end in call], options
+        return [self._input(end) for end in call], options
 
     def _options(self, end: Any) -> dict:
-        given = end[3] if isinstance(end, list) and len(end) == 4 else {}
-        if not isinstance(given, dict):
-            raise ConfigError(f"the options of a call are {str(given)[:80]}, expected an object")
-        return {key: self._nested(value) for key, value in given.items() if key != "name"}
+        options = end[3] if isinstance(end, list) and len(end) == 4 else {}
+        if not isinstance(options, dict):
+            raise ConfigError(f"the options of a call are {str(options)[:80]}, expected an object")
+        return {key: self._nested(value) for key, value in options.items() if key != "name"}
 
     def _nested(self, value: Any) -> Any:
         """An option: tensors are lists [layer, call, output] in it."""
@@ -230,8 +230,8 @@ class _Graph:
             return {key: self._nested(inner) for key, inner in value.items()}
         return value
 
-    def _given(self, end: Any, options: dict) -> Any:
-        """A tensor, or a constant, that a call is given."""
+    def _input(self, end: Any) -> Any:
+        """An input of a call: a tensor, or a constant."""
         if isinstance(end, list) and len(end) in (3, 4) and end[0] == "_CONSTANT_VALUE":
             return end[2]
         if not self._is_end(end):

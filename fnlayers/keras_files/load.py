@@ -11,7 +11,7 @@ from fnlayers.core.errors import ConfigError, MissingError, ShapeError
 from fnlayers.core.layer import Layer
 from fnlayers.keras_files import archive, limits
 from fnlayers.keras_files.config import input_shape_of, model_of
-from fnlayers.keras_files.given import Given, given_tables
+from fnlayers.keras_files.custom_objects import CustomObjects, custom_objects
 from fnlayers.keras_files.hdf5 import SIGNATURE, open_hdf5
 from fnlayers.keras_files.legacy import keras3_config
 from fnlayers.keras_files.legacy_weights import legacy_arrays
@@ -71,15 +71,15 @@ def load_keras(
             what we do not know.
         ShapeError, MissingError: its weights are not those of its config.
     """
-    path, given = as_path(path, "load_keras"), given_tables(layers, activations, functions)
+    path, custom = as_path(path, "load_keras"), custom_objects(layers, activations, functions)
     with refusing(str(path)), open_regular(path) as file:
         section = Section(file)
         if bytes(section.take(0, min(8, section.length))) == SIGNATURE:
-            return _load_hdf5(section, given)
-        return _load(section, given)
+            return _load_hdf5(section, custom)
+        return _load(section, custom)
 
 
-def _load(section: Section, given: Given) -> Loaded:
+def _load(section: Section, custom: CustomObjects) -> Loaded:
     """The model in an archive."""
     members = archive.members_of(section)
     most = limits.most_config(section.length)
@@ -88,8 +88,8 @@ def _load(section: Section, given: Given) -> Loaded:
     if archive.METADATA in members:
         text = archive.read_text(section, members[archive.METADATA], most)
         metadata = config_of(text, archive.METADATA)
-    translated = keras3_config(config, metadata.get("keras_version", "3"), given)  # tf.keras wrote .keras files, too
-    model = model_of(translated, given, limits.most_layers(section.length))
+    translated = keras3_config(config, metadata.get("keras_version", "3"), custom)  # tf.keras wrote .keras files, too
+    model = model_of(translated, custom, limits.most_layers(section.length))
     shape = input_shape_of(translated) if model.in_shape is None else model.in_shape
     with open_hdf5(archive.open_member(section, members[archive.WEIGHTS])) as file:
         places = list(weight_places(model, shape))
@@ -98,7 +98,7 @@ def _load(section: Section, given: Given) -> Loaded:
         return Loaded(model, *weights, training_of(config, file))
 
 
-def _load_hdf5(section: Section, given: Given) -> Loaded:
+def _load_hdf5(section: Section, custom: CustomObjects) -> Loaded:
     """A model in one HDF5 file: of Keras 1, Keras 2 and tf.keras, and of Keras 3 where it was asked for that format."""
     with open_hdf5(section) as file:
         said = file.attributes()
@@ -107,8 +107,8 @@ def _load_hdf5(section: Section, given: Given) -> Loaded:
                 "the file holds weights without a model; build the model, and read them with "
                 "fnlayers.load_keras_weights(path, model, params, state)"
             )
-        config = keras3_config(config_of(said["model_config"], "model_config"), said.get("keras_version"), given)
-        model = model_of(config, given, limits.most_layers(section.length))
+        config = keras3_config(config_of(said["model_config"], "model_config"), said.get("keras_version"), custom)
+        model = model_of(config, custom, limits.most_layers(section.length))
         shape = input_shape_of(config) if model.in_shape is None else model.in_shape
         read = legacy_arrays(file, model, shape, by_order=True)
         if read.missing or read.unused or read.mismatched:

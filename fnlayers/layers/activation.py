@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from fnlayers import ops
+from fnlayers.core.checks import check_numbers
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import known
 from fnlayers.functions import activations

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from fnlayers import ops
+from fnlayers.core.checks import refuse_summed
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import PolicyName
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.given import refuse_summed
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import Param
 from fnlayers.functions.constraints import Constraint

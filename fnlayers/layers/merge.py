@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers import ops
+from fnlayers.core.checks import check_numbers
 from fnlayers.core.context import Context, Mask, Out
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.symbol import Symbol

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from fnlayers import ops
+from fnlayers.core.checks import check_numbers
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.options import DataFormat, Interpolation
 from fnlayers.core.shapes import known, per_axis

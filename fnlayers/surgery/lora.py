@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from fnlayers.core.checks import check_key
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, MissingError, brief
-from fnlayers.core.given import check_key
 from fnlayers.core.layer import Layer, Shape, check_model, layerclass
 from fnlayers.core.shapes import canonical
 from fnlayers.core.spec import Param, initialize, leaf_at, spec_items

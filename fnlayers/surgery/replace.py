@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from fnlayers.core.checks import check_key
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief
-from fnlayers.core.given import check_key
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import canonical
 from fnlayers.core.spec import Drawn, Param, State, expand, initialize, leaf_at, spec_items

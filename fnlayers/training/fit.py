@@ -13,12 +13,12 @@ from fnlayers.core.types import Key, Loss, Params, StateDict
 from fnlayers.plain_data import choices
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
+from fnlayers.training.check_state import check_declared, check_optimizer, check_train_state
 from fnlayers.training.check_targets import check_data
 from fnlayers.training.data import ENOUGH, Source, inputs_only, source_of, true_or_false, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.fit_loop import FitLoop, Fitted, evaluated
-from fnlayers.training.given import check_going_on, check_optimizer, check_whole
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
 from fnlayers.training.programs import program
@@ -162,7 +162,7 @@ def evaluate(
     objective = objective_of(loss, metrics)
     source = source_of(data, batch_size, argument=ENOUGH)
     state = {} if state is None else state
-    check_whole(model, shapes(source.first.x), params, state)
+    check_declared(model, shapes(source.first.x), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     check_data(objective, source, out)
     warn_of_endings(model, objective)
@@ -204,7 +204,7 @@ def predict(
     check_model(model, "predict")
     source = source_of(inputs_only(x), batch_size)
     run, state = program(prediction_of, model), {} if state is None else state
-    check_whole(model, shapes(source.first.x), params, state)
+    check_declared(model, shapes(source.first.x), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     source.remainder = _remainder(remainder, may_pad(model, source.first.x, out._replace(losses=()), state, False))
     progress, made = Progress(verbose, "predict", source.length), []
@@ -232,7 +232,7 @@ def _start(
         return TrainState.create(model, shapes(source.first.x), optimizer, rng, params=params, state=state)
     if params is not None or state is not None:
         raise ConfigError("fit: give train_state, or params and state, not both")
-    check_going_on(model, shapes(source.first.x), optimizer, train_state, "fit(train_state=...)")
+    check_train_state(model, shapes(source.first.x), optimizer, train_state, "fit(train_state=...)")
     return copied(train_state)
 
 

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from fnlayers.core.checks import not_a_key
 from fnlayers.core.errors import ConfigError, brief, shortened
-from fnlayers.core.given import not_a_key
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import fold
 from fnlayers.core.types import Key, Params, StateDict
 from fnlayers.functions.draws import is_key
 from fnlayers.models.sequential import Sequential
-from fnlayers.training.given import check_optimizer, check_start
+from fnlayers.training.check_state import check_initial, check_optimizer
 from fnlayers.trees import split, trainable_mask
 
 Tree = Any
@@ -78,7 +78,7 @@ class TrainState(NamedTuple):
         check_optimizer(optimizer, "TrainState.create")
         key = as_key(rng)
         shape = model.in_shape if shape is None else shape
-        check_start(model, shape, params, state)
+        check_initial(model, shape, params, state)
         params = model.init(key, shape) if params is None else params
         state = model.init_state(shape) if state is None else state
         if isinstance(model, Sequential) and not model.layers:

@@ -13,9 +13,9 @@ from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.core.types import Loss
 from fnlayers.host import jit
 from fnlayers.training.batch import check_batch, unpack_batch
+from fnlayers.training.check_state import check_optimizer, check_train_state
 from fnlayers.training.data import true_or_false
 from fnlayers.training.endings import warn_of_endings
-from fnlayers.training.given import check_going_on, check_optimizer
 from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.guard import finite, guarded
 from fnlayers.training.objective import Objective, objective_of
@@ -154,7 +154,9 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: boo
 
     def train_step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
         declared = Declared(model, shapes(x))
-        check_going_on(model, shapes(x), optimizer, train_state, "the step of make_step")  # costs nothing once compiled
+        check_train_state(
+            model, shapes(x), optimizer, train_state, "the step of make_step"
+        )  # costs nothing once compiled
         step, params, state, opt_state, rng = train_state
         loss_at = loss_of(model, declared, objective, train_state, x, y, weight)
         trained, _ = split(params, declared.trainable)

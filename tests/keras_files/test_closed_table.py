@@ -122,20 +122,20 @@ def test_functions_of_the_callers():
     ]
     functions = {"first": lambda x: x + 1, "f": lambda x, by: x * by}
     activations = {"mine>g": jnp.negative, "<lambda>": jnp.abs}
-    given = fl.keras_files.given.given_tables(None, activations, functions)
-    model = model_of(sequential(*nodes), given)
+    custom = fl.keras_files.custom_objects.custom_objects(None, activations, functions)
+    model = model_of(sequential(*nodes), custom)
     assert model.apply({}, X).tolist() == [[6.0, 9.0, 12.0]]
     for lacking, match in (({"f": abs}, "functions={'first': function}"), ({"first": abs}, "functions={'mine>f'")):
         with pytest.raises(fl.ConfigError, match=match):
-            model_of(sequential(*nodes), given._replace(functions=lacking))
+            model_of(sequential(*nodes), custom._replace(functions=lacking))
     with pytest.raises(fl.ConfigError, match="activations={'<lambda>': function}"):
         model_of(sequential(nodes[3]))
 
 
-@pytest.mark.parametrize("given", [{"layers": [fl.Dense]}, {"functions": {"f": 3}}, {"layers": {"D": fl.Dense(3)}}])
-def test_tables_of_the_callers_that_are_none(given, tmp_path):
+@pytest.mark.parametrize("tables", [{"layers": [fl.Dense]}, {"functions": {"f": 3}}, {"layers": {"D": fl.Dense(3)}}])
+def test_tables_of_the_callers_that_are_none(tables, tmp_path):
     with pytest.raises(fl.ConfigError, match="load_keras: (layers|functions)"):
-        fl.load_keras(tmp_path / "absent.keras", **given)
+        fl.load_keras(tmp_path / "absent.keras", **tables)
 
 
 def test_how_a_model_was_trained(tmp_path):

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from fnlayers import ops
+from fnlayers.core.checks import check_numbers
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ShapeError
-from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.shapes import is_shape
 from fnlayers.layers.common import check_choice, check_fraction, seeded

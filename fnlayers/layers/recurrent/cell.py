@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers import ops
+from fnlayers.core.checks import check_numbers
 from fnlayers.core.context import Context, Out, has_mask
 from fnlayers.core.dtypes import policy
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.given import check_numbers
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.spec import Param

@@ -1,4 +1,4 @@
-"""What a caller gives for names that a file has and the library has not: layers, activations, functions."""
+"""Keras's custom objects: the caller's layers, activations and functions for names that a file has."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from fnlayers.core.errors import ConfigError, shortened
 from fnlayers.core.layer import Layer
 
 
-class Given(NamedTuple):
+class CustomObjects(NamedTuple):
     """Tables by the names in the file: "mine>Dense" for what was registered, else the name of the class or function.
 
     Arguments:
@@ -21,11 +21,11 @@ class Given(NamedTuple):
     functions: Mapping[str, Callable] = {}
 
 
-NOTHING = Given()
+NO_CUSTOM_OBJECTS = CustomObjects()
 
 
-def given_tables(layers: Any = None, activations: Any = None, functions: Any = None) -> Given:
-    """The tables, which must be dicts of functions by name."""
+def custom_objects(layers: Any = None, activations: Any = None, functions: Any = None) -> CustomObjects:
+    """The caller's tables; ConfigError unless they are dicts of functions by name."""
     tables = {"layers": layers, "activations": activations, "functions": functions}
     for what, table in tables.items():
         tables[what] = table = {} if table is None else table
@@ -40,7 +40,7 @@ def given_tables(layers: Any = None, activations: Any = None, functions: Any = N
                 raise ConfigError(
                     f"load_keras: {what}[{name!r}]={shortened(value)}; give {expected or 'a function of an array'}"
                 )
-    return Given(**tables)
+    return CustomObjects(**tables)
 
 
 def names_of(node: Mapping) -> list[str]:

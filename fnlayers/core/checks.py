@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NUMBERS = (bool, int, float, complex)
 
 
-def check_given(layer: "Layer", x: Any) -> None:
+def check_arrays(layer: "Layer", x: Any) -> None:
     """Raise ConfigError for Symbols, and for arrays that jax would refuse or change."""
     leaves = nest_leaves(x)
     if x is None or not leaves:
@@ -133,7 +133,7 @@ def check_numbers(layer: "Layer", x: Any, booleans: bool = True) -> None:
             )
 
 
-def shape_given(x: Any) -> Any:
+def input_shape(x: Any) -> Any:
     """The shapes of x, None for a size that is symbolic (under export)."""
     if isinstance(x, jax.Array):
         return tuple([n if isinstance(n, int) else None for n in x.shape])

@@ -1,4 +1,4 @@
-"""Params and state that were given, compared with what the model declares, before anything is compiled."""
+"""What a caller gives to start from, params, state or a train state, compared with what the model declares."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ def check_optimizer(optimizer: Any, verb: str) -> None:
         raise ConfigError(f"{verb}: optimizer={optimizer!r} is not an optax optimizer; write optax.adam(1e-3)")
 
 
-def check_start(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
-    """Raise for params or state to start from, of which one is None where both are needed, or that are not whole."""
+def check_initial(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
+    """Raise for params or state to start from, of which one is None where both are needed, or that are not complete."""
     expected = _declared(model, shape)
     if params is not None and state is None and expected[State]:
         raise MissingError(
@@ -38,19 +38,19 @@ def check_start(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
     _check(model, "state", expected[State], state)
 
 
-def check_whole(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
+def check_declared(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
     """Raise where params or state are not those that the model declares, path by path."""
     expected = _declared(model, shape)
     _check(model, "params", expected[Param], params)
     _check(model, "state", expected[State], state)
 
 
-def _check(model: Layer, word: str, expected: dict, given: Tree) -> None:
-    if given is None:
+def _check(model: Layer, word: str, expected: dict, tree: Tree) -> None:
+    if tree is None:
         return
-    if hasattr(given, "params"):
-        raise ConfigError(f"{word}= is a {type(given).__name__}, which holds more; give result.{word}")
-    found = {path: getattr(leaf, "shape", None) for path, leaf in paths(given).items()}
+    if hasattr(tree, "params"):
+        raise ConfigError(f"{word}= is a {type(tree).__name__}, which holds more; give result.{word}")
+    found = {path: getattr(leaf, "shape", None) for path, leaf in paths(tree).items()}
     missing = [path for path in expected if path not in found]
     surplus = [path for path in found if path not in expected]
     other = [
@@ -92,7 +92,7 @@ def _listed(names: Any, most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def check_going_on(model: Layer, shape: Shape, optimizer: Any, train_state: Any, name: str) -> None:
+def check_train_state(model: Layer, shape: Shape, optimizer: Any, train_state: Any, name: str) -> None:
     """Raise for what is not a train state to go on from, or belongs to another model or optimizer.
 
     Shapes and dtypes alone are read, so it holds while a step is traced as well. `name`: the function that was called.
@@ -104,10 +104,10 @@ def check_going_on(model: Layer, shape: Shape, optimizer: Any, train_state: Any,
             f"{name} takes a train state, got {type(train_state).__name__}; write "
             "fnlayers.TrainState.create(model, shape, optimizer), or give result.train_state of an earlier fit"
         )
-    check_whole(model, shape, train_state.params, train_state.state)
+    check_declared(model, shape, train_state.params, train_state.state)
     trained, _ = split(train_state.params, trainable_mask(model, shape))
-    expected, given = jax.eval_shape(optimizer.init, trained), train_state.opt_state
-    lines = _optimizer_lines(expected, given)
+    expected, found = jax.eval_shape(optimizer.init, trained), train_state.opt_state
+    lines = _optimizer_lines(expected, found)
     if lines:
         raise ConfigError(
             f"{name}: the train state's opt_state is not this optimizer's for this model; {'; '.join(lines)}. Go on "
@@ -116,15 +116,20 @@ def check_going_on(model: Layer, shape: Shape, optimizer: Any, train_state: Any,
         )
 
 
-def _optimizer_lines(expected: Any, given: Any) -> list[str]:
+def _optimizer_lines(expected: Any, found: Any) -> list[str]:
     """What differs between two optimizer states: structure, else shapes and dtypes."""
-    shaped, held = _types(expected), _types(given)
-    if jax.tree.structure(expected) != jax.tree.structure(given):
-        surplus, missing = [p for p in held if p not in shaped], [p for p in shaped if p not in held]
+    expected_types, found_types = _types(expected), _types(found)
+    if jax.tree.structure(expected) != jax.tree.structure(found):
+        surplus = [path for path in found_types if path not in expected_types]
+        missing = [path for path in expected_types if path not in found_types]
         parts = (("missing", missing), ("unexpected", surplus))
         lines = [f"{what}: {_listed(names, 4)}" for what, names in parts if names]
-        return [f"it is {_kinds(given)}, expected {_kinds(expected)}", *lines]
-    other = [f"{path} is {held[path]}, expected {kind}" for path, kind in shaped.items() if held[path] != kind]
+        return [f"it is {_kinds(found)}, expected {_kinds(expected)}", *lines]
+    other = [
+        f"{path} is {found_types[path]}, expected {kind}"
+        for path, kind in expected_types.items()
+        if found_types[path] != kind
+    ]
     return [_listed(other, 4)] if other else []
 
 
