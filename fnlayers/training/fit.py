@@ -18,7 +18,7 @@ from fnlayers.training.check_targets import check_data
 from fnlayers.training.data import ENOUGH, Source, inputs_only, source_of, true_or_false, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
-from fnlayers.training.fit_loop import FitLoop, Fitted, evaluated
+from fnlayers.training.fit_loop import FitLoop, Fitted, run_evaluation
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
 from fnlayers.training.programs import program
@@ -110,13 +110,13 @@ def fit(
     directions = directions_of(objective, validation_data is not None)
     callbacks = checked_callbacks(callbacks, directions)
     source = source_of(data, batch_size, epochs, steps_per_epoch)
-    held_out = _held_out(validation_data, batch_size, epochs, validation_steps)
-    train_state = _start(model, optimizer, source, rng, params, state, train_state)
-    out = _outline(model, train_state, source.first)
+    held_out = _validation_source(validation_data, batch_size, epochs, validation_steps)
+    train_state = _initial_train_state(model, optimizer, source, rng, params, state, train_state)
+    out = _output_shapes(model, train_state, source.first)
     for each in filter(None, (source, held_out)):
         check_data(objective, each, out)
-        fills = may_pad(model, each.first.x, out, train_state.state, each is source, objective)
-        each.remainder = _remainder(remainder, fills)
+        pads = may_pad(model, each.first.x, out, train_state.state, each is source, objective)
+        each.remainder = _remainder(remainder, pads)
     warn_of_endings(model, objective)
     loop = FitLoop(model, objective, optimizer, source, train_state, out, verbose, held_out, callbacks, directions)
     return loop.train(epochs, shuffle)
@@ -168,7 +168,9 @@ def evaluate(
     warn_of_endings(model, objective)
     source.remainder = _remainder(remainder, may_pad(model, source.first.x, out, state, False, objective))
     evaluation = program(evaluation_of, model, objective)
-    return evaluated(evaluation, objective, params, state, source, out, Progress(verbose, "evaluate", source.length))
+    return run_evaluation(
+        evaluation, objective, params, state, source, out, Progress(verbose, "evaluate", source.length)
+    )
 
 
 def predict(
@@ -224,7 +226,7 @@ def predict(
         raise ShapeError("the batches have outputs of different shapes; predict them one by one with apply") from None
 
 
-def _start(
+def _initial_train_state(
     model: Layer, optimizer: Any, source: Source, rng: Any, params: Tree, state: Tree, train_state: TrainState | None
 ) -> TrainState:
     """The train state to begin with, in arrays of its own."""
@@ -236,7 +238,7 @@ def _start(
     return copied(train_state)
 
 
-def _outline(model: Layer, train_state: TrainState, batch: Batch) -> Any:
+def _output_shapes(model: Layer, train_state: TrainState, batch: Batch) -> Any:
     """The shapes of all that a training pass returns."""
 
     def run(params: Tree, state: Tree, x: Any) -> Any:
@@ -245,7 +247,7 @@ def _outline(model: Layer, train_state: TrainState, batch: Batch) -> Any:
     return jax.eval_shape(run, train_state.params, train_state.state, batch.x)
 
 
-def _held_out(data: Any, batch_size: int, epochs: int, steps: int | None) -> Source | None:
+def _validation_source(data: Any, batch_size: int, epochs: int, steps: int | None) -> Source | None:
     """The validation data, if there are any."""
     if data is None:
         if steps is not None:
@@ -254,11 +256,11 @@ def _held_out(data: Any, batch_size: int, epochs: int, steps: int | None) -> Sou
     return source_of(data, batch_size, epochs, steps, argument="validation_steps")
 
 
-def _remainder(expected: str | None, fills: bool) -> str:
+def _remainder(requested: str | None, pads: bool) -> str:
     """What becomes of a last batch that is smaller: what is asked for, else what is known to be exact."""
-    if expected not in (None, "pad", "run", "drop"):
-        raise ConfigError(choices("remainder", expected, ("pad", "run", "drop", None)))
-    return expected or ("pad" if fills else "run")
+    if requested not in (None, "pad", "run", "drop"):
+        raise ConfigError(choices("remainder", requested, ("pad", "run", "drop", None)))
+    return requested or ("pad" if pads else "run")
 
 
 def _on_host(y: Any, count: int) -> tuple[Any, int]:

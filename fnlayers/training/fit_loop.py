@@ -72,7 +72,7 @@ class FitLoop:
         self.train_step = program(step_of, model, objective, optimizer)
         self.evaluation = program(evaluation_of, model, objective)
         self.train_state, self.all_finite = train_state, jnp.array(True)
-        self.done = int(train_state.step)
+        self.steps_done = int(train_state.step)
         self.means = EpochMeans(objective)
         self.history: History = {}
         self.kept: TrainState | None = None
@@ -85,11 +85,11 @@ class FitLoop:
         try:
             with Interrupts() as interrupts:
                 for epoch in range(1, epochs + 1):
-                    stopped = self.epoch(epoch, epochs, shuffle, interrupts)
+                    stopped = self.run_epoch(epoch, epochs, shuffle, interrupts)
                     if stopped:
                         break
         except KeyboardInterrupt:
-            stopped = f"interrupted after step {self.done}"
+            stopped = f"interrupted after step {self.steps_done}"
             self.progress.line(stopped)
         except BaseException as error:
             self.attach_result(error)
@@ -112,44 +112,44 @@ class FitLoop:
                 "are error.train_state and error.history; fit(..., train_state=error.train_state) goes on from there"
             )
 
-    def epoch(self, epoch: int, epochs: int, shuffle: bool, interrupts: Interrupts) -> str | None:
+    def run_epoch(self, epoch: int, epochs: int, shuffle: bool, interrupts: Interrupts) -> str | None:
         """One epoch; the reason to stop after it, if there is one."""
         start = time.perf_counter()
         self.means.clear()
-        seed = [*self.words, self.done] if shuffle else None
+        seed = [*self.words, self.steps_done] if shuffle else None
         number = 0
         check = functools.partial(check_labels, self.objective, out=self.out)
         for number, batch in enumerate(self.source.batches(seed, check), 1):
             interrupts.hold()
-            self.step(batch, (epoch, number))
+            self.start_step(batch, (epoch, number))
             interrupts.release()
             if number == 1:
                 self.progress.say(f"epoch {epoch}/{epochs}")
         self.collect_ready_steps(ahead=0)
         self.means.check_weight(f"epoch {epoch}")
         self.progress.steps_in_all(number)
-        logs = self.means.logs() | self.validation()
+        logs = self.means.logs() | self.validate()
         logs["seconds"] = time.perf_counter() - start
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
         self.progress.epoch(epoch, epochs, logs)
-        return self.call(epoch, epochs, logs)
+        return self.run_callbacks(epoch, epochs, logs)
 
-    def validation(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """The numbers of the validation data, if there are any."""
         if self.held_out is None:
             return {}
         now, quiet = self.train_state, Progress(False, "", None)
-        found = evaluated(self.evaluation, self.objective, now.params, now.state, self.held_out, self.out, quiet)
+        found = run_evaluation(self.evaluation, self.objective, now.params, now.state, self.held_out, self.out, quiet)
         return {f"val_{name}": value for name, value in found.items()}
 
-    def step(self, batch: Batch, position: tuple[int, int]) -> None:
+    def start_step(self, batch: Batch, position: tuple[int, int]) -> None:
         """Start one step; look at those that are done."""
         self.train_state, self.all_finite, packed = self.train_step(
             self.train_state, self.all_finite, batch.x, batch.y, batch.weight
         )
-        self.done += 1
-        self.means.push(packed, (self.done, position, batch))
+        self.steps_done += 1
+        self.means.push(packed, (self.steps_done, position, batch))
         self.collect_ready_steps()
         self.progress.step(self.means.logs)
 
@@ -171,18 +171,18 @@ class FitLoop:
             tuple(batch[:3]),
         )
 
-    def call(self, epoch: int, epochs: int, logs: Mapping[str, float]) -> str | None:
-        """Tell the callbacks; the reason to stop, if one of them gives it."""
+    def run_callbacks(self, epoch: int, epochs: int, logs: Mapping[str, float]) -> str | None:
+        """Call the callbacks; the reason to stop, if one of them gives it."""
         history = ReadOnly({name: tuple(values) for name, values in self.history.items()})
-        event = Event(epoch, epochs, self.done, ReadOnly(logs), history, self.train_state, self.directions)
+        event = Event(epoch, epochs, self.steps_done, ReadOnly(logs), history, self.train_state, self.directions)
         keepers = (getattr(callback, "keeps", None) for callback in self.callbacks)
         if any([is_true(keeps, event) for keeps in keepers if keeps]):
             self.kept = event.train_state
-        wish = [callback for callback in self.callbacks if is_true(callback, event)]
-        return f"{wish[0]!r} after epoch {epoch}" if wish else None
+        stopping = [callback for callback in self.callbacks if is_true(callback, event)]
+        return f"{stopping[0]!r} after epoch {epoch}" if stopping else None
 
 
-def evaluated(
+def run_evaluation(
     evaluation: Callable, objective: Objective, params: Tree, state: Tree, source: Source, out: Any, progress: Progress
 ) -> dict[str, float]:
     """The averages over a source. `out`: the shapes of what the model returns."""

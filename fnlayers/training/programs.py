@@ -33,7 +33,7 @@ class _Key:
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _latest(key: _Key) -> Callable:
+def _kept_program(key: _Key) -> Callable:
     """The program kept under an equal key, or else this key's own."""
     return key.compiled
 
@@ -45,7 +45,7 @@ def clear_cache() -> None:
 
     >>> clear_cache()
     """
-    _latest.cache_clear()
+    _kept_program.cache_clear()
 
 
 def program(build: Callable[..., Callable], *parts: Any) -> Callable:
@@ -57,7 +57,7 @@ def program(build: Callable[..., Callable], *parts: Any) -> Callable:
     """
     compiled = build(*parts)
     if is_settled(parts):
-        return _latest(_Key((build, parts), compiled))
+        return _kept_program(_Key((build, parts), compiled))
     return Retraced(build, compiled)
 
 
@@ -77,15 +77,15 @@ class Retraced:
         kind = (structure, *((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)) for leaf in leaves))
         run = self.by_type.get(kind)
         if run is None:
-            run = self.by_type[kind] = self._found(args)
+            run = self.by_type[kind] = self._program_for(args)
         return run(*args)
 
-    def _found(self, args: tuple) -> Callable:
+    def _program_for(self, args: tuple) -> Callable:
         traced: Any = self.compiled.trace(*args)  # type: ignore[attr-defined]
         trees = jax.tree.structure(args), jax.tree.structure(traced.out_info)
         key = _Key((self.build, trees, fingerprint(traced.jaxpr)), self.compiled)
         try:
-            return _latest(key)
+            return _kept_program(key)
         except TypeError:  # something in it does not hash
             return self.compiled
 

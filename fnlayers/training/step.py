@@ -80,8 +80,8 @@ def make_step(
 
     @functools.partial(jit, donate_argnums=0)
     def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-        train_state, finite, means, _ = train_step(train_state, True, *unpack_batch(batch))
-        return train_state, objective.logs(means) | {"finite": finite}
+        train_state, all_finite, means, _ = train_step(train_state, True, *unpack_batch(batch))
+        return train_state, objective.logs(means) | {"finite": all_finite}
 
     return Step(step)
 
@@ -136,11 +136,8 @@ def update_of(declared: Declared, optimizer: Any, loss_at: Callable, loss: Any, 
             gradients, opt_state, trained, value=loss, grad=gradients, value_fn=lambda t: loss_at(t)[0]
         )
         params = declared.project(joined(optax.apply_updates(trained, updates), fixed))
-        return (
-            step + 1,
-            joined(split(params, declared.trainable)[0], fixed),
-            opt_state,
-        )  # no constraint moves a frozen param
+        # No constraint moves a frozen param
+        return step + 1, joined(split(params, declared.trainable)[0], fixed), opt_state
 
     return update
 
@@ -154,9 +151,8 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: boo
 
     def train_step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
         declared = Declared(model, shapes(x))
-        check_train_state(
-            model, shapes(x), optimizer, train_state, "the step of make_step"
-        )  # costs nothing once compiled
+        # While it is traced: it costs nothing once compiled
+        check_train_state(model, shapes(x), optimizer, train_state, "the step of make_step")
         step, params, state, opt_state, rng = train_state
         loss_at = loss_of(model, declared, objective, train_state, x, y, weight)
         trained, _ = split(params, declared.trainable)
