@@ -21,10 +21,11 @@ Tree = Any
 
 
 class Declared:
-    """The params that a model declares for inputs of a shape, asked once, and what training reads from them."""
+    """What a model declares for inputs of a shape, asked once: params, state, and what training reads from them."""
 
     def __init__(self, model: Layer, shape: Shape = None) -> None:
-        self.specs = only(model.specs(shape), Param)
+        declared = model.specs(shape)
+        self.specs, self.state = only(declared, Param), only(declared, State)
 
     @property
     def trainable(self) -> Tree:

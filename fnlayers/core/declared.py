@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
 
 
-class Declared(NamedTuple):
+class DeclaredArray(NamedTuple):
     """An array that a layer declares: where it is, its shape (None: it depends on the batch), its dtype."""
 
     path: tuple[str, ...]
@@ -145,7 +145,7 @@ def size_error(layer: "Layer", shape: Any, params: Any, state: Any) -> LayerErro
 _NO_NUMBERS = "OSUMmT"  # kinds of NumPy's dtypes: objects, strings, dates
 
 
-def _error_of(layer: "Layer", shape: Any, declared: Declared, array: Any) -> LayerError | None:
+def _error_of(layer: "Layer", shape: Any, declared: DeclaredArray, array: Any) -> LayerError | None:
     """The error for an array that is not what was declared; None: it is."""
     got = None if isinstance(array, (type, Symbol)) else getattr(array, "shape", None)
     kind = getattr(getattr(array, "dtype", None), "kind", "")
@@ -172,7 +172,7 @@ def _error_of(layer: "Layer", shape: Any, declared: Declared, array: Any) -> Lay
 
 
 @functools.lru_cache(maxsize=4096)
-def _declared_arrays(layer: "Layer", shape: Any) -> tuple[Declared, ...] | None:
+def _declared_arrays(layer: "Layer", shape: Any) -> tuple[DeclaredArray, ...] | None:
     """The arrays that the layer declares; None: it cannot say for that input."""
     with contextlib.suppress(LayerError):
         return tuple(_arrays(layer, None, shape))
@@ -182,10 +182,10 @@ def _declared_arrays(layer: "Layer", shape: Any) -> tuple[Declared, ...] | None:
     return None
 
 
-def _arrays(layer: "Layer", batch: int | None, shape: Any) -> list[Declared]:
+def _arrays(layer: "Layer", batch: int | None, shape: Any) -> list[DeclaredArray]:
     """Each declared array, for inputs of another batch size."""
     given = freeze(map_nest(lambda s: (batch, *s[1:]) if len(s) > 1 else s, shape, is_leaf=is_shape))
     return [
-        Declared(tuple(path.split("/")), spec.full_shape, spec.dtype or "float32", isinstance(spec, State))
+        DeclaredArray(tuple(path.split("/")), spec.full_shape, spec.dtype or "float32", isinstance(spec, State))
         for path, spec in spec_items(expand(layer._declared(given)))
     ]

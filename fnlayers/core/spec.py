@@ -149,7 +149,9 @@ def is_spec(value: Any) -> bool:
 
 
 def map_specs(function: Callable, specs: Tree) -> Tree:
-    """`function` over the leaves of a spec tree."""
+    """`function` over the leaves of a spec tree, in order of declaration: jax.tree would sort the names of dicts."""
+    if isinstance(specs, dict):
+        return {name: map_specs(function, sub) for name, sub in specs.items()}
     return jax.tree.map(function, specs, is_leaf=is_spec)
 
 

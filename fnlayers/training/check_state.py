@@ -5,12 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief
-from fnlayers.core.layer import Layer, Shape
-from fnlayers.core.shapes import is_shape
-from fnlayers.core.spec import Param, State, only, spec_items
-from fnlayers.plain_data import map_nest
-from fnlayers.trees import paths, split, trainable_mask
+from fnlayers.core.errors import ConfigError, MissingError, ShapeError, brief
+from fnlayers.core.layer import Layer
+from fnlayers.core.spec import spec_items
+from fnlayers.trees import Declared, paths, split
 
 Tree = Any
 
@@ -21,28 +19,25 @@ def check_optimizer(optimizer: Any, verb: str) -> None:
         raise ConfigError(f"{verb}: optimizer={optimizer!r} is not an optax optimizer; write optax.adam(1e-3)")
 
 
-def check_initial(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
+def check_initial(model: Layer, declared: Declared, params: Tree, state: Tree) -> None:
     """Raise for params or state to start from, of which one is None where both are needed, or that are not complete."""
-    expected = _declared(model, shape)
-    if params is not None and state is None and expected[State]:
+    if params is not None and state is None and declared.state:
         raise MissingError(
-            f"params= was given without state=, but {brief(model)} keeps state ({_listed(expected[State])}): give the "
-            "state that belongs to these params, or state=model.init_state(shape) for initial values"
+            f"params= was given without state=, but {brief(model)} keeps state ({_listed(_sizes(declared.state))}): "
+            "give the state that belongs to these params, or state=model.init_state(shape) for initial values"
         )
-    if state is not None and params is None and expected[Param]:
+    if state is not None and params is None and declared.specs:
         raise ConfigError(
             f"state= was given without params=: {brief(model)} would draw params to which that state does not belong; "
             "give both, params=model.init(rng, shape) for new ones"
         )
-    _check(model, "params", expected[Param], params)
-    _check(model, "state", expected[State], state)
+    check_declared(model, declared, params, state)
 
 
-def check_declared(model: Layer, shape: Shape, params: Tree, state: Tree) -> None:
+def check_declared(model: Layer, declared: Declared, params: Tree, state: Tree) -> None:
     """Raise where params or state are not those that the model declares, path by path."""
-    expected = _declared(model, shape)
-    _check(model, "params", expected[Param], params)
-    _check(model, "state", expected[State], state)
+    _check(model, "params", _sizes(declared.specs), params)
+    _check(model, "state", _sizes(declared.state), state)
 
 
 def _check(model: Layer, word: str, expected: dict, tree: Tree) -> None:
@@ -56,7 +51,7 @@ def _check(model: Layer, word: str, expected: dict, tree: Tree) -> None:
     other = [
         f"{path} is {found[path]}, declared {shape}"
         for path, shape in expected.items()
-        if path in found and not _fits(found[path], shape)
+        if path in found and (found[path] or ()) != shape
     ]
     wrong = (("missing", missing), ("unexpected", surplus), ("of another shape", other))
     lines = [f"{what}: {_listed(names)}" for what, names in wrong if names]
@@ -69,21 +64,9 @@ def _check(model: Layer, word: str, expected: dict, tree: Tree) -> None:
         )
 
 
-def _declared(model: Layer, shape: Shape) -> dict[type, dict[str, tuple]]:
-    """The shapes of the params and of the state by path, free of the batch size where they can be."""
-    try:
-        open_batch = None if shape is None else map_nest(lambda s: (None, *s[1:]), shape, is_leaf=is_shape)
-        specs = model.specs(open_batch)
-    except LayerError:
-        specs = model.specs(shape)
-    return {kind: {path: spec.full_shape for path, spec in spec_items(only(specs, kind))} for kind in (Param, State)}
-
-
-def _fits(found: tuple | None, declared: tuple) -> bool:
-    """Whether sizes agree where they are declared."""
-    if found is None:
-        return declared == ()
-    return len(found) == len(declared) and all(w is None or n == w for n, w in zip(found, declared, strict=True))
+def _sizes(specs: Tree) -> dict[str, tuple]:
+    """The shape of each declared array by path."""
+    return {path: spec.full_shape for path, spec in spec_items(specs)}
 
 
 def _listed(names: Any, most: int = 8) -> str:
@@ -92,7 +75,7 @@ def _listed(names: Any, most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def check_train_state(model: Layer, shape: Shape, optimizer: Any, train_state: Any, name: str) -> None:
+def check_train_state(model: Layer, declared: Declared, optimizer: Any, train_state: Any, name: str) -> None:
     """Raise for what is not a train state to go on from, or belongs to another model or optimizer.
 
     Shapes and dtypes alone are read, so it holds while a step is traced as well. `name`: the function that was called.
@@ -104,8 +87,8 @@ def check_train_state(model: Layer, shape: Shape, optimizer: Any, train_state: A
             f"{name} takes a train state, got {type(train_state).__name__}; write "
             "fnlayers.TrainState.create(model, shape, optimizer), or give result.train_state of an earlier fit"
         )
-    check_declared(model, shape, train_state.params, train_state.state)
-    trained, _ = split(train_state.params, trainable_mask(model, shape))
+    check_declared(model, declared, train_state.params, train_state.state)
+    trained, _ = split(train_state.params, declared.trainable)
     expected, found = jax.eval_shape(optimizer.init, trained), train_state.opt_state
     lines = _optimizer_lines(expected, found)
     if lines:

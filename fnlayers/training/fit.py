@@ -25,6 +25,7 @@ from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
 from fnlayers.training.state import TrainState, as_key, copied
 from fnlayers.training.step import evaluation_of, prediction_of, shapes
+from fnlayers.trees import Declared
 
 Tree = Any
 
@@ -162,7 +163,7 @@ def evaluate(
     objective = objective_of(loss, metrics)
     source = source_of(data, batch_size, argument=ENOUGH)
     state = {} if state is None else state
-    check_declared(model, shapes(source.first.x), params, state)
+    check_declared(model, Declared(model, shapes(source.first.x)), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     check_data(objective, source, out)
     warn_of_endings(model, objective)
@@ -206,7 +207,7 @@ def predict(
     check_model(model, "predict")
     source = source_of(inputs_only(x), batch_size)
     run, state = program(prediction_of, model), {} if state is None else state
-    check_declared(model, shapes(source.first.x), params, state)
+    check_declared(model, Declared(model, shapes(source.first.x)), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     source.remainder = _remainder(remainder, may_pad(model, source.first.x, out._replace(losses=()), state, False))
     progress, made = Progress(verbose, "predict", source.length), []
@@ -234,7 +235,8 @@ def _initial_train_state(
         return TrainState.create(model, shapes(source.first.x), optimizer, rng, params=params, state=state)
     if params is not None or state is not None:
         raise ConfigError("fit: give train_state, or params and state, not both")
-    check_train_state(model, shapes(source.first.x), optimizer, train_state, "fit(train_state=...)")
+    declared = Declared(model, shapes(source.first.x))
+    check_train_state(model, declared, optimizer, train_state, "fit(train_state=...)")
     return copied(train_state)
 
 

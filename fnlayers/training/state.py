@@ -15,7 +15,7 @@ from fnlayers.core.types import Key, Params, StateDict
 from fnlayers.functions.draws import is_key
 from fnlayers.models.sequential import Sequential
 from fnlayers.training.check_state import check_initial, check_optimizer
-from fnlayers.trees import split, trainable_mask
+from fnlayers.trees import Declared, split
 
 Tree = Any
 
@@ -71,19 +71,20 @@ class TrainState(NamedTuple):
 
         Raises:
             MissingError, ConfigError, ShapeError: for params without the state that belongs to them, state without
-                params, for params or state that are not whole, or those of another model, and for a Sequential without
+                params, for params or state that are not complete, or those of another model, and for a Sequential without
                 layers.
         """
         check_model(model, "TrainState.create")
         check_optimizer(optimizer, "TrainState.create")
         key = as_key(rng)
         shape = model.in_shape if shape is None else shape
-        check_initial(model, shape, params, state)
+        declared = Declared(model, shape)
+        check_initial(model, declared, params, state)
         params = model.init(key, shape) if params is None else params
         state = model.init_state(shape) if state is None else state
         if isinstance(model, Sequential) and not model.layers:
             raise ConfigError(f"{brief(model)} has no layers, and so nothing to train; give it some")
-        trained, _ = split(params, trainable_mask(model, shape))
+        trained, _ = split(params, declared.trainable)
         made = cls(jnp.zeros((), "int32"), params, state, optimizer.init(trained), plain_key(fold(key, "training")))
         return copied(made)
 

@@ -52,6 +52,13 @@ def test_repeat_is_the_unrolled_stack(remat, train):
     jax.tree.map(close, (one, value, gradient), (other, expected, slopes))
 
 
+def test_weights_stay_in_the_order_of_their_declaration():
+    paths = [f"layer/{path}" for path in fl.weight_paths(BLOCK, X.shape)]
+    model = fl.Repeat(BLOCK, 3)
+    assert list(fl.weight_paths(model, X.shape)) == paths
+    assert list(model.init(KEY, X.shape)["layer"]["batch_normalization"]) == ["gamma", "beta"]
+
+
 def test_rules_act_on_each_layer_s_slice():
     model = fl.Repeat(BLOCK, 3)
     params = jax.tree.map(lambda a: a + 1, model.init(KEY, X.shape))

@@ -7,7 +7,6 @@ import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp, numbers, same
 
 import fnlayers as fl
-from fnlayers import trees
 from fnlayers.training import TrainState, make_step, metrics
 
 
@@ -315,14 +314,14 @@ def test_strict_dtype_promotion():
 
 
 def test_a_step_asks_the_declaration_once(monkeypatch):
-    asked, ask = [], trees.Declared.__init__
-    monkeypatch.setattr(trees.Declared, "__init__", lambda self, *given: asked.append(1) or ask(self, *given))
+    asked, ask = [], fl.Dense.specs
+    monkeypatch.setattr(fl.Dense, "specs", lambda self, *given: asked.append(1) or ask(self, *given))
     model, optimizer = fl.Dense(1, kernel_regularizer="l2", kernel_constraint="non_neg"), optax.sgd(0.1)
     train_state = fl.TrainState.create(model, (None, 3), optimizer)
     step = fl.make_step(model, optax.squared_error, optimizer)
     asked.clear()
     step.lower(train_state, (jnp.ones((4, 3)), jnp.ones((4, 1))))
-    assert len(asked) == 2  # and once by the check of the train state
+    assert len(asked) == 1
 
 
 def test_a_sequential_without_layers_is_not_trained():
