@@ -16,7 +16,7 @@ def shapes(tree):
 
 def names(tree):
     """The names in a tree, in its own order, which jax.tree would sort."""
-    return [(name, names(sub)) for name, sub in tree.items()] if isinstance(tree, dict) else tree is None
+    return [(name, names(sub)) for name, sub in tree.items()] if isinstance(tree, dict) else None
 
 
 def leaves(shape):

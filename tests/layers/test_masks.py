@@ -79,6 +79,12 @@ def test_a_mask_that_does_not_fit_the_output_is_an_error_of_that_layer():
         model.apply(model.init(KEY, (2, 3)), IDS[0][:2])
 
 
+def test_arithmetic_of_symbols_ends_a_mask_as_in_keras_where_a_merge_layer_passes_it_on():
+    x = fl.Masking()(fl.Input((3, 4)))
+    assert (x.masked, fl.add([x, x]).masked) == (2, 2)
+    assert [y.masked for y in (x + x, x * 2, 1 - x, -x, x @ x[:, 0, :, None], x[:, :2])] == [0] * 6
+
+
 @pytest.mark.parametrize("kind", [fl.Add, fl.Multiply, fl.Maximum, fl.Minimum, fl.Average, fl.Subtract])
 def test_a_merge_passes_on_the_masks_that_are_there(kind):
     """A gate or a position without a mask does not unmask a sequence; Keras drops the mask."""
