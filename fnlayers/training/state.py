@@ -71,8 +71,8 @@ class TrainState(NamedTuple):
 
         Raises:
             MissingError, ConfigError, ShapeError: for params without the state that belongs to them, state without
-                params, for params or state that are not complete, or those of another model, and for a Sequential without
-                layers.
+                params, for params or state that are not complete, or those of another model, and for a Sequential
+                without layers.
         """
         check_model(model, "TrainState.create")
         check_optimizer(optimizer, "TrainState.create")
