@@ -23,7 +23,7 @@ def chosen(problem: Problem, platform: str = "cpu", limits: Limits | None = None
     """For each pass the first row that holds and names an algorithm for it; a pass without one is not there."""
     limits = limits or Limits()
     rows = TABLES[platform].get(problem.operation, ())
-    return first_of_each_pass(row for row in rows if row.when(problem, limits))
+    return first_of_each_pass(row for row in rows if row.holds(problem, limits))
 
 
 def is_reference(problem: Problem, rows: dict[str, Row]) -> bool:

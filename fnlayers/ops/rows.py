@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+
 # Forward in programs without derivatives, forward in those with, and the gradients by x and by the kernel
 PASSES = ("forward", "training", "input_gradient", "kernel_gradient")
 
@@ -22,7 +24,7 @@ class Row:
             training it is what is taken forward. Gradients are transposed: these give what a tangent of x, or of the
             kernel, brings to y. Operations other than convolutions and pools are differentiated as `training` says.
         settings: keyword arguments of its algorithms, from the limits and the convolution for CPUs.
-        until: the first version of jax that makes it needless.
+        until: the first version of jax that makes it needless: from that on it is not taken.
         device: whether this process has the device that its algorithms need; None: they need none.
     """
 
@@ -36,7 +38,7 @@ class Row:
     input_gradient: Callable | None = None
     kernel_gradient: Callable | None = None
     settings: Callable[[Any, Callable], dict[str, Any]] | None = None
-    until: str | None = None
+    until: tuple[int, ...] | None = None
     device: Callable[[], bool] | None = None
 
     @property
@@ -44,6 +46,10 @@ class Row:
         """The algorithm of each pass that this row says something about."""
         found = {which: getattr(self, which) or self.every for which in PASSES}
         return {which: algorithm for which, algorithm in found.items() if algorithm is not None}
+
+    def holds(self, problem: Any, limits: Any) -> bool:
+        """Whether it is to be taken for that problem, with this version of jax."""
+        return (self.until is None or jax.__version_info__ < self.until) and self.when(problem, limits)
 
 
 def first_of_each_pass(rows: Iterable[Row]) -> dict[str, Row]:

@@ -1,5 +1,6 @@
 """Which algorithm is taken for which problem on CPUs, and what the programs are that they make."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,7 +13,7 @@ from fnlayers import ops
 from fnlayers.ops import compose, program, reference
 from fnlayers.ops.cpu import table
 from fnlayers.ops.cpu.limits import Limits
-from fnlayers.ops.problem import HAS_YNNPACK, ConvProblem, ConvTransposeProblem, PoolProblem
+from fnlayers.ops.problem import HAS_YNNPACK, ConvProblem, ConvTransposeProblem, DotProblem, PoolProblem
 from fnlayers.ops.reference import PoolWindow, TransposedWindow, Window
 
 NONE = (0, 0)
@@ -43,6 +44,13 @@ def conv_problem(x, kernel, window, dtype="float32"):
 def taken(problem, **limits):
     """The names of the rows that are taken, by pass."""
     return {which: row.name for which, row in compose.chosen(problem, limits=Limits(**limits)).items()}
+
+
+def test_a_row_is_not_taken_from_that_version_of_jax_on_that_makes_it_needless(monkeypatch):
+    problem, (row, *_) = DotProblem(3, 2, 1), table.TABLES["dot"]
+    for until, names in (((99,), {"one_matrix_product"}), (jax.__version_info__, set())):
+        monkeypatch.setitem(table.TABLES, "dot", (dataclasses.replace(row, until=until),))
+        assert set(taken(problem).values()) == names
 
 
 def test_which_pools_go_tap_by_tap():
