@@ -153,7 +153,6 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: boo
         declared = Declared(model, shapes(x))
         # While it is traced: it costs nothing once compiled
         check_train_state(model, declared, optimizer, train_state, "the step of make_step")
-        check_train_state(model, declared, optimizer, train_state, "the step of make_step")
         step, params, state, opt_state, rng = train_state
         loss_at = loss_of(model, declared, objective, train_state, x, y, weight)
         trained, _ = split(params, declared.trainable)
