@@ -5,7 +5,6 @@ penalty, the projection, freezing, decay masks, sharding, the order in files and
 from that declaration, and from nothing else.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.names import fold
 from fnlayers.functions.constraints import Constraint, constraint
-from fnlayers.functions.draws import HostKey, draw, host_key, jax_key
+from fnlayers.functions.draws import HostKey, draw, empty, host_key, jax_key, to_device
 from fnlayers.functions.initializers import Initializer, initializer
 from fnlayers.functions.regularizers import Regularizer, regularizer
 
@@ -137,8 +136,10 @@ def _draw(spec: Param | State, key: Any) -> Any:
     if not spec.stack:
         return draw(make, key, spec.shape, dtype)
     if isinstance(key, HostKey):
-        slices = [draw(make, key.fold_in(i), spec.shape, dtype) for i in range(math.prod(spec.stack))]
-        return np.reshape(slices, spec.full_shape)
+        stacked = empty(spec.full_shape, dtype)
+        for i, at in enumerate(np.ndindex(spec.stack)):
+            stacked[at] = np.reshape(draw(make, key.fold_in(i), spec.shape, dtype), spec.shape)
+        return stacked
     keys = jax.random.split(key, spec.stack)
     return _per_slice(lambda k: make(k, spec.shape, dtype), len(spec.stack))(keys)
 
@@ -165,7 +166,7 @@ def expand(tree: Tree) -> Tree:
 def initialize(tree: Tree, rng: Any, kind: type | tuple[type, ...]) -> Tree:
     """The arrays of that kind in a declared tree, each from a key folded from its path; no empty branches."""
     arrays = _initialize(tree, host_key(rng), kind)
-    return _replaced(arrays, iter(jax.device_put(list(_on_host(arrays)))))
+    return _replaced(arrays, iter(to_device(list(_on_host(arrays)))))
 
 
 def _on_host(tree: Tree) -> Iterator[Any]:

@@ -20,6 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from fnlayers.functions.options import accumulation_dtype
+
+ALIGNMENT = 64  # bytes: XLA copies arrays of the host that start elsewhere
 BLOCK = 1 << 14  # numbers that are drawn at once: their arrays stay in the cache
 PER_THREAD = 1 << 18  # numbers that each thread draws
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -83,77 +86,111 @@ def fold_in(key: Key, data: int) -> Any:
     return key.fold_in(data) if isinstance(key, HostKey) else jax.random.fold_in(key, data)
 
 
+class Owned(np.ndarray):
+    """An array of the host that this library made and gave to nobody: jax may take its memory as it is."""
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype) -> Owned:
+    """An array to be filled, which XLA's CPU backend takes without a copy."""
+    memory = np.empty(math.prod(shape) * dtype.itemsize + ALIGNMENT, np.uint8)
+    return Owned(shape, dtype, memory, -memory.ctypes.data % ALIGNMENT)
+
+
+def to_device(arrays: list[Any]) -> list[jax.Array]:
+    """NumPy's arrays as jax's. Those of others are copied, since they may be written to later."""
+    # jax shares the memory of an aligned array, whoever made it, and keeps it for as long as its own array lives
+    owned = [np.asarray(a if isinstance(a, Owned) else _copied(a)) for a in arrays]
+    return jax.device_put(owned, may_alias=True)
+
+
+def _copied(array: Any) -> Owned:
+    copy = empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
 def full(key: Key, shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Any:
-    """An array of one value, on the host for a HostKey."""
-    return (np if isinstance(key, HostKey) else jnp).full(shape, value, dtype)
+    """An array of one value, or of an array's values broadcast to the shape; on the host for a HostKey."""
+    if not isinstance(key, HostKey):
+        return jnp.asarray(np.broadcast_to(value, shape), dtype) if np.ndim(value) else jnp.full(shape, value, dtype)
+    values = empty(shape, dtype)
+    np.copyto(values, np.broadcast_to(value, shape), casting="unsafe")
+    return values
+
+
+Finish = Callable[[Any], Any]  # what is done with the numbers before they are cast, number by number
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 def uniform(key: Key, shape: tuple[int, ...], dtype: np.dtype, low: float, high: float) -> Any:
-    """As `jax.random.uniform`: uniform over [low, high)."""
+    """As `jax.random.uniform`: uniform over [low, high). Drawn in float32 at least, as all numbers here, then cast."""
     if not _on_host(key, dtype):
-        return jax.random.uniform(jax_key(key), shape, dtype, low, high)
-    return _fill(key, shape, np.float32(low), np.float32(high))
+        return jax.random.uniform(jax_key(key), shape, accumulation_dtype(dtype), low, high).astype(dtype)
+    return _fill(key, shape, dtype, np.float32(low), np.float32(high), _same)
 
 
-def normal(key: Key, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def normal(key: Key, shape: tuple[int, ...], dtype: np.dtype, finish: Finish = _same) -> Any:
     """As `jax.random.normal`: mean 0, deviation 1."""
     if not _on_host(key, dtype):
-        return jax.random.normal(jax_key(key), shape, dtype)
-    return _normal(key, shape, np.nextafter(np.float32(-1), np.float32(0)), np.float32(1))
+        return finish(jax.random.normal(jax_key(key), shape, accumulation_dtype(dtype))).astype(dtype)
+    low = np.nextafter(np.float32(-1), np.float32(0))
+    return _fill(key, shape, dtype, low, np.float32(1), lambda block: finish(_normal_of(block)))
 
 
-def truncated_normal(key: Key, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def truncated_normal(key: Key, shape: tuple[int, ...], dtype: np.dtype, finish: Finish = _same) -> Any:
     """As `jax.random.truncated_normal` from -2 to 2."""
     if not _on_host(key, dtype):
-        return jax.random.truncated_normal(jax_key(key), -2.0, 2.0, shape, dtype)
+        wide = accumulation_dtype(dtype)
+        return finish(jax.random.truncated_normal(jax_key(key), -2.0, 2.0, shape, wide)).astype(dtype)
     bound = np.float32(math.erf(math.sqrt(2)))
     least = np.nextafter(np.float32(-2), np.float32(0))
-    return np.clip(_normal(key, shape, -bound, bound), least, -least)
+    return _fill(key, shape, dtype, -bound, bound, lambda block: finish(np.clip(_normal_of(block), least, -least)))
 
 
 def _on_host(key: Key, dtype: np.dtype) -> bool:
-    return isinstance(key, HostKey) and dtype == np.float32
+    return isinstance(key, HostKey) and accumulation_dtype(dtype) == np.float32
 
 
-def _normal(key: HostKey, shape: tuple[int, ...], low: np.float32, high: np.float32) -> np.ndarray:
-    """The inverse of the normal distribution, at uniform numbers."""
-
-    def transform(block: np.ndarray) -> None:
-        np.multiply(_erf_inv(block), np.float32(math.sqrt(2)), out=block)
-
-    return _fill(key, shape, low, high, transform)
+def _normal_of(block: np.ndarray) -> np.ndarray:
+    """The inverse of the normal distribution, at uniform numbers from -1 to 1."""
+    return _erf_inv(block) * np.float32(math.sqrt(2))
 
 
 def _fill(
-    key: HostKey,
-    shape: tuple[int, ...],
-    low: np.float32,
-    high: np.float32,
-    transform: Callable[[np.ndarray], None] = lambda block: None,
-) -> np.ndarray:
-    """An array of uniform numbers over [low, high), transformed in place block by block."""
-    values, width = np.empty(math.prod(shape), np.float32), high - low
+    key: HostKey, shape: tuple[int, ...], dtype: np.dtype, low: np.float32, high: np.float32, finish: Finish
+) -> Owned:
+    """An array of uniform numbers over [low, high), finished and cast block by block: no other array is as large."""
+    values = empty(shape, dtype)
+    flat = values.reshape(-1)
 
     def fill(start: int, stop: int) -> None:
         for at in range(start, stop, BLOCK):
-            block = values[at : min(at + BLOCK, stop)]
-            first, second = _threefry(key, at, block.size)
-            bits = np.bitwise_xor(first, second, out=first)
-            np.right_shift(bits, np.uint32(9), out=bits)  # the 23 bits of a number from 1 to 2
-            np.bitwise_or(bits, np.uint32(0x3F800000), out=bits)
-            np.subtract(bits.view(np.float32), np.float32(1), out=block)
-            np.multiply(block, width, out=block)
-            np.add(block, low, out=block)
-            np.maximum(block, low, out=block)
-            transform(block)
+            end = min(at + BLOCK, stop)
+            flat[at:end] = finish(_uniform(key, at, end - at, low, high))
 
     if values.size <= PER_THREAD:
         fill(0, values.size)
-        return values.reshape(shape)
+        return values
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         starts = range(0, values.size, PER_THREAD)
         list(threads.map(fill, starts, (min(start + PER_THREAD, values.size) for start in starts)))
-    return values.reshape(shape)
+    return values
+
+
+def _uniform(key: HostKey, start: int, count: int, low: np.float32, high: np.float32) -> np.ndarray:
+    """So many uniform numbers over [low, high), from a position in the sequence of the key."""
+    first, second = _threefry(key, start, count)
+    bits = np.bitwise_xor(first, second, out=first)
+    np.right_shift(bits, np.uint32(9), out=bits)  # the 23 bits of a number from 1 to 2
+    np.bitwise_or(bits, np.uint32(0x3F800000), out=bits)
+    block = bits.view(np.float32)
+    np.subtract(block, np.float32(1), out=block)
+    np.multiply(block, high - low, out=block)
+    np.add(block, low, out=block)
+    return np.maximum(block, low, out=block)
 
 
 def _threefry(key: HostKey, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:

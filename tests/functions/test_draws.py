@@ -1,5 +1,7 @@
 """Numbers drawn on the host are those of jax.random."""
 
+import tracemalloc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,3 +91,39 @@ def test_host_values_are_not_written_to_later():
     before = np.array(params["kernel"])
     fl.Dense(300).init(jax.random.key(1), (None, 300))
     np.testing.assert_array_equal(params["kernel"], before)
+
+
+LARGE = ["zeros", "constant", "uniform", "normal", "truncated_normal", "glorot_uniform", "he_normal"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_weight_is_drawn_in_its_own_memory(name, dtype, monkeypatch):
+    """No second array of its size, here or in jax: 10 million rows of an embedding fill a good part of a machine."""
+    monkeypatch.setattr(draws.os, "cpu_count", lambda: 1)  # each thread has blocks of its own
+    layer = fl.Embedding(2**16, 32, embeddings_initializer=name, dtype=dtype)
+    tracemalloc.start()
+    try:
+        table = layer.init(KEY, (None, 3))["embeddings"]
+        current, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= 1.2 * table.nbytes
+    if jax.default_backend() == "cpu":
+        assert current >= table.nbytes  # jax holds the memory that NumPy took, and made no copy
+
+
+def test_the_memory_of_an_initializers_own_table_is_not_shared():
+    table = draws.empty((300, 300), FLOAT).view(np.ndarray)  # aligned, so that jax would take it as it is
+    table[...] = 1
+    layer = fl.Dense(300, kernel_initializer=lambda key, shape, dtype: table)
+    kernel = layer.init(KEY, (None, 300))["kernel"]
+    table[...] = 2
+    assert float(jnp.max(kernel)) == 1
+
+
+def test_a_step_that_donates_weights_takes_what_was_drawn():
+    params = fl.Dense(300).init(KEY, (None, 300))
+    before = np.array(params["kernel"])
+    after = jax.jit(lambda params: jax.tree.map(lambda a: a + 1, params), donate_argnums=0)(params)
+    np.testing.assert_array_equal(after["kernel"], before + 1)
