@@ -6,430 +6,56 @@ A layer is plain data and a pair of pure functions: `params = layer.init(rng, sh
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fnlayers import layers, models, ops
-from fnlayers.catalog import LAYERS
-from fnlayers.core import (
-    ConfigError,
-    Context,
-    Drawn,
-    Input,
-    InputLayer,
-    Layer,
-    LayerError,
-    MissingError,
-    Out,
-    Param,
-    ShapeError,
-    State,
-    Symbol,
-    known,
-    layerclass,
-)
+from fnlayers import catalog, core, freezing, functions, host, layers, models, ops, trees
+from fnlayers.catalog import *
+from fnlayers.core import *
 from fnlayers.core.elsewhere import refuse_name
-from fnlayers.core.operation import Operation
-from fnlayers.freezing import freeze, thaw
-from fnlayers.functions import activations, constraints, initializers, regularizers
-from fnlayers.host import jit, tune_host
-from fnlayers.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from fnlayers.layers.applications import CustomScaleLayer, LayerScale
-from fnlayers.layers.attention.multi_head import GroupQueryAttention, MultiHeadAttention
-from fnlayers.layers.attention.position import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
-from fnlayers.layers.attention.single_head import AdditiveAttention, Attention
-from fnlayers.layers.basic import CopyMask, DropMask, Identity, Lambda, Masking
-from fnlayers.layers.blocks.token_and_position import TokenAndPositionEmbedding
-from fnlayers.layers.blocks.transformer import TransformerDecoder, TransformerEncoder
-from fnlayers.layers.conv import (
-    Conv1D,
-    Conv1DTranspose,
-    Conv2D,
-    Conv2DTranspose,
-    Conv3D,
-    Conv3DTranspose,
-    Convolution1D,
-    Convolution1DTranspose,
-    Convolution2D,
-    Convolution2DTranspose,
-    Convolution3D,
-    Convolution3DTranspose,
-)
-from fnlayers.layers.dense import Dense, EinsumDense
-from fnlayers.layers.depthwise import (
-    DepthwiseConv1D,
-    DepthwiseConv2D,
-    SeparableConv1D,
-    SeparableConv2D,
-    SeparableConvolution1D,
-    SeparableConvolution2D,
-)
-from fnlayers.layers.embedding import Embedding, ReversibleEmbedding
-from fnlayers.layers.merge import (
-    Add,
-    Average,
-    Concatenate,
-    Dot,
-    Maximum,
-    Minimum,
-    Multiply,
-    Subtract,
-    add,
-    average,
-    concatenate,
-    dot,
-    maximum,
-    minimum,
-    multiply,
-    subtract,
-)
-from fnlayers.layers.normalization import (
-    BatchNormalization,
-    GroupNormalization,
-    LayerNormalization,
-    RMSNormalization,
-    UnitNormalization,
-)
-from fnlayers.layers.pooling import (
-    AdaptiveAveragePooling1D,
-    AdaptiveAveragePooling2D,
-    AdaptiveAveragePooling3D,
-    AdaptiveMaxPooling1D,
-    AdaptiveMaxPooling2D,
-    AdaptiveMaxPooling3D,
-    AveragePooling1D,
-    AveragePooling2D,
-    AveragePooling3D,
-    AvgPool1D,
-    AvgPool2D,
-    AvgPool3D,
-    GlobalAveragePooling1D,
-    GlobalAveragePooling2D,
-    GlobalAveragePooling3D,
-    GlobalAvgPool1D,
-    GlobalAvgPool2D,
-    GlobalAvgPool3D,
-    GlobalMaxPool1D,
-    GlobalMaxPool2D,
-    GlobalMaxPool3D,
-    GlobalMaxPooling1D,
-    GlobalMaxPooling2D,
-    GlobalMaxPooling3D,
-    MaxPool1D,
-    MaxPool2D,
-    MaxPool3D,
-    MaxPooling1D,
-    MaxPooling2D,
-    MaxPooling3D,
-)
-from fnlayers.layers.preprocessing.numeric import Normalization, Rescaling
-from fnlayers.layers.recurrent.bidirectional import Bidirectional
+from fnlayers.freezing import *
+from fnlayers.functions import *
+from fnlayers.host import *
 from fnlayers.layers.recurrent.cell import Cell
-from fnlayers.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
-from fnlayers.layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
-from fnlayers.layers.recurrent.rnn import GRU, LSTM, RNN, SimpleRNN
-from fnlayers.layers.regularization import (
-    ActivityRegularization,
-    AlphaDropout,
-    Dropout,
-    GaussianDropout,
-    GaussianNoise,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    SpatialDropout3D,
-    StochasticDepth,
-)
-from fnlayers.layers.reshaping import (
-    Cropping1D,
-    Cropping2D,
-    Cropping3D,
-    Flatten,
-    Permute,
-    RepeatVector,
-    Reshape,
-    UpSampling1D,
-    UpSampling2D,
-    UpSampling3D,
-    ZeroPadding1D,
-    ZeroPadding2D,
-    ZeroPadding3D,
-)
-from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
-from fnlayers.models import Functional, Pair, Repeat, Sequential, cached, flax_pair, functional, haiku_pair, stax_pair
-from fnlayers.trees import count, decay_mask, labels, paths, penalty, project, projected, trainable_mask, weight_paths
+from fnlayers.trees import *
 from fnlayers.version import __version__
 
-if TYPE_CHECKING:
-    from fnlayers import show, state_dicts
-    from fnlayers.exporting import Exported, export, load_exported, to_onnx
-    from fnlayers.keras_files import load_keras, load_keras_weights, save_keras
-    from fnlayers.saving import load, save
-    from fnlayers.show import summary
-    from fnlayers.state_dicts import load_state_dict, match_weights
-    from fnlayers.surgery import compare, cut, intermediates, lora, replace_layer, restrict
-    from fnlayers.training import (
-        CSVLog,
-        EarlyStopping,
-        Event,
-        Fitted,
-        JSONLog,
-        KeepBest,
-        NonFiniteError,
-        TrainState,
-        clear_cache,
-        evaluate,
-        fit,
-        losses,
-        make_step,
-        metrics,
-        predict,
-    )
-
-__all__ = [
-    "Activation",
-    "ActivityRegularization",
-    "AdaptiveAveragePooling1D",
-    "AdaptiveAveragePooling2D",
-    "AdaptiveAveragePooling3D",
-    "AdaptiveMaxPooling1D",
-    "AdaptiveMaxPooling2D",
-    "AdaptiveMaxPooling3D",
-    "Add",
-    "AdditiveAttention",
-    "AlphaDropout",
-    "Attention",
-    "Average",
-    "AveragePooling1D",
-    "AveragePooling2D",
-    "AveragePooling3D",
-    "AvgPool1D",
-    "AvgPool2D",
-    "AvgPool3D",
-    "BatchNormalization",
-    "Bidirectional",
-    "CSVLog",
-    "Cell",
-    "Concatenate",
-    "ConfigError",
-    "Context",
-    "Conv1D",
-    "Conv1DTranspose",
-    "Conv2D",
-    "Conv2DTranspose",
-    "Conv3D",
-    "Conv3DTranspose",
-    "ConvLSTM1D",
-    "ConvLSTM2D",
-    "ConvLSTM3D",
-    "ConvLSTMCell",
-    "Convolution1D",
-    "Convolution1DTranspose",
-    "Convolution2D",
-    "Convolution2DTranspose",
-    "Convolution3D",
-    "Convolution3DTranspose",
-    "CopyMask",
-    "Cropping1D",
-    "Cropping2D",
-    "Cropping3D",
-    "CustomScaleLayer",
-    "Dense",
-    "DepthwiseConv1D",
-    "DepthwiseConv2D",
-    "Dot",
-    "Drawn",
-    "DropMask",
-    "Dropout",
-    "ELU",
-    "EarlyStopping",
-    "EinsumDense",
-    "Embedding",
-    "Event",
-    "Exported",
-    "Fitted",
-    "Flatten",
-    "Functional",
-    "GRU",
-    "GRUCell",
-    "GaussianDropout",
-    "GaussianNoise",
-    "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D",
-    "GlobalAveragePooling3D",
-    "GlobalAvgPool1D",
-    "GlobalAvgPool2D",
-    "GlobalAvgPool3D",
-    "GlobalMaxPool1D",
-    "GlobalMaxPool2D",
-    "GlobalMaxPool3D",
-    "GlobalMaxPooling1D",
-    "GlobalMaxPooling2D",
-    "GlobalMaxPooling3D",
-    "GroupNormalization",
-    "GroupQueryAttention",
-    "Identity",
-    "Input",
-    "InputLayer",
-    "JSONLog",
-    "KeepBest",
-    "LAYERS",
-    "LSTM",
-    "LSTMCell",
-    "Lambda",
-    "Layer",
-    "LayerError",
-    "LayerNormalization",
-    "LayerScale",
-    "LeakyReLU",
-    "Masking",
-    "MaxPool1D",
-    "MaxPool2D",
-    "MaxPool3D",
-    "MaxPooling1D",
-    "MaxPooling2D",
-    "MaxPooling3D",
-    "Maximum",
-    "Minimum",
-    "MissingError",
-    "MultiHeadAttention",
-    "Multiply",
-    "NonFiniteError",
-    "Normalization",
-    "Operation",
-    "Out",
-    "PReLU",
-    "Pair",
-    "Param",
-    "Permute",
-    "PositionEmbedding",
-    "RMSNormalization",
-    "RNN",
-    "ReLU",
-    "Repeat",
-    "RepeatVector",
-    "Rescaling",
-    "Reshape",
-    "ReversibleEmbedding",
-    "RotaryEmbedding",
-    "SeparableConv1D",
-    "SeparableConv2D",
-    "SeparableConvolution1D",
-    "SeparableConvolution2D",
-    "Sequential",
-    "ShapeError",
-    "SimpleRNN",
-    "SimpleRNNCell",
-    "SinePositionEncoding",
-    "Softmax",
-    "SpatialDropout1D",
-    "SpatialDropout2D",
-    "SpatialDropout3D",
-    "SpectralNormalization",
-    "StackedRNNCells",
-    "State",
-    "StochasticDepth",
-    "Subtract",
-    "Symbol",
-    "TimeDistributed",
-    "TokenAndPositionEmbedding",
-    "TrainState",
-    "TransformerDecoder",
-    "TransformerEncoder",
-    "UnitNormalization",
-    "UpSampling1D",
-    "UpSampling2D",
-    "UpSampling3D",
-    "ZeroPadding1D",
-    "ZeroPadding2D",
-    "ZeroPadding3D",
-    "__version__",
-    "activations",
-    "add",
-    "average",
-    "cached",
-    "clear_cache",
-    "compare",
-    "concatenate",
-    "constraints",
-    "count",
-    "cut",
-    "decay_mask",
-    "dot",
-    "evaluate",
-    "export",
-    "fit",
-    "flax_pair",
-    "freeze",
-    "functional",
-    "haiku_pair",
-    "initializers",
-    "intermediates",
-    "jit",
-    "known",
-    "labels",
-    "layerclass",
-    "layers",
-    "load",
-    "load_exported",
-    "load_keras",
-    "load_keras_weights",
-    "load_state_dict",
-    "lora",
-    "losses",
-    "make_step",
-    "match_weights",
-    "maximum",
-    "metrics",
-    "minimum",
-    "models",
-    "multiply",
-    "ops",
-    "paths",
-    "penalty",
-    "predict",
-    "project",
-    "projected",
-    "regularizers",
-    "replace_layer",
-    "restrict",
-    "save",
-    "save_keras",
-    "show",
-    "state_dicts",
-    "stax_pair",
-    "subtract",
-    "summary",
-    "thaw",
-    "to_onnx",
-    "trainable_mask",
-    "tune_host",
-    "weight_paths",
-]
-
 # What people do with a model once it is built is imported when it is first asked for: a third of the library's import.
+if TYPE_CHECKING:
+    from fnlayers import show as show, state_dicts as state_dicts
+    from fnlayers.exporting import *
+    from fnlayers.keras_files import *
+    from fnlayers.saving import load as load, save as save
+    from fnlayers.show import summary as summary
+    from fnlayers.state_dicts import load_state_dict as load_state_dict, match_weights as match_weights
+    from fnlayers.surgery import (
+        compare as compare,
+        cut as cut,
+        intermediates as intermediates,
+        lora as lora,
+        replace_layer as replace_layer,
+        restrict as restrict,
+    )
+    from fnlayers.training import *
+
 LATER = {
     "fnlayers": ("show", "state_dicts"),
-    "fnlayers.saving": ("load", "save"),
     "fnlayers.exporting": ("Exported", "export", "load_exported", "to_onnx"),
     "fnlayers.keras_files": ("load_keras", "load_keras_weights", "save_keras"),
+    "fnlayers.saving": ("load", "save"),
     "fnlayers.show": ("summary",),
     "fnlayers.state_dicts": ("load_state_dict", "match_weights"),
     "fnlayers.surgery": ("compare", "cut", "intermediates", "lora", "replace_layer", "restrict"),
     "fnlayers.training": (
-        "CSVLog",
-        "EarlyStopping",
-        "Event",
-        "Fitted",
-        "JSONLog",
-        "KeepBest",
-        "NonFiniteError",
-        "TrainState",
-        "clear_cache",
-        "evaluate",
-        "fit",
-        "losses",
-        "make_step",
-        "metrics",
-        "predict",
+        "CSVLog", "EarlyStopping", "Event", "Fitted", "JSONLog", "KeepBest", "NonFiniteError", "TrainState",
+        "clear_cache", "evaluate", "fit", "losses", "make_step", "metrics", "predict",
     ),
-}
+}  # fmt: skip
+
+_PARTS = (core, freezing, functions, host, trees)
+
+# Each name stands in the __all__ of its own file; type checkers follow the imports above.
+__all__ = ["Cell", "__version__", "layers", "models", "ops"]
+__all__ += [name for name in vars(catalog) if not name.startswith("_")]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ += [name for part in _PARTS for name in part.__all__ if name not in __all__]
+__all__ += [name for names in LATER.values() for name in names]
 
 
 def __getattr__(name: str) -> Any:

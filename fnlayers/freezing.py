@@ -13,6 +13,8 @@ from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 from fnlayers.trees import matches
 
+__all__ = ["freeze", "thaw"]
+
 Path = tuple[str, ...]
 
 

@@ -23,6 +23,8 @@ from fnlayers.ops.cpu.table import prefers_xla_products
 from fnlayers.ops.program import XLA_FLAG, Program
 from fnlayers.ops.reference import Window
 
+__all__ = ["jit", "tune_host"]
+
 OPTION, _ = XLA_FLAG.removeprefix("--").split("=")
 REDUCTIONS = "LIBRARY_FUSION_TYPE_REDUCE"  # of YNNPACK, far faster than XLA's own
 PRODUCTS = f"LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,{REDUCTIONS}"

@@ -17,6 +17,10 @@ from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.spec import Param, State, is_spec, map_specs, only, spec_items
 from fnlayers.core.types import Sizes
 
+__all__ = [
+    "penalty", "project", "projected", "trainable_mask", "decay_mask", "labels", "paths", "weight_paths", "count",
+]  # fmt: skip
+
 Tree = Any
 
 

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from fnlayers.command_line.files import HDF5, KERAS, SAFETENSORS, kind_of
 from fnlayers.core.errors import LayerError
 from fnlayers.core.layer import Layer
-from fnlayers.exporting.program import FORMAT as EXPORTED
-from fnlayers.exporting.program import PROGRAM, Exported, read_program
+from fnlayers.exporting.program import FORMAT as EXPORTED, PROGRAM, Exported, read_program
 from fnlayers.keras_files.topology import keras_topology
 from fnlayers.plain_data import FrozenDict
 from fnlayers.saving.described import described

@@ -1,20 +1,18 @@
 """The contract: what a layer declares, what it is given, what it returns. Read `layer.py` first."""
 
 from fnlayers.core.context import Context, Out
-from fnlayers.core.dtypes import Policy, policy
+from fnlayers.core.dtypes import Policy as Policy, policy as policy
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError
 from fnlayers.core.layer import Layer, layerclass
-from fnlayers.core.shapes import ArrayType, known, per_axis
+from fnlayers.core.shapes import ArrayType as ArrayType, known, per_axis as per_axis
 from fnlayers.core.spec import Drawn, Param, State
 from fnlayers.core.symbol import Input, InputLayer, Symbol
-from fnlayers.plain_data import FrozenDict
+from fnlayers.plain_data import FrozenDict as FrozenDict
 
 __all__ = [
-    "ArrayType",
     "ConfigError",
     "Context",
     "Drawn",
-    "FrozenDict",
     "Input",
     "InputLayer",
     "Layer",
@@ -22,12 +20,9 @@ __all__ = [
     "MissingError",
     "Out",
     "Param",
-    "Policy",
     "ShapeError",
     "State",
     "Symbol",
     "known",
     "layerclass",
-    "per_axis",
-    "policy",
 ]

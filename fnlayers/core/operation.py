@@ -16,6 +16,8 @@ from fnlayers.core.symbol import Symbol
 from fnlayers.functions import activations
 from fnlayers.plain_data import FrozenDict, choices, freeze, map_nest, nest_leaves
 
+__all__ = ["Operation"]
+
 
 class Slot(NamedTuple):
     """The place of the `index`-th array among an Operation's arguments."""

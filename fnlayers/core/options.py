@@ -12,9 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from fnlayers.core.errors import ConfigError, shortened
-from fnlayers.kinds import ANYTHING, Kind, checks_of, is_number, kind_of
-from fnlayers.kinds import Seed as Seed
-from fnlayers.kinds import is_integer as is_integer
+from fnlayers.kinds import ANYTHING, Kind, Seed as Seed, checks_of, is_integer as is_integer, is_number, kind_of
 from fnlayers.plain_data import FrozenDict, choices, freeze
 
 Padding = Literal["valid", "same"]

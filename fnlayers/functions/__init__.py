@@ -3,3 +3,5 @@
 `activations` are functions of an array, `initializers` draw a weight from a key, `regularizers` map a weight to a
 penalty, `constraints` map a weight to the nearest one allowed.
 """
+
+__all__ = ["activations", "constraints", "initializers", "regularizers"]

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fnlayers.kinds import Kind, kind_of
-from fnlayers.kinds import is_number as is_finite
+from fnlayers.kinds import Kind, is_number as is_finite, kind_of
 from fnlayers.plain_data import FrozenRecord, choices, recordclass
 
 Found = TypeVar("Found")

@@ -17,6 +17,8 @@ from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.common import activate, check_activation, check_rank, normal_axes, normal_axis, option_param
 
+__all__ = ["Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax"]
+
 
 @layerclass
 class Activation(Layer):

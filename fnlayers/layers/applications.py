@@ -10,6 +10,8 @@ from fnlayers.core.spec import Param
 from fnlayers.functions.initializers import Constant
 from fnlayers.layers.common import check_count, check_rank
 
+__all__ = ["LayerScale", "CustomScaleLayer"]
+
 
 @layerclass
 class LayerScale(Layer):

@@ -13,6 +13,8 @@ from fnlayers.core.options import Marker
 from fnlayers.core.shapes import is_shape
 from fnlayers.layers.common import check_rank
 
+__all__ = ["Identity", "Lambda", "Masking", "DropMask", "CopyMask"]
+
 
 @layerclass
 class Identity(Layer):

@@ -25,6 +25,11 @@ from fnlayers.layers.common import (
     layout_of,
 )
 
+__all__ = [
+    "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Convolution1D",
+    "Convolution2D", "Convolution3D", "Convolution1DTranspose", "Convolution2DTranspose", "Convolution3DTranspose",
+]  # fmt: skip
+
 
 @layerclass
 class Conv(Layer):

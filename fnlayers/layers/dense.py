@@ -22,6 +22,8 @@ from fnlayers.layers.common import (
     option_param,
 )
 
+__all__ = ["Dense", "EinsumDense"]
+
 
 @layerclass
 class Dense(Layer):

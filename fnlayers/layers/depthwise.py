@@ -25,6 +25,11 @@ from fnlayers.layers.common import (
     option_param,
 )
 
+__all__ = [
+    "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D",
+    "SeparableConvolution2D",
+]  # fmt: skip
+
 
 @layerclass
 class DepthwiseConv(Layer):

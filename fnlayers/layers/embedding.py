@@ -16,6 +16,8 @@ from fnlayers.functions.initializers import Initializer
 from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.common import check_count, option_param
 
+__all__ = ["Embedding", "ReversibleEmbedding"]
+
 
 @layerclass
 class Embedding(Layer):

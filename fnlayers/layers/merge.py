@@ -17,6 +17,11 @@ from fnlayers.core.shapes import is_shape
 from fnlayers.core.symbol import Symbol
 from fnlayers.layers.common import normal_axis
 
+__all__ = [
+    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "add", "subtract",
+    "multiply", "average", "maximum", "minimum", "concatenate", "dot",
+]  # fmt: skip
+
 
 @layerclass
 class Merge(Layer):

@@ -31,6 +31,8 @@ from fnlayers.layers.common import (
     option_param,
 )
 
+__all__ = ["BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization"]
+
 
 @layerclass
 class BatchNormalization(Layer):

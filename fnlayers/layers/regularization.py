@@ -21,6 +21,11 @@ from fnlayers.layers.common import (
     seeded,
 )
 
+__all__ = [
+    "Dropout", "StochasticDepth", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout",
+    "GaussianDropout", "GaussianNoise", "ActivityRegularization",
+]  # fmt: skip
+
 
 @layerclass
 class Noise(Layer):

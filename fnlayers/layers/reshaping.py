@@ -14,6 +14,11 @@ from fnlayers.core.options import DataFormat, Interpolation
 from fnlayers.core.shapes import known, per_axis
 from fnlayers.layers.common import channel_axis, check_count, check_rank, layout_of, space_of
 
+__all__ = [
+    "Flatten", "Reshape", "Permute", "RepeatVector", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
+    "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D", "UpSampling3D",
+]  # fmt: skip
+
 
 @layerclass
 class Flatten(Layer):

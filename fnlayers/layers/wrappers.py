@@ -18,6 +18,8 @@ from fnlayers.functions.initializers import TruncatedNormal
 from fnlayers.layers.common import check_count, check_rank
 from fnlayers.plain_data import map_nest
 
+__all__ = ["TimeDistributed", "SpectralNormalization"]
+
 
 @layerclass
 class TimeDistributed(Layer):

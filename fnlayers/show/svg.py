@@ -10,8 +10,7 @@ from html import escape
 
 from fnlayers.plain_data import FrozenDict
 from fnlayers.show.layout import Layout, Link, Point, layout
-from fnlayers.show.paint import BLUE, INK, PAPER, SOFT, VERMILION, Color, Look, attributes, dark_scheme
-from fnlayers.show.paint import LINE as STROKE
+from fnlayers.show.paint import BLUE, INK, LINE as STROKE, PAPER, SOFT, VERMILION, Color, Look, attributes, dark_scheme
 from fnlayers.show.plan import Arrow, Box, Plan
 
 # Widths are reckoned, not measured: of a letter in the title's bold and in the fixed pitch of all else. Generous, since

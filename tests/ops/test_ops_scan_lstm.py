@@ -12,8 +12,7 @@ import pytest
 import stand_ins
 from fnlayers import ops
 from fnlayers.ops import recurrent
-from fnlayers.ops.cuda import lstm as cudnn_lstm
-from fnlayers.ops.cuda import table
+from fnlayers.ops.cuda import lstm as cudnn_lstm, table
 from ops_cases import quick_jit
 
 TIME, BATCH, FEATURES, UNITS = 4, 3, 2, 5

@@ -7,8 +7,7 @@ import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp, numbers
 
 import fnlayers as fl
-from fnlayers.training import data as data_module
-from fnlayers.training import evaluate, fit, predict
+from fnlayers.training import data as data_module, evaluate, fit, predict
 from fnlayers.training.data import Batch, pad_batch, source_of
 
 

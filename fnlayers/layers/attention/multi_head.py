@@ -13,6 +13,8 @@ from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.attention.multi_head_base import MultiHead, check_heads
 from fnlayers.layers.common import check_count
 
+__all__ = ["MultiHeadAttention", "GroupQueryAttention"]
+
 
 @layerclass
 class MultiHeadAttention(MultiHead):

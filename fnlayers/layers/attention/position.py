@@ -26,6 +26,8 @@ from fnlayers.layers.attention.cache import (
 )
 from fnlayers.layers.common import check_count, check_positive, check_rank, normal_axis
 
+__all__ = ["PositionEmbedding", "SinePositionEncoding", "RotaryEmbedding"]
+
 
 @layerclass
 class Positional(Layer):

@@ -23,6 +23,8 @@ from fnlayers.layers.attention.inputs import (
     same,
 )
 
+__all__ = ["Attention", "AdditiveAttention"]
+
 
 @layerclass
 class SingleHead(Layer):

@@ -10,6 +10,8 @@ from fnlayers.layers.attention.position import PositionEmbedding
 from fnlayers.layers.common import check_count, check_rank
 from fnlayers.layers.embedding import Embedding
 
+__all__ = ["TokenAndPositionEmbedding"]
+
 
 @layerclass
 class TokenAndPositionEmbedding(Layer):

@@ -23,6 +23,8 @@ from fnlayers.layers.dense import Dense
 from fnlayers.layers.normalization import LayerNormalization
 from fnlayers.layers.regularization import Dropout
 
+__all__ = ["TransformerEncoder", "TransformerDecoder"]
+
 
 @layerclass
 class Transformer(Layer):

@@ -15,6 +15,8 @@ from fnlayers.core.spec import State
 from fnlayers.functions.options import accumulation_dtype
 from fnlayers.layers.common import check_rank, normal_axis
 
+__all__ = ["Rescaling", "Normalization"]
+
 SMALLEST_DEVIATION = 1e-7  # Keras's epsilon: what x is divided by at least
 
 

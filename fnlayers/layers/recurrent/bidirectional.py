@@ -15,6 +15,8 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.layers.recurrent.base import Recurrent, step_mask
 from fnlayers.layers.recurrent.cell import first_shape, split_states
 
+__all__ = ["Bidirectional"]
+
 SIDES = ("forward_layer", "backward_layer")
 MERGES: dict[str, Callable] = {
     "concat": lambda forward, backward: jnp.concatenate([forward, backward], -1),

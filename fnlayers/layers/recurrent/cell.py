@@ -20,6 +20,8 @@ from fnlayers.functions import draws
 from fnlayers.functions.initializers import Initializer, initializer
 from fnlayers.layers.common import option_param, seeded
 
+__all__ = ["Cell"]
+
 
 @layerclass
 class Cell(Layer):

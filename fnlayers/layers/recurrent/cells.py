@@ -19,6 +19,8 @@ from fnlayers.functions.regularizers import Regularizer
 from fnlayers.layers.common import activate, check_activation, check_count, check_fraction, check_rank
 from fnlayers.layers.recurrent.cell import Cell, dropped, first_shape, recurrent_weights
 
+__all__ = ["SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells"]
+
 
 @layerclass
 class GatedCell(Cell):

@@ -31,6 +31,8 @@ from fnlayers.layers.common import (
 from fnlayers.layers.recurrent.base import FlatRecurrent
 from fnlayers.layers.recurrent.cell import Cell, dropped, first_shape, recurrent_weights
 
+__all__ = ["ConvLSTMCell", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
+
 
 @layerclass
 class ConvLSTMCell(Cell):

@@ -14,6 +14,8 @@ from fnlayers.layers.recurrent.base import FlatRecurrent, Recurrent
 from fnlayers.layers.recurrent.cell import Cell
 from fnlayers.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 
+__all__ = ["RNN", "SimpleRNN", "GRU", "LSTM"]
+
 
 @layerclass
 class RNN(Recurrent):
