@@ -11,6 +11,7 @@ import pytest
 import fnlayers as fl
 
 MODULES = sorted(found.name for found in pkgutil.walk_packages(fl.__path__, "fnlayers."))
+EXPLAIN = "fnlayers.ops.explain"  # whose examples show the rows of algorithms
 
 
 @pytest.mark.parametrize("name", fl.LAYERS)
@@ -27,9 +28,13 @@ def test_a_docstring_says_what_a_user_needs(name):
     assert not absent, f"not in the docstring: {absent}"
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [name for name in MODULES if name != EXPLAIN])
 def test_examples_run(name):
     assert doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS).failed == 0
+
+
+def test_examples_of_explain_run(all_rows):
+    test_examples_run(EXPLAIN)
 
 
 def read(cls):
