@@ -169,6 +169,7 @@ def test_every_row_of_algorithms_has_a_reason_and_a_benchmark(platform, monkeypa
         assert rows and len({row.name for row in rows}) == len(rows), operation
         for row in rows:
             assert len(row.because) > 20 and row.bench in measured and row.passes, f"{operation}: {row.name}"
+            assert platform != "cpu" or re.search(r"\d", row.because), f"{operation}: {row.name} has no figure"
 
 
 def test_no_file_of_ops_imports_itself_by_way_of_others():

@@ -92,7 +92,7 @@ CONVS = [
         Window((1, 1), ((0, 0), (1, 1)), (1, 1)),
     ),  # a tile for each row
     (("light_product", "pointwise"), X2, (1, 1, 4, 3), Window((1, 2), ((0, 0), (0, 0)), (1, 1))),
-    (("small_groups", "grouped"), X2, (2, 2, 2, 6), Window((1, 1), ((0, 1), (0, 0)), (1, 1), 2)),
+    (("grouped",), X2, (2, 2, 2, 6), Window((1, 1), ((0, 1), (0, 0)), (1, 1), 2)),
     (("half_im2col",), X2, (3, 3, 4, 2), Window((1, 1), ((1, 1), (1, 1)), (1, 1))),
     (("half_im2col",), X2, (2, 3, 4, 3), Window((2, 1), ((0, 1), (2, 0)), (1, 2))),
     (("half_im2col",), X2, (3, 1, 4, 3), Window((1, 2), ((1, 0), (0, 0)), (2, 1))),
@@ -197,7 +197,7 @@ def scans():
 
 def dense_scans():
     rows = [("features_major_forward", "features_major"), ("few_rows", "small_steps"), ("projected_inside",)]
-    rows += [("half_precision_steps", "few_rows_in_training"), ("single_gate",)]
+    rows += [("half_precision_steps", "few_rows_in_training"), ("features_major_of_one_gate", "single_gate")]
     for names in [("cudnn_lstm",), *rows]:
         call = DenseScan(join_lstm, standard_lstm_gates, Loop(reverse=names == ("cudnn_lstm",)))
         weights, carry, xs = DenseWeights((2, 12), (3, 12), (12,)), ((2, 3), (2, 3)), (4, 2, 2)

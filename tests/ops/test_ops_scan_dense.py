@@ -159,6 +159,8 @@ def test_cpus_alone_take_it(cell, batch, options, taken):
         ("gru", 16, 64, 256, "float32", "projected_inside", "projected_before"),
         ("gru", 17, 64, 256, "float32", "projected_inside", "projected_inside"),
         ("rnn", 1, 512, 128, "float32", "projected_before", "projected_before"),
+        ("rnn", 64, 64, 255, "float32", "projected_before", "projected_before"),
+        ("rnn", 16, 64, 256, "float32", "projected_before", "features_major"),
     ],
 )
 def test_the_table_says_which_is_taken(cell, batch, features, units, dtype, forward, training):

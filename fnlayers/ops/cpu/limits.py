@@ -15,6 +15,7 @@ class Limits:
     least_scanned_units: int = 128
     least_scanned_elements: int = 2048  # of an LSTM's h
     large_scanned_batch: int = 32  # from which on they are forward, too
+    large_single_gate_units: int = 256  # from which on they are in training for a single gate
     few_gate_elements: int = 4096  # of all gates in a step: for no more x is projected before the scan in training
     few_scanned_rows: int = 16  # the same for no more rows of the batch
     large_input_kernel: int = 1 << 16  # elements of x's weights, from which on reading them in each step takes longest
@@ -33,7 +34,7 @@ class Limits:
     half_product_elements: int = 1 << 17  # of y, from which on copies are worth their time
     # Grouped convolutions, and those of a single channel
     grouped_convolutions: int = 16  # that one with groups is cut into: each takes time to compile
-    few_positions: int = 256  # of y, for no more of which the plain call is as fast forward
+    few_positions: int = 256  # of y, for no more of which the plain call of a single channel is as fast
     single_channel_outputs: int = 8  # channels of y, at most, that are sums of what taps meet in one channel
     # Padding past x, so that YNNPACK does not take a convolution
     padded_channels: int = 16  # of x or y, more than which YNNPACK takes

@@ -52,14 +52,14 @@ CONV_TRANSPOSE = (
         when=lambda p, t: is_stretched(p, t) and not p.is_half_precision and p.out <= t.added_outputs,
         input_gradient=conv_transpose.overlap_add,
         kernel_gradient=conv_transpose.overlap_add,
-        because="of few channels one product for both gradients is two to four times as fast as those of the phases",
+        because="of few channels one product for both gradients is 2 to 4 times as fast as those of the phases",
         bench="transposed",
     ),
     Row(
         "overlap_add_of_fewer_outputs",
         when=lambda p, t: is_stretched(p, t) and not p.is_half_precision and 4 * p.out <= p.channels,
         kernel_gradient=conv_transpose.overlap_add,
-        because="of few channels one product for the gradient is two to four times as fast as those of the phases",
+        because="of few channels one product for the gradient is 2 to 4 times as fast as those of the phases",
         bench="transposed",
     ),
     Row(
