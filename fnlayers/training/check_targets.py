@@ -9,14 +9,16 @@ import numpy as np
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch
 from fnlayers.training.data import Source
+from fnlayers.training.known import takes_of
 from fnlayers.training.objective import Objective, Term, check_outputs, expand_weight, select_output
 from fnlayers.training.pairing import check_pair
-from fnlayers.training.takes import Takes, takes_of
+from fnlayers.training.takes import Takes
 
 # What to say of labels that a loss cannot take
 _EXPECTED = {
     "binary": "takes labels from 0 to 1; for -1 and 1 write (y + 1) / 2, for class numbers use "
     "optax.softmax_cross_entropy_with_integer_labels",
+    "answers": "takes labels of 0 and 1, or of -1 and 1",
     "one-hot": "takes one-hot labels, or probabilities, which are not negative",
     "signs": "takes labels of -1 and 1; for 0 and 1 write 2 * y - 1",
 }
@@ -47,7 +49,7 @@ def check_labels(objective: Objective, batch: Batch, out: Any, fetch: bool = Fal
     if fetch:
         batch = batch._replace(y=jax.tree.map(np.asarray, batch.y))
     check_outputs(objective, out.y)
-    for term in (*objective.losses, *objective.metrics):
+    for term in objective.terms:
         takes, y = takes_of(term.function), select_output(batch.y, term.key, "y")
         y_pred = jax.tree.map(lambda a: _of_rows(a, batch.count), select_output(out.y, term.key, "the output"))
         _check_real(term, y, y_pred)

@@ -127,12 +127,12 @@ def _in_layers(model: Layer, objective: Objective, train_state: TrainState, batc
 
 
 def _in_losses(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str | None:
-    loss, (means, _, _) = loss_of(model, _declared(model, batch), objective, train_state, *batch[:3])(
+    loss, (numbers, _) = loss_of(model, _declared(model, batch), objective, train_state, *batch[:3])(
         _trained(model, train_state, batch)
     )
     if _finite(loss):
         return None
-    for term, mean in zip(objective.losses, means, strict=False):
+    for term, mean in zip(objective.losses, numbers.means, strict=False):
         if not _finite(mean):
             return (
                 f"every layer's output is finite, but {term.name!r} of it is {float(mean)}; a loss that takes logits "

@@ -7,8 +7,8 @@ from typing import Any
 from fnlayers.core.errors import ConfigError
 from fnlayers.plain_data import FrozenDict, choices
 from fnlayers.training import metrics
+from fnlayers.training.known import KNOWN
 from fnlayers.training.objective import Objective
-from fnlayers.training.takes import KNOWN
 
 
 def direction_of(function: Any) -> str | None:
@@ -39,11 +39,13 @@ def directions_of(objective: Objective, held_out: bool) -> Mapping[str, str | No
         objective: losses and metrics.
         held_out: whether there are validation data.
     """
-    names = objective.logs([0.0] * (len(objective.losses) + 1 + len(objective.metrics)))
+    means = [0.0] * (len(objective.losses) + 1 + len(objective.metrics))
+    names = objective.logs(means, dict.fromkeys(term.name for term in objective.sums))
     directions: dict[str, str | None] = dict.fromkeys(names, "min")
-    directions |= {term.name: direction_of(term.function) for term in objective.metrics}
+    directions |= {term.name: direction_of(term.function) for term in (*objective.metrics, *objective.sums)}
     if held_out:
         directions |= {f"val_{name}": direction for name, direction in directions.items()}
+        directions |= {f"val_{term.name}": direction_of(term.function) for term in objective.whole}
     return FrozenDict(directions | {"seconds": "min"})
 
 

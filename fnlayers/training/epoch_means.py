@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.training.accumulated import Gathered
 from fnlayers.training.objective import Objective
 
 AHEAD = 8  # steps that may be under way: enough that the device never waits, few enough that their batches fit
@@ -18,15 +19,16 @@ class EpochMeans:
     while the others keep the device busy.
     """
 
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
+    def __init__(self, objective: Objective, gathered: Gathered | None = None) -> None:
+        self.objective, self.gathered = objective, gathered or Gathered((), ())
         self.columns = len(objective.losses) + 1 + len(objective.metrics)
         self.pending: deque = deque()
         self.clear()
 
     def clear(self) -> None:
         """Begin an epoch."""
-        self.sums, self.totals = np.zeros(self.columns), np.zeros(self.columns)
+        # Behind the columns' sums are those of the metrics that are no means
+        self.sums, self.totals = np.zeros(self.columns + self.gathered.size), np.zeros(self.columns)
 
     def push(self, packed: Any, step: Any) -> None:
         """A step was started whose numbers will be in `packed`; `step` comes back if they are not finite."""
@@ -40,10 +42,15 @@ class EpochMeans:
             row = np.asarray(packed, "float64")
             if row[-1] == 0:
                 return step
-            means, totals = row[: self.columns], row[self.columns : -1]
-            self.sums += np.where(totals > 0, means * totals, 0)
-            self.totals += totals
+            self._add(*np.split(row[:-1], [self.columns, 2 * self.columns]))
         return None
+
+    def _add(self, means: np.ndarray, totals: np.ndarray, sums: np.ndarray) -> None:
+        """Those of one step."""
+        before = self.sums[self.columns :]
+        self.sums[self.columns :] = self.gathered.merge(before, sums) if self.totals.any() else sums
+        self.sums[: self.columns] += np.where(totals > 0, means * totals, 0)
+        self.totals += totals
 
     def check_weight(self, what: str) -> None:
         """Raise ConfigError where no loss had any weight in what was gone through."""
@@ -52,9 +59,13 @@ class EpochMeans:
                 f"nothing in {what} counts: all sample weights are 0, or all steps are masked; give some of them weight"
             )
 
-    def logs(self) -> dict[str, float]:
-        """The means so far, by name; empty before the first step is done."""
+    def logs(self, end: bool = False) -> dict[str, Any]:
+        """The numbers so far, by name; empty before the first step is done.
+
+        Arguments:
+            end: whether those of metrics that are no means are among them; they cost more than a look at the means.
+        """
         if not self.totals.any():
             return {}
-        means = self.sums / np.where(self.totals > 0, self.totals, 1)
-        return {name: float(value) for name, value in self.objective.logs(list(means)).items()}
+        means = (self.sums[: self.columns] / np.where(self.totals > 0, self.totals, 1)).tolist()
+        return self.objective.logs(means, self.gathered.results(self.sums[self.columns :]) if end else None)

@@ -1,6 +1,6 @@
 """fit, evaluate, predict: the loops over batches. They change nothing they are given, and return what they made."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import jax
@@ -9,7 +9,7 @@ import optax
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, check_model
-from fnlayers.core.types import Key, Loss, Params, StateDict
+from fnlayers.core.types import Key, Loss, Metrics, Params, StateDict
 from fnlayers.plain_data import choices
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
@@ -38,7 +38,8 @@ def fit(
     optimizer: optax.GradientTransformation,
     epochs: int = 1,
     batch_size: int = 32,
-    metrics: Mapping[str, Any] | None = None,
+    metrics: Metrics = None,
+    loss_weights: Any = None,
     validation_data: Any = None,
     rng: Key | int = 0,
     params: Params | None = None,
@@ -61,13 +62,17 @@ def fit(
         model: the model.
         data: (x, y) or (x, y, weight) as a tuple of arrays, x and y also as tuples or dicts of arrays; or an iterable
             of such batches, or a function that returns one for each epoch.
-        loss: a function (y_pred, y_true) -> values, one or more for each example (optax's losses are such); for
+        loss: a function (y_pred, y_true) -> values, one or more for each example (those of optax and `fnlayers.losses`
+            are such), or Keras's name of one, which takes logits unless the model ends in a softmax or sigmoid; for
             several outputs also a dict or tuple of them. Their mean is weighted by the sample weights and leaves out
             masked steps. Added to it are the regularizers' penalty and the activity losses.
         optimizer: an optax optimizer; its learning rate may be an optax schedule.
         epochs: how often to go through the data.
         batch_size: examples a step, where data are arrays.
-        metrics: functions like the loss, by name (see `fnlayers.metrics`); averaged over the epoch.
+        metrics: a list, or a dict by name, of functions like the loss, which are averaged over the epoch, of metrics of
+            `fnlayers.metrics`, of other objects with `init`, `update` and `result`, of google-metrax's classes, and of
+            Keras's names; for several outputs also a dict {output: such}.
+        loss_weights: a number for each of several losses, structured like them; None: 1 each.
         validation_data: like data; evaluated after each epoch as "val_...".
         rng: a random key or a seed: of the params, of what the layers draw, and of the order of the examples.
         params: where to start, instead of what the model draws.
@@ -107,7 +112,10 @@ def fit(
     check_model(model, "fit")
     check_optimizer(optimizer, "fit")
     shuffle, verbose = true_or_false("fit: shuffle", shuffle), true_or_false("fit: verbose", verbose)
-    objective, epochs = objective_of(loss, metrics), whole_number("epochs", epochs)
+    objective, epochs = objective_of(loss, metrics, model, loss_weights), whole_number("epochs", epochs)
+    if objective.whole and validation_data is None:
+        name = objective.whole[0].name
+        raise ConfigError(f"metrics: {name!r} is of a whole set, that of validation_data; give validation_data")
     directions = directions_of(objective, validation_data is not None)
     callbacks = checked_callbacks(callbacks, directions)
     source = source_of(data, batch_size, epochs, steps_per_epoch)
@@ -129,7 +137,8 @@ def evaluate(
     data: Any,
     *,
     loss: Loss,
-    metrics: Mapping[str, Any] | None = None,
+    metrics: Metrics = None,
+    loss_weights: Any = None,
     state: StateDict | None = None,
     batch_size: int = 32,
     remainder: Literal["pad", "run", "drop"] | None = None,
@@ -145,6 +154,7 @@ def evaluate(
         data: as for `fit`.
         loss: as for `fit`; penalties and activity losses are added.
         metrics: as for `fit`.
+        loss_weights: as for `fit`.
         state: the model's state, where it has one.
         batch_size: examples a batch, where data are arrays.
         remainder: what becomes of a last batch that is smaller, as for `fit`.
@@ -160,7 +170,7 @@ def evaluate(
         {'loss': 4.0}
     """
     check_model(model, "evaluate")
-    objective = objective_of(loss, metrics)
+    objective = objective_of(loss, metrics, model, loss_weights)
     source = source_of(data, batch_size, argument=ENOUGH)
     state = {} if state is None else state
     check_declared(model, Declared(model, shapes(source.first.x)), params, state)

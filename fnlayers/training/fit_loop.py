@@ -22,6 +22,7 @@ from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
 from fnlayers.training.state import TrainState, key_words
 from fnlayers.training.step import evaluation_of, step_of
+from fnlayers.training.whole_set import WholeSet
 
 Tree = Any
 History = dict[str, list[float]]
@@ -73,7 +74,7 @@ class FitLoop:
         self.evaluation = program(evaluation_of, model, objective)
         self.train_state, self.all_finite = train_state, jnp.array(True)
         self.steps_done = int(train_state.step)
-        self.means = EpochMeans(objective)
+        self.means = EpochMeans(objective, objective.gathered(out, source.first))
         self.history: History = {}
         self.kept: TrainState | None = None
         self.progress = Progress(verbose, "compiling", source.length)
@@ -128,7 +129,7 @@ class FitLoop:
         self.collect_ready_steps(ahead=0)
         self.means.check_weight(f"epoch {epoch}")
         self.progress.steps_in_all(number)
-        logs = self.means.logs() | self.validate()
+        logs = self.means.logs(end=True) | self.validate()
         logs["seconds"] = time.perf_counter() - start
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
@@ -184,15 +185,18 @@ class FitLoop:
 
 def run_evaluation(
     evaluation: Callable, objective: Objective, params: Tree, state: Tree, source: Source, out: Any, progress: Progress
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The averages over a source. `out`: the shapes of what the model returns."""
-    means = EpochMeans(objective)
+    means, whole = EpochMeans(objective, objective.gathered(out, source.first)), WholeSet(objective.whole)
     for batch in source.batches(None, functools.partial(check_labels, objective, out=out, fetch=True)):
-        means.push(evaluation(params, state, batch.x, batch.y, batch.weight), None)
+        packed, predictions = evaluation(params, state, batch.x, batch.y, batch.weight)
+        means.push(packed, None)
+        whole.push(predictions, batch)
         means.collect()
         progress.step(means.logs)
     means.collect(ahead=0)
     means.check_weight("the data")
-    progress.show(means.logs())
+    logs = objective.in_order(means.logs(end=True) | whole.results())
+    progress.show(logs)
     progress.close()
-    return means.logs()
+    return logs

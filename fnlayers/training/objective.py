@@ -2,6 +2,7 @@
 
 A loss or metric is a function (y_pred, y_true) -> values, one for each example, or for each part of one. It averages
 nothing: the average is taken here, over what has weight, so that padded rows and masked steps count in no number.
+Metrics that are no means give sums of a batch, which are merged elsewhere (`Gathered`).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.training.accumulated import Accumulated, Gathered, is_accumulated
+from fnlayers.training.known import takes_of
+from fnlayers.training.metrics import OnWholeSet
+from fnlayers.training.names import loss_named, metric_named
 from fnlayers.training.pairing import check_pair, explained, function_of, shapes_in
-from fnlayers.training.takes import takes_of
 
 Function = Callable[[Any, Any], Any]
 
@@ -32,7 +36,7 @@ class Term(NamedTuple):
         shapes = f"y_pred {shapes_in(y_pred)} and y {shapes_in(y_true)}"
         check_pair(self.name, self.function, y_pred, y_true)
         try:
-            values = self.function(jax.tree.map(to_float32, y_pred), y_true)
+            values = self.function(to_floats(y_pred), y_true)
         except Exception as error:
             if better := explained(self.name, error, y_pred, y_true):
                 raise better from error
@@ -57,19 +61,44 @@ class Term(NamedTuple):
         return jnp.where(wrong, jnp.nan, values) if wrong.shape == values.shape else values
 
 
+class Numbers(NamedTuple):
+    """What a batch gives: the mean of each column, the weight behind it, and the sums of metrics that are no means."""
+
+    means: list
+    totals: list
+    sums: list
+
+
 @dataclass(frozen=True)
 class Objective:
     """The losses and metrics of a training run, in the order of their columns in the logs.
 
-    `outputs`: the outputs that a structured loss speaks of, those without one included; None: the loss is one function.
+    Arguments:
+        losses: functions, whose weighted sum is minimized.
+        metrics: functions that are averaged.
+        outputs: the outputs that a structured loss speaks of, those without one included; None: the loss is one
+            function.
+        weights: the losses' weights; None: 1 each.
+        sums: metrics that are no means, by sums of batches.
+        whole: functions of all of a set at once (`fnlayers.metrics.OnWholeSet`).
+        order: the metrics' names as they were given.
     """
 
     losses: tuple[Term, ...]
     metrics: tuple[Term, ...]
     outputs: tuple[str | int, ...] | None = None
+    weights: tuple[float, ...] | None = None
+    sums: tuple[Term, ...] = ()
+    whole: tuple[Term, ...] = ()
+    order: tuple[str, ...] = ()
 
-    def measure(self, out: Any, y_true: Any, weight: Any, extra: Any) -> tuple[jax.Array, list, list]:
-        """(the loss, the mean of each column, the weight behind each): losses, then `extra`, then metrics.
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Losses and metrics of all kinds."""
+        return (*self.losses, *self.metrics, *self.sums, *self.whole)
+
+    def measure(self, out: Any, y_true: Any, weight: Any, extra: Any) -> tuple[jax.Array, Numbers]:
+        """(the loss, the numbers of the batch): columns are losses, then `extra`, then metrics.
 
         `extra` is what is added to the objective besides the losses: penalties and activity losses, by the batch.
         """
@@ -77,65 +106,173 @@ class Objective:
         means, totals = [], []
         for term in self.losses:
             values = term.marked(term.values(out.y, y_true), out.y, y_true)
-            mean, total = _mean(term, values, out, weight)
+            mean, total = _mean(term, values, out, y_true, weight)
             means.append(mean)
             totals.append(total)
-        loss = sum(means) + extra
+        loss = self._weighted(means) + extra
         means.append(extra)
         totals.append(jnp.float32(jax.tree.leaves(out.y)[0].shape[0]))
         for term in self.metrics:
-            mean, total = _mean(term, term.values(out.y, y_true), out, weight)
+            mean, total = _mean(term, term.values(out.y, y_true), out, y_true, weight)
             means.append(mean)
             totals.append(total)
-        return loss, means, totals
+        return loss, Numbers(means, totals, self.gather(out, y_true, weight))
 
-    def logs(self, means: Any) -> dict[str, Any]:
-        """The columns by name: "loss" is the sum of all losses and of what is added to them."""
+    def gather(self, out: Any, y_true: Any, weight: Any) -> list:
+        """The sums of a batch, for each metric that is no mean."""
+        found = []
+        for term in self.sums:
+            y_pred = jax.tree.map(jax.lax.stop_gradient, select_output(out.y, term.key, "the output"))
+            y = select_output(y_true, term.key, "y")
+            check_pair(term.name, term.function, y_pred, y)
+            weights = weight_of(term, out, weight)
+            try:
+                found.append(Accumulated(term.name, term.function).of_batch(to_floats(y_pred), y, weights))
+            except Exception as error:
+                if better := explained(term.name, error, y_pred, y):
+                    raise better from error
+                error.add_note(f"in {term.name!r}, given y_pred {shapes_in(y_pred)} and y {shapes_in(y)}")
+                raise
+        return found
+
+    def gathered(self, out: Any, batch: Any) -> Gathered:
+        """How the sums of batches like this one are merged, `out` being the model's Out with the shapes of its output.
+
+        Raises:
+            LayerError: for a metric that does not fit its output.
+        """
+        kinds = jax.eval_shape(self.gather, out, batch.y, batch.weight)
+        found = [Accumulated(term.name, term.function) for term in self.sums]
+        for term, accumulated in zip(self.sums, found, strict=True):
+            accumulated.check_sums(select_output(out.y, term.key), select_output(batch.y, term.key))
+        return Gathered(tuple(found), tuple(kinds))
+
+    def for_whole_set(self, out: Any, weight: Any) -> list:
+        """For each function of a whole set: (its output, the weight of each example or step, None for 1)."""
+        return [(to_floats(select_output(out.y, term.key)), weight_of(term, out, weight)) for term in self.whole]
+
+    def logs(self, means: Any, results: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The columns by name: "loss" is the weighted sum of all losses, and of what is added to them.
+
+        Arguments:
+            means: the mean of each column.
+            results: of the metrics that are no means, those that are known.
+        """
         count = len(self.losses)
-        logs = {"loss": sum(means[: count + 1])}
+        logs = {"loss": self._weighted(means[:count]) + means[count]}
         if count > 1:
             logs |= {term.name: mean for term, mean in zip(self.losses, means, strict=False)}
-        return logs | {term.name: mean for term, mean in zip(self.metrics, means[count + 1 :], strict=True)}
+        found = {term.name: mean for term, mean in zip(self.metrics, means[count + 1 :], strict=True)}
+        return self.in_order(logs | found | dict(results or {}))
+
+    def in_order(self, logs: Mapping[str, Any]) -> dict[str, Any]:
+        """The logs with the metrics behind the losses, as they were given."""
+        first = {name: value for name, value in logs.items() if name not in self.order}
+        return first | {name: logs[name] for name in self.order if name in logs}
+
+    def _weighted(self, means: Any) -> Any:
+        """The sum of the losses."""
+        if self.weights is None:
+            return sum(means)
+        return sum(weight * mean for weight, mean in zip(self.weights, means, strict=True))
 
 
-def objective_of(loss: Any, metrics: Mapping[str, Any] | None = None) -> Objective:
+def objective_of(loss: Any, metrics: Any = None, model: Any = None, loss_weights: Any = None) -> Objective:
     """Losses and metrics as given by a user, as terms.
 
     Arguments:
-        loss: a function (y_pred, y_true) -> values; for a model with several outputs also a dict or tuple of them,
-            structured like the output, None where an output has no loss.
-        metrics: functions by name; or, for several outputs, a dict {output: {name: function}}.
+        loss: a function (y_pred, y_true) -> values, or Keras's name of one; for a model with several outputs also a
+            dict or tuple of them, structured like the output, None where an output has no loss.
+        metrics: functions, metrics or names, by name, or a list of metrics and names; for several outputs also a dict
+            {output: such}.
+        model: the model, whose end says whether a loss given by name is of logits or of probabilities.
+        loss_weights: for several losses a number for each, structured like them.
 
     Raises:
-        ConfigError: for a name, or anything else that is not a function.
+        ConfigError: for a name that there is not, or anything else that is no loss or metric.
     """
     if isinstance(loss, Mapping) or (isinstance(loss, (tuple, list)) and not callable(loss)):
         items = dict(loss if isinstance(loss, Mapping) else enumerate(loss))
-        outputs = tuple(items)
-        losses = [Term(f"{key}_loss", key, function_of("loss", f)) for key, f in items.items() if f is not None]
+        outputs: tuple | None = tuple(items)
+        losses = [Term(f"{key}_loss", key, _loss(f, model, key)) for key, f in items.items() if f is not None]
     else:
-        outputs, losses = None, [Term("loss", None, function_of("loss", loss))]
+        outputs, losses = None, [Term("loss", None, _loss(loss, model, None))]
     if not losses:
         raise ConfigError("no output has a loss; give loss= a function of (y_pred, y_true)")
-    found = []
-    if not isinstance(metrics, (Mapping, type(None))):
-        raise ConfigError(f"metrics={metrics!r}: name them, as in metrics={{'accuracy': fnlayers.metrics.accuracy}}")
-    for name, given in (metrics or {}).items():
-        if isinstance(given, Mapping):
-            found += [Term(f"{name}_{inner}", name, function_of("metric", f)) for inner, f in given.items()]
-        else:
-            found.append(Term(name, None, function_of("metric", given)))
+    found = [_metric(*item, model, losses) for item in _named(metrics)]
     taken = {"loss", "seconds", "finite", *(term.name for term in losses)}
     for term in found:
         if term.name in taken:
             raise ConfigError(f"metrics: the name {term.name!r} is taken; choose another")
-    return Objective(tuple(losses), tuple(found), outputs)
+        taken.add(term.name)
+    whole = tuple(term for term in found if isinstance(term.function, OnWholeSet))
+    sums = tuple(term for term in found if is_accumulated(term.function) and term not in whole)
+    means = tuple(term for term in found if term not in whole and term not in sums)
+    weights = _loss_weights(losses, loss_weights)
+    return Objective(tuple(losses), means, outputs, weights, sums, whole, tuple(term.name for term in found))
+
+
+def _loss(given: Any, model: Any, key: Any) -> Function:
+    return function_of("loss", loss_named(given, model, key) if isinstance(given, str) else given)
+
+
+def _metric(name: str, key: Any, given: Any, model: Any, losses: list[Term]) -> Term:
+    """One metric, by whatever it was given."""
+    if isinstance(given, str):
+        loss = next((term.function for term in losses if term.key == key), losses[0].function)
+        given = metric_named(given, model, key, loss)
+    accepted = isinstance(given, OnWholeSet) or is_accumulated(given)
+    function: Any = given if accepted else function_of("metric", given)
+    return Term(name, key, function)
+
+
+def _named(metrics: Any, key: Any = None) -> list[tuple[str, Any, Any]]:
+    """(name, output, metric) of each of a user's metrics."""
+    if metrics is None:
+        return []
+    prefix = "" if key is None else f"{key}_"
+    if isinstance(metrics, Mapping):
+        found = []
+        for name, given in metrics.items():
+            if isinstance(given, (Mapping, list)) and key is None:
+                found += _named(given, name)
+            else:
+                found.append((f"{prefix}{name}", key, given))
+        return found
+    if not isinstance(metrics, (list, tuple)):
+        raise ConfigError(
+            f"metrics={metrics!r}: give a list, as in metrics=['accuracy'], or name them, as in "
+            "metrics={'accuracy': fnlayers.metrics.accuracy}"
+        )
+    names = [g if isinstance(g, str) else getattr(g, "name", getattr(g, "__name__", "")) for g in metrics]
+    for name, given in zip(names, metrics, strict=True):
+        if not isinstance(name, str) or not name or name == "<lambda>":
+            raise ConfigError(f"metrics: {given!r} has no name; give a dict, as in metrics={{'name': function}}")
+    return [(f"{prefix}{name}", key, given) for name, given in zip(names, metrics, strict=True)]
+
+
+def _loss_weights(losses: list[Term], given: Any) -> tuple[float, ...] | None:
+    """A number for each loss."""
+    if given is None:
+        return None
+    items: Any = dict(given) if isinstance(given, Mapping) else dict(enumerate(given)) if _is_row(given) else None
+    keys = [term.key for term in losses]
+    if items is None or keys == [None]:
+        raise ConfigError(
+            f"loss_weights={given!r}: give a number for each output's loss, structured like loss; one loss needs none"
+        )
+    if surplus := [key for key in items if key not in keys]:
+        raise ConfigError(f"loss_weights speak of {surplus[0]!r}, which has no loss; those with one are {keys}")
+    for key, value in items.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+            raise ConfigError(f"loss_weights: that of {key!r} is {value!r}; give a finite number")
+    return tuple(float(items.get(key, 1.0)) for key in keys)
 
 
 def check_outputs(objective: Objective, y_pred: Any) -> None:
     """Raise ConfigError unless a structured loss speaks of each output of the model, and of nothing else."""
     there = set(y_pred) if isinstance(y_pred, Mapping) else set(range(len(y_pred))) if _is_row(y_pred) else set()
-    for term in objective.metrics:
+    for term in (*objective.metrics, *objective.sums, *objective.whole):
         if term.key is not None and term.key not in there:
             raise ConfigError(
                 f"metrics speak of the output {term.key!r}, but the model's are {_listed(there) or 'one array'}; for "
@@ -200,21 +337,51 @@ def _as_values(name: str, values: Any, rows: int, shapes: str) -> jax.Array:
     return to_float32(values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype("float32"))
 
 
-def _mean(term: Term, values: jax.Array, out: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
+def _mean(term: Term, values: jax.Array, out: Any, y_true: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
     """The mean of a term's values over what has weight, and that weight."""
-    mask = _mask_of(term, out)
-    if weight is None and mask is None:
+    mask, weight = _mask_of(term, out), select_weight(weight, term)
+    ignored = getattr(takes_of(term.function), "ignore", None)
+    if weight is None and mask is None and ignored is None:
         return jnp.mean(values), jnp.asarray(values.size, values.dtype)
     weights = jnp.ones((), values.dtype)
     if weight is not None:
         weights = weights * expand_weight(weight, values, term.name, "sample weight").astype(values.dtype)
     if mask is not None:
         weights = weights * expand_weight(mask, values, term.name, "mask").astype(values.dtype)
+    if ignored is not None:
+        weights = weights * (select_output(y_true, term.key) != ignored).astype(values.dtype)
     weights = jnp.broadcast_to(weights, values.shape)
     total = jnp.sum(weights)
     # What has no weight is cleared before the product: 0 * NaN is NaN
     summed = jnp.sum(jnp.where(weights == 0, 0, values) * weights)
     return summed / jnp.where(total == 0, 1, total), total
+
+
+def select_weight(weight: Any, term: Term) -> Any:
+    """The sample weight of the output that a term reads: there may be one for each output."""
+    if not isinstance(weight, (Mapping, tuple, list)):
+        return weight
+    if term.key is None:
+        raise ConfigError(
+            f"{term.name!r} reads all outputs, and the sample weights are a nest, one for each; give one array, or a "
+            "function for each output"
+        )
+    items: Any = weight if isinstance(weight, Mapping) else dict(enumerate(weight))
+    return items.get(term.key)
+
+
+def weight_of(term: Term, out: Any, weight: Any) -> Any:
+    """Sample weight and mask of an output in one array over its first axes; None where there is neither."""
+    mask, weight = _mask_of(term, out), select_weight(weight, term)
+    if mask is None or weight is None:
+        return weight if mask is None else mask.astype("float32")
+    few, many = sorted((weight, mask), key=lambda a: a.ndim)
+    return many.astype("float32") * expand_weight(few, many, term.name, "sample weight").astype("float32")
+
+
+def to_floats(nest: Any) -> Any:
+    """`to_float32` of each array."""
+    return jax.tree.map(to_float32, nest)
 
 
 def _mask_of(term: Term, out: Any) -> Any:

@@ -11,32 +11,9 @@ import jax
 import numpy as np
 
 from fnlayers.core.errors import ConfigError, LayerError, ShapeError
-from fnlayers.training.takes import Takes, takes_of
+from fnlayers.training.known import takes_of
+from fnlayers.training.takes import Takes
 
-# What a Keras user may mean by a name. They are not taken as losses: half of them depend on whether the model ends in
-# a softmax or a sigmoid, which a name does not say.
-_CROSSENTROPY = (
-    "{logits} (on logits: no {function} before it) or fnlayers.losses.{name} (on what a {function} returned)"
-)
-_BY_NAME = {
-    name: _CROSSENTROPY.format(logits=logits, name=name, function=function)
-    for name, logits, function in (
-        ("sparse_categorical_crossentropy", "optax.softmax_cross_entropy_with_integer_labels", "softmax"),
-        ("categorical_crossentropy", "optax.softmax_cross_entropy", "softmax"),
-        ("binary_crossentropy", "optax.sigmoid_binary_cross_entropy", "sigmoid"),
-    )
-} | {
-    "mse": "optax.squared_error",
-    "mean_squared_error": "optax.squared_error",
-    "mae": "fnlayers.metrics.mean_absolute_error",
-    "mean_absolute_error": "fnlayers.metrics.mean_absolute_error",
-    "huber": "optax.huber_loss",
-    "accuracy": "fnlayers.metrics.accuracy",
-    "acc": "fnlayers.metrics.accuracy",
-    "categorical_accuracy": "fnlayers.metrics.categorical_accuracy",
-    "sparse_categorical_accuracy": "fnlayers.metrics.accuracy",
-    "binary_accuracy": "fnlayers.metrics.binary_accuracy",
-}
 _OTHERS = ("keras", "tensorflow", "tf_keras", "torch")
 
 
@@ -56,8 +33,7 @@ def function_of(what: str, given: Any) -> Callable[[Any, Any], Any]:
             f"{what} {given.__name__} is a class; give an object of it, {given.__name__}(...), or a function"
         )
     if not callable(given):
-        hint = _BY_NAME.get(given.lower()) if isinstance(given, str) else None
-        hint = hint or "optax.softmax_cross_entropy_with_integer_labels or optax.squared_error"
+        hint = "optax.softmax_cross_entropy_with_integer_labels or optax.squared_error, or Keras's name of one"
         raise ConfigError(f"{what} {given!r} is not a function; {such} {hint}")
     origin = (getattr(given, "__module__", None) or "").split(".")[0]
     if origin in _OTHERS:

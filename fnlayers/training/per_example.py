@@ -14,9 +14,10 @@ import jax
 
 from fnlayers.catalog import LAYERS
 from fnlayers.core.layer import Layer
-from fnlayers.training import metrics
+from fnlayers.training import losses, metrics
+from fnlayers.training.known import KNOWN
+from fnlayers.training.names import ShapedAccuracy
 from fnlayers.training.objective import Objective
-from fnlayers.training.takes import KNOWN
 
 # Layers that look across the batch, or hold a function that may. Batch statistics are of training alone.
 ACROSS = frozenset({"Lambda", "Operation", "Pair"})
@@ -36,8 +37,8 @@ def is_per_example(function: Any) -> bool:
     if isinstance(function, functools.partial):
         known = set(function.keywords) <= set(_OPTIONS)
         return known and not function.args and is_per_example(function.func)
-    if isinstance(function, metrics.TopKAccuracy):
-        return True
+    if isinstance(function, (metrics.TopKAccuracy, metrics.Metric, losses.ByExample, ShapedAccuracy)):
+        return True  # a Metric leaves out what has no weight
     return isinstance(function, (types.FunctionType, type(jax.jit(abs)))) and function in _FUNCTIONS
 
 
@@ -52,7 +53,7 @@ def may_pad(model: Layer, x: Any, out: Any, state: Any, train: bool, objective: 
         train: whether in training, where a state is made of the whole batch.
         objective: losses and metrics.
     """
-    terms = () if objective is None else (*objective.losses, *objective.metrics)
+    terms = () if objective is None else objective.terms
     return (
         not out.losses  # activity losses are means over the batch
         and not (train and jax.tree.leaves(state))

@@ -67,7 +67,8 @@ class Progress:
         if self.lines:
             self.line(f"epoch {epoch}/{epochs}  {shown(logs)}")
         elif self.bar is not None:
-            numbers = "  ".join(f"{value:.4g}\N{NO-BREAK SPACE}{_shortened(name)}" for name, value in logs.items())
+            each = _single(logs).items()
+            numbers = "  ".join(f"{value:.4g}\N{NO-BREAK SPACE}{_shortened(name)}" for name, value in each)
             self.line(textwrap.fill(f"{epoch}/{epochs}  {numbers}", self._columns() - 1, subsequent_indent="    "))
             if epoch < epochs:
                 self.bar.reset(total=self.bar.total)
@@ -108,7 +109,12 @@ def shown(logs: Mapping[str, float]) -> str:
     >>> shown({"loss": 0.123456, "accuracy": 0.5, "seconds": 2.0})
     'loss 0.1235  accuracy 0.5  seconds 2'
     """
-    return "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+    return "  ".join(f"{name} {value:.4g}" for name, value in _single(logs).items())
+
+
+def _single(logs: Mapping[str, Any]) -> dict[str, float]:
+    """The logs that are one number each: a confusion matrix is not shown."""
+    return {name: value for name, value in logs.items() if not isinstance(value, (list, tuple))}
 
 
 def _shortened(name: str) -> str:

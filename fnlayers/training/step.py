@@ -1,24 +1,26 @@
 """One step of training, and one of evaluation, as compiled functions."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import shape_of, type_of
-from fnlayers.core.types import Loss
+from fnlayers.core.types import Loss, Metrics
 from fnlayers.host import jit
+from fnlayers.training.accumulated import Accumulated
 from fnlayers.training.batch import check_batch, unpack_batch
 from fnlayers.training.check_state import check_optimizer, check_train_state
 from fnlayers.training.data import true_or_false
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.guard import finite, guarded
-from fnlayers.training.objective import Objective, objective_of
+from fnlayers.training.objective import Numbers, Objective, objective_of
 from fnlayers.training.state import TrainState, typed_key
 from fnlayers.trees import Declared, joined, penalty, split
 
@@ -30,7 +32,8 @@ def make_step(
     loss: Loss,
     optimizer: optax.GradientTransformation,
     *,
-    metrics: Mapping[str, Any] | None = None,
+    metrics: Metrics = None,
+    loss_weights: Any = None,
     guard: bool = True,
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]:
     """A compiled training step: step(train_state, batch) -> (train_state, logs).
@@ -43,10 +46,12 @@ def make_step(
 
     Arguments:
         model: the model.
-        loss: a function (y_pred, y_true) -> values, one or more for each example, as optax's losses are; for several
-            outputs also a dict or tuple of such functions.
+        loss: a function (y_pred, y_true) -> values, one or more for each example, as optax's losses are, or Keras's
+            name of one; for several outputs also a dict or tuple of such.
         optimizer: an optax optimizer.
-        metrics: further such functions, by name.
+        metrics: further such functions, metrics of `fnlayers.metrics` and names of Keras's, as for `fit`; here they are
+            those of the batch.
+        loss_weights: a number for each of several losses, structured like them.
         guard: whether to look at the gradients and at what the update makes of params, state and the optimizer's state,
             and to skip updates that are not finite. It reads each of these once more, which costs time where a step has
             few examples for its params; without it, a step costs what it does when written by hand.
@@ -74,14 +79,18 @@ def make_step(
     check_model(model, "make_step")
     check_optimizer(optimizer, "make_step")
     guard = true_or_false("make_step: guard", guard)
-    objective = objective_of(loss, metrics)
+    objective = objective_of(loss, metrics, model, loss_weights)
+    if objective.whole:
+        raise ConfigError(f"metrics: {objective.whole[0].name!r} is of a whole set; give it to evaluate")
     warn_of_endings(model, objective)
     train_step = train_step_of(model, objective, optimizer, guard)
 
     @functools.partial(jit, donate_argnums=0)
     def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-        train_state, all_finite, means, _ = train_step(train_state, True, *unpack_batch(batch))
-        return train_state, objective.logs(means) | {"finite": all_finite}
+        train_state, all_finite, numbers = train_step(train_state, True, *unpack_batch(batch))
+        sums = zip(objective.sums, numbers.sums, strict=True)
+        results = {term.name: Accumulated(term.name, term.function).result(each) for term, each in sums}
+        return train_state, objective.logs(numbers.means, results) | {"finite": all_finite}
 
     return Step(step)
 
@@ -112,15 +121,15 @@ def shapes(x: Any) -> Shape:
 def loss_of(
     model: Layer, declared: Declared, objective: Objective, train_state: TrainState, x: Any, y: Any, weight: Any
 ) -> Callable:
-    """The objective of one batch as a function of the trainable params -> (loss, (means, totals, new state))."""
+    """The objective of one batch as a function of the trainable params -> (loss, (numbers, new state))."""
     _, fixed = split(train_state.params, declared.trainable)
     key = jax.random.fold_in(typed_key(train_state.rng), train_state.step)
 
     def loss_at(trained: Tree) -> tuple[jax.Array, tuple]:
         params = joined(trained, fixed)
         out = model.run(params, x, state=train_state.state, rng=key, train=True)
-        loss, means, totals = objective.measure(out, y, weight, sum(out.losses, declared.penalty(params)))
-        return loss, (means, totals, out.state)
+        loss, numbers = objective.measure(out, y, weight, sum(out.losses, declared.penalty(params)))
+        return loss, (numbers, out.state)
 
     return loss_at
 
@@ -143,7 +152,7 @@ def update_of(declared: Declared, optimizer: Any, loss_at: Callable, loss: Any, 
 
 
 def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: bool = True) -> Callable:
-    """The function (train_state, all_finite, x, y, weight) -> (train_state, all_finite, means, totals), not compiled.
+    """The function (train_state, all_finite, x, y, weight) -> (train_state, all_finite, numbers), not compiled.
 
     `all_finite` becomes False at the first step whose loss, gradients, or what it would keep are not finite, and while
     it is False nothing changes: so the train state stays the one before that step, however late that is noticed.
@@ -156,7 +165,7 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: boo
         step, params, state, opt_state, rng = train_state
         loss_at = loss_of(model, declared, objective, train_state, x, y, weight)
         trained, _ = split(params, declared.trainable)
-        (loss, (means, totals, new_state)), gradients = value_and_gradients(model, loss_at, trained)
+        (loss, (numbers, new_state)), gradients = value_and_gradients(model, loss_at, trained)
         update = update_of(declared, optimizer, loss_at, loss, gradients)
         before = (step, params, opt_state)
         if guard:
@@ -164,7 +173,7 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: boo
         else:
             after, all_finite = update(before), all_finite & finite(loss)
         step, params, opt_state = after
-        return TrainState(step, params, new_state, opt_state, rng), all_finite, means, totals
+        return TrainState(step, params, new_state, opt_state, rng), all_finite, numbers
 
     return train_step
 
@@ -175,21 +184,21 @@ def step_of(model: Layer, objective: Objective, optimizer: Any) -> Callable:
 
     @functools.partial(jit, donate_argnums=(0, 1))
     def step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
-        train_state, all_finite, means, totals = train_step(train_state, all_finite, x, y, weight)
-        return train_state, all_finite, packed(means, totals, all_finite)
+        train_state, all_finite, numbers = train_step(train_state, all_finite, x, y, weight)
+        return train_state, all_finite, packed(numbers, all_finite)
 
     return step
 
 
 def evaluation_of(model: Layer, objective: Objective) -> Callable:
-    """(params, state, x, y, weight) -> the columns of one batch in inference, packed."""
+    """(params, state, x, y, weight) -> (the numbers of one batch in inference, packed; what is for the whole set)."""
 
     @jit
-    def evaluation(params: Tree, state: Tree, x: Any, y: Any, weight: Any) -> jax.Array:
+    def evaluation(params: Tree, state: Tree, x: Any, y: Any, weight: Any) -> tuple[jax.Array, list]:
         out = model.run(params, x, state=state)
         extra = sum(out.losses, penalty(model, shapes(x))(params))
-        _, means, totals = objective.measure(out, y, weight, extra)
-        return packed(means, totals, True)
+        _, numbers = objective.measure(out, y, weight, extra)
+        return packed(numbers, True), objective.for_whole_set(out, weight)
 
     return evaluation
 
@@ -204,6 +213,8 @@ def prediction_of(model: Layer) -> Callable:
     return prediction
 
 
-def packed(means: Any, totals: Any, all_finite: Any) -> jax.Array:
-    """Means, weights and the flag in one array."""
-    return jnp.stack([*means, *totals, jnp.asarray(all_finite, "float32")])
+def packed(numbers: Numbers, all_finite: Any) -> jax.Array:
+    """Means, weights, sums and the flag in one array."""
+    columns = jnp.stack([*numbers.means, *numbers.totals])
+    sums = [jnp.ravel(leaf).astype("float32") for leaf in jax.tree.leaves(numbers.sums)]
+    return jnp.concatenate([columns, *sums, jnp.asarray(all_finite, "float32")[None]])

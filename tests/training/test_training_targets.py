@@ -12,7 +12,7 @@ from toys import CROSS_ENTROPY, SGD, classes, mlp
 import fnlayers as fl
 from fnlayers.training import evaluate, fit, losses, make_step, metrics
 from fnlayers.training.endings import ending
-from fnlayers.training.takes import takes_of
+from fnlayers.training.known import takes_of
 
 X, Y = classes()
 ONE_HOT = np.eye(3, dtype="float32")[Y]
@@ -78,10 +78,7 @@ def test_a_loss_may_leave_labels_alone():
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (
-            "sparse_categorical_crossentropy",
-            r"fnlayers.losses.sparse_categorical_crossentropy .on what a softmax returned",
-        ),
+        ("sparse_crossentropy", r"is unknown; did you mean .*'sparse_categorical_crossentropy'.*\?, or a function"),
         (None, "loss None is not a function"),
         (dict, "loss dict is a class; give an object of it"),
         (lambda p: p, "not .y_pred, y_true.; give a function of these two"),
@@ -96,7 +93,13 @@ def test_what_is_no_loss(given, text):
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"a": "accuracy"}, "metric 'accuracy' is not a function; .* fnlayers.metrics.accuracy"),
+        ({"a": "accuracies"}, "metric 'accuracies' is unknown; did you mean 'accuracy'"),
+        ({"a": "iou"}, r"metric 'iou' needs options: .* write IoU\(num_classes=..., target_class_ids=...\)"),
+        ({"a": metrics.AUC}, "metric AUC is a class; give an object of it"),
+        ({"a": metrics.AUC()}, r"AUC takes y of shape \(40, 3\)"),
+        (["accuracy", "accuracy"], "the name 'accuracy' is taken"),
+        ([lambda p, y: p], "has no name; give a dict"),
+        ([metrics.OnWholeSet(len)], "is of a whole set, that of validation_data; give validation_data"),
         ({"a": metrics.TopKAccuracy}, "metric TopKAccuracy is a class; give an object of it, TopKAccuracy"),
         ({"out": {"a": metrics.accuracy}}, "metrics speak of the output 'out', but the model's are one array"),
         ({"a": metrics.categorical_accuracy}, r"'a': .* class numbers, .* or use fnlayers.metrics.accuracy"),

@@ -73,24 +73,6 @@ def top_k_accuracy(k: int = 5) -> TopKAccuracy:
     return TopKAccuracy(k)
 
 
-def mean_absolute_error(y_pred: Any, y_true: Any) -> jax.Array:
-    """|y_pred - y_true| of each number."""
-    _check_same("mean_absolute_error", y_pred, y_true)
-    return jnp.abs(y_pred - y_true)
-
-
-def mean_squared_error(y_pred: Any, y_true: Any) -> jax.Array:
-    """(y_pred - y_true)^2 of each number."""
-    _check_same("mean_squared_error", y_pred, y_true)
-    return jnp.square(y_pred - y_true)
-
-
-def mean_absolute_percentage_error(y_pred: Any, y_true: Any) -> jax.Array:
-    """100 |y_pred - y_true| / |y_true| of each number, in percent; |y_true| counts as 1e-7 at least."""
-    _check_same("mean_absolute_percentage_error", y_pred, y_true)
-    return 100 * jnp.abs(y_pred - y_true) / jnp.maximum(jnp.abs(y_true), 1e-7)
-
-
 def cosine_similarity(y_pred: Any, y_true: Any) -> jax.Array:
     """The cosine of the angle between the vectors along the last axis; 0 where one of them is zero."""
     _check_same("cosine_similarity", y_pred, y_true)

@@ -1,0 +1,239 @@
+"""Metrics that are no means in evaluate, fit and make_step: exact over ragged batches, weights and masks; whoever wrote them."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from toys import SGD, classes
+
+import fnlayers as fl
+from fnlayers.training import evaluate, fit, make_step, metrics
+from fnlayers.training.accumulated import Gathered
+from fnlayers.training.directions import direction_of
+from fnlayers.training.objective import objective_of
+
+X, Y = classes(n=11)
+ANSWERS = (Y == 1)[:, None].astype("int32")
+LOGITS, SCORES = fl.Dense(1), fl.Dense(3)
+P1, P3 = LOGITS.init(jax.random.key(0), X.shape), SCORES.init(jax.random.key(0), X.shape)
+ENTROPY = "sparse_categorical_crossentropy"
+
+
+def alone(metric, y_pred, y_true, weight=None):
+    return metric.result(metric.update(metric.init(y_pred.shape), y_pred, y_true, weight))
+
+
+class Right:
+    """A user's triple."""
+
+    better = "max"
+
+    def init(self):
+        return {"right": jnp.zeros(()), "all": jnp.zeros(())}
+
+    def update(self, sums, y_pred, y_true, weight=None):
+        weight = jnp.ones(y_true.shape) if weight is None else weight
+        right = (y_pred.argmax(-1) == y_true) * weight
+        return {"right": sums["right"] + right.sum(), "all": sums["all"] + weight.sum()}
+
+    def result(self, sums):
+        return sums["right"] / sums["all"]
+
+
+class Largest:
+    """One whose state is no sum."""
+
+    def init(self):
+        return jnp.zeros(())
+
+    def update(self, largest, y_pred, y_true):
+        return jnp.maximum(largest, y_pred.max())
+
+    def result(self, largest):
+        return largest
+
+
+class LargestMerged(Largest):
+    def merge(self, largest, other):
+        return np.maximum(largest, other)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Clu:
+    """The protocol of clu and google-metrax."""
+
+    total: jax.Array
+    count: jax.Array
+
+    @classmethod
+    def empty(cls):
+        return cls(jnp.zeros(()), jnp.zeros(()))
+
+    @classmethod
+    def from_model_output(cls, predictions, labels, sample_weights=None, scale=1.0):
+        weight = jnp.ones(labels.shape) if sample_weights is None else sample_weights
+        return cls(scale * ((predictions.argmax(-1) == labels) * weight).sum(), weight.sum())
+
+    def merge(self, other):
+        return Clu(self.total + other.total, self.count + other.count)
+
+    def compute(self):
+        return self.total / self.count
+
+
+def test_ragged_weighted_batches_are_the_whole_set():
+    weight = np.arange(11, dtype="float32")
+    own = {"scale": functools.partial(Clu.from_model_output, scale=2.0), "clu": Clu, "right": Right()}
+    given = {"cm": metrics.ConfusionMatrix(3), "acc": metrics.accuracy, **own, "top": metrics.top_k_accuracy(1)}
+    found = evaluate(SCORES, P3, (X, Y, weight), loss=ENTROPY, metrics=given, batch_size=4)
+    y = SCORES.apply(P3, X)
+    assert list(found) == ["loss", *given]
+    assert found["cm"] == alone(given["cm"], y, Y, weight).tolist()
+    exact = float(np.average(np.asarray(y.argmax(-1)) == Y, weights=weight))
+    assert found["right"] == found["clu"] == pytest.approx(exact) == found["acc"] == found["top"]
+    assert found["scale"] == pytest.approx(2 * exact)
+
+
+def test_names_follow_the_loss():
+    """By name, metrics of a model that returns logits are of their sigmoid; "accuracy" is the one that fits."""
+    found = evaluate(
+        LOGITS, P1, (X, ANSWERS), loss="bce", metrics=["accuracy", "auc", "precision", "f1_score"], batch_size=4
+    )
+    y = LOGITS.apply(P1, X)
+    assert found["auc"] == pytest.approx(float(alone(metrics.AUC(), jax.nn.sigmoid(y), ANSWERS)))
+    assert found["auc"] == pytest.approx(float(alone(metrics.AUC(from_logits=True), y, ANSWERS)))
+    assert found["accuracy"] == pytest.approx(float(np.mean((np.asarray(y) > 0) == ANSWERS)))
+    ends = fl.Dense(1, activation="sigmoid")
+    same = evaluate(ends, P1, (X, ANSWERS), loss="BinaryCrossentropy", metrics={"p": "Precision"}, batch_size=11)
+    assert same["loss"] == pytest.approx(found["loss"], rel=1e-5) and same["p"] == pytest.approx(found["precision"])
+
+
+def test_in_fit_and_in_a_step():
+    given = {"accuracy": "accuracy", "iou": metrics.MeanIoU(3, sparse_y_pred=False), "cm": metrics.ConfusionMatrix(3)}
+    seen = []
+    result = fit(
+        SCORES, (X, Y), loss=ENTROPY, optimizer=SGD, metrics=given, epochs=2, batch_size=4, shuffle=False, verbose=False,
+        validation_data=(X, Y), callbacks=[fl.KeepBest("val_iou"), lambda event: seen.append(event.directions)],
+    )  # fmt: skip
+    assert np.sum(result.history["cm"][0]) == np.sum(result.history["val_cm"][1]) == 11
+    assert seen[0]["val_iou"] == "max" and seen[0]["cm"] is None
+    step = make_step(LOGITS, "binary_crossentropy", SGD, metrics=["auc"])
+    _, logs = step(fl.TrainState.create(LOGITS, X.shape, SGD, params=P1), (X, ANSWERS))
+    assert float(logs["auc"]) == pytest.approx(
+        float(alone(metrics.AUC(from_logits=True), LOGITS.apply(P1, X), ANSWERS))
+    )
+
+
+def test_masks_count():
+    """The steps of padding are in no count, and a whole set is without them."""
+    model = fl.Sequential([fl.Masking(), fl.Dense(3, kernel_initializer="ones")])
+    x = np.array([[[1.0, 2], [0, 0]], [[3, 1], [2, 2]]], "float32")
+    y = np.array([[1, 0], [0, 0]])
+    whole = metrics.OnWholeSet(lambda y_pred, y_true: len(y_pred) + 0.1 * y_true.sum())
+    given = {"cm": metrics.ConfusionMatrix(3), "whole": whole}
+    found = evaluate(model, model.init(jax.random.key(0), x.shape), (x, y), loss=ENTROPY, metrics=given, batch_size=1)
+    assert found["cm"] == [[2, 0, 0], [1, 0, 0], [0, 0, 0]] and found["whole"] == pytest.approx(3.1)
+
+
+def test_a_function_of_the_whole_set():
+    def middle(y_pred, y_true, weight):
+        return np.median(np.repeat(y_pred[:, 0], weight.astype(int)))
+
+    weight = np.array([1, 0, 2, 1, 1, 1, 3, 1, 0, 1, 1], "float32")
+    metric = metrics.OnWholeSet(middle, "min", name="middle")
+    found = evaluate(SCORES, P3, (X, Y, weight), loss=ENTROPY, metrics=[metric], batch_size=4)
+    y = np.asarray(SCORES.apply(P3, X))[:, 0]
+    assert found["middle"] == pytest.approx(np.median(np.repeat(y, weight.astype(int))))
+    assert direction_of(metric) == "min"
+    for function, text in ((lambda p, y: 1.0, "takes no weights"), (lambda p, y, w: p[99], "failed .IndexError")):
+        with pytest.raises(fl.ConfigError, match=text):
+            evaluate(SCORES, P3, (X, Y, weight), loss=ENTROPY, metrics={"m": metrics.OnWholeSet(function)})
+    with pytest.raises(fl.ConfigError, match="is of a whole set"):
+        make_step(SCORES, ENTROPY, SGD, metrics=[metric])
+
+
+def test_what_is_no_sum_needs_a_merge():
+    with pytest.raises(fl.ConfigError, match="its update does not add .* give it a method merge"):
+        evaluate(SCORES, P3, (X, Y), loss=ENTROPY, metrics={"m": Largest()}, batch_size=4)
+    found = evaluate(SCORES, P3, (X, Y), loss=ENTROPY, metrics={"m": LargestMerged()}, batch_size=4)
+    assert found["m"] == pytest.approx(float(SCORES.apply(P3, X).max()))
+    with pytest.raises(fl.ConfigError, match="has no argument for weights"):
+        evaluate(SCORES, P3, (X, Y, Y), loss=ENTROPY, metrics={"m": LargestMerged()})
+
+
+def test_counts_are_exact_beyond_single_precision():
+    """33 million examples in one cell of the matrix: in float32 adding 1 to them changes nothing."""
+    metric = metrics.ConfusionMatrix(2)
+    kinds = jax.eval_shape(metric.init)
+    gathered = Gathered(objective_of("mse", [metric]).sums and (type("A", (), {"given": metric})(),), (kinds,))
+    assert gathered.merge(np.full(4, 2.0**25), np.ones(4)).tolist() == [2.0**25 + 1] * 4
+
+
+def test_transforms_take_them():
+    metric, y = metrics.AUC(), jax.random.uniform(jax.random.key(0), (3, 4))
+    true = jnp.arange(12).reshape(3, 4) % 2
+    sums, _ = jax.lax.scan(lambda sums, b: (metric.update(sums, *b), None), metric.init(), (y, true))
+    each = jax.vmap(lambda p, t: metric.update(metric.init(), p, t))(y, true)
+    together = jax.tree.map(lambda a: a.sum(0), each)
+    for found in (sums, together):
+        jax.tree.map(np.testing.assert_array_equal, found, metric.update(metric.init(), y, true))
+    assert metric == metrics.AUC() and hash(metric) == hash(metrics.AUC()) and metric != metrics.AUC(curve="PR")
+
+
+def test_several_outputs():
+    a = fl.Input((5,))
+    two = fl.functional(a, {"a": fl.Dense(3)(a), "b": fl.Dense(1)(a)})
+    params, y = two.init(jax.random.key(0)), {"a": Y, "b": ANSWERS}
+    losses = {"a": ENTROPY, "b": "bce"}
+    given = {"a": ["accuracy"], "b": {"area": "auc"}}
+    found = evaluate(two, params, (X, y), loss=losses, loss_weights={"a": 2.0}, metrics=given, batch_size=4)
+    assert found["loss"] == pytest.approx(2 * found["a_loss"] + found["b_loss"]) and "b_area" in found
+    for weights, text in (({"c": 1.0}, "'c', which has no loss"), (3.0, "a number for each"), ({"a": "x"}, "finite")):
+        with pytest.raises(fl.ConfigError, match=text):
+            evaluate(two, params, (X, y), loss=losses, loss_weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: metrics.IoU(3), "IoU needs target_class_ids; write"),
+        (lambda: metrics.IoU(2, (2,)), "must be classes from 0 to 1"),
+        (lambda: metrics.AUC(curve="x"), "curve='x' is unknown; choose from ROC"),
+        (lambda: metrics.AUC(1), "give a whole number of at least 2"),
+        (lambda: metrics.AUC(num_labels=2), "num_labels is for multi_label"),
+        (lambda: metrics.Precision(2.0), "must be from 0 to 1"),
+        (lambda: metrics.Recall(()), "is empty"),
+        (lambda: metrics.F1Score("mean"), "average='mean' is unknown"),
+        (lambda: metrics.FBetaScore(beta=0.0), "beta must be above 0"),
+        (lambda: metrics.R2Score(num_regressors=-1), "give 0 or more"),
+        (lambda: alone(metrics.AUC(), jnp.ones(3), jnp.ones((3, 1))), "takes two arrays of one shape"),
+        (lambda: alone(metrics.AUC(), jnp.ones(3), jnp.ones(3), jnp.ones(2)), "does not fit values"),
+        (lambda: alone(metrics.Precision(class_id=4), jnp.ones((2, 3)), jnp.ones((2, 3))), "class_id=4 does not fit"),
+        (lambda: alone(metrics.MeanIoU(3), jnp.ones((2, 3)), jnp.ones(2, int)), "give sparse_y_pred=False"),
+        (lambda: fl.losses.binary_crossentropy(jnp.ones(2), jnp.ones(2), label_smoothing=2), "from 0 to 1"),
+        (lambda: fl.losses.ctc(jnp.ones((2, 3)), jnp.ones((2, 3))), "ctc takes logits"),
+    ],
+)
+def test_errors(make, text):
+    with pytest.raises(fl.LayerError, match=text):
+        make()
+
+
+def test_a_label_that_is_ignored_does_not_count():
+    y = np.array([0, 1, -1, 2, 1, 0, 2, 1, -1, 0, 1])
+    loss = functools.partial(fl.losses.sparse_categorical_crossentropy, from_logits=True, ignore_class=-1)
+    found = evaluate(SCORES, P3, (X, y), loss=loss, metrics={"p": metrics.Perplexity(True, -1)}, batch_size=4)
+    expected = optax.softmax_cross_entropy_with_integer_labels(SCORES.apply(P3, X[y >= 0]), y[y >= 0]).mean()
+    assert found["loss"] == pytest.approx(float(expected)) and found["p"] == pytest.approx(float(np.exp(expected)))
+
+
+def test_metrax():
+    metrax = pytest.importorskip("metrax")
+    found = evaluate(fl.Dense(1, activation="sigmoid"), P1, (X, ANSWERS), loss="bce", metrics={"p": metrax.Precision})
+    y = jax.nn.sigmoid(LOGITS.apply(P1, X))
+    assert found["p"] == pytest.approx(float(alone(metrics.Precision(), y, ANSWERS)))
