@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.functions.options import check_array, check_axes, check_home, look_up, refused, shown
+from fnlayers.half_precision import in_float32, is_half_precision
 from fnlayers.kinds import kind_of
 
 Array = jax.Array
@@ -412,9 +413,8 @@ def _floating(x: Array) -> Array:
 def _in_float32(function: Callable[..., Array], x: Array, *args: Any) -> Array:
     """function(x), computed in float32 where x is float16 or bfloat16, and returned in x's dtype."""
     x = jnp.asarray(x)
-    if jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4:
-        return function(x.astype(jnp.float32), *args).astype(x.dtype)
-    return function(x, *args)
+    y = in_float32(lambda x: function(x, *args), x)
+    return y.astype(x.dtype) if is_half_precision(x) else y
 
 
 def _axes(axis: Axis) -> int | tuple[int, ...]:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.functions.options import Options, accumulation_dtype, check_array, is_number, resolve
+from fnlayers.half_precision import in_float32
 from fnlayers.plain_data import recordclass
 
 Regularizer = Annotated[
@@ -38,7 +39,8 @@ class _Regularizer(Options):
     def __call__(self, w: jax.Array) -> jax.Array:
         """The penalty of the weight, a scalar."""
         check_array(f"{self}", w, booleans=False)
-        return self._penalty(jnp.asarray(w, accumulation_dtype(jnp.result_type(w))))
+        w = jnp.asarray(w)
+        return in_float32(lambda w: self._penalty(w.astype(accumulation_dtype(w.dtype))), w)
 
     def _penalty(self, w: jax.Array) -> jax.Array:
         raise NotImplementedError

@@ -36,11 +36,6 @@ def sum_dtype(x: jax.Array) -> jnp.dtype:
     return x.dtype if x.dtype == jnp.float64 else jnp.dtype(jnp.float32)
 
 
-def is_half_precision(x: jax.Array) -> bool:
-    """Whether x is of float16 or bfloat16."""
-    return x.dtype in (jnp.float16, jnp.bfloat16)
-
-
 def mean_dtype(x: jax.Array) -> jnp.dtype:
     """The dtype of an average: that of x, or float32 where x holds integers."""
     return x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.dtype(jnp.float32)

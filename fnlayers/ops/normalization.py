@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.layout import expand_trailing, is_half_precision, mean_dtype, sum_dtype
+from fnlayers.half_precision import in_float32, is_half_precision, statistic
+from fnlayers.ops.layout import expand_trailing, mean_dtype, sum_dtype
 
 MASK_EPSILON = 1e-7  # Keras: added to the number of valid elements, so that a mean over none of them is 0
 NORM_EPSILON = 1e-12  # Keras: the least norm that has a direction
@@ -29,14 +30,10 @@ def moments(
     A mask, of x's leading axes, is True where elements are valid; n is then their number plus 1e-7, so that a mean
     over none is 0 and so is the variance: `mask_count` tells that case from a true 0.
     """
-    x = x.astype(sum_dtype(x))
     if mask is None:
-        mean, variance = _all_moments(x, axes)
+        mean, variance = in_float32(lambda x: _all_moments(x.astype(sum_dtype(x)), axes), x)
     else:
-        valid = _from_left(mask, x)
-        count = mask_count(x, axes, mask, keepdims=True) + MASK_EPSILON
-        mean = jnp.sum(jnp.where(valid, x, 0), axes, keepdims=True) / count
-        variance = jnp.sum(jnp.square(jnp.where(valid, x - mean, 0)), axes, keepdims=True) / count
+        mean, variance = in_float32(lambda x, mask: _masked_moments(x.astype(sum_dtype(x)), axes, mask), x, mask)
     return (mean, variance) if keepdims else (jnp.squeeze(mean, axes), jnp.squeeze(variance, axes))
 
 
@@ -51,25 +48,33 @@ def _all_moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Ar
 def _(axes: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
     """What the mean brings to the variance is 0, the sum of all x - mean: left out, it costs no sum backward."""
     (x,), (dx,) = primals, tangents
-    mean, variance = _all_moments(x, axes)
+    mean, variance = map(statistic, _all_moments(x, axes))
     return (mean, variance), (jnp.mean(dx, axes, keepdims=True), jnp.mean(2 * (x - mean) * dx, axes, keepdims=True))
+
+
+def _masked_moments(x: jax.Array, axes: tuple[int, ...], mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The moments of the elements where the mask is True, with the axes as 1."""
+    valid = _from_left(mask, x)
+    count = mask_count(x, axes, mask, keepdims=True) + MASK_EPSILON
+    mean = jnp.sum(jnp.where(valid, x, 0), axes, keepdims=True) / count
+    return mean, jnp.sum(jnp.square(jnp.where(valid, x - mean, 0)), axes, keepdims=True) / count
 
 
 def sum_arrays(xs: Sequence[jax.Array]) -> jax.Array:
     """The sum of several arrays; of float16 and bfloat16 in float32, rounded once."""
-    return _in_float32(_sum_arrays, xs)
+    return _together_in_float32(_sum_arrays, xs)
 
 
 def average_arrays(xs: Sequence[jax.Array]) -> jax.Array:
     """The mean of several arrays; of float16 and bfloat16 in float32, since sums in float16 overflow from 65,520 on."""
-    return _in_float32(lambda xs: _sum_arrays(xs) / len(xs), xs)
+    return _together_in_float32(lambda xs: _sum_arrays(xs) / len(xs), xs)
 
 
 def _sum_arrays(xs: Sequence[jax.Array]) -> jax.Array:
     return functools.reduce(jnp.add, xs)
 
 
-def _in_float32(combine: Callable[[Sequence[jax.Array]], jax.Array], xs: Sequence[jax.Array]) -> jax.Array:
+def _together_in_float32(combine: Callable[[Sequence[jax.Array]], jax.Array], xs: Sequence[jax.Array]) -> jax.Array:
     if not all(map(is_half_precision, xs)):
         return combine(xs)
     return combine([x.astype(jnp.float32) for x in xs]).astype(xs[0].dtype)
@@ -90,6 +95,18 @@ def normalize(
     epsilon: float,
 ) -> jax.Array:
     """(x - mean) rsqrt(variance + epsilon) gamma + beta; gamma and beta may be None, all broadcast to x."""
+    normalized = functools.partial(_normalized, epsilon=epsilon)
+    return in_float32(normalized, x, mean, variance, gamma, beta).astype(mean_dtype(x))
+
+
+def _normalized(
+    x: jax.Array,
+    mean: jax.Array,
+    variance: jax.Array,
+    gamma: jax.Array | None,
+    beta: jax.Array | None,
+    epsilon: float,
+) -> jax.Array:
     dtype = sum_dtype(x)
     scale = lax.rsqrt(variance.astype(dtype) + epsilon)
     if gamma is not None:
@@ -97,7 +114,7 @@ def normalize(
     beta = jnp.zeros((), dtype) if beta is None else beta.astype(dtype)
     # where each element has a scale of its own, as in layer normalization, there is nothing to be joined
     scaled = _scaled if scale.shape == x.shape else _scaled_alike
-    return scaled(x.astype(dtype), mean.astype(dtype), scale, beta).astype(mean_dtype(x))
+    return scaled(x.astype(dtype), mean.astype(dtype), scale, beta)
 
 
 def _scaled(x: jax.Array, mean: jax.Array, scale: jax.Array, beta: jax.Array) -> jax.Array:
@@ -140,21 +157,26 @@ def rms_normalize(x: jax.Array, scale: jax.Array | None, axes: tuple[int, ...], 
 
     Reference: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
     """
-    z = x.astype(sum_dtype(x))
-    y = z * lax.rsqrt(jnp.mean(jnp.square(z), axes, keepdims=True) + epsilon)
-    if scale is not None:
-        y = y * scale.astype(z.dtype)
-    return y.astype(mean_dtype(x))
+
+    def normalized(x: jax.Array, scale: jax.Array | None) -> jax.Array:
+        z = x.astype(sum_dtype(x))
+        y = z * lax.rsqrt(jnp.mean(jnp.square(z), axes, keepdims=True) + epsilon)
+        return y if scale is None else y * scale.astype(z.dtype)
+
+    return in_float32(normalized, x, scale).astype(mean_dtype(x))
 
 
 def l2_normalize(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
     """(x / norm), the Euclidean norm along `axis`; vectors shorter than 1e-12 have no direction: 0, with gradient 0."""
-    z = x.astype(sum_dtype(x))
-    squared = jnp.sum(jnp.square(z), axis, keepdims=True)
-    # The choice stands before the root as well as after it: the root's gradient at 0 is infinite, and 0 * inf is NaN.
-    short = squared <= NORM_EPSILON**2
-    y = jnp.where(short, 0, z * lax.rsqrt(jnp.where(short, 1, squared)))
-    return y.astype(mean_dtype(x))
+
+    def normalized(x: jax.Array) -> jax.Array:
+        z = x.astype(sum_dtype(x))
+        squared = jnp.sum(jnp.square(z), axis, keepdims=True)
+        # The choice stands before the root as well as after it: its gradient at 0 is infinite, and 0 * inf is NaN.
+        short = squared <= NORM_EPSILON**2
+        return jnp.where(short, 0, z * lax.rsqrt(jnp.where(short, 1, squared)))
+
+    return in_float32(normalized, x).astype(mean_dtype(x))
 
 
 def spectral_norm(matrix: jax.Array, u: jax.Array, turns: int) -> tuple[jax.Array, jax.Array]:

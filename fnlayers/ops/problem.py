@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fnlayers.ops.layout import is_half_precision
+from fnlayers.half_precision import is_half_precision
 from fnlayers.ops.loop import Scan
 from fnlayers.ops.program import uses_xla_convolutions
 from fnlayers.ops.recurrent import Carry, DenseScan, DenseWeights

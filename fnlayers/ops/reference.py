@@ -4,6 +4,7 @@ It runs on every platform. What `ops/cpu` and `ops/cuda` hold besides is faster 
 all their derivatives.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -12,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fnlayers.half_precision import divide, exp, is_half_precision, recomputed
 from fnlayers.ops import loop
-from fnlayers.ops.layout import channel_axis, is_half_precision, lowest, sum_dtype
+from fnlayers.ops.layout import channel_axis, lowest, sum_dtype
 from fnlayers.ops.loop import Loop, Scan
 from fnlayers.ops.recurrent import Carry, DenseScan, DenseWeights, ScanResult, hidden, masked_hidden, plus
 
@@ -173,9 +175,9 @@ def attention(
     many keys, are scaled before the first; but those of half precision would be rounded once more.
     """
     scores = attention_scores(query, key, mask, call, scales_queries=query.dtype == sum_dtype(query))
-    terms, total = softmax_terms(scores)
-    y = sum_of_values(terms, value, call) / total
-    return attended(y, terms / total, value, call)
+    terms, total = softmax_terms(scores, value.dtype)
+    y = divide(sum_of_values(terms, value, call), total, value.dtype)
+    return attended(y, divide(terms, total, value.dtype), value, call)
 
 
 def attention_scores(
@@ -188,17 +190,26 @@ def attention_scores(
     q, k, dtype = _heads_first(query), _heads_first(key), sum_dtype(query)
     if call.score is None:
         scale, k = jnp.asarray(call.scale, dtype), jnp.swapaxes(k, -1, -2)
-        scores = _grouped(scale * q, k) if scales_queries else scale * _grouped(q, k)
+        product = _recomputed_product if isinstance(call.scale, jax.Array) and is_half_precision(q) else _scaled_product
+        scores = _grouped(scale * q, k) if scales_queries else product(scale, q, k)
     else:
         scores = call.score(q, k).astype(dtype)
     return scores if mask is None else jnp.where(mask, scores, EMPTY[call.empty](scores))
 
 
-def softmax_terms(scores: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(exponentials, their sum over the keys): the weights are their quotient."""
+def _scaled_product(scale: jax.Array, q: jax.Array, k: jax.Array) -> jax.Array:
+    return scale * _grouped(q, k)
+
+
+# The gradient of a scale that is learned reads the product, which is in float32.
+_recomputed_product = recomputed(_scaled_product)
+
+
+def softmax_terms(scores: jax.Array, dtype: Any) -> tuple[jax.Array, jax.Array]:
+    """(exponentials, their sum over the keys): the weights are their quotient. The backward pass keeps `dtype`."""
     # The largest score, or with nothing to attend to a finite number, so that exp gives 0 and not NaN
     top = jnp.max(scores, axis=-1, keepdims=True, initial=jnp.finfo(scores.dtype).min)
-    terms = jnp.exp(scores - lax.stop_gradient(top))
+    terms = exp(scores - lax.stop_gradient(top), dtype)
     total = jnp.sum(terms, axis=-1, keepdims=True)
     return terms, jnp.where(total == 0, 1, total)
 
@@ -254,10 +265,13 @@ def scan_dense(
 
 def dense_step(weights: DenseWeights, dropout_mask: jax.Array | None, call: DenseScan) -> loop.Step:
     """A step of a dense cell, from what the weights made of x."""
+    gates = functools.partial(call.gates, axis=-1)
+    if is_half_precision(weights.recurrent):  # or each derivative within the gates would be saved, twice as much in all
+        gates = jax.checkpoint(gates, prevent_cse=False)
 
     def step(carry: Carry, of_x: jax.Array) -> tuple[Carry, jax.Array, None]:
         of_h = plus(dot(masked_hidden(carry, dropout_mask), weights.recurrent, 1), weights.recurrent_bias)
-        return *call.gates(carry, call.join(of_x, of_h, axis=-1), axis=-1), None
+        return *gates(carry, call.join(of_x, of_h, axis=-1)), None
 
     return step
 

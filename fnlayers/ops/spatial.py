@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from fnlayers.half_precision import is_half_precision
 from fnlayers.ops import reference
 from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.fusion import mean_operand
@@ -18,7 +19,6 @@ from fnlayers.ops.layout import (
     channel_axis,
     check_choice,
     check_space,
-    is_half_precision,
     lowest,
     mean_dtype,
     over_space,

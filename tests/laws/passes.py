@@ -89,7 +89,7 @@ class Passes:
         }
 
     def training(self, policy: str, strict: bool = True) -> tuple[Any, Any]:
-        """The training pass under a dtype policy, as a traced program, and (out, gradients of params) as shapes.
+        """The training pass under a dtype policy, as a traced program, and (out, gradients, residuals) as shapes.
 
         Traced once for all laws that ask; strictly, so that no two dtypes meet without a cast.
         """
@@ -102,7 +102,7 @@ class Passes:
                     return jax.tree.map(lambda a: a.astype("float32").sum(), (out.y, out.losses)), out
 
                 y, back, out = jax.vjp(summed, params, floats, has_aux=True)
-                return out, back(jax.tree.map(jnp.ones_like, y))
+                return out, back(jax.tree.map(jnp.ones_like, y)), jax.tree.leaves(back)
 
             with jax.numpy_dtype_promotion("strict" if strict else "standard"):
                 self.traced[policy, strict] = jax.make_jaxpr(passed, return_shape=True)(params, self.floats, state)

@@ -13,11 +13,12 @@ def products(jaxpr: Any, platform: str) -> Iterator[Any]:
     for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
         if equation.primitive.name in PRODUCTS:
             yield equation
-        for inner in _inner(equation, platform):
+        for inner in inner_programs(equation, platform):
             yield from products(inner, platform)
 
 
-def _inner(equation: Any, platform: str) -> list[Any]:
+def inner_programs(equation: Any, platform: str) -> list[Any]:
+    """The programs that an equation holds; of branches by platform the one of that platform."""
     platforms = equation.params.get("branches_platforms")
     if platforms is not None:
         taken = next(i for i, names in enumerate(platforms) if names is None or platform in names)

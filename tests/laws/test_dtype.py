@@ -36,7 +36,7 @@ def check(case, passes, name):
             lambda params, floats, state: passes.run(params, floats, layer=layer, state=state),
             *(params, passes.floats, state),
         )
-    _, (trained, (gradients, _)) = passes.training(name)
+    _, (trained, (gradients, _), _) = passes.training(name)
     for out in (inferred, trained):
         assert dtypes(out.y) <= {policy(name).compute.name}
         assert dtypes(out.losses) <= {"float32"}
