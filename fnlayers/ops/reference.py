@@ -17,7 +17,7 @@ from fnlayers.half_precision import divide, exp, is_half_precision, recomputed
 from fnlayers.ops import loop
 from fnlayers.ops.layout import channel_axis, lowest, sum_dtype
 from fnlayers.ops.loop import Loop, Scan
-from fnlayers.ops.recurrent import Carry, DenseScan, DenseWeights, ScanResult, hidden, masked_hidden, plus
+from fnlayers.ops.recurrent import Carry, DenseScan, DenseWeights, Gates, ScanResult, hidden, masked_hidden, plus
 
 
 class Window(NamedTuple):
@@ -265,7 +265,7 @@ def scan_dense(
 
 def dense_step(weights: DenseWeights, dropout_mask: jax.Array | None, call: DenseScan) -> loop.Step:
     """A step of a dense cell, from what the weights made of x."""
-    gates = functools.partial(call.gates, axis=-1)
+    gates: Gates = functools.partial(call.gates, axis=-1)
     if is_half_precision(weights.recurrent):  # or each derivative within the gates would be saved, twice as much in all
         gates = jax.checkpoint(gates, prevent_cse=False)
 
