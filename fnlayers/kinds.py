@@ -11,6 +11,11 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+Padding = Literal["valid", "same"]
+CausalPadding = Literal["valid", "same", "causal"]
+DataFormat = Literal["channels_last", "channels_first"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
+
 
 class Kind(NamedTuple):
     """What an annotation accepts.

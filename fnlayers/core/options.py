@@ -5,20 +5,27 @@ import math
 import typing
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.core import Tracer
 
 from fnlayers.core.errors import ConfigError, shortened
-from fnlayers.kinds import ANYTHING, Kind, Seed as Seed, checks_of, is_integer as is_integer, is_number, kind_of
+from fnlayers.kinds import (
+    ANYTHING,
+    CausalPadding as CausalPadding,
+    DataFormat as DataFormat,
+    Interpolation as Interpolation,
+    Kind,
+    Padding as Padding,
+    Seed as Seed,
+    checks_of,
+    is_integer as is_integer,
+    is_number,
+    kind_of,
+)
 from fnlayers.plain_data import FrozenDict, choices, freeze
-
-Padding = Literal["valid", "same"]
-CausalPadding = Literal["valid", "same", "causal"]
-DataFormat = Literal["channels_last", "channels_first"]
-Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
 
 
 class Option(NamedTuple):

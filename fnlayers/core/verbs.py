@@ -1,10 +1,11 @@
 """The pair that a layer is when it is unpacked: `init, apply = layer`."""
 
 import functools
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from fnlayers.core.elsewhere import AbsentError
 from fnlayers.core.errors import ConfigError
+from fnlayers.core.types import Key, Params, Sizes, StateDict
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
@@ -17,8 +18,23 @@ class Verb:
         functools.update_wrapper(self, getattr(layer, name), updated=())
         self.layer, self.name_of_verb = layer, name
 
+    @overload
+    def __call__(self, rng: Key, shape: Sizes = None) -> dict[str, Any]: ...
+
+    @overload
+    def __call__(
+        self,
+        params: Params,
+        x: Any,
+        *,
+        state: StateDict | None = None,
+        rng: Key | None = None,
+        mask: Any = None,
+        train: bool = False,
+    ) -> Any: ...
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it."""
+        """Call it: as `init(rng, shape)` or as `apply(params, x)`, which type checkers tell by the first argument."""
         return getattr(self.layer, self.name_of_verb)(*args, **kwargs)
 
     def __eq__(self, other: object) -> bool:

@@ -7,7 +7,7 @@ array "program" of bytes; weights that are not inside the program are arrays bes
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.export
@@ -18,6 +18,7 @@ from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.types import Params, StateDict
 from fnlayers.exporting.inputs import open_inputs
 from fnlayers.exporting.targets import check_targets
+from fnlayers.plain_data import choices
 from fnlayers.saving import container, strict
 from fnlayers.saving.atomic import write_atomically
 from fnlayers.saving.files import as_path, target_path
@@ -25,7 +26,9 @@ from fnlayers.saving.trees import describe, rebuild
 from fnlayers.version import __version__
 
 FORMAT, FORMAT_VERSION = "fnlayers exported", "1"
-PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+Platform = Literal["cpu", "cuda", "rocm", "tpu"]
+Weights = Literal["inside", "beside"]
+PLATFORMS: tuple[Platform, ...] = get_args(Platform)
 ENDING = ".exported"
 PROGRAM = "program"
 
@@ -103,9 +106,9 @@ def export(
     *,
     shape: Any = None,
     dtype: Any = None,
-    weights: Literal["inside", "beside"] = "inside",
+    weights: Weights = "inside",
     gradients: bool = False,
-    platforms: Sequence[str] = PLATFORMS,
+    platforms: Sequence[Platform] = PLATFORMS,
 ) -> None:
     """Write the model's inference as a StableHLO program, which runs without the code of the model.
 
@@ -140,10 +143,10 @@ def export(
     """
     path = target_path(path, "export", ENDING)
     check_model(model, "export(path, model, params, state)")
-    if weights not in ("inside", "beside"):
-        raise ConfigError(f"weights={weights!r} is unknown; choose from 'inside', 'beside'")
+    if weights not in get_args(Weights):
+        raise ConfigError(f"export: {choices('weights', weights, get_args(Weights))}")
     if wrong := [name for name in platforms if name not in PLATFORMS]:
-        raise ConfigError(f"platforms={wrong[0]!r} is unknown; choose from {', '.join(map(repr, PLATFORMS))}")
+        raise ConfigError(f"export: {choices('platforms', wrong[0], PLATFORMS)}")
     x, state = open_inputs(model, shape, dtype, "export"), {} if state is None else state
     arrays: dict[str, Any] = {}
     if weights == "inside":

@@ -4,4 +4,6 @@
 penalty, `constraints` map a weight to the nearest one allowed.
 """
 
+from fnlayers.functions import activations, constraints, initializers, regularizers
+
 __all__ = ["activations", "constraints", "initializers", "regularizers"]

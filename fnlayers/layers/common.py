@@ -9,6 +9,7 @@ from fnlayers import ops
 from fnlayers.core.context import Context
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape
+from fnlayers.core.options import DataFormat
 from fnlayers.core.shapes import is_shape, per_axis
 from fnlayers.core.spec import Param
 from fnlayers.functions.activations import activation
@@ -36,7 +37,7 @@ def option_param(
     return Param(shape, *options, axes=axes, decay=decay)
 
 
-def add_bias(layer: Any, params: Any, y: Any, data_format: str | None = None) -> Any:
+def add_bias(layer: Any, params: Any, y: Any, data_format: DataFormat | None = None) -> Any:
     """Y with the bias added along its channels, where the layer has one."""
     return ops.add_bias(y, params["bias"], data_format or "channels_last") if layer.use_bias else y
 

@@ -196,7 +196,7 @@ def _bias(layer: Any, channels: int) -> dict[str, Param]:
     return {"bias": option_param(layer, "bias", (channels,), ("out",))} if layer.use_bias else {}
 
 
-def _options(layer: Any) -> tuple[tuple[int, ...], str, tuple[int, ...], str]:
+def _options(layer: Any) -> tuple[tuple[int, ...], Padding, tuple[int, ...], DataFormat]:
     """Strides, padding, dilation and format as `ops` takes them."""
     strides, dilation = per_axis(layer.strides, layer.rank), per_axis(layer.dilation_rate, layer.rank)
     return strides, layer.padding, dilation, layer.data_format or "channels_last"

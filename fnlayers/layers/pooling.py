@@ -56,7 +56,7 @@ class Pool(Layer):
         check_rank(self, shape, self.rank + 2, layout=layout_of(self, self.rank))
         check_fits(self, shape, per_axis(self.pool_size, self.rank), (1,) * self.rank)
 
-    def options(self) -> tuple[tuple[int, ...], tuple[int, ...], str, str]:
+    def options(self) -> tuple[tuple[int, ...], tuple[int, ...], Padding, DataFormat]:
         """Window, strides, padding and format as `ops` takes them."""
         window = per_axis(self.pool_size, self.rank)
         strides = window if self.strides is None else per_axis(self.strides, self.rank)
@@ -247,7 +247,7 @@ class AdaptivePool(Layer):
             known(shape, axis, "space")
         check_not_empty(self, shape)
 
-    def options(self) -> tuple[tuple[int, ...], str]:
+    def options(self) -> tuple[tuple[int, ...], DataFormat]:
         """Size and format as `ops` takes them."""
         return per_axis(self.output_size, self.rank), self.data_format or "channels_last"
 

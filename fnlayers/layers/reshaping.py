@@ -267,7 +267,7 @@ class UpSample(Layer):
     data_format: DataFormat | None = None
 
     rank: ClassVar[int]
-    interpolation = "nearest"  # a field of UpSampling2D
+    interpolation: ClassVar[Interpolation] = "nearest"  # a field of UpSampling2D
 
     def check(self) -> None:
         """Whole factors, and a known format."""

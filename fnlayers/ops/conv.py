@@ -7,12 +7,13 @@ step sees no later one.
 """
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fnlayers.kinds import CausalPadding, DataFormat, Padding
 from fnlayers.ops import reference
 from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.layout import channel_axis, check_choice, check_space, space_axes
@@ -24,10 +25,10 @@ def conv(
     x: jax.Array,
     kernel: jax.Array,
     strides: tuple[int, ...],
-    padding: str,
+    padding: CausalPadding,
     dilation: tuple[int, ...],
     groups: int = 1,
-    data_format: str = "channels_last",
+    data_format: DataFormat = "channels_last",
 ) -> jax.Array:
     """y[p, o] = sum over taps q and channels i of x[p stride + q dilation - pad, i] kernel[q, i, o].
 
@@ -44,9 +45,9 @@ def depthwise_conv(
     x: jax.Array,
     kernel: jax.Array,
     strides: tuple[int, ...],
-    padding: str,
+    padding: CausalPadding,
     dilation: tuple[int, ...],
-    data_format: str = "channels_last",
+    data_format: DataFormat = "channels_last",
 ) -> jax.Array:
     """Each channel convolved by itself, with `multiplier` kernels.
 
@@ -64,9 +65,9 @@ def separable_conv(
     depthwise_kernel: jax.Array,
     pointwise_kernel: jax.Array,
     strides: tuple[int, ...],
-    padding: str,
+    padding: CausalPadding,
     dilation: tuple[int, ...],
-    data_format: str = "channels_last",
+    data_format: DataFormat = "channels_last",
 ) -> jax.Array:
     """A depthwise convolution over the spatial axes, then a convolution of window 1 over channels.
 
@@ -81,10 +82,10 @@ def conv_transpose(
     x: jax.Array,
     kernel: jax.Array,
     strides: tuple[int, ...],
-    padding: str,
+    padding: Padding,
     output_padding: tuple[int, ...] | None,
     dilation: tuple[int, ...],
-    data_format: str = "channels_last",
+    data_format: DataFormat = "channels_last",
 ) -> jax.Array:
     """The transpose of `conv`: each element of x adds x * kernel to the window that starts at its index times stride.
 
@@ -93,7 +94,7 @@ def conv_transpose(
     "same": size * stride, or (size - 1) stride + w % 2 + output_padding.
     """
     rank = _rank(x)
-    check_choice("padding", padding, ("valid", "same"))
+    check_choice("padding", padding, get_args(Padding))
     check_space("strides", strides, rank)
     check_space("dilation", dilation, rank)
     extra = (None,) * rank if output_padding is None else output_padding
@@ -104,9 +105,9 @@ def conv_transpose(
     return dispatch(lambda x, kernel: reference.conv_transpose(x, kernel, window, data_format), problem, x, kernel)
 
 
-def conv_output_size(size: int, window: int, stride: int, padding: str, dilation: int) -> int:
+def conv_output_size(size: int, window: int, stride: int, padding: CausalPadding, dilation: int) -> int:
     """The number of output positions of `conv`, or of a pooling, along one axis; 0 where the window does not fit."""
-    check_choice("padding", padding, ("valid", "same", "causal"))
+    check_choice("padding", padding, get_args(CausalPadding))
     span = (window - 1) * dilation + 1 if padding == "valid" else 1
     return max(math.ceil((size - span + 1) / stride), 0)
 
@@ -127,13 +128,13 @@ def _padding(
     x: jax.Array,
     kernel: jax.Array,
     strides: tuple[int, ...],
-    padding: str,
+    padding: CausalPadding,
     dilation: tuple[int, ...],
-    data_format: str,
+    data_format: DataFormat,
 ) -> Any:
     """The zeros before and after each spatial axis; lax's word for them, where sizes are not known."""
     rank = _rank(x)
-    check_choice("padding", padding, ("valid", "same", "causal") if rank == 1 else ("valid", "same"))
+    check_choice("padding", padding, get_args(CausalPadding if rank == 1 else Padding))
     check_space("strides", strides, rank)
     check_space("dilation", dilation, rank)
     if padding == "causal":
@@ -144,7 +145,7 @@ def _padding(
     return tuple(lax.padtype_to_pads(space, _spans(kernel, dilation), strides, padding.upper()))
 
 
-def _transpose_padding(span: int, stride: int, extra: int | None, padding: str) -> tuple[int, int]:
+def _transpose_padding(span: int, stride: int, extra: int | None, padding: Padding) -> tuple[int, int]:
     """How many zeros stand before and after the stretched input, so that a plain convolution gives Keras's numbers."""
     if padding == "valid":
         return span - 1, span - 1 + (max(stride - span, 0) if extra is None else extra)

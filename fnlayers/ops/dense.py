@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from fnlayers.kinds import DataFormat
 from fnlayers.ops import reference
 from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.layout import channel_axis
@@ -46,7 +47,7 @@ def matmul_in_float32(a: jax.Array, b: jax.Array) -> jax.Array:
     return reference.matmul_in_float32(a, b)
 
 
-def add_bias(y: jax.Array, bias: jax.Array, data_format: str = "channels_last") -> jax.Array:
+def add_bias(y: jax.Array, bias: jax.Array, data_format: DataFormat = "channels_last") -> jax.Array:
     """The bias added to y, along the channel axis.
 
     Shapes: y (batch, *space, channels) or (batch, channels, *space), bias (channels,).

@@ -11,7 +11,7 @@ from fnlayers.ops.compose import is_reference
 from fnlayers.ops.cpu.limits import Limits
 from fnlayers.ops.cpu.table import prefers_xla_products
 from fnlayers.ops.problem import HAS_YNNPACK
-from fnlayers.ops.record import PLATFORMS, Dispatched
+from fnlayers.ops.record import PLATFORMS, Dispatched, Platform
 
 REFERENCES = {
     "dot": "lax.dot_general",
@@ -121,7 +121,7 @@ class Explanation:
     __repr__ = __str__
 
 
-def explain(layer: Traceable, shape: Any, platform: str | None = None) -> Explanation:
+def explain(layer: Traceable, shape: Any, platform: Platform | None = None) -> Explanation:
     """Which algorithm runs for each operation of a layer or model, forward and backward, and why.
 
     Arguments:

@@ -3,16 +3,19 @@
 An array is (batch, *space, channels) under "channels_last" and (batch, channels, *space) under "channels_first".
 """
 
+from typing import get_args
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fnlayers.kinds import DataFormat
 from fnlayers.plain_data import choices
 
 
 def channel_axis(data_format: str) -> int:
     """The axis of the channels: -1 or 1."""
-    check_choice("data_format", data_format, ("channels_last", "channels_first"))
+    check_choice("data_format", data_format, get_args(DataFormat))
     return -1 if data_format == "channels_last" else 1
 
 

@@ -4,9 +4,10 @@ import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-PLATFORMS = ("cpu", "cuda", "tpu")
+Platform = Literal["cpu", "cuda", "tpu"]
+PLATFORMS = get_args(Platform)
 
 
 class Dispatched(NamedTuple):

@@ -5,6 +5,7 @@ summed in float32 and returned in x's dtype.
 """
 
 from collections.abc import Callable
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from fnlayers.half_precision import is_half_precision
+from fnlayers.kinds import DataFormat, Interpolation, Padding
 from fnlayers.ops import reference
 from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.fusion import mean_operand
@@ -28,18 +30,24 @@ from fnlayers.ops.layout import (
 from fnlayers.ops.problem import PoolProblem
 from fnlayers.ops.reference import PoolWindow
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
-
 
 def max_pool(
-    x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str = "channels_last"
+    x: jax.Array,
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: Padding,
+    data_format: DataFormat = "channels_last",
 ) -> jax.Array:
     """The largest value in each window; padding never wins. Padding is "valid" or "same"."""
     return _pooled("max_pool", x, _windows(x, window, strides, padding, data_format))
 
 
 def average_pool(
-    x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str = "channels_last"
+    x: jax.Array,
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: Padding,
+    data_format: DataFormat = "channels_last",
 ) -> jax.Array:
     """The mean of each window; under "same" only the elements inside x count."""
     windows, dtype = _windows(x, window, strides, padding, data_format), sum_dtype(x)
@@ -48,7 +56,9 @@ def average_pool(
     return (total / counts).astype(mean_dtype(x))
 
 
-def adaptive_average_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str = "channels_last") -> jax.Array:
+def adaptive_average_pool(
+    x: jax.Array, output_size: tuple[int, ...], data_format: DataFormat = "channels_last"
+) -> jax.Array:
     """The mean of windows that cut each spatial axis in `output_size` parts: [floor(i n / o), ceil((i + 1) n / o))."""
 
     def mean(elements: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
@@ -57,7 +67,9 @@ def adaptive_average_pool(x: jax.Array, output_size: tuple[int, ...], data_forma
     return _adaptive_pool(x.astype(sum_dtype(x)), output_size, data_format, mean).astype(mean_dtype(x))
 
 
-def adaptive_max_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str = "channels_last") -> jax.Array:
+def adaptive_max_pool(
+    x: jax.Array, output_size: tuple[int, ...], data_format: DataFormat = "channels_last"
+) -> jax.Array:
     """The largest value of windows that cut each spatial axis in `output_size` parts, as in the average."""
 
     def largest(elements: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
@@ -70,7 +82,7 @@ def adaptive_max_pool(x: jax.Array, output_size: tuple[int, ...], data_format: s
 
 
 def global_average_pool(
-    x: jax.Array, keepdims: bool, data_format: str = "channels_last", mask: jax.Array | None = None
+    x: jax.Array, keepdims: bool, data_format: DataFormat = "channels_last", mask: jax.Array | None = None
 ) -> jax.Array:
     """The mean over the spatial axes. With a mask (batch, time), for one axis only: the mean of the valid steps.
 
@@ -89,18 +101,20 @@ def global_average_pool(
     return (total / jnp.maximum(counts, 1)).astype(mean_dtype(x))
 
 
-def global_max_pool(x: jax.Array, keepdims: bool, data_format: str = "channels_last") -> jax.Array:
+def global_max_pool(x: jax.Array, keepdims: bool, data_format: DataFormat = "channels_last") -> jax.Array:
     """The largest value over the spatial axes."""
     return jnp.max(x, space_axes(x.ndim, data_format), keepdims=keepdims)
 
 
-def zero_pad(x: jax.Array, padding: tuple[tuple[int, int], ...], data_format: str = "channels_last") -> jax.Array:
+def zero_pad(
+    x: jax.Array, padding: tuple[tuple[int, int], ...], data_format: DataFormat = "channels_last"
+) -> jax.Array:
     """Zeros added around x: `padding` holds how many (before, after) for each spatial axis."""
     pairs = _pairs("padding", padding, x, data_format)
     return jnp.pad(x, pairs)
 
 
-def crop(x: jax.Array, cropping: tuple[tuple[int, int], ...], data_format: str = "channels_last") -> jax.Array:
+def crop(x: jax.Array, cropping: tuple[tuple[int, int], ...], data_format: DataFormat = "channels_last") -> jax.Array:
     """Elements cut off from x: `cropping` holds how many (before, after) for each spatial axis."""
     for axis, (before, after) in enumerate(_pairs("cropping", cropping, x, data_format)):
         x = lax.slice_in_dim(x, before, x.shape[axis] - after, axis=axis)
@@ -108,14 +122,17 @@ def crop(x: jax.Array, cropping: tuple[tuple[int, int], ...], data_format: str =
 
 
 def upsample(
-    x: jax.Array, size: tuple[int, ...], interpolation: str = "nearest", data_format: str = "channels_last"
+    x: jax.Array,
+    size: tuple[int, ...],
+    interpolation: Interpolation = "nearest",
+    data_format: DataFormat = "channels_last",
 ) -> jax.Array:
     """Each spatial axis made `size` times as long.
 
     "nearest" repeats elements. The others weigh those around a point, with the centers of elements at half numbers:
     "bilinear" (2 along each axis), "bicubic" (4), "lanczos3" (6) and "lanczos5" (10).
     """
-    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    check_choice("interpolation", interpolation, get_args(Interpolation))
     check_space("size", size, x.ndim - 2)
     if interpolation == "nearest":
         for axis, times in zip(space_axes(x.ndim, data_format), size, strict=True):
@@ -128,7 +145,9 @@ def upsample(
     return y.astype(mean_dtype(x))
 
 
-def _upsample_in_half_precision(x: jax.Array, size: tuple[int, ...], interpolation: str, data_format: str) -> jax.Array:
+def _upsample_in_half_precision(
+    x: jax.Array, size: tuple[int, ...], interpolation: Interpolation, data_format: DataFormat
+) -> jax.Array:
     """One product along each axis, with weights that are found in float32 and rounded once.
 
     `jax.image.resize` finds the positions of elements in x's dtype, in which large images have too few digits; and of x
@@ -171,10 +190,10 @@ def _pooled(operation: str, x: jax.Array, window: PoolWindow) -> jax.Array:
 
 
 def _windows(
-    x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str, data_format: str
+    x: jax.Array, window: tuple[int, ...], strides: tuple[int, ...], padding: Padding, data_format: DataFormat
 ) -> PoolWindow:
     """The windows over all axes of x."""
-    check_choice("padding", padding, ("valid", "same"))
+    check_choice("padding", padding, get_args(Padding))
     check_space("window", window, x.ndim - 2)
     check_space("strides", strides, x.ndim - 2)
     sizes, steps = over_space(window, 1, data_format), over_space(strides, 1, data_format)
@@ -191,7 +210,7 @@ def _element_counts(x: jax.Array, y: jax.Array, window: PoolWindow, dtype: jnp.d
     return counts
 
 
-def _adaptive_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str, reduce: Callable) -> jax.Array:
+def _adaptive_pool(x: jax.Array, output_size: tuple[int, ...], data_format: DataFormat, reduce: Callable) -> jax.Array:
     """Axis after axis, the elements of each window side by side on an axis of their own, then reduced along it."""
     check_space("output_size", output_size, x.ndim - 2)
     for axis, parts in zip(space_axes(x.ndim, data_format), output_size, strict=True):
@@ -204,7 +223,7 @@ def _adaptive_pool(x: jax.Array, output_size: tuple[int, ...], data_format: str,
     return x
 
 
-def _pairs(what: str, pairs: tuple, x: jax.Array, data_format: str) -> tuple[tuple[int, int], ...]:
+def _pairs(what: str, pairs: tuple, x: jax.Array, data_format: DataFormat) -> tuple[tuple[int, int], ...]:
     """A pair (before, after) for each axis of x; an error where a number is negative."""
     check_space(what, pairs, x.ndim - 2)
     if any(len(pair) != 2 or min(pair) < 0 for pair in pairs):

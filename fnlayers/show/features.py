@@ -11,6 +11,7 @@ import numpy as np
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.shapes import type_of
+from fnlayers.core.types import Params, StateDict
 from fnlayers.models.functional import Functional, InputNode, Ref
 from fnlayers.models.opened import calls, opened
 from fnlayers.plain_data import map_nest, nest_leaves
@@ -19,11 +20,11 @@ from fnlayers.show.feature_rows import Row, draw
 
 def features(
     model: Layer,
-    params: Any,
+    params: Params,
     x: Any,
     path: str | os.PathLike | None = None,
     *,
-    state: Any = None,
+    state: StateDict | None = None,
     mask: Any = None,
     example: int = 0,
     channels: int = 8,

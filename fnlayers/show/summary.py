@@ -19,7 +19,7 @@ from fnlayers.core.spec import Param, State, is_spec, spec_items
 from fnlayers.models.functional import InputNode, Node
 from fnlayers.models.opened import calls, is_ref, opened
 from fnlayers.models.repeat import Repeat
-from fnlayers.ops.record import PLATFORMS
+from fnlayers.ops.record import PLATFORMS, Platform
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
 from fnlayers.show.describe import function_of
 from fnlayers.show.inside import Counts, counts, inner_layers, input_types
@@ -226,7 +226,7 @@ def summary(
     dtype: Any = None,
     depth: int | None = None,
     width: int | None = None,
-    explain: bool | str = False,
+    explain: bool | Platform = False,
 ) -> Summary:
     """The table of a model's layers: output shapes and dtypes, params, state, what is frozen, shared, regularized.
 
@@ -279,15 +279,15 @@ def summary(
     return Summary(title, rows, params, trainable, params - trainable, state, size, width)
 
 
-def _platform(explain: bool | str) -> str:
-    """The platform whose algorithms are asked for, "" for none."""
+def _platform(explain: bool | Platform) -> Platform | None:
+    """The platform whose algorithms are asked for, None for none."""
     if explain is True:
         backend = jax.default_backend()
-        return {"gpu": "cuda"}.get(backend, backend)
+        return {"gpu": "cuda"}.get(backend, backend)  # type: ignore[return-value]  # jax has other platforms, too
     if explain is not False and explain not in PLATFORMS:
         wanted = ", ".join(map(repr, PLATFORMS))
         raise ConfigError(f"summary(explain={explain!r}): give True, False or a platform: {wanted}")
-    return explain or ""
+    return explain or None
 
 
 def readable(size: int) -> str:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from fnlayers.plain_data import choices
 from fnlayers.training.data import whole_number
 from fnlayers.training.directions import direction
 from fnlayers.training.state import TrainState, copied
+from fnlayers.training.takes import Better
 
 
 class ReadOnly(dict):
@@ -64,7 +65,7 @@ class Event:
         """The train state, copied: the next step gives the arrays in use to the compiler."""
         return copied(self._train_state)
 
-    def since_best(self, monitor: str, mode: str | None = None, min_delta: float = 0.0) -> int:
+    def since_best(self, monitor: str, mode: Better | None = None, min_delta: float = 0.0) -> int:
         """How many epochs ago `monitor` was at its best; 0: now. NaN and infinity are never the best.
 
         Arguments:
@@ -104,7 +105,7 @@ class EarlyStopping:
     monitor: str = "val_loss"
     patience: int = 3
     min_delta: float = 0.0
-    mode: str | None = None
+    mode: Better | None = None
     restore_best: bool = False
 
     def __post_init__(self) -> None:
@@ -134,7 +135,7 @@ class KeepBest:
     """
 
     monitor: str = "val_loss"
-    mode: str | None = None
+    mode: Better | None = None
 
     def __post_init__(self) -> None:
         _check_mode(self)
@@ -262,5 +263,5 @@ def is_true(callback: Callable, event: Event) -> bool:
 
 
 def _check_mode(callback: Any) -> None:
-    if callback.mode not in (None, "min", "max"):
-        raise ConfigError(f"{type(callback).__name__}: {choices('mode', callback.mode, ('min', 'max', None))}")
+    if callback.mode not in (modes := (*get_args(Better), None)):
+        raise ConfigError(f"{type(callback).__name__}: {choices('mode', callback.mode, modes)}")

@@ -7,7 +7,7 @@ import operator
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,8 @@ from fnlayers.training.batch import Batch, batch_of
 
 ENOUGH = "itertools.islice(batches(), number)"  # what to give where there is no argument for a number of steps
 MOST_BATCHES = 10_000  # of a validation of which nothing says how long it is: it might never end
+
+Remainder = Literal["pad", "run", "drop"]  # what becomes of a batch that is smaller than the others
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Source:
     equal_sizes: bool
     dataset: Batch | None
     epoch: Callable[[Sequence[int] | None], Iterable[Batch]]
-    remainder: str = "run"
+    remainder: Remainder = "run"
 
     def batches(self, seed: Sequence[int] | None, check: Callable[[Batch], None] | None = None) -> Iterator[Batch]:
         """The batches of one epoch as they are run; `check` looks at those that could not be seen before."""

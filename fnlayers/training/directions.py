@@ -2,13 +2,14 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.plain_data import FrozenDict, choices
 from fnlayers.training import metrics
 from fnlayers.training.known import KNOWN
 from fnlayers.training.objective import Objective
+from fnlayers.training.takes import Better
 
 
 def direction_of(function: Any) -> str | None:
@@ -19,8 +20,8 @@ def direction_of(function: Any) -> str | None:
     """
     better = getattr(function, "better", None)
     if better is not None:
-        if better not in ("min", "max"):
-            raise ConfigError(f"the metric {function!r}: {choices('better', better, ('min', 'max'))}")
+        if better not in get_args(Better):
+            raise ConfigError(f"the metric {function!r}: {choices('better', better, get_args(Better))}")
         return better
     if isinstance(function, functools.partial):
         return direction_of(function.func)
@@ -49,7 +50,7 @@ def directions_of(objective: Objective, held_out: bool) -> Mapping[str, str | No
     return FrozenDict(directions | {"seconds": "min"})
 
 
-def direction(monitor: str, mode: str | None, directions: Mapping[str, str | None]) -> str:
+def direction(monitor: str, mode: Better | None, directions: Mapping[str, str | None]) -> str:
     """The direction of a name in the logs, "min" or "max".
 
     Raises:

@@ -1,7 +1,7 @@
 """fit, evaluate, predict: the loops over batches. They change nothing they are given, and return what they made."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, checked_callbacks
 from fnlayers.training.check_state import check_declared, check_optimizer, check_train_state
 from fnlayers.training.check_targets import check_data
-from fnlayers.training.data import ENOUGH, Source, inputs_only, source_of, true_or_false, whole_number
+from fnlayers.training.data import ENOUGH, Remainder, Source, inputs_only, source_of, true_or_false, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.fit_loop import FitLoop, Fitted, run_evaluation
@@ -48,7 +48,7 @@ def fit(
     shuffle: bool = True,
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
-    remainder: Literal["pad", "run", "drop"] | None = None,
+    remainder: Remainder | None = None,
     callbacks: Iterable[Callable[[Event], Any]] = (),
     verbose: bool = True,
 ) -> Fitted:
@@ -141,7 +141,7 @@ def evaluate(
     loss_weights: Any = None,
     state: StateDict | None = None,
     batch_size: int = 32,
-    remainder: Literal["pad", "run", "drop"] | None = None,
+    remainder: Remainder | None = None,
     verbose: bool = False,
 ) -> dict[str, float]:
     """The loss and the metrics of a model in inference, averaged over all examples.
@@ -191,7 +191,7 @@ def predict(
     *,
     state: StateDict | None = None,
     batch_size: int = 32,
-    remainder: Literal["pad", "run", "drop"] | None = None,
+    remainder: Remainder | None = None,
     verbose: bool = False,
 ) -> Any:
     """The model's outputs for all of x in inference, batch by batch.
@@ -268,10 +268,10 @@ def _validation_source(data: Any, batch_size: int, epochs: int, steps: int | Non
     return source_of(data, batch_size, epochs, steps, argument="validation_steps")
 
 
-def _remainder(requested: str | None, pads: bool) -> str:
+def _remainder(requested: Remainder | None, pads: bool) -> Remainder:
     """What becomes of a last batch that is smaller: what is asked for, else what is known to be exact."""
-    if requested not in (None, "pad", "run", "drop"):
-        raise ConfigError(choices("remainder", requested, ("pad", "run", "drop", None)))
+    if requested not in (*get_args(Remainder), None):
+        raise ConfigError(choices("remainder", requested, (*get_args(Remainder), None)))
     return requested or ("pad" if pads else "run")
 
 

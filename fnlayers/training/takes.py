@@ -1,7 +1,9 @@
 """What a loss or metric takes, in a form that can be read."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+Better = Literal["min", "max"]
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,8 @@ def test_a_program_with_gradients_has_those_of_the_model(tmp_path):
         ({"shape": np.ones((2, 3))}, fl.ShapeError, "write x.shape"),
         ({"shape": (None, None)}, fl.ShapeError, "must be known"),
         ({"params": {}}, fl.MissingError, "kernel"),
-        ({"weights": "outside"}, fl.ConfigError, "'inside', 'beside'"),
-        ({"platforms": ("gpu",)}, fl.ConfigError, "'cuda'"),
+        ({"weights": "outside"}, fl.ConfigError, "choose from inside, beside"),
+        ({"platforms": ("gpu",)}, fl.ConfigError, "choose from cpu, cuda"),
     ],
 )
 def test_what_cannot_be_exported_is_said(tmp_path, options, error, says):

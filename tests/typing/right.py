@@ -46,3 +46,19 @@ result = fl.fit(
     verbose=False,
 )
 fl.save("model.safetensors", model, result.params, result.state)
+fl.save_keras("model.keras", model, result.params, result.state)
+fl.export("model.exported", model, result.params, result.state, shape=(None, 28, 28, 1), platforms=["cpu", "cuda"])
+fl.to_onnx("model.onnx", model, result.params, result.state, shape=(None, 28, 28, 1))
+loaded = fl.load_keras("model.keras", activations={"mine>double": lambda x: 2 * x})
+loaded.model.apply(loaded.params, x, state=loaded.state)
+exported = fl.load_exported("model.exported")(x)
+
+stem = fl.cut(model, "max_pooling2d")
+insides = fl.intermediates(model, result.params, x, at=["conv2d"])
+adapted = fl.lora(model, 4, "**/classes")
+weights, _ = fl.load_state_dict(model, None, {"fc.weight": np.zeros((10, 5))}, {"fc": fl.state_dicts.dense("classes")})
+pooled = fl.ops.average_pool(x, (2, 2), (2, 2), "same", "channels_last")
+
+print(fl.summary(model, explain="cpu"), fl.ops.explain(model, (8, 28, 28, 1), platform="cuda"))
+fl.show.graph(model).save("model.svg")
+fl.show.history(result, path="history.png")

@@ -141,7 +141,7 @@ class ConvLSTMCell(Cell):
         act, gate = partial(activate, self.activation), partial(activate, self.recurrent_activation)
         return ops.lstm_gates(carry[1], preactivations, act, gate, channel_axis(self))
 
-    def _conv(self, xs: Any, kernel: Any, strides: Any, padding: str, dilation: Any, bias: Any = None) -> Any:
+    def _conv(self, xs: Any, kernel: Any, strides: Any, padding: Padding, dilation: Any, bias: Any = None) -> Any:
         """The convolution, and the bias where there is one, with all leading axes as one batch."""
         steps = xs.shape[: -self.rank - 1]
         x = xs.reshape(math.prod(steps), *xs.shape[-self.rank - 1 :])
@@ -153,7 +153,7 @@ class ConvLSTMCell(Cell):
         return carry[0]
 
     @property
-    def _format(self) -> str:
+    def _format(self) -> DataFormat:
         return self.data_format or "channels_last"
 
     def _options(self) -> tuple[tuple[int, ...], ...]:
