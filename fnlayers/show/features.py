@@ -107,19 +107,19 @@ def _is_array(value: Any) -> bool:
     return hasattr(value, "shape")
 
 
-def _exposed(layer: Layer, given: Any) -> tuple[Functional, list[str]] | None:
+def _exposed(layer: Layer, in_types: Any) -> tuple[Functional, list[str]] | None:
     """The container as a graph that returns (its own output, all its layers' outputs), and the names of the latter."""
-    graph = opened(layer, given)
+    graph = opened(layer, in_types)
     if graph is None:
         return None
     layers, refs, names = dict(graph.by_name), [], []
     turns: dict[str, int] = {}
-    for call in calls(graph, given):
+    for call in calls(graph, in_types):
         name = call.node.layer
         turns[name] = turns.get(name, 0) + 1
         again = f" (call {turns[name]})" if turns[name] > 1 else ""
-        own = len(jax.tree.leaves(call.made))
-        inside = _exposed(call.layer, call.given)
+        own = len(jax.tree.leaves(call.out_types))
+        inside = _exposed(call.layer, call.in_types)
         inner: list[str] = []
         if inside is not None:
             layers[name], inner = inside

@@ -20,6 +20,14 @@ def new_figure(who: str, width: float, height: float) -> Any:
     return new(width, height)
 
 
+def plots(who: str, count: int, columns: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """A figure of `count` plots, at most so many in a row, each of that size in inches, and their axes."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure = new_figure(who, width * columns, height * rows)
+    return figure, [figure.add_subplot(rows, columns, position + 1) for position in range(count)]
+
+
 def plain(axes: Any) -> None:
     """A light grid, and no frame above and to the right."""
     axes.grid(alpha=0.3)

@@ -83,10 +83,10 @@ def graph(model: Layer, shape: Shape = None, *, dtype: Any = None, depth: int | 
         <BLANKLINE>
     """
     check_model(model, "show.graph")
-    given = input_types(model, shape, dtype, "show.graph")
+    in_types = input_types(model, shape, dtype, "show.graph")
     levels = math.inf if depth is None else depth + 1  # the model itself is open
-    specs = model.specs(shape_of(given))
-    return Graph(model.name or type(model).__name__, plan_of(model, given, specs, levels))
+    specs = model.specs(shape_of(in_types))
+    return Graph(model.name or type(model).__name__, plan_of(model, in_types, specs, levels))
 
 
 def _converted(svg: str, name: str) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.show.figure import BLUE, VERMILION, finished, new_figure, plain
+from fnlayers.show.figure import BLUE, VERMILION, finished, plain, plots
 
 _STYLES: dict[str, dict[str, Any]] = {
     "train": {"color": BLUE, "linestyle": "-", "marker": "o"},
@@ -35,13 +35,10 @@ def history(history: Any, path: str | os.PathLike | None = None) -> Any:
         ['train', 'validation']
     """
     curves = _curves(getattr(history, "history", history))
-    columns = min(len(curves), 3)
-    rows = -(-len(curves) // columns)
-    figure = new_figure("show.history", 4.8 * columns, 3.6 * rows)
+    figure, all_axes = plots("show.history", len(curves), 3, 4.8, 3.6)
     from matplotlib.ticker import MaxNLocator
 
-    for position, (name, parts) in enumerate(curves.items()):
-        axes = figure.add_subplot(rows, columns, position + 1)
+    for axes, (name, parts) in zip(all_axes, curves.items(), strict=True):
         for part, values in parts.items():
             marked = len(values) <= 40  # more would hide the line
             style = _STYLES[part] if marked else {**_STYLES[part], "marker": ""}

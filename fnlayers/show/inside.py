@@ -14,12 +14,12 @@ from fnlayers.models.repeat import Repeat
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
 
 
-def inner_layers(layer: Layer, given: Any) -> dict[str, tuple[Layer, Any]]:
+def inner_layers(layer: Layer, in_types: Any) -> dict[str, tuple[Layer, Any]]:
     """The layers inside a layer that is not a container of calls: name -> (layer, the types of its input)."""
     if isinstance(layer, Repeat):
-        return {"layer": (layer.layer, given)}
-    children = layer.children(shape_of(given)).items()
-    return {name: (c, with_dtype(canonical(shape), _inner_dtype(layer, c, given))) for name, (c, shape) in children}
+        return {"layer": (layer.layer, in_types)}
+    children = layer.children(shape_of(in_types)).items()
+    return {name: (c, with_dtype(canonical(shape), _inner_dtype(layer, c, in_types))) for name, (c, shape) in children}
 
 
 def input_types(model: Layer, shape: Shape, dtype: Any, who: str) -> Any:
@@ -65,9 +65,9 @@ def _inner(specs: Any) -> Iterable[Any]:
     return specs.values() if isinstance(specs, Mapping) else specs if isinstance(specs, (tuple, list)) else ()
 
 
-def _inner_dtype(layer: Layer, child: Layer, given: Any) -> Any:
+def _inner_dtype(layer: Layer, child: Layer, in_types: Any) -> Any:
     """In which dtype a layer inside sees its input: as it came, if floating and passed on as it is, else its own."""
-    came = {t.dtype for t in nest_leaves(given)}
+    came = {t.dtype for t in nest_leaves(in_types)}
     if layer.casts_inputs != "none" or len(came) != 1 or not isinstance(child.in_dtype, str):
         return child.in_dtype
     return came.pop()

@@ -82,38 +82,38 @@ class Plan:
     arrows: tuple[Arrow, ...]
 
 
-def plan_of(model: Layer, given: Any, specs: Any, depth: float) -> Plan:
+def plan_of(model: Layer, in_types: Any, specs: Any, depth: float) -> Plan:
     """The plan of a model for an input of those ArrayTypes; a layer that holds no others is a plan of one box."""
-    inside = _inside(model, given, specs, "", depth)
+    inside = _inside(model, in_types, specs, "", depth)
     if inside is None:
         name = model.name or model.base_name
-        return _plan(chain([(name, model)], given), given, {name: specs}, "", 0)
+        return _plan(chain([(name, model)], in_types), in_types, {name: specs}, "", 0)
     return inside
 
 
-def _inside(layer: Layer, given: Any, specs: Any, path: str, depth: float) -> Plan | None:
+def _inside(layer: Layer, in_types: Any, specs: Any, path: str, depth: float) -> Plan | None:
     """What to draw inside a layer's box, where that is known: a container's calls, the layer that a wrapper runs."""
     if depth <= 0:
         return None
-    graph = opened(layer, given)
+    graph = opened(layer, in_types)
     if graph is None and isinstance(layer, (Repeat, TimeDistributed)):
-        child, given = inner_layers(layer, given)["layer"]
-        graph = chain([("layer", child)], given)
-    return None if graph is None else _plan(graph, given, specs, path, depth - 1)
+        child, in_types = inner_layers(layer, in_types)["layer"]
+        graph = chain([("layer", child)], in_types)
+    return None if graph is None else _plan(graph, in_types, specs, path, depth - 1)
 
 
-def _plan(graph: Functional, given: Any, specs: Any, path: str, depth: float) -> Plan:
+def _plan(graph: Functional, in_types: Any, specs: Any, path: str, depth: float) -> Plan:
     """The inputs, each layer once, the outputs; and an arrow for each array that a call is given."""
     boxes, arrows = [], []
     position: dict[int, int] = {}  # the box of each node
     types: dict[int, list[ArrayType]] = {}
     turn: dict[int, str] = {}  # of each node: which call of a shared layer it is
-    order = iter(range(len(nest_leaves(given))))
-    leaves = graph._bind(map_nest(lambda _: next(order), given), lambda i: isinstance(i, int), "input")
+    order = iter(range(len(nest_leaves(in_types))))
+    leaves = graph._bind(map_nest(lambda _: next(order), in_types), lambda i: isinstance(i, int), "input")
     entries = {i: node.name for i, node in enumerate(graph.nodes) if isinstance(node, InputNode)}
     for node in sorted(leaves, key=lambda node: leaves[node]):
         name = entries[node]
-        position[node], types[node] = len(boxes), [nest_leaves(given)[leaves[node]]]
+        position[node], types[node] = len(boxes), [nest_leaves(in_types)[leaves[node]]]
         boxes.append(Box("input", path + name, name))
 
     def join(ref: Ref, target: int, i: int, to: str = "") -> None:
@@ -121,7 +121,7 @@ def _plan(graph: Functional, given: Any, specs: Any, path: str, depth: float) ->
         label = " ".join(filter(None, [turn.get(ref.node, "") and f"{turn[ref.node]}:", label, to and f"to {to}"]))
         arrows.append(Arrow(position[ref.node], target, ref.index, i, label))
 
-    steps = list(calls(graph, given))
+    steps = list(calls(graph, in_types))
     often = Counter(call.node.layer for call in steps)
     seen: Counter = Counter()
     where: dict[str, int] = {}
@@ -129,9 +129,9 @@ def _plan(graph: Functional, given: Any, specs: Any, path: str, depth: float) ->
         name = call.node.layer
         if name not in where:
             where[name] = len(boxes)
-            boxes.append(_box(call.layer, call.given, _share(specs, name), path + name, often[name], depth))
+            boxes.append(_box(call.layer, call.in_types, _share(specs, name), path + name, often[name], depth))
         seen[name] += 1
-        position[call.position], types[call.position] = where[name], jax.tree.leaves(call.made)
+        position[call.position], types[call.position] = where[name], jax.tree.leaves(call.out_types)
         if 1 < often[name] <= FEW_CALLS:
             turn[call.position] = f"call {seen[name]}"
         for i, ref in enumerate(nest_leaves(call.node.inputs, is_ref)):
@@ -152,9 +152,9 @@ def _merged(arrows: list[Arrow]) -> Iterator[Arrow]:
         yield arrow._replace(label=f"{arrow.label} x {count}") if count > 1 else arrow
 
 
-def _box(layer: Layer, given: Any, specs: Any, path: str, often: int, depth: float) -> Box:
+def _box(layer: Layer, in_types: Any, specs: Any, path: str, often: int, depth: float) -> Box:
     kind = type(layer).__name__
-    inside = _inside(layer, given, specs, f"{path}/", depth)
+    inside = _inside(layer, in_types, specs, f"{path}/", depth)
     params, _, trainable = counts(specs)
     brief = f"x {layer.n}" if isinstance(layer, Repeat) else "" if inside else _brief(layer)
     description = kind if inside else repr(layer)

@@ -263,19 +263,19 @@ def summary(
     if width is not None and not (isinstance(width, int) and width >= LEAST):
         raise ConfigError(f"summary(width={width!r}): give a whole number of at least {LEAST}, or None")
     platform = _platform(explain)
-    given = input_types(model, shape, dtype, "summary")
-    specs = model.specs(shape_of(given))
+    in_types = input_types(model, shape, dtype, "summary")
+    specs = model.specs(shape_of(in_types))
     found = _Rows()
-    found.add(model, given, specs, (), math.inf if depth is None else depth)
+    found.add(model, in_types, specs, (), math.inf if depth is None else depth)
     rows = tuple(found.rows)
-    brief = ops.explain(model, shape_of(given), platform).brief(platform) if platform else {}
+    brief = ops.explain(model, shape_of(in_types), platform).brief(platform) if platform else {}
     if not rows or any(map(is_spec, specs.values())) or "" in brief:
-        rows = (_row(model, given, specs, (), 1), *(replace(row, inside=True) for row in rows))
+        rows = (_row(model, in_types, specs, (), 1), *(replace(row, inside=True) for row in rows))
     if brief:
         rows = tuple(replace(row, algorithms=brief.get(row.path, "")) for row in rows)
     params, state, trainable = counts(specs)
     size = sum(_bytes(spec) for _, spec in spec_items(specs))
-    title = f"{model.name or type(model).__name__}, input {_shown(given)}"
+    title = f"{model.name or type(model).__name__}, input {_shown(in_types)}"
     return Summary(title, rows, params, trainable, params - trainable, state, size, width)
 
 
@@ -311,24 +311,26 @@ class _Rows:
         self.rows: list[Row] = []
         self.counted: dict[int, Counts] = {}
 
-    def add(self, layer: Layer, given: Any, specs: Any, path: tuple[str, ...], depth: float) -> None:
+    def add(self, layer: Layer, in_types: Any, specs: Any, path: tuple[str, ...], depth: float) -> None:
         """Add those of the layers inside `layer`, which is given arrays of those types."""
         if depth <= 0:
             return
-        for name, use in _inside(layer, given).items():
+        for name, use in _inside(layer, in_types).items():
             with within(name):
                 declared = specs.get(name, _NONE) if isinstance(specs, Mapping) else _NONE
-                row = _row(use.layer, use.given, declared, (*path, name), use.calls, self.counted)
+                row = _row(use.layer, use.in_types, declared, (*path, name), use.calls, self.counted)
                 self.rows.append(replace(row, connected="; ".join(use.sources)))
-                self.add(use.layer, use.given, declared, (*path, name), depth - 1)
+                self.add(use.layer, use.in_types, declared, (*path, name), depth - 1)
 
 
 _NONE: Mapping[str, Any] = {}
 
 
-def _row(layer: Layer, given: Any, specs: Any, path: tuple[str, ...], calls: int, counted: dict | None = None) -> Row:
+def _row(
+    layer: Layer, in_types: Any, specs: Any, path: tuple[str, ...], calls: int, counted: dict | None = None
+) -> Row:
     params, state, trainable = counts(specs, counted)
-    output = layer.out_type(shape_of(given), freeze(map_nest(lambda t: t.dtype, given)))
+    output = layer.out_type(shape_of(in_types), freeze(map_nest(lambda t: t.dtype, in_types)))
     kind = f"{type(layer).__name__} x {layer.n}" if isinstance(layer, Repeat) else type(layer).__name__
     texts = _rules(layer, specs), len(path) > 1, function_of(layer)
     return Row("/".join(path), kind, output, params, state, trainable, calls, *texts)
@@ -338,26 +340,26 @@ class _Use(NamedTuple):
     """A layer inside another: the types of its first input, how often it is called, and in a graph on what."""
 
     layer: Layer
-    given: Any
+    in_types: Any
     calls: int = 1
     sources: tuple[str, ...] = ()
 
 
-def _inside(layer: Layer, given: Any) -> dict[str, _Use]:
+def _inside(layer: Layer, in_types: Any) -> dict[str, _Use]:
     """The layers inside a layer, by name."""
-    graph = opened(layer, given)
+    graph = opened(layer, in_types)
     if graph is None:
-        return {name: _Use(child, types) for name, (child, types) in inner_layers(layer, given).items()}
+        return {name: _Use(child, types) for name, (child, types) in inner_layers(layer, in_types).items()}
     found: dict[str, _Use] = {}
     sources = {i: [node.name] for i, node in enumerate(graph.nodes) if isinstance(node, InputNode)}
     often = Counter(node.layer for node in graph.nodes if isinstance(node, Node))
-    for call in calls(graph, given):
+    for call in calls(graph, in_types):
         name = call.node.layer
-        child, first, count, inputs = found.get(name, _Use(call.layer, call.given, 0))
+        child, first, count, inputs = found.get(name, _Use(call.layer, call.in_types, 0))
         if layer is graph:  # a chain needs no word about what is connected to what
             inputs = (*inputs, ", ".join(sources[ref.node][ref.index] for ref in nest_leaves(call.node.inputs, is_ref)))
         found[name] = _Use(child, first, count + 1, inputs)
-        arrays = len(nest_leaves(call.made))
+        arrays = len(nest_leaves(call.out_types))
         label = f"{name} (call {count + 1})" if often[name] > 1 else name
         sources[call.position] = [f"{label}[{i}]" for i in range(arrays)] if arrays > 1 else [label]
     return found

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.show.figure import BLUE, VERMILION, finished, new_figure, plain
+from fnlayers.show.figure import BLUE, VERMILION, finished, plain, plots
 from fnlayers.trees import paths
 
 _COLUMNS = 4
@@ -38,11 +38,8 @@ def weights(params: Any, path: str | os.PathLike | None = None, *, bins: int = 4
     arrays = {name: np.asarray(jnp.asarray(a, "float32")) for name, a in paths(params).items() if jnp.size(a)}
     if not arrays:
         raise ConfigError("show.weights: there is no array in the tree; pass what model.init returned")
-    columns = min(len(arrays), _COLUMNS)
-    rows = -(-len(arrays) // columns)
-    figure = new_figure("show.weights", 3.3 * columns, 2.3 * rows)
-    for position, (name, values) in enumerate(arrays.items()):
-        axes = figure.add_subplot(rows, columns, position + 1)
+    figure, all_axes = plots("show.weights", len(arrays), _COLUMNS, 3.3, 2.3)
+    for axes, (name, values) in zip(all_axes, arrays.items(), strict=True):
         finite = values[np.isfinite(values)]
         axes.hist(finite, bins=bins, color=BLUE)
         if finite.size:

@@ -164,21 +164,21 @@ class _Opened(NamedTuple):
     slots: list[Any]
 
 
-def _ending_at(graph: Functional, requests: list[Parts], given: Any, whole: bool) -> tuple[Functional, list[Any]]:
+def _ending_at(graph: Functional, requests: list[Parts], in_types: Any, whole: bool) -> tuple[Functional, list[Any]]:
     """The graph with what the requests need, and for each a nest of the Refs of its output.
 
     Arguments:
-        graph: with its `given` types of inputs.
+        graph: with the `in_types` of its inputs.
         requests: paths in it.
         whole: whether the graph's own outputs are needed, too.
     """
-    typed = {call.position: call for call in calls(graph, given)}
+    typed = {call.position: call for call in calls(graph, in_types)}
     names = {at: call.node.layer for at, call in typed.items()}
     targets = [_position(path[0], [*names.values()], [*names], graph) for path in requests]
     pairs = list(zip(targets, requests, strict=True))
     own = [ref.node for ref in _refs(graph.outputs)] if whole else []
     needed = _needed(graph, targets + own)
-    read = {ref.node for at in needed for ref in _given_to(graph.nodes[at])} | {*own}
+    read = {ref.node for at in needed for ref in _inputs_of(graph.nodes[at])} | {*own}
     read |= {at for at, path in pairs if not path[1:]}
     changed: dict[str, _Opened] = {}
     for name in {names[at] for at, path in pairs if path[1:]}:
@@ -188,7 +188,7 @@ def _ending_at(graph: Functional, requests: list[Parts], given: Any, whole: bool
     taken = {name: iter(found.slots) for name, found in changed.items()}
     refs = []
     for at, path in pairs:
-        slots = next(taken[names[at]]) if path[1:] else _numbered(typed[at].made)
+        slots = next(taken[names[at]]) if path[1:] else _numbered(typed[at].out_types)
         refs.append(map_nest(lambda slot, at=at: Ref(at, slot), slots))
     layers = {name: found.layer.renamed(name) for name, found in changed.items()}
     return _with_nodes(graph, needed, layers), [map_nest(_moved(needed), nest, is_leaf=is_ref) for nest in refs]
@@ -197,12 +197,12 @@ def _ending_at(graph: Functional, requests: list[Parts], given: Any, whole: bool
 def _opened(call: Call, paths: list[Parts], whole: bool) -> _Opened:
     """A container that returns what its layers at those paths make; and before it, if `whole`, its own output."""
     if not whole and len(paths) == 1 and (chain := _chain_to(call.layer, paths[0])) is not None:
-        return _Opened(chain, [_numbered(trace(chain, call.given))])
-    graph = opened(call.layer, call.given)
+        return _Opened(chain, [_numbered(trace(chain, call.in_types))])
+    graph = opened(call.layer, call.in_types)
     if graph is None:
         raise _not_opened(call.layer, paths[0])
     graph = replace(graph, name=call.layer.name, trainable=call.layer.trainable, dtype=call.layer.dtype)
-    part, refs = _ending_at(graph, paths, call.given, whole)
+    part, refs = _ending_at(graph, paths, call.in_types, whole)
     own = [ref for ref in _refs(part.outputs)] if whole else []
     flat, slots = list(own), []
     for nest in refs:
@@ -228,7 +228,7 @@ def _refs(nest: Any) -> list[Ref]:
     return jax.tree.leaves(map_nest(lambda ref: ref, nest, is_leaf=is_ref), is_leaf=is_ref)
 
 
-def _given_to(node: Any) -> list[Ref]:
+def _inputs_of(node: Any) -> list[Ref]:
     """The Refs of all arrays that go into a node, masks too."""
     if isinstance(node, InputNode):
         return []
@@ -242,7 +242,7 @@ def _needed(graph: Functional, ends: list[int]) -> list[int]:
         at = open_ends.pop()
         if at not in needed:
             needed.add(at)
-            open_ends += [ref.node for ref in _given_to(graph.nodes[at])]
+            open_ends += [ref.node for ref in _inputs_of(graph.nodes[at])]
     return sorted(needed)
 
 
@@ -274,7 +274,7 @@ def _with_nodes(graph: Functional, needed: list[int], changed: Mapping[str, Laye
 
 def _without_unused_inputs(graph: Functional) -> Functional:
     """The graph without the inputs that nothing reads; of a tuple that has one input left, that one."""
-    used = {ref.node for node in graph.nodes for ref in _given_to(node)} | {r.node for r in _refs(graph.outputs)}
+    used = {ref.node for node in graph.nodes for ref in _inputs_of(node)} | {r.node for r in _refs(graph.outputs)}
     needed = [at for at, node in enumerate(graph.nodes) if at in used or isinstance(node, Node)]
     if len(needed) == len(graph.nodes):
         return graph

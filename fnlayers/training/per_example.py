@@ -69,8 +69,8 @@ def _is_known(value: Any, train: bool) -> bool:
         name = type(value).__name__
         if LAYERS.get(name) is not type(value) or name in ACROSS or (train and name in ACROSS_IN_TRAINING):
             return False
-        given = {f.name: getattr(value, f.name) for f in fields(value) if not f.name.endswith(_OF_WEIGHTS)}
-        return _keeps_batch_axis(value, given) and all(_is_known(item, train) for item in given.values())
+        options = {f.name: getattr(value, f.name) for f in fields(value) if not f.name.endswith(_OF_WEIGHTS)}
+        return _keeps_batch_axis(value, options) and all(_is_known(item, train) for item in options.values())
     if isinstance(value, Mapping):
         return all(_is_known(item, train) for item in value.values())
     if isinstance(value, tuple):
@@ -78,16 +78,16 @@ def _is_known(value: Any, train: bool) -> bool:
     return not callable(value) or _is_activation(value)
 
 
-def _keeps_batch_axis(layer: Layer, given: Mapping[str, Any]) -> bool:
+def _keeps_batch_axis(layer: Layer, options: Mapping[str, Any]) -> bool:
     """Whether the layer's options leave the first axis alone."""
     name = type(layer).__name__
     if name == "Reshape":
-        return bool(given["target_shape"])  # to (), the features' axis would be the first
+        return bool(options["target_shape"])  # to (), the features' axis would be the first
     if name == "EinsumDense":
-        x, kernel, y = given["equation"].replace(" ", "").replace("->", ",").split(",")
+        x, kernel, y = options["equation"].replace(" ", "").replace("->", ",").split(",")
         first = x[:3] if x.startswith("...") else x[:1]
         return y.startswith(first) and first not in kernel
-    axes = given.get("axis", -1)
+    axes = options.get("axis", -1)
     return all(axis == -1 or axis > 0 for axis in (axes if isinstance(axes, tuple) else (axes,)) if axis is not None)
 
 
