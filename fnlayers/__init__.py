@@ -44,8 +44,9 @@ LATER = {
     "fnlayers.state_dicts": ("load_state_dict", "match_weights"),
     "fnlayers.surgery": ("compare", "cut", "intermediates", "lora", "replace_layer", "restrict"),
     "fnlayers.training": (
-        "CSVLog", "EarlyStopping", "Event", "Fitted", "JSONLog", "KeepBest", "NonFiniteError", "TrainState",
-        "clear_cache", "evaluate", "fit", "losses", "make_step", "metrics", "predict",
+        "AddLogs", "CSVLog", "Checkpoint", "CheckpointError", "EarlyStopping", "Event", "Fitted", "JSONLog", "KeepBest",
+        "NonFiniteError", "Replace", "SetLearningRate", "StepEvent", "Stop", "TensorBoardLog", "TrainState",
+        "clear_cache", "evaluate", "fit", "losses", "make_step", "metrics", "predict", "restore",
     ),
 }  # fmt: skip
 

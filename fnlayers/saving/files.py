@@ -63,7 +63,8 @@ def save(
     if hasattr(params, "params"):
         raise ConfigError(
             f"save: params is a {type(params).__name__}, which holds more; write save(path, model, result.params, "
-            "result.state)"
+            "result.state) for a finished model; what a training needs to go on is in checkpoints: "
+            "fit(..., checkpoint=fnlayers.Checkpoint(folder))"
         )
     arrays: dict[str, Any] = {}
     trees = {

@@ -1,22 +1,34 @@
 """Training: a train state, a compiled step, the loops around it, metrics and callbacks."""
 
 from fnlayers.training import losses, metrics
-from fnlayers.training.callbacks import CSVLog, EarlyStopping, Event, JSONLog, KeepBest
+from fnlayers.training.callbacks import EarlyStopping, Event, KeepBest
+from fnlayers.training.checkpoint import Checkpoint, CheckpointError, restore
 from fnlayers.training.diagnose import NonFiniteError
 from fnlayers.training.fit import evaluate, fit, predict
 from fnlayers.training.fit_loop import Fitted
+from fnlayers.training.log_files import CSVLog, JSONLog, TensorBoardLog
 from fnlayers.training.programs import clear_cache
+from fnlayers.training.results import AddLogs, Replace, SetLearningRate, Stop
 from fnlayers.training.state import TrainState
 from fnlayers.training.step import make_step
+from fnlayers.training.step_events import StepEvent
 
 __all__ = [
+    "AddLogs",
     "CSVLog",
+    "Checkpoint",
+    "CheckpointError",
     "EarlyStopping",
     "Event",
     "Fitted",
     "JSONLog",
     "KeepBest",
     "NonFiniteError",
+    "Replace",
+    "SetLearningRate",
+    "StepEvent",
+    "Stop",
+    "TensorBoardLog",
     "TrainState",
     "clear_cache",
     "evaluate",
@@ -25,4 +37,5 @@ __all__ = [
     "make_step",
     "metrics",
     "predict",
+    "restore",
 ]

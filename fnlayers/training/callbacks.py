@@ -1,26 +1,31 @@
-"""Callbacks: functions of an `Event`, called at the end of each epoch. One that returns True ends the training.
+"""Callbacks: functions of an `Event`, called at the end of each epoch; what they return changes the training.
 
 A callback sees all that happened in `event.history`, so those here keep nothing themselves: they are plain data, and
-serve any number of runs. One that has a method `keeps(event)` also says whether the train state of that epoch is to be
-selected; `fit` then returns the one selected last. One that has a method `check_monitor(directions)` gets the names
-that will be in the logs before the first step.
+serve any number of runs. What a callback may return stands in `results.py`. Besides being called, an object may have
+
+- `on_step(event)`: given a `StepEvent` for each step, some steps later; it returns the same results;
+- `on_begin(step)` and `on_end()`: called before the first step, and when the training has ended, by an error, too;
+  `step` is None, or where a training goes on from a checkpoint the updates made before;
+- `keeps(event)`: whether the train state of that epoch is to be selected; `fit` then returns the one selected last;
+- `check_monitor(directions)`: given the names that will be in the logs before the first step;
+- `adds`: names that it will add to the logs, with "max", "min" or None: which way is better;
+- `memory()` and `set_memory(memory)`: what it remembers from epoch to epoch, as plain data for a checkpoint.
 """
 
-import csv
 import inspect
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
+import jax
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.plain_data import choices
+from fnlayers.plain_data import FrozenDict, choices
 from fnlayers.training.data import whole_number
 from fnlayers.training.directions import direction
+from fnlayers.training.results import Replace, Result, results_of
 from fnlayers.training.state import TrainState, copied
 from fnlayers.training.takes import Better
 
@@ -30,17 +35,46 @@ class ReadOnly(dict):
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise ConfigError(
-            "the numbers of an Event are a copy, and what is written there is lost; keep a dict of your own, "
-            "dict(event.logs), or give fit a metric"
+            "the numbers of an Event are a copy, and what is written there is lost; return "
+            "fnlayers.AddLogs({'name': number}), or keep a dict of your own, dict(event.logs)"
         )
 
     __setitem__ = __delitem__ = __ior__ = pop = popitem = clear = _refuse
     update = setdefault = _refuse  # type: ignore[assignment]
 
 
+class Copies:
+    """The train states that a callback was given."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[TrainState, list]] = []
+
+    def of(self, train_state: Any) -> TrainState:
+        """One more copy."""
+        made = copied(train_state)
+        self.given.append((made, jax.tree.leaves(made)))
+        return made
+
+    def check(self, callback: Any, results: Sequence[Result]) -> None:
+        """Raise ConfigError where the callback changed one of them, and returned none: that has no effect."""
+        if any(isinstance(result, Replace) for result in results):
+            return
+        for train_state, before in self.given:
+            now = jax.tree.leaves(train_state)
+            if len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):
+                raise ConfigError(
+                    f"the callback {callback!r} changed event.train_state, which is a copy, so that nothing comes of "
+                    "it; return fnlayers.Replace(train_state), or change a copy of your own, "
+                    "jax.tree.map(lambda a: a, event.train_state)"
+                )
+
+
 @dataclass(frozen=True)
 class Event:
-    """The end of an epoch. It is a copy of what `fit` holds, and does not change: a callback ends the training by True.
+    """The end of an epoch. It is a copy of what `fit` holds, and does not change; what a callback returns does.
+
+    That is `fnlayers.Stop(reason)` or True, `SetLearningRate(x)`, `Replace(train_state)`, `AddLogs({"name": number})`,
+    or a tuple of these.
 
     Arguments:
         epoch: which one, from 1.
@@ -59,11 +93,12 @@ class Event:
     history: Mapping[str, Sequence[float]]
     _train_state: TrainState | None = field(default=None, repr=False)
     directions: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    _copies: "Copies" = field(default_factory=lambda: Copies(), repr=False, compare=False)
 
     @property
     def train_state(self) -> TrainState:
         """The train state, copied: the next step gives the arrays in use to the compiler."""
-        return copied(self._train_state)
+        return self._copies.of(self._train_state)
 
     def since_best(self, monitor: str, mode: Better | None = None, min_delta: float = 0.0) -> int:
         """How many epochs ago `monitor` was at its best; 0: now. NaN and infinity are never the best.
@@ -107,6 +142,7 @@ class EarlyStopping:
     min_delta: float = 0.0
     mode: Better | None = None
     restore_best: bool = False
+    adds: ClassVar[Mapping] = FrozenDict()
 
     def __post_init__(self) -> None:
         _check_mode(self)
@@ -136,6 +172,7 @@ class KeepBest:
 
     monitor: str = "val_loss"
     mode: Better | None = None
+    adds: ClassVar[Mapping] = FrozenDict()
 
     def __post_init__(self) -> None:
         _check_mode(self)
@@ -153,79 +190,46 @@ class KeepBest:
         return event.since_best(self.monitor, self.mode) == 0
 
 
-@dataclass(frozen=True)
-class JSONLog:
-    """Writes each epoch's numbers as one line of JSON: {"epoch": 1, "step": 100, "loss": ...}.
-
-    Arguments:
-        path: the file.
-        append: whether to go on in a file that exists instead of starting it again.
-    """
-
-    path: str | Path
-    append: bool = False
-
-    def __call__(self, event: Event) -> None:
-        """One line more."""
-        with _opened(self, event) as file:
-            json.dump(_row(event), file)
-            file.write("\n")
-
-
-@dataclass(frozen=True)
-class CSVLog:
-    """Writes each epoch's numbers as one row of a CSV file, with a header.
-
-    Arguments:
-        path: the file.
-        append: whether to go on in a file that exists instead of starting it again.
-    """
-
-    path: str | Path
-    append: bool = False
-
-    def __call__(self, event: Event) -> None:
-        """One row more."""
-        row = _row(event)
-        with _opened(self, event) as file:
-            writer = csv.DictWriter(file, list(row))
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow(row)
-
-
-def _row(event: Event) -> dict[str, Any]:
-    return {"epoch": event.epoch, "step": event.step, **event.logs}
-
-
-def _opened(log: JSONLog | CSVLog, event: Event) -> Any:
-    fresh = event.epoch == 1 and not log.append
-    return open(log.path, "w" if fresh else "a", encoding="utf-8", newline="")
-
-
-def checked_callbacks(callbacks: Any, directions: Mapping[str, str | None]) -> tuple[Callable, ...]:
-    """The callbacks as a tuple.
+def checked_callbacks(callbacks: Any, directions: Mapping[str, str | None]) -> tuple[tuple[Callable, ...], Mapping]:
+    """The callbacks as a tuple, and the directions with those of what they say that they will add.
 
     Raises:
         ConfigError: for what cannot be called with an event, and for a monitor that will not be there.
     """
     if callable(callbacks) or isinstance(callbacks, (str, bytes, Mapping)) or not hasattr(callbacks, "__iter__"):
         raise ConfigError(f"callbacks={callbacks!r}: give a list of them")
-    callbacks = tuple(callbacks)
+    callbacks, may_add = tuple(callbacks), False
     for callback in callbacks:
         _check_callback(callback)
         check = getattr(callback, "check_monitor", None)
-        if check is not None:
+        # What may be added by a callback before, without being announced, is looked for when the first epoch has ended
+        if check is not None and not (may_add and getattr(callback, "monitor", None) not in directions):
             check(directions)
-    return callbacks
+        directions = FrozenDict({**directions, **_added(callback, directions)})
+        may_add |= not hasattr(callback, "adds")
+    return callbacks, directions
+
+
+def _added(callback: Any, directions: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """What a callback says that it will add to the logs."""
+    adds = getattr(callback, "adds", {})
+    if not isinstance(adds, Mapping) or not all(better in ("min", "max", None) for better in adds.values()):
+        raise ConfigError(f"the callback {callback!r}: adds={adds!r}; give names and directions, {{'f1': 'max'}}")
+    for name in adds:
+        if name in directions:
+            raise ConfigError(f"the callback {callback!r} adds {name!r}, which is among the logs; choose another name")
+    return adds
 
 
 def _check_callback(callback: Any) -> None:
     if isinstance(callback, type):
         raise ConfigError(f"the callback {callback.__name__} is a class; give an object: {callback.__name__}(...)")
-    keeps = getattr(callback, "keeps", None)
-    for what, function in (("", callback), (".keeps", keeps)):
-        if what and function is None:
+    parts = {name: getattr(callback, name, None) for name in ("keeps", "on_step")}
+    if parts["on_step"] is None or callable(callback):  # on_step alone is enough
+        parts[""] = callback
+    for name, function in parts.items():
+        what = name and f".{name}"
+        if name and function is None:
             continue
         if not callable(function):
             raise ConfigError(
@@ -248,18 +252,32 @@ def _takes_one(function: Callable) -> bool:
     return True
 
 
-def is_true(callback: Callable, event: Event) -> bool:
-    """What a callback, or its `keeps`, answers to an event.
+def called(callback: Any, function: Callable | None, event: Any) -> tuple[Result, ...]:
+    """What a callback returned for an event.
 
     Raises:
-        ConfigError: where it returns anything but True, False or None, as a loss that was returned by accident.
+        ConfigError: where it is no documented result, and where a copy of the train state was changed to no effect.
     """
-    result = callback(event)
+    if function is None or not callable(function):
+        return ()
+    results = results_of(callback, function, event)
+    event._copies.check(callback, results)
+    return results
+
+
+def is_kept(callback: Any, event: Event) -> bool:
+    """Whether a callback selects the train state of this epoch.
+
+    Raises:
+        ConfigError: where its `keeps` returns anything but True, False or None, as a loss by accident.
+    """
+    keeps = getattr(callback, "keeps", None)
+    result = None if keeps is None else keeps(event)
     if isinstance(result, (bool, np.bool_, type(None))):
         return bool(result)
-    keeps = getattr(callback, "__name__", "") == "keeps"
-    yes, no = ("keep the train state", "let it go") if keeps else ("end the training", "go on")
-    raise ConfigError(f"the callback {callback!r} returned {result!r}; return True to {yes}, False or None to {no}")
+    raise ConfigError(
+        f"the callback {keeps!r} returned {result!r}; return True to keep the train state, False or None to let it go"
+    )
 
 
 def _check_mode(callback: Any) -> None:

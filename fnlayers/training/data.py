@@ -31,26 +31,42 @@ class Source:
         steps: batches an epoch, None where it is not known.
         equal_sizes: whether all batches are known to have the same size.
         dataset: the data set, where it is in memory: what can be checked before the first step.
-        epoch: seed -> the batches of one epoch; None: in order.
+        epoch: (seed, taken) -> the batches of one epoch but the first `taken`; None: in order.
+        stream: what the batches are taken from, where it is an iterable.
         remainder: what becomes of a batch that is smaller than the first: "pad", "run" or "drop".
+        taken: the batches taken so far in this epoch.
     """
 
     first: Batch
     steps: int | None
     equal_sizes: bool
     dataset: Batch | None
-    epoch: Callable[[Sequence[int] | None], Iterable[Batch]]
+    epoch: Callable[[Sequence[int] | None, int], Iterable[Batch]]
+    stream: "Stream | None" = None
     remainder: Remainder = "run"
+    taken: int = 0
 
     def batches(self, seed: Sequence[int] | None, check: Callable[[Batch], None] | None = None) -> Iterator[Batch]:
         """The batches of one epoch as they are run; `check` looks at those that could not be seen before."""
         size, pads = self.first.count, self.remainder == "pad"
-        for batch in self.epoch(seed):
+        for batch in self.epoch(seed, self.taken):
+            self.taken += 1
             if check is not None and self.dataset is None:
                 check(batch)
             if self.remainder == "drop" and batch.count < size:
                 continue
             yield pad_batch(batch, size, weighted=not self.equal_sizes) if pads else batch
+        self.taken = 0
+
+    def go_to(self, epochs: int, taken: int, iterator_state: Any) -> None:
+        """Have the next epoch begin after `taken` of its batches, `epochs` epochs being over."""
+        self.taken = taken
+        if self.stream is not None:
+            self.stream.go_to(epochs, taken, iterator_state)
+
+    def iterator_state(self, between_epochs: bool) -> Any:
+        """Where the iterator over the data is, if it says so (get_state, as those of grain do), and it matters."""
+        return None if self.stream is None else self.stream.state(between_epochs)
 
     @property
     def length(self) -> int | None:
@@ -150,9 +166,9 @@ def _from_arrays(whole: Batch, batch_size: int) -> Source:
         x, y, weight = jax.tree.map(lambda a: a[rows], whole[:3])
         return Batch(x, y, weight, jax.tree.leaves(x)[0].shape[0])
 
-    def epoch(seed: Sequence[int] | None) -> Iterator[Batch]:
+    def epoch(seed: Sequence[int] | None, taken: int) -> Iterator[Batch]:
         order = None if seed is None else np.random.default_rng(seed).permutation(count)
-        for start in range(0, count, size):
+        for start in range(taken * size, count, size):
             rows = slice(start, start + size)
             yield take(rows if order is None else order[rows])
 
@@ -168,26 +184,13 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str) -> S
     if first is iterator:
         raise ConfigError("the data set is empty: it yields no batch")
 
-    def flow(iterator: Iterator) -> Iterator:
-        yield from iterator
-        empty = False
-        while steps is not None and not once and not empty:
-            empty = True
-            for given in _iterator(start, data):
-                empty = False
-                yield given
-
-    def again() -> Iterator:  # begun when its first batch is asked for
-        yield from flow(_iterator(start, data))
-
-    stream = flow(itertools.chain([first], iterator))  # was taken for its shapes; an iterator shall lose nothing
-
+    goes_on = once or (steps is not None and argument != "validation_steps")
+    stream = Stream(start, data, iterator, first, steps, goes_on, repeats=steps is not None and not once)
     most = MOST_BATCHES if argument == "validation_steps" and steps is None and _sized(data) is None else math.inf
 
-    def epoch(_: Sequence[int] | None) -> Iterator[Batch]:
-        nonlocal stream
-        number = 0
-        for given in itertools.islice(stream, steps):
+    def epoch(_: Sequence[int] | None, taken: int) -> Iterator[Batch]:
+        number = taken
+        for given in itertools.islice(stream.batches, None if steps is None else steps - taken):
             number += 1
             if number > most:
                 raise ConfigError(
@@ -197,10 +200,69 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str) -> S
         if number < (steps or 1):
             expected = f", and {argument}={steps} asks for more" if steps else ""
             raise ConfigError(f"the data ended after {number} batches of this epoch{expected}")
-        if not once and (steps is None or argument == "validation_steps"):
-            stream = again()
+        if not goes_on:
+            stream.begin_again()
 
-    return Source(batch_of(first, "the first batch"), steps or _sized(data), False, None, epoch)
+    return Source(batch_of(first, "the first batch"), steps or _sized(data), False, None, epoch, stream)
+
+
+class Stream:
+    """The batches of an iterable, one after the other.
+
+    Arguments:
+        start: makes an iterable of batches, each time it is called.
+        data: what was given.
+        iterator: the first iterator over them, of which `first` was taken.
+        first: the first batch; an iterator shall lose nothing.
+        steps: batches an epoch, if that was given.
+        goes_on: whether an epoch begins where the last one ended, instead of at the beginning.
+        repeats: whether the batches begin again where they end.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Any],
+        data: Any,
+        iterator: Iterator,
+        first: Any,
+        steps: int | None,
+        goes_on: bool,
+        repeats: bool,
+    ) -> None:
+        self.start, self.data, self.steps, self.goes_on, self.repeats = start, data, steps, goes_on, repeats
+        self.iterator = iterator
+        self.batches = self._flow(itertools.chain([first], iterator))
+
+    def begin_again(self) -> None:
+        """Take batches from the beginning; an iterator is made when the first is asked for."""
+        self.batches = self._flow(None)
+
+    def state(self, between_epochs: bool) -> Any:
+        """The iterator's own account of where it is; None where it gives none, or begins again anyway."""
+        tells = all(hasattr(self.iterator, name) for name in ("get_state", "set_state"))
+        return self.iterator.get_state() if tells and (self.goes_on or not between_epochs) else None  # type: ignore
+
+    def go_to(self, epochs: int, taken: int, state: Any) -> None:
+        """Leave out what was taken in so many epochs and batches, or have the iterator go to a state of its own."""
+        if state is not None:
+            self.iterator.set_state(state)  # type: ignore[attr-defined]
+            self.batches = self._flow(self.iterator)
+            return
+        over = epochs * self.steps if self.goes_on and self.steps is not None else 0
+        for _ in itertools.islice(self.batches, over + taken):
+            pass
+
+    def _flow(self, iterator: Iterator | None) -> Iterator:
+        if iterator is None:
+            iterator = self.iterator = _iterator(self.start, self.data)
+        yield from iterator
+        empty = False
+        while self.repeats and not empty:
+            empty = True
+            self.iterator = _iterator(self.start, self.data)
+            for given in self.iterator:
+                empty = False
+                yield given
 
 
 def _iterator(start: Callable[[], Any], data: Any) -> Iterator:

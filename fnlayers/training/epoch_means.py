@@ -1,6 +1,7 @@
 """Numbers of steps that are still running: taken when they are ready, averaged exactly over an epoch."""
 
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,19 @@ class EpochMeans:
 
     A step's numbers are fetched once they are there; only when `AHEAD` steps are under way is the oldest waited for,
     while the others keep the device busy.
+
+    Arguments:
+        objective: losses and metrics.
+        arrived: given `step` and the step's own numbers by name, as they are taken.
     """
 
-    def __init__(self, objective: Objective, gathered: Gathered | None = None) -> None:
-        self.objective, self.gathered = objective, gathered or Gathered((), ())
+    def __init__(
+        self,
+        objective: Objective,
+        gathered: Gathered | None = None,
+        arrived: Callable[[Any, Mapping], None] | None = None,
+    ) -> None:
+        self.objective, self.gathered, self.arrived = objective, gathered or Gathered((), ()), arrived
         self.columns = len(objective.losses) + 1 + len(objective.metrics)
         self.pending: deque = deque()
         self.clear()
@@ -42,7 +52,10 @@ class EpochMeans:
             row = np.asarray(packed, "float64")
             if row[-1] == 0:
                 return step
-            self._add(*np.split(row[:-1], [self.columns, 2 * self.columns]))
+            means, totals, sums = np.split(row[:-1], [self.columns, 2 * self.columns])
+            self._add(means, totals, sums)
+            if self.arrived is not None:
+                self.arrived(step, self.objective.logs(means.tolist()))
         return None
 
     def _add(self, means: np.ndarray, totals: np.ndarray, sums: np.ndarray) -> None:
@@ -51,6 +64,14 @@ class EpochMeans:
         self.sums[self.columns :] = self.gathered.merge(before, sums) if self.totals.any() else sums
         self.sums[: self.columns] += np.where(totals > 0, means * totals, 0)
         self.totals += totals
+
+    def memory(self) -> dict[str, list[float]]:
+        """The epoch so far as plain data, for a checkpoint; no step may be pending."""
+        return {"sums": self.sums.tolist(), "totals": self.totals.tolist()}
+
+    def set_memory(self, memory: Mapping[str, list[float]]) -> None:
+        """Go on in the epoch that `memory` is of."""
+        self.sums, self.totals = np.array(memory["sums"]), np.array(memory["totals"])
 
     def check_weight(self, what: str) -> None:
         """Raise ConfigError where no loss had any weight in what was gone through."""

@@ -1,6 +1,7 @@
 """fit, evaluate, predict: the loops over batches. They change nothing they are given, and return what they made."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 import jax
@@ -12,9 +13,10 @@ from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.types import Key, Loss, Metrics, Params, StateDict
 from fnlayers.plain_data import choices
 from fnlayers.training.batch import Batch
-from fnlayers.training.callbacks import Event, checked_callbacks
+from fnlayers.training.callbacks import checked_callbacks
 from fnlayers.training.check_state import check_declared, check_optimizer, check_train_state
 from fnlayers.training.check_targets import check_data
+from fnlayers.training.checkpoint import Checkpoint, Checkpoints, check_folder, same_folder
 from fnlayers.training.data import ENOUGH, Remainder, Source, inputs_only, source_of, true_or_false, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
@@ -23,6 +25,7 @@ from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
 from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
+from fnlayers.training.resuming import resume as go_on
 from fnlayers.training.state import TrainState, as_key, copied
 from fnlayers.training.step import evaluation_of, prediction_of, shapes
 from fnlayers.trees import Declared
@@ -49,7 +52,9 @@ def fit(
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
     remainder: Remainder | None = None,
-    callbacks: Iterable[Callable[[Event], Any]] = (),
+    callbacks: Iterable[Any] = (),
+    checkpoint: Checkpoint | None = None,
+    resume: str | Path | None = None,
     verbose: bool = True,
 ) -> Fitted:
     """Train a model, and return the result; nothing that is given changes.
@@ -87,8 +92,14 @@ def fit(
             program is compiled. "pad": it is filled up with rows of no weight, which is exact where each example is
             treated by itself. "drop": it is left out. None: "pad" where losses, metrics and layers are known to treat
             each example by itself (those of fnlayers and optax that do, without state), else "run".
-        callbacks: functions of an `Event`, called after each epoch; one that returns True ends the training.
-        verbose: whether to show a bar (in a log file: a line an epoch).
+        callbacks: functions of an `Event`, called after each epoch, and objects with a method `on_step`, given a
+            `StepEvent` for each step. What they return has an effect: True or `Stop(reason)` ends the training,
+            `SetLearningRate`, `Replace` and `AddLogs` change it.
+        checkpoint: `fl.Checkpoint(folder)`: where to write all that is needed to go on, and how often.
+        resume: a folder of checkpoints: from the newest one the training goes on to the same numbers, bit for bit, as
+            if nothing had come between; the other arguments are those of the training that wrote it (epochs may be
+            more). Where it is the folder of `checkpoint` and empty, the training begins.
+        verbose: whether to show a bar (in a log file: a line an epoch); of several processes the first one does.
 
     Returns:
         Fitted(train_state, history, stopped), with params and state as properties. On Ctrl-C it returns what was
@@ -96,7 +107,10 @@ def fit(
 
     Raises:
         NonFiniteError: when a loss, a gradient or an update is not finite: it says which step and which layer.
-        ConfigError: for data, labels or losses that cannot be used. ShapeError: for lengths that do not fit.
+        ConfigError: for data, labels or losses that cannot be used, and for a checkpoint of another training.
+        ShapeError: for lengths that do not fit.
+        MissingError: for `resume` where there is no checkpoint, and where orbax-checkpoint is not installed.
+        CheckpointError: for a checkpoint that cannot be written or read; those before it are whole.
         Exception: whatever the data or a callback raise. Every error that ends a training carries what was reached,
             error.train_state (finite, after the last step that was) and error.history; fit(train_state=...) goes on.
 
@@ -117,7 +131,8 @@ def fit(
         name = objective.whole[0].name
         raise ConfigError(f"metrics: {name!r} is of a whole set, that of validation_data; give validation_data")
     directions = directions_of(objective, validation_data is not None)
-    callbacks = checked_callbacks(callbacks, directions)
+    callbacks, directions = checked_callbacks(callbacks, directions)
+    _check_checkpoint(checkpoint, resume, directions)
     source = source_of(data, batch_size, epochs, steps_per_epoch)
     held_out = _validation_source(validation_data, batch_size, epochs, validation_steps)
     train_state = _initial_train_state(model, optimizer, source, rng, params, state, train_state)
@@ -127,8 +142,12 @@ def fit(
         pads = may_pad(model, each.first.x, out, train_state.state, each is source, objective)
         each.remainder = _remainder(remainder, pads)
     warn_of_endings(model, objective)
-    loop = FitLoop(model, objective, optimizer, source, train_state, out, verbose, held_out, callbacks, directions)
-    return loop.train(epochs, shuffle)
+    loop = FitLoop(
+        model, objective, optimizer, source, train_state, out, verbose, held_out, callbacks, directions, epochs, shuffle
+    )
+    if resume is not None:
+        go_on(loop, resume, may_begin=checkpoint is not None and same_folder(resume, checkpoint.folder))
+    return loop.train(None if checkpoint is None else Checkpoints(checkpoint, resume))
 
 
 def evaluate(
@@ -257,6 +276,16 @@ def _output_shapes(model: Layer, train_state: TrainState, batch: Batch) -> Any:
         return model.run(params, x, state=state, rng=as_key(0), train=True)
 
     return jax.eval_shape(run, train_state.params, train_state.state, batch.x)
+
+
+def _check_checkpoint(checkpoint: Any, resume: Any, directions: Mapping) -> None:
+    """Raise ConfigError for what is no checkpoint, a monitor that will not be there, and what names no folder."""
+    if checkpoint is not None:
+        if not isinstance(checkpoint, Checkpoint):
+            raise ConfigError(f"fit: checkpoint={checkpoint!r}: give fl.Checkpoint(folder)")
+        checkpoint.check_monitor(directions)
+    if resume is not None:
+        check_folder("fit: resume", resume)
 
 
 def _validation_source(data: Any, batch_size: int, epochs: int, steps: int | None) -> Source | None:

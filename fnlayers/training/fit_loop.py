@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -9,10 +10,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
 from fnlayers.training.batch import Batch
-from fnlayers.training.callbacks import Event, ReadOnly, is_true
+from fnlayers.training.callbacks import Event, ReadOnly, called, is_kept
 from fnlayers.training.check_targets import check_labels
+from fnlayers.training.checkpoint import Checkpoints
 from fnlayers.training.data import Source
 from fnlayers.training.diagnose import NonFiniteError, explain
 from fnlayers.training.epoch_means import EpochMeans
@@ -20,8 +23,20 @@ from fnlayers.training.interrupts import Interrupts
 from fnlayers.training.objective import Objective
 from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
-from fnlayers.training.state import TrainState, key_words
+from fnlayers.training.results import (
+    AddLogs,
+    Replace,
+    Result,
+    SetLearningRate,
+    Stop,
+    added_to,
+    replaced,
+    with_learning_rate,
+)
+from fnlayers.training.resuming import Position, memory_of
+from fnlayers.training.state import TrainState, copied, key_words
 from fnlayers.training.step import evaluation_of, step_of
+from fnlayers.training.step_events import StepEvents
 from fnlayers.training.whole_set import WholeSet
 
 Tree = Any
@@ -67,44 +82,64 @@ class FitLoop:
         held_out: Source | None,
         callbacks: tuple,
         directions: Mapping[str, str | None],
+        epochs: int = 1,
+        shuffle: bool = True,
     ) -> None:
         self.model, self.objective, self.source, self.out = model, objective, source, out
         self.optimizer, self.held_out, self.callbacks, self.directions = optimizer, held_out, callbacks, directions
+        self.epochs, self.shuffle = epochs, shuffle
         self.train_step = program(step_of, model, objective, optimizer)
         self.evaluation = program(evaluation_of, model, objective)
         self.train_state, self.all_finite = train_state, jnp.array(True)
         self.steps_done = int(train_state.step)
-        self.means = EpochMeans(objective, objective.gathered(out, source.first))
+        self.position = Position(started=self.steps_done)
+        self.events = StepEvents(callbacks, epochs, lambda: self.train_state)
+        arrived = self.events.arrived if self.events.callbacks else None
+        self.means = EpochMeans(objective, objective.gathered(out, source.first), arrived)
         self.history: History = {}
-        self.kept: TrainState | None = None
+        self.selected: TrainState | None = None
+        self.stopped: str | None = None
+        self.checkpoints: Checkpoints | None = None
+        self.resumed = False
+        self.is_due, self.iterator_state = False, None
         self.progress = Progress(verbose, "compiling", source.length)
-        self.words = key_words(train_state.rng)
 
-    def train(self, epochs: int, shuffle: bool) -> Fitted:
-        """All epochs, or as many as there is reason for."""
-        stopped = None
+    def train(self, checkpoints: Checkpoints | None = None) -> Fitted:
+        """All epochs that are left, or as many as there is reason for."""
+        self.checkpoints = checkpoints
         try:
-            with Interrupts() as interrupts:
-                for epoch in range(1, epochs + 1):
-                    stopped = self.run_epoch(epoch, epochs, shuffle, interrupts)
-                    if stopped:
-                        break
+            with contextlib.ExitStack() as endings, Interrupts() as interrupts:
+                self.begin(endings)
+                while self.position.epoch <= self.epochs and self.stopped is None:
+                    self.run_epoch(interrupts)
+            if checkpoints is not None:
+                checkpoints.writer.wait()
         except KeyboardInterrupt:
-            stopped = f"interrupted after step {self.steps_done}"
-            self.progress.line(stopped)
+            self.stopped = f"interrupted after step {self.steps_done}"
+            self.progress.line(self.stopped)
         except BaseException as error:
             self.attach_result(error)
             raise
         finally:
             self.progress.close()
-        return Fitted(self.train_state if self.kept is None else self.kept, self.history, stopped)
+            if checkpoints is not None:
+                checkpoints.writer.close()
+        return Fitted(self.train_state if self.selected is None else self.selected, self.history, self.stopped)
+
+    def begin(self, endings: contextlib.ExitStack) -> None:
+        """Tell the callbacks that it begins, and have them told when it ends."""
+        for callback in self.callbacks:
+            if hasattr(callback, "on_begin"):
+                callback.on_begin(self.steps_done if self.resumed else None)
+            if hasattr(callback, "on_end"):
+                endings.callback(callback.on_end)
 
     def attach_result(self, error: BaseException) -> None:
         """Give an error that ends the training what was reached, so that it is not lost."""
         if isinstance(error, NonFiniteError):
             return
         lost = any(leaf.is_deleted() for leaf in jax.tree.leaves(self.train_state))  # a step failed after it had begun
-        reached = self.kept if lost else self.train_state
+        reached = self.selected if lost else self.train_state
         with contextlib.suppress(AttributeError, TypeError):  # an exception that takes no attributes
             error.train_state, error.history = reached, self.history  # type: ignore[attr-defined]
             steps = 0 if reached is None else int(reached.step)
@@ -113,28 +148,44 @@ class FitLoop:
                 "are error.train_state and error.history; fit(..., train_state=error.train_state) goes on from there"
             )
 
-    def run_epoch(self, epoch: int, epochs: int, shuffle: bool, interrupts: Interrupts) -> str | None:
-        """One epoch; the reason to stop after it, if there is one."""
-        start = time.perf_counter()
-        self.means.clear()
-        seed = [*self.words, self.steps_done] if shuffle else None
-        number = 0
+    def run_epoch(self, interrupts: Interrupts) -> None:
+        """The epoch under way, from its beginning or from where a checkpoint was made."""
+        at, resumed = self.position, self.position.batch > 0
+        start = time.perf_counter() - at.seconds
+        if not resumed:
+            self.means.clear()
+            at.seed = [*key_words(self.train_state.rng), self.steps_done] if self.shuffle else None
         check = functools.partial(check_labels, self.objective, out=self.out)
-        for number, batch in enumerate(self.source.batches(seed, check), 1):
+        for number, batch in enumerate(self.source.batches(at.seed, check)):
+            if self.is_due:
+                self.save()
             interrupts.hold()
-            self.start_step(batch, (epoch, number))
+            self.start_step(batch)
             interrupts.release()
-            if number == 1:
-                self.progress.say(f"epoch {epoch}/{epochs}")
+            if number == 0:
+                self.progress.say(f"epoch {at.epoch}/{self.epochs}")
+            at.seconds = time.perf_counter() - start
+            self.give_events()
+            if self.stopped is not None:
+                break
+        self.end_epoch()
+
+    def end_epoch(self) -> None:
+        """The numbers of an epoch, the validation, the callbacks, a checkpoint."""
+        at, start = self.position, time.perf_counter()
         self.collect_ready_steps(ahead=0)
-        self.means.check_weight(f"epoch {epoch}")
-        self.progress.steps_in_all(number)
+        self.give_events(ahead=0)
+        self.means.check_weight(f"epoch {at.epoch}")
+        self.progress.steps_in_all(at.batch)
         logs = self.means.logs(end=True) | self.validate()
-        logs["seconds"] = time.perf_counter() - start
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
-        self.progress.epoch(epoch, epochs, logs)
-        return self.run_callbacks(epoch, epochs, logs)
+        logs["seconds"] = at.seconds + time.perf_counter() - start
+        self.record(dict.fromkeys(self.history, math.nan) | logs)
+        try:
+            self.run_callbacks(logs)
+        finally:
+            self.progress.epoch(at.epoch, self.epochs, logs)
+        self.position = Position(at.epoch + 1, started=at.started)
+        self.save_after_epoch(logs)
 
     def validate(self) -> dict[str, float]:
         """The numbers of the validation data, if there are any."""
@@ -144,15 +195,24 @@ class FitLoop:
         found = run_evaluation(self.evaluation, self.objective, now.params, now.state, self.held_out, self.out, quiet)
         return {f"val_{name}": value for name, value in found.items()}
 
-    def start_step(self, batch: Batch, position: tuple[int, int]) -> None:
+    def start_step(self, batch: Batch) -> None:
         """Start one step; look at those that are done."""
         self.train_state, self.all_finite, packed = self.train_step(
             self.train_state, self.all_finite, batch.x, batch.y, batch.weight
         )
-        self.steps_done += 1
-        self.means.push(packed, (self.steps_done, position, batch))
+        at = self.position
+        self.steps_done, at.batch, at.started, at.taken = (
+            self.steps_done + 1,
+            at.batch + 1,
+            at.started + 1,
+            self.source.taken,
+        )
+        self.means.push(packed, (self.steps_done, (at.epoch, at.batch, at.started), batch))
         self.collect_ready_steps()
         self.progress.step(self.means.logs)
+        if self.checkpoints is not None and self.checkpoints.is_due(at.started):
+            # Written when the next batch is there, or else at the end of the epoch, which this step may be
+            self.is_due, self.iterator_state = True, self.source.iterator_state(between_epochs=False)
 
     def collect_ready_steps(self, **ahead: int) -> None:
         """Take the numbers of steps that are done; stop at one that is not finite."""
@@ -160,7 +220,7 @@ class FitLoop:
         if bad is not None:
             raise self.failure(*bad)
 
-    def failure(self, step: int, position: tuple[int, int], batch: Batch) -> NonFiniteError:
+    def failure(self, step: int, position: tuple[int, int, int], batch: Batch) -> NonFiniteError:
         """The error that says what was not finite. Since that step nothing changed: the state in hand is its input."""
         reason = explain(self.model, self.objective, self.optimizer, self.train_state, batch, self.source.dataset)
         return NonFiniteError(
@@ -172,15 +232,70 @@ class FitLoop:
             tuple(batch[:3]),
         )
 
-    def run_callbacks(self, epoch: int, epochs: int, logs: Mapping[str, float]) -> str | None:
-        """Call the callbacks; the reason to stop, if one of them gives it."""
-        history = ReadOnly({name: tuple(values) for name, values in self.history.items()})
-        event = Event(epoch, epochs, self.steps_done, ReadOnly(logs), history, self.train_state, self.directions)
-        keepers = (getattr(callback, "keeps", None) for callback in self.callbacks)
-        if any([is_true(keeps, event) for keeps in keepers if keeps]):
-            self.kept = event.train_state
-        stopping = [callback for callback in self.callbacks if is_true(callback, event)]
-        return f"{stopping[0]!r} after epoch {epoch}" if stopping else None
+    def give_events(self, **ahead: int) -> None:
+        """Give the callbacks the events of steps, and do what they return."""
+        if self.events.waiting:
+            for callback, result, when in self.events.give(self.position.started, **ahead):
+                if isinstance(result, AddLogs):
+                    raise ConfigError(
+                        f"the callback {callback!r} returned AddLogs {when}; numbers are added at the end of an epoch, "
+                        "when the callback itself is called"
+                    )
+                self.apply(callback, result, when)
+
+    def run_callbacks(self, logs: dict[str, float]) -> None:
+        """Call the callbacks, one after the other, that an epoch has ended, and do what they return.
+
+        `logs` gains what they add.
+        """
+        at = self.position
+        for callback in self.callbacks:
+            history = ReadOnly({name: tuple(values) for name, values in self.history.items()})
+            directions = dict.fromkeys(history) | dict(self.directions)
+            event = Event(at.epoch, self.epochs, self.steps_done, ReadOnly(logs), history, self.train_state, directions)
+            if is_kept(callback, event):
+                self.selected = copied(self.train_state)
+            for result in called(callback, callback, event):
+                if isinstance(result, AddLogs):
+                    added_to(logs, result, callback)
+                    self.record(logs)
+                else:
+                    self.apply(callback, result, f"after epoch {at.epoch}")
+
+    def apply(self, callback: Any, result: Result, when: str) -> None:
+        """Do what a callback returned. Of several that stop the training, the first one's reason stands."""
+        if isinstance(result, (SetLearningRate, Replace)):
+            self.collect_ready_steps(ahead=0)  # a step that was not finite is explained by the state that it was given
+        if isinstance(result, SetLearningRate):
+            self.train_state = with_learning_rate(self.train_state, result.learning_rate)
+        elif isinstance(result, Replace):
+            self.train_state = replaced(self.train_state, result.train_state)
+            self.steps_done = int(self.train_state.step)
+        elif self.stopped is None:
+            self.stopped = f"{result.reason} ({when})" if isinstance(result, Stop) else f"{callback!r} {when}"
+
+    def record(self, logs: Mapping[str, float]) -> None:
+        """Numbers of this epoch into the history, NaN for epochs that a name was not there in."""
+        epoch = self.position.epoch
+        for name, value in logs.items():
+            values = self.history.setdefault(name, [])
+            values[epoch - 1 :] = [*[math.nan] * (epoch - 1 - len(values)), value]
+
+    def save_after_epoch(self, logs: Mapping[str, float]) -> None:
+        """A checkpoint at the end of an epoch, where there is to be one."""
+        if self.checkpoints is None:
+            return
+        ends = self.position.epoch > self.epochs or self.stopped is not None
+        if self.is_due or ends or self.checkpoints.each_epoch:
+            self.iterator_state = self.source.iterator_state(between_epochs=True)
+            self.save(self.checkpoints.options.score(logs, self.directions))
+
+    def save(self, score: float | None = None) -> None:
+        """Begin to write a checkpoint; all its steps are done by then, and were finite."""
+        assert self.checkpoints is not None
+        self.collect_ready_steps(ahead=0)
+        self.checkpoints.writer.write(self.position.started, self.train_state, self.selected, memory_of(self), score)
+        self.is_due = False
 
 
 def run_evaluation(

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 _INTERVAL = 0.1  # seconds between two looks of the bar
 _BAR_WIDTH = 8  # columns that stay for the bar itself, and for counts that gain digits
 _NAME_WIDTH = 32  # columns of a name; longer ones lose their middle
@@ -18,12 +20,13 @@ class Progress:
     It is called at each step and decides itself when to draw.
 
     Arguments:
-        verbose: False shows nothing.
+        verbose: False shows nothing; of several processes the first one shows it.
         what: what it says before the numbers ("epoch 1/5" follows it by `epoch`).
         steps: how many steps an epoch has, None if it is not known.
     """
 
     def __init__(self, verbose: bool, what: str, steps: int | None) -> None:
+        verbose = verbose and is_first_process()
         self.live = verbose and (_in_notebook() or sys.stderr.isatty())
         self.lines = verbose and not self.live
         self.bar: Any = None
@@ -101,6 +104,11 @@ class Progress:
         if self.bar is not None:
             self.bar.refresh()
             self.bar.close()
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process, or the first of several that train one model: the one that shows and logs."""
+    return jax.process_index() == 0
 
 
 def shown(logs: Mapping[str, float]) -> str:
