@@ -6,8 +6,11 @@ First the card's ceilings, measured: matrix products in each dtype, and copying.
 `networks`, by each library that is installed; the libraries take turns, PyTorch in a process of its own. For each it
 prints examples a second, the fraction of the matrix products' ceiling (of the multiply-adds that the model needs, 3
 times those of its forward pass), the fraction of the copying ceiling (of the bytes that XLA says the step moves), and
-its time over that of fnlayers in the same round. The LSTM is also run as a scan, and by cuDNN's kernel as jax has it,
-with the gradient alone.
+its time over that of fnlayers in the same round. The LSTM in float32 is also run as a scan, and by cuDNN's kernel as
+jax has it, with the gradient alone.
+
+Compiling takes most of the time. So all networks are measured in bfloat16 before any is in float32, and those that
+compile fast before others: ResNet-50 in float32 is what is left out first.
 
 It needs no network and no attention: a contender that fails is noted and left out, each figure is written at once, and
 after --seconds (less than 8 minutes) it stops with what it has. --tiny runs on any machine in seconds, to see that it
@@ -23,7 +26,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -35,7 +38,7 @@ from flops import flops
 from networks import FULL, TINY, Network, ours
 from networks.jitted import Training
 
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("bfloat16", "float32")
 CONTENDERS = ("fnlayers", "linen", "torch")
 LEAST_ROUNDS = 3  # of a contest, however long compiling took
 LSTMS = {"scan": "scanned_lstm", "cudnn": "cudnn_lstm"}
@@ -291,6 +294,11 @@ def main() -> None:
     print(f"{len(rows)} contests in {args.json or 'no file'}")
 
 
+def in_order(networks: Sequence[Network], chosen: Sequence[str], dtypes: Sequence[str]) -> list[tuple[Network, str]]:
+    """The contests of the chosen networks, or of all: each network in the first dtype before any in the second."""
+    return [(network, dtype) for dtype in dtypes for network in networks if not chosen or network.name in chosen]
+
+
 def measured(args: argparse.Namespace, names: list[str], torch: Torch | None, absent: list[str]) -> list[dict]:
     """All figures of a run, written as they come."""
     scale, rows = SCALES[args.tiny], []
@@ -302,15 +310,15 @@ def measured(args: argparse.Namespace, names: list[str], torch: Torch | None, ab
         finished = [*rows, rated(row, ceiling)]
         write_figures(args.json, card=card(), ceilings=ceiling, rows=finished, not_installed=absent)
 
-    networks = [network for network in scale.networks if not args.networks or network.name in args.networks]
-    contests = [(network, dtype) for network in networks for dtype in args.dtypes]
+    contests = in_order(scale.networks, args.networks, args.dtypes)
     stops = time.monotonic() + args.seconds
     for done, (network, dtype) in enumerate(contests):
         now = time.monotonic()
         ends = now + (stops - now) / (
             len(contests) - done
         )  # what an earlier one leaves is divided among all later ones
-        here = names + (list(LSTMS) if network.name == "lstm" and "fnlayers" in names else [])
+        has_kernel = network.name == "lstm" and dtype == "float32" and "fnlayers" in names
+        here = names + (list(LSTMS) if has_kernel else [])
         row = contest(scale, network.of_batch(args.batch_fraction), dtype, here, torch, write, ends)
         rows.append(row)
         show(row)

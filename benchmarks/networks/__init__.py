@@ -28,17 +28,18 @@ class Network(NamedTuple):
 
 RATE = 1e-4  # of learning
 
+# From the fastest to compile to the slowest.
 FULL = (
-    Network("resnet", (128, 224, 224, 3), {"filters": 64, "depths": (3, 4, 6, 3), "classes": 1000}),
-    Network("mobilenet", (128, 56, 56, 64), {"blocks": 4, "expansion": 4}),
-    Network("transformer", (16, 1024, 1024), {"blocks": 4, "heads": 16}),
     Network("lstm", (128, 256, 512), {"units": 512}),
+    Network("transformer", (16, 1024, 1024), {"blocks": 4, "heads": 16}),
+    Network("mobilenet", (128, 56, 56, 64), {"blocks": 4, "expansion": 4}),
     Network("unet", (16, 96, 96, 3), {"filters": 32, "levels": 3, "classes": 2}),
+    Network("resnet", (128, 224, 224, 3), {"filters": 64, "depths": (3, 4, 6, 3), "classes": 1000}),
 )
 TINY = (
-    Network("resnet", (2, 32, 32, 3), {"filters": 4, "depths": (1, 2), "classes": 5}),
-    Network("mobilenet", (2, 6, 6, 4), {"blocks": 1, "expansion": 2}),
-    Network("transformer", (2, 8, 16), {"blocks": 1, "heads": 2}),
     Network("lstm", (2, 4, 3), {"units": 4}),
+    Network("transformer", (2, 8, 16), {"blocks": 1, "heads": 2}),
+    Network("mobilenet", (2, 6, 6, 4), {"blocks": 1, "expansion": 2}),
     Network("unet", (1, 4, 4, 3), {"filters": 2, "levels": 1, "classes": 2}),
+    Network("resnet", (2, 32, 32, 3), {"filters": 4, "depths": (1, 2), "classes": 5}),
 )

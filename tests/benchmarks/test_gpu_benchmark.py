@@ -46,6 +46,12 @@ def test_the_others_train_in_half_precision(network):
     assert training.run(2) > 0 and training.params > 0
 
 
+def test_all_networks_are_reached_in_half_precision_first():
+    contests = gpu.in_order(FULL, [], gpu.DTYPES)
+    assert {(n.name, dtype) for n, dtype in contests[: len(FULL)]} == {(n.name, "bfloat16") for n in FULL}
+    assert len(contests) == 10 and contests[-1][0].name == "resnet"  # which compiles longest
+
+
 def test_resnet_is_resnet_50():
     (network,) = (n for n in FULL if n.name == "resnet")
     assert sum(leaf.size for leaf in jax.tree.leaves(params_of(network))) == 25_557_032
