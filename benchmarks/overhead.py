@@ -10,6 +10,7 @@ import argparse
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import fnlayers as fl
@@ -166,6 +168,47 @@ def resnet_ratio(network: Network = RESNET, rounds: int = 3) -> float | None:
     return ratio(times, "fnlayers", "linen")
 
 
+class SeesSteps:
+    """A callback that looks at each step."""
+
+    def on_step(self, event: fl.training.StepEvent) -> None:
+        assert event.logs["loss"] >= 0
+
+
+def fit_microseconds(steps: int = 2000, rounds: int = 5) -> dict[str, float]:
+    """The processor time of a step of `fit` above that of the bare loop over `make_step`, alone and with callbacks.
+
+    Of all cores, and of a model so small that a step is nothing but calls.
+    """
+    x, y = np.zeros((steps, 4), "float32"), np.zeros((steps, 1), "float32")
+    model, loss, optimizer = fl.Dense(1), optax.squared_error, optax.sgd(0.1)
+    step = fl.make_step(model, loss, optimizer)
+    with tempfile.TemporaryDirectory() as folder:
+        log = fl.JSONLog(f"{folder}/log.jsonl", steps=100)
+
+        def bare() -> None:
+            state = fl.TrainState.create(model, (None, 4), optimizer)
+            for at in range(steps):
+                state, _ = step(state, (x[at : at + 1], y[at : at + 1]))
+            jax.block_until_ready(state)
+
+        def fitted(*callbacks: Any) -> None:
+            fl.fit(
+                model, (x, y), loss=loss, optimizer=optimizer, batch_size=1, callbacks=callbacks, shuffle=False,
+                verbose=False,
+            )  # fmt: skip
+
+        contenders = {"bare": bare, "fit": fitted, "fit, seen and logged": lambda: fitted(SeesSteps(), log)}
+        times: dict[str, list[float]] = {name: [] for name in contenders}
+        for _ in range(rounds):
+            for name, run in contenders.items():
+                start = time.process_time()
+                run()
+                times[name].append(1e6 * (time.process_time() - start) / steps)
+    best = {name: min(found) for name, found in times.items()}
+    return {name: best[name] - best["bare"] for name in contenders if name != "bare"}
+
+
 class Figure(NamedTuple):
     """What is measured, how, and what is promised of it."""
 
@@ -180,6 +223,7 @@ FIGURES = {
     "init resnet": Figure("first init of ResNet-50 (ms)", lambda: init_milliseconds("resnet"), "at most 1000"),
     "eager": Figure("eager Dense.apply above x @ w + b (us)", eager_microseconds, "at most 30"),
     "step": Figure("jitted step of 20 layers / by hand", step_ratio, "at most 1.03"),
+    "fit": Figure("a step of fit above the bare loop (us)", fit_microseconds, "at most 40, and 60"),
     "compile": Figure("building that step / by hand", compile_ratios, "both at most 1.1"),
     "compile unguarded": Figure("building it, guard=False / by hand", lambda: compile_ratios(guard=False), "reported"),
     "compile resnet": Figure("building ResNet-50's step / Flax linen's", resnet_ratio, "at most 1.3"),

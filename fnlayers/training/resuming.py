@@ -41,7 +41,7 @@ def memory_of(loop: Any) -> dict[str, Any]:
     Arguments:
         loop: the `FitLoop`; no step of it may be pending.
     """
-    return {
+    memory = {
         "arrays": kinds(loop.train_state),
         "facts": _facts(loop),
         "position": asdict(loop.position),
@@ -53,6 +53,7 @@ def memory_of(loop: Any) -> dict[str, Any]:
         "callbacks": [_callback_memory(callback) for callback in loop.callbacks],
         "selected": loop.selected is not None,
     }
+    return json.loads(json.dumps(memory))  # a copy: it is written while the lists in it go on growing
 
 
 def resume(loop: Any, folder: str | Path, may_begin: bool) -> None:
@@ -150,7 +151,15 @@ def _callback_memory(callback: Any) -> dict[str, Any]:
 
 def _plain_state(state: Any) -> Any:
     """The state of an iterator over data as plain data; bytes as text."""
-    return {"bytes": base64.b64encode(state).decode()} if isinstance(state, bytes) else {"plain": state}
+    plain = {"bytes": base64.b64encode(state).decode()} if isinstance(state, bytes) else {"plain": state}
+    try:
+        json.dumps(plain)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"the data's iterator: get_state() returned {type(state).__name__} of what JSON does not have; return "
+            "bytes, or numbers, texts, lists and dicts of them"
+        ) from None
+    return plain
 
 
 def _state_again(stored: Mapping) -> Any:
