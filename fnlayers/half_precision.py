@@ -1,4 +1,4 @@
-"""What the backward pass keeps of float32 sections within half precision.
+"""In which dtype sums are taken, and what the backward pass keeps of float32 sections within half precision.
 
 A function that computes in float32 for float16 or bfloat16 inputs would leave float32 residuals, twice as large as the
 array that it got. XLA computes most of them again where it sees both passes in one program, but not from one loop to
@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jax.core import Tracer
 
@@ -21,6 +22,16 @@ SAVED = ("reduce_sum", "reduce_max", "name")  # primitives: statistics of an axi
 def is_half_precision(x: Any) -> bool:
     """Whether x is of float16 or bfloat16."""
     return x.dtype in (jnp.float16, jnp.bfloat16)
+
+
+def accumulation_dtype(dtype: Any) -> np.dtype:
+    """The dtype in which numbers of that dtype are summed: float32, or a wider one of floats as it is.
+
+    Half precision overflows, and rounds too soon.
+    """
+    dtype = np.dtype(dtype)
+    is_wider = dtype.itemsize > 4 and jnp.issubdtype(dtype, jnp.inexact)
+    return dtype if is_wider else np.dtype("float32")
 
 
 def in_float32(function: Callable[..., Any], x: jax.Array, *arrays: Any) -> Any:

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import Options, accumulation_dtype, check_array, check_axes, is_axes, is_number, resolve
+from fnlayers.functions.options import Options, check_array, check_axes, is_axes, is_number, resolve
+from fnlayers.half_precision import accumulation_dtype
 from fnlayers.plain_data import recordclass
 
 Axis = int | Sequence[int]

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from fnlayers.functions.options import accumulation_dtype
+from fnlayers.half_precision import accumulation_dtype
 
 ALIGNMENT = 64  # bytes: XLA copies arrays of the host that start elsewhere
 BLOCK = 1 << 14  # numbers that are drawn at once: their arrays stay in the cache

@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.functions import draws
-from fnlayers.functions.options import Options, accumulation_dtype, check_axes, is_axes, is_number, resolve, shown
+from fnlayers.functions.options import Options, check_axes, is_axes, is_number, resolve, shown
 from fnlayers.functions.windows import WINDOWS, stft_kernel, window
+from fnlayers.half_precision import accumulation_dtype
 from fnlayers.kinds import Seed
 from fnlayers.plain_data import recordclass
 

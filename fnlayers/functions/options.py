@@ -79,12 +79,6 @@ def shown(value: Any) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else f"{value!r:.80}"
 
 
-def accumulation_dtype(dtype: Any) -> np.dtype:
-    """What a weight of that dtype is computed with: float32, or a wider dtype as it is."""
-    dtype = np.dtype(dtype)
-    return dtype if dtype.itemsize > 4 else np.dtype("float32")
-
-
 def is_number(value: Any, least: float = -float("inf")) -> bool:
     """Whether the value is a finite number, `least` or more."""
     return is_finite(value) and value >= least

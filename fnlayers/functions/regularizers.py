@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import jax
 import jax.numpy as jnp
 
-from fnlayers.functions.options import Options, accumulation_dtype, check_array, is_number, resolve
-from fnlayers.half_precision import in_float32
+from fnlayers.functions.options import Options, check_array, is_number, resolve
+from fnlayers.half_precision import accumulation_dtype, in_float32
 from fnlayers.plain_data import recordclass
 
 Regularizer = Annotated[

@@ -1,4 +1,4 @@
-"""Where the axes are, and in which dtype sums are taken: what all files of `ops` share.
+"""Where the axes are, and which dtype an average has: what all files of `ops` share.
 
 An array is (batch, *space, channels) under "channels_last" and (batch, channels, *space) under "channels_first".
 """
@@ -32,11 +32,6 @@ def over_space(values: tuple, fill: object, data_format: str) -> tuple:
 def expand_trailing(mask: jax.Array, rank: int) -> jax.Array:
     """The mask with axes of size 1 at its end until it has `rank` axes: it broadcasts over an array's elements."""
     return mask.reshape(mask.shape + (1,) * (rank - mask.ndim))
-
-
-def sum_dtype(x: jax.Array) -> jnp.dtype:
-    """Float64 for float64, float32 for all else, to sum in: half precision overflows, and rounds too soon."""
-    return x.dtype if x.dtype == jnp.float64 else jnp.dtype(jnp.float32)
 
 
 def mean_dtype(x: jax.Array) -> jnp.dtype:

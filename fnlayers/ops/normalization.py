@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.half_precision import in_float32, is_half_precision, statistic
-from fnlayers.ops.layout import expand_trailing, mean_dtype, sum_dtype
+from fnlayers.half_precision import accumulation_dtype, in_float32, is_half_precision, statistic
+from fnlayers.ops.layout import expand_trailing, mean_dtype
 
 MASK_EPSILON = 1e-7  # Keras: added to the number of valid elements, so that a mean over none of them is 0
 NORM_EPSILON = 1e-12  # Keras: the least norm that has a direction
@@ -31,9 +31,11 @@ def moments(
     over none is 0 and so is the variance: `mask_count` tells that case from a true 0.
     """
     if mask is None:
-        mean, variance = in_float32(lambda x: _all_moments(x.astype(sum_dtype(x)), axes), x)
+        mean, variance = in_float32(lambda x: _all_moments(x.astype(accumulation_dtype(x.dtype)), axes), x)
     else:
-        mean, variance = in_float32(lambda x, mask: _masked_moments(x.astype(sum_dtype(x)), axes, mask), x, mask)
+        mean, variance = in_float32(
+            lambda x, mask: _masked_moments(x.astype(accumulation_dtype(x.dtype)), axes, mask), x, mask
+        )
     return (mean, variance) if keepdims else (jnp.squeeze(mean, axes), jnp.squeeze(variance, axes))
 
 
@@ -83,7 +85,7 @@ def _together_in_float32(combine: Callable[[Sequence[jax.Array]], jax.Array], xs
 def mask_count(x: jax.Array, axes: tuple[int, ...], mask: jax.Array, keepdims: bool = False) -> jax.Array:
     """The number of elements over `axes` where the mask is True, as a float: the n of `moments` without the epsilon."""
     valid = jnp.broadcast_to(_from_left(mask, x), x.shape)
-    return jnp.sum(valid, axes, dtype=sum_dtype(x), keepdims=keepdims)
+    return jnp.sum(valid, axes, dtype=accumulation_dtype(x.dtype), keepdims=keepdims)
 
 
 def normalize(
@@ -107,7 +109,7 @@ def _normalized(
     beta: jax.Array | None,
     epsilon: float,
 ) -> jax.Array:
-    dtype = sum_dtype(x)
+    dtype = accumulation_dtype(x.dtype)
     scale = lax.rsqrt(variance.astype(dtype) + epsilon)
     if gamma is not None:
         scale = scale * gamma.astype(dtype)
@@ -159,7 +161,7 @@ def rms_normalize(x: jax.Array, scale: jax.Array | None, axes: tuple[int, ...], 
     """
 
     def normalized(x: jax.Array, scale: jax.Array | None) -> jax.Array:
-        z = x.astype(sum_dtype(x))
+        z = x.astype(accumulation_dtype(x.dtype))
         y = z * lax.rsqrt(jnp.mean(jnp.square(z), axes, keepdims=True) + epsilon)
         return y if scale is None else y * scale.astype(z.dtype)
 
@@ -170,7 +172,7 @@ def l2_normalize(x: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
     """(x / norm), the Euclidean norm along `axis`; vectors shorter than 1e-12 have no direction: 0, with gradient 0."""
 
     def normalized(x: jax.Array) -> jax.Array:
-        z = x.astype(sum_dtype(x))
+        z = x.astype(accumulation_dtype(x.dtype))
         squared = jnp.sum(jnp.square(z), axis, keepdims=True)
         # The choice stands before the root as well as after it: its gradient at 0 is infinite, and 0 * inf is NaN.
         short = squared <= NORM_EPSILON**2
@@ -185,7 +187,7 @@ def spectral_norm(matrix: jax.Array, u: jax.Array, turns: int) -> tuple[jax.Arra
     v = u W^T / |u W^T|, u = v W / |v W|, sigma = v W u^T. No gradient flows through u and v. A matrix of zeros has
     sigma 1, so that it can be divided by, and leaves u as it was.
     """
-    summed = matrix.astype(sum_dtype(matrix))
+    summed = matrix.astype(accumulation_dtype(matrix.dtype))
     flat, zero = lax.stop_gradient(summed), jnp.all(matrix == 0)
     turned = l2_normalize(u.astype(summed.dtype), -1)
     v = l2_normalize(turned @ flat.T, -1)

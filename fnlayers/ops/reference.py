@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.half_precision import divide, exp, is_half_precision, recomputed
+from fnlayers.half_precision import accumulation_dtype, divide, exp, is_half_precision, recomputed
 from fnlayers.ops import loop
-from fnlayers.ops.layout import channel_axis, lowest, sum_dtype
+from fnlayers.ops.layout import channel_axis, lowest
 from fnlayers.ops.loop import Loop, Scan
 from fnlayers.ops.recurrent import Carry, DenseScan, DenseWeights, Gates, ScanResult, hidden, masked_hidden, plus
 
@@ -174,7 +174,7 @@ def attention(
     It is divided after the second product, where there is less to divide, and queries, which are fewer than scores of
     many keys, are scaled before the first; but those of half precision would be rounded once more.
     """
-    scores = attention_scores(query, key, mask, call, scales_queries=query.dtype == sum_dtype(query))
+    scores = attention_scores(query, key, mask, call, scales_queries=query.dtype == accumulation_dtype(query.dtype))
     terms, total = softmax_terms(scores, value.dtype)
     y = divide(sum_of_values(terms, value, call), total, value.dtype)
     return attended(y, divide(terms, total, value.dtype), value, call)
@@ -187,7 +187,7 @@ def attention_scores(
 
     Heads come first, so that each product is one batched matmul: twice as fast on CPUs as contracting in place.
     """
-    q, k, dtype = _heads_first(query), _heads_first(key), sum_dtype(query)
+    q, k, dtype = _heads_first(query), _heads_first(key), accumulation_dtype(query.dtype)
     if call.score is None:
         scale, k = jnp.asarray(call.scale, dtype), jnp.swapaxes(k, -1, -2)
         product = _recomputed_product if isinstance(call.scale, jax.Array) and is_half_precision(q) else _scaled_product

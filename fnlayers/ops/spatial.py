@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fnlayers.half_precision import is_half_precision
+from fnlayers.half_precision import accumulation_dtype, is_half_precision
 from fnlayers.kinds import DataFormat, Interpolation, Padding
 from fnlayers.ops import reference
 from fnlayers.ops.dispatch import dispatch
@@ -25,7 +25,6 @@ from fnlayers.ops.layout import (
     mean_dtype,
     over_space,
     space_axes,
-    sum_dtype,
 )
 from fnlayers.ops.problem import PoolProblem
 from fnlayers.ops.reference import PoolWindow
@@ -50,7 +49,7 @@ def average_pool(
     data_format: DataFormat = "channels_last",
 ) -> jax.Array:
     """The mean of each window; under "same" only the elements inside x count."""
-    windows, dtype = _windows(x, window, strides, padding, data_format), sum_dtype(x)
+    windows, dtype = _windows(x, window, strides, padding, data_format), accumulation_dtype(x.dtype)
     total = _pooled("sum_pool", x.astype(dtype), windows)
     counts = windows.taps if padding == "valid" else _element_counts(x, total, windows, dtype)
     return (total / counts).astype(mean_dtype(x))
@@ -64,7 +63,7 @@ def adaptive_average_pool(
     def mean(elements: jax.Array, inside: jax.Array, axis: int) -> jax.Array:
         return jnp.sum(jnp.where(inside, elements, 0), axis) / jnp.sum(inside, 1, dtype=elements.dtype)
 
-    return _adaptive_pool(x.astype(sum_dtype(x)), output_size, data_format, mean).astype(mean_dtype(x))
+    return _adaptive_pool(x.astype(accumulation_dtype(x.dtype)), output_size, data_format, mean).astype(mean_dtype(x))
 
 
 def adaptive_max_pool(
@@ -88,7 +87,7 @@ def global_average_pool(
 
     A row without a valid step gives 0, with gradient 0.
     """
-    axes, dtype = space_axes(x.ndim, data_format), sum_dtype(x)
+    axes, dtype = space_axes(x.ndim, data_format), accumulation_dtype(x.dtype)
     if mask is None:
         return jnp.mean(mean_operand(x.astype(dtype)), axes, keepdims=keepdims).astype(mean_dtype(x))
     if x.ndim != 3 or mask.shape != (x.shape[0], x.shape[axes[0]]):
@@ -141,7 +140,7 @@ def upsample(
     if is_half_precision(x):
         return _upsample_in_half_precision(x, size, interpolation, data_format)
     shape = tuple(n * times for n, times in zip(x.shape, over_space(size, 1, data_format), strict=True))
-    y = jax.image.resize(x.astype(sum_dtype(x)), shape, interpolation, antialias=False)
+    y = jax.image.resize(x.astype(accumulation_dtype(x.dtype)), shape, interpolation, antialias=False)
     return y.astype(mean_dtype(x))
 
 

@@ -12,7 +12,7 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.options import Numbers
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import State
-from fnlayers.functions.options import accumulation_dtype
+from fnlayers.half_precision import accumulation_dtype
 from fnlayers.layers.common import check_rank, normal_axis
 
 __all__ = ["Rescaling", "Normalization"]

@@ -13,6 +13,7 @@ from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.spec import State
+from fnlayers.half_precision import is_half_precision
 from fnlayers.layers.common import check_choice, configured
 from fnlayers.layers.recurrent.cell import Cell, as_carry, first_shape, recurrence_of, split_states, states_of
 
@@ -195,4 +196,4 @@ def step_mask(layer: Layer, x: Any, mask: Mask) -> Mask:
 
 def _state_dtype(array: Any) -> str:
     """The dtype of an array of the carry as state: float32 at least, like all state."""
-    return "float32" if array.dtype in (jnp.float16, jnp.bfloat16) else array.dtype.name
+    return "float32" if is_half_precision(array) else array.dtype.name

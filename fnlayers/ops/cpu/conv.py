@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fnlayers.half_precision import accumulation_dtype
 from fnlayers.ops import reference
 from fnlayers.ops.cpu.dense import dot
 from fnlayers.ops.cpu.fusion import fusion_barrier, materialized, materialized_gradient
 from fnlayers.ops.cpu.taps import Algorithm, by_row_tiles, met, padded, taps, total
-from fnlayers.ops.layout import sum_dtype
 from fnlayers.ops.reference import Window
 
 
@@ -58,7 +58,7 @@ def depthwise_by_taps(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Ar
 
 def for_each_channel(x: jax.Array, kernel: jax.Array, window: Window) -> tuple[jax.Array, jax.Array]:
     """X padded, with a channel for each of y, and the kernel (*window, out), in float32 at least."""
-    times, dtype = kernel.shape[-1] // x.shape[-1], sum_dtype(x)
+    times, dtype = kernel.shape[-1] // x.shape[-1], accumulation_dtype(x.dtype)
     x = padded(jnp.repeat(x, times, axis=-1) if times > 1 else x, window).astype(dtype)
     return x, kernel[..., 0, :].astype(dtype)
 

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fnlayers.ops.layout import lowest, sum_dtype
+from fnlayers.half_precision import accumulation_dtype
+from fnlayers.ops.layout import lowest
 from fnlayers.ops.reference import PoolWindow
 
 
@@ -28,7 +29,7 @@ def sum_by_taps(x: jax.Array, window: PoolWindow) -> jax.Array:
 
 def max_tangent_by_taps(x: jax.Array, dx: jax.Array, window: PoolWindow) -> jax.Array:
     """The tangent of each window's largest element: of the first that is as large."""
-    dtype, compared = dx.dtype, sum_dtype(x)  # half precision takes four times as long to compare
+    dtype, compared = dx.dtype, accumulation_dtype(x.dtype)  # half precision takes four times as long to compare
     x, dx = x.astype(compared), dx.astype(compared)
     (largest, tangent), *others = zip(_taps(x, window, lowest(compared)), _taps(dx, window, 0), strict=True)
     # Taps are compared with each other, not with y: XLA may compute x twice, and round it in two ways.
