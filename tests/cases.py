@@ -877,6 +877,7 @@ MODELS = [
     ),
     Case(fl.Repeat(fl.LSTM(2, return_sequences=True), 2), (2, 4, 2), mask=GAPS, keras=OURS, name="Repeat(LSTM)"),
     Case(fl.Pair(draw_scale, apply_scale), (2, 4), keras=OURS, name="Pair(draw_scale, apply_scale)"),
+    Case(fl.LoRA(fl.Dense(4), 2, alpha=4), (3, 5), keras=OURS),
 ]
 
 CASES = [

@@ -3,9 +3,11 @@
 import ast
 import dataclasses
 import graphlib
+import importlib
 import inspect
 import json
 import pathlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -28,8 +30,8 @@ FLOORS = {
 # What the families of layers, each a file or a folder, may import of each other.
 COMMON = {"common"}
 BLOCKS = "blocks"  # the folder of layers made of layers of other families
-# On their floor, but used by their neighbors: the list of layers, what a layer holds, the version, plain data, half precision.
-NEIGHBORS = {"catalog", "freezing", "version", "plain_data", "kinds", "half_precision"}
+# On their floor, but used by their neighbors: the list of layers, what a layer holds, trees, the version, plain data, half precision.
+NEIGHBORS = {"catalog", "freezing", "trees", "version", "plain_data", "kinds", "half_precision"}
 
 # Arguments of Keras that we leave out, each with its reason (docs/deviations.md).
 OMITTED = {
@@ -110,6 +112,18 @@ def test_every_layer_of_the_catalog_has_a_case_and_a_public_name():
     assert set(fl.LAYERS) <= covered
     for name, cls in fl.LAYERS.items():
         assert cls.__name__ == name and getattr(fl, name) is cls and name in fl.__all__
+
+
+def test_every_layer_that_is_no_base_is_in_the_catalog():
+    """So that fl.load reads a model of it by itself."""
+    for found in pkgutil.walk_packages(fl.__path__, "fnlayers."):
+        importlib.import_module(found.name)
+    absent = [cls for cls in subclasses(fl.Layer) if not cls.__subclasses__() and cls not in fl.LAYERS.values()]
+    assert not [cls for cls in absent if cls.__module__.startswith("fnlayers.")]
+
+
+def subclasses(cls):
+    return {cls}.union(*map(subclasses, cls.__subclasses__()))
 
 
 def test_public_names_are_there_and_sorted_out():

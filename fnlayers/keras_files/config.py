@@ -51,7 +51,18 @@ NEUTRAL = {
 RENAMED = {"linear": None, "sparsemax": "legacy_sparsemax"}
 # Layers that a config has in another form, or that Keras itself does not have; and fields of ours in layers it has.
 UNNAMED = frozenset(
-    ("Lambda", "Pair", "Functional", "Sequential", "Repeat", "Operation", "DropMask", "CopyMask", "PositionEmbedding")
+    (
+        "Lambda",
+        "Pair",
+        "LoRA",
+        "Functional",
+        "Sequential",
+        "Repeat",
+        "Operation",
+        "DropMask",
+        "CopyMask",
+        "PositionEmbedding",
+    )
     + ("SinePositionEncoding", "RotaryEmbedding", "TokenAndPositionEmbedding", "TransformerEncoder")
     + ("TransformerDecoder",)
 )

@@ -22,6 +22,7 @@ INSTEAD = {
     "Lambda": "write it with layers and operations of a graph, or save with fnlayers.save",
     "Pair": "write it with layers of the catalog, or save with fnlayers.save",
     "Repeat": "list the layers, each by itself",
+    "LoRA": "save the model inside it, adapted.model, with the params adapted.merge(params)",
     "SpectralNormalization": "save the layer inside by itself, its kernel divided by the singular value",
 }
 IN_GRAPHS = ("Operation", "DropMask", "CopyMask", "Sequential", "Functional")  # which graphs and their nodes say

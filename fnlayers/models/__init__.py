@@ -5,11 +5,14 @@ from typing import Any
 from fnlayers.core.elsewhere import refuse_name
 from fnlayers.models.cached import cached
 from fnlayers.models.functional import Functional, functional
+from fnlayers.models.lora import LoRA
 from fnlayers.models.pair import Pair, flax_pair, haiku_pair, stax_pair
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
 
-__all__ = ["Functional", "Pair", "Repeat", "Sequential", "cached", "flax_pair", "functional", "haiku_pair", "stax_pair"]
+__all__ = [
+    "Functional", "LoRA", "Pair", "Repeat", "Sequential", "cached", "flax_pair", "functional", "haiku_pair", "stax_pair",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

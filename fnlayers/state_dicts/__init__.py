@@ -2,6 +2,7 @@
 
 from fnlayers.state_dicts.arrays import read_state_dict
 from fnlayers.state_dicts.changes import (
+    ChannelsLast,
     Flattened,
     Gates,
     Part,
@@ -33,14 +34,16 @@ from fnlayers.state_dicts.rules import (
     prelu,
     projection,
     qkv,
+    reverse_embedding,
     rms_norm,
     rnn,
     tied,
 )
 
 __all__ = [
-    "RULES", "Flattened", "Gates", "Part", "Proposal", "Rule", "Weights", "added", "attention", "batch_norm", "conv",
-    "conv_kernel", "conv_transpose", "dense", "depthwise", "depthwise_kernel", "embedding", "gru", "gru_biases",
-    "heads", "load_state_dict", "lstm", "match_weights", "norm", "prefixed", "prelu", "projection", "qkv",
-    "read_state_dict", "rms_norm", "rnn", "slopes", "split_axes", "tied", "transpose",
+    "RULES", "ChannelsLast", "Flattened", "Gates", "Part", "Proposal", "Rule", "Weights", "added", "attention",
+    "batch_norm", "conv", "conv_kernel", "conv_transpose", "dense", "depthwise", "depthwise_kernel", "embedding",
+    "gru", "gru_biases", "heads", "load_state_dict", "lstm", "match_weights", "norm", "prefixed", "prelu",
+    "projection", "qkv", "read_state_dict", "reverse_embedding", "rms_norm", "rnn", "slopes", "split_axes", "tied",
+    "transpose",
 ]  # fmt: skip

@@ -74,8 +74,40 @@ def added(*arrays: Array) -> Array:
 
 
 @dataclass(frozen=True)
+class ChannelsLast:
+    """An axis that was flattened from `sizes` (channels, ...), in the order of (..., channels); then changed.
+
+    >>> ChannelsLast((2, 3))(np.array([10, 11, 12, 20, 21, 22]), (6,)).tolist()
+    [10, 20, 11, 21, 12, 22]
+    """
+
+    sizes: tuple[int, ...]
+    axis: int = 0
+    change: Change = same
+
+    def __post_init__(self) -> None:
+        sizes = self.sizes if isinstance(self.sizes, (tuple, list)) else ()
+        if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+            raise ConfigError(f"{self.sizes!r} are no sizes; give those of theirs: (channels, height, width)")
+        object.__setattr__(self, "sizes", tuple(sizes))
+
+    def __call__(self, array: Array, shape: tuple[int, ...]) -> Array:
+        """Move the channels to the end of what that axis holds."""
+        before, after = array.shape[: self.axis], array.shape[self.axis + 1 :]
+        if array.ndim <= self.axis or array.shape[self.axis] != math.prod(self.sizes):
+            raise ShapeError(
+                f"axis {self.axis} of {array.shape} is not flattened from {self.sizes}, which are "
+                f"{math.prod(self.sizes)} numbers"
+            )
+        parts = np.moveaxis(array.reshape(*before, *self.sizes, *after), self.axis, self.axis + len(self.sizes) - 1)
+        return applied(self.change, (parts.reshape(array.shape),), shape)
+
+
+@dataclass(frozen=True)
 class Flattened:
     """A matrix (out, in) of a Linear whose input was flattened from `sizes` (channels, ...), for (..., channels).
+
+    What `dense(path, flattened=sizes)` does to the weight.
 
     >>> Flattened((2, 2))(np.array([[11, 12, 21, 22]])).T.tolist()
     [[11, 21, 12, 22]]
@@ -85,11 +117,7 @@ class Flattened:
 
     def __call__(self, array: Array) -> Array:
         """Move the channels of the inputs to the end, and transpose."""
-        if array.ndim != 2 or array.shape[1] != math.prod(self.sizes):
-            raise ShapeError(
-                f"a matrix (out, {math.prod(self.sizes)}) is expected for flattened={self.sizes}, got {array.shape}"
-            )
-        return np.moveaxis(array.reshape(-1, *self.sizes), 1, -1).reshape(len(array), -1).T
+        return ChannelsLast(self.sizes, 1, transpose)(array, array.shape)
 
 
 def slopes(array: Array, shape: tuple[int, ...]) -> Array:

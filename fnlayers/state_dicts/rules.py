@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from fnlayers.state_dicts import changes
-from fnlayers.state_dicts.changes import Gates, Part
+from fnlayers.state_dicts.changes import ChannelsLast, Gates, Part
 
+Sizes = tuple[int, ...]  # of theirs, channels first
 Goal = tuple[str, Callable]  # the path of one of our arrays, and the function that makes it
 
 
@@ -60,16 +61,25 @@ def prefixed(prefix: str, mapping: Mapping[Any, Any]) -> dict[Any, Any]:
     return {longer(key): Tied(longer(goal.name)) if isinstance(goal, Tied) else goal for key, goal in mapping.items()}
 
 
-def dense(path: str, *, inputs_first: bool = False) -> Rule:
+def dense(
+    path: str, *, inputs_first: bool = False, flattened: Sizes | None = None, unflattened: Sizes | None = None
+) -> Rule:
     """torch.nn.Linear as our Dense: weight (out, in) -> kernel (in, out), bias.
 
     Arguments:
         path: of our layer.
         inputs_first: whether their weight is (in, out) already, as in Conv1D of transformers' GPT-2.
+        flattened: (channels, height, width), or (channels, ...), of what theirs flattens before it, where ours
+            flattens (height, width, channels).
+        unflattened: the same of what their outputs are shaped into, as in a decoder that begins with a Linear.
     """
-    change = changes.same if inputs_first else changes.transpose
+    inputs, outputs = (0, 1) if inputs_first else (1, 0)
+    change = _channels_last(flattened, inputs, changes.same if inputs_first else changes.transpose)
+    written = _call("dense", path, inputs_first=inputs_first, flattened=flattened, unflattened=unflattened)
     return _rule(
-        _call("dense", path, inputs_first=inputs_first), weight=(f"{path}/kernel", change), bias=f"{path}/bias"
+        written,
+        weight=(f"{path}/kernel", _channels_last(unflattened, outputs, change)),
+        bias=(f"{path}/bias", _channels_last(unflattened)),
     )
 
 
@@ -130,27 +140,44 @@ def depthwise(path: str) -> Rule:
     return _rule(written, weight=(f"{path}/kernel", changes.depthwise_kernel), bias=f"{path}/bias")
 
 
-def norm(path: str) -> Rule:
-    """torch.nn.LayerNorm or GroupNorm as ours: weight -> gamma, bias -> beta. Their epsilon is 1e-5, ours 1e-3."""
-    return _rule(_call("norm", path), weight=f"{path}/gamma", bias=f"{path}/beta")
+def norm(path: str, *, flattened: Sizes | None = None) -> Rule:
+    """torch.nn.LayerNorm or GroupNorm as ours: weight -> gamma, bias -> beta. Their epsilon is 1e-5, ours 1e-3.
+
+    Arguments:
+        path: of our layer.
+        flattened: see `dense`.
+    """
+    change, written = _channels_last(flattened), _call("norm", path, flattened=flattened)
+    return _rule(written, weight=(f"{path}/gamma", change), bias=(f"{path}/beta", change))
 
 
-def rms_norm(path: str) -> Rule:
-    """torch.nn.RMSNorm, or that of Llama, as our RMSNormalization: weight -> scale."""
-    return _rule(_call("rms_norm", path), weight=f"{path}/scale")
+def rms_norm(path: str, *, flattened: Sizes | None = None) -> Rule:
+    """torch.nn.RMSNorm, or that of Llama, as our RMSNormalization: weight -> scale.
+
+    Arguments:
+        path: of our layer.
+        flattened: see `dense`.
+    """
+    written = _call("rms_norm", path, flattened=flattened)
+    return _rule(written, weight=(f"{path}/scale", _channels_last(flattened)))
 
 
-def batch_norm(path: str) -> Rule:
+def batch_norm(path: str, *, flattened: Sizes | None = None) -> Rule:
     """torch.nn.BatchNorm1d to 3d as our BatchNormalization, its running statistics as our state.
 
     Their epsilon is 1e-5 (ours 1e-3); their momentum 0.1 is our 0.9; their running variance is the unbiased one.
+
+    Arguments:
+        path: of our layer.
+        flattened: see `dense`.
     """
+    change = _channels_last(flattened)
     return _rule(
-        _call("batch_norm", path),
-        weight=f"{path}/gamma",
-        bias=f"{path}/beta",
-        running_mean=f"{path}/moving_mean",
-        running_var=f"{path}/moving_variance",
+        _call("batch_norm", path, flattened=flattened),
+        weight=(f"{path}/gamma", change),
+        bias=(f"{path}/beta", change),
+        running_mean=(f"{path}/moving_mean", change),
+        running_var=(f"{path}/moving_variance", change),
         num_batches_tracked=None,
     )
 
@@ -160,12 +187,26 @@ def embedding(path: str) -> Rule:
     return _rule(_call("embedding", path), weight=f"{path}/embeddings")
 
 
-def prelu(path: str) -> Rule:
-    """torch.nn.PReLU as ours: weight -> alpha."""
-    return _rule(_call("prelu", path), weight=(f"{path}/alpha", changes.slopes))
+def reverse_embedding(path: str) -> Rule:
+    """torch.nn.Linear that makes logits, without a bias, as the reverse matrix of our ReversibleEmbedding.
+
+    Of one with tie_weights=False; its table is an `embedding`.
+    """
+    return _rule(_call("reverse_embedding", path), weight=(f"{path}/reverse_embeddings", changes.transpose))
 
 
-def lstm(*paths: str, bidirectional: bool = False, cell: bool = False) -> Rule:
+def prelu(path: str, *, flattened: Sizes | None = None) -> Rule:
+    """torch.nn.PReLU as ours: weight -> alpha.
+
+    Arguments:
+        path: of our layer.
+        flattened: see `dense`.
+    """
+    change = _channels_last(flattened, 0, changes.slopes)
+    return _rule(_call("prelu", path, flattened=flattened), weight=(f"{path}/alpha", change))
+
+
+def lstm(*paths: str, bidirectional: bool = False, cell: bool = False, flattened: Sizes | None = None) -> Rule:
     """torch.nn.LSTM, or LSTMCell, as our LSTMs: matrices transposed, both biases added.
 
     The gates have one order, which PyTorch calls i, f, g, o and Keras i, f, c, o.
@@ -175,33 +216,34 @@ def lstm(*paths: str, bidirectional: bool = False, cell: bool = False) -> Rule:
             "bidirectional/forward_layer/cell" and "bidirectional/backward_layer/cell".
         bidirectional: whether theirs is.
         cell: whether theirs is an LSTMCell.
+        flattened: see `dense`; of the features of each step.
     """
-    return _recurrent("lstm", paths, bidirectional, cell, np.transpose, changes.added)
+    return _recurrent("lstm", paths, bidirectional, cell, flattened, np.transpose, changes.added)
 
 
-def gru(*paths: str, bidirectional: bool = False, cell: bool = False) -> Rule:
+def gru(*paths: str, bidirectional: bool = False, cell: bool = False, flattened: Sizes | None = None) -> Rule:
     """torch.nn.GRU, or GRUCell, as our GRUs with reset_after=True: gates r, z, n as z, r, h, biases (2, 3 units).
 
     Arguments:
-        paths, bidirectional, cell: see `lstm`.
+        paths, bidirectional, cell, flattened: see `lstm`.
     """
-    return _recurrent("gru", paths, bidirectional, cell, Gates("rzn", "zrn"), changes.gru_biases)
+    return _recurrent("gru", paths, bidirectional, cell, flattened, Gates("rzn", "zrn"), changes.gru_biases)
 
 
-def rnn(*paths: str, bidirectional: bool = False, cell: bool = False) -> Rule:
+def rnn(*paths: str, bidirectional: bool = False, cell: bool = False, flattened: Sizes | None = None) -> Rule:
     """torch.nn.RNN, or RNNCell, as our SimpleRNNs: matrices transposed, both biases added.
 
     Arguments:
-        paths, bidirectional, cell: see `lstm`.
+        paths, bidirectional, cell, flattened: see `lstm`.
     """
-    return _recurrent("rnn", paths, bidirectional, cell, np.transpose, changes.added)
+    return _recurrent("rnn", paths, bidirectional, cell, flattened, np.transpose, changes.added)
 
 
 RULES: Mapping[str, Callable[..., Rule]] = {
     rule.__name__: rule
     for rule in (
         dense, projection, qkv, attention, conv, conv_transpose, depthwise, norm, rms_norm, batch_norm, embedding,
-        prelu, lstm, gru, rnn,
+        reverse_embedding, prelu, lstm, gru, rnn,
     )
 }  # fmt: skip
 
@@ -216,18 +258,30 @@ def _three(path: str, weight: str, bias: str, change: Callable, axis: int) -> di
 
 
 def _recurrent(
-    name: str, paths: tuple[str, ...], bidirectional: bool, cell: bool, matrix: Callable, biases: Callable
+    name: str,
+    paths: tuple[str, ...],
+    bidirectional: bool,
+    cell: bool,
+    flattened: Sizes | None,
+    matrix: Callable,
+    biases: Callable,
 ) -> Rule:
     rows: list = []
     for index, path in enumerate(paths):
         layer, backward = divmod(index, 2) if bidirectional else (index, 0)
         end = "" if cell else f"_l{layer}" + "_reverse" * backward
+        inputs = _channels_last(flattened, 1, matrix) if layer == 0 else matrix
         rows += [
-            ((f"weight_ih{end}",), goals_of((f"{path}/kernel", matrix))),
+            ((f"weight_ih{end}",), goals_of((f"{path}/kernel", inputs))),
             ((f"weight_hh{end}",), goals_of((f"{path}/recurrent_kernel", matrix))),
             ((f"bias_ih{end}", f"bias_hh{end}"), goals_of((f"{path}/bias", biases))),
         ]
-    return Rule(tuple(rows), _call(name, *paths, bidirectional=bidirectional, cell=cell))
+    return Rule(tuple(rows), _call(name, *paths, bidirectional=bidirectional, cell=cell, flattened=flattened))
+
+
+def _channels_last(sizes: Sizes | None, axis: int = 0, change: Callable = changes.same) -> Callable:
+    """The change, after the channels of what was flattened along that axis are moved to its end."""
+    return change if sizes is None else ChannelsLast(sizes, axis, change)
 
 
 def _rule(written: str, **rows: Any) -> Rule:

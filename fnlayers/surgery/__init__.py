@@ -1,9 +1,10 @@
 """Models taken apart and put together: their insides, their parts, and other layers in their place."""
 
+from fnlayers.models.lora import LoRA
 from fnlayers.surgery.compare import Comparison, Difference, compare
 from fnlayers.surgery.cut import cut, restrict
 from fnlayers.surgery.intermediates import intermediates
-from fnlayers.surgery.lora import LoRA, lora
+from fnlayers.surgery.lora import lora
 from fnlayers.surgery.replace import Replaced, replace_layer
 
 __all__ = [

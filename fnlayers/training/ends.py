@@ -17,6 +17,7 @@ from fnlayers.layers.regularization import ActivityRegularization, Dropout
 from fnlayers.layers.reshaping import Flatten, Permute, Reshape
 from fnlayers.layers.wrappers import SpectralNormalization, TimeDistributed
 from fnlayers.models.functional import Functional, Node, Ref
+from fnlayers.models.lora import LoRA
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
 
@@ -54,6 +55,8 @@ def ending(model: Layer, key: str | int | None = None) -> tuple[str | None, Laye
         return _ending_of(model, _chosen(model.outputs, key))
     if isinstance(model, _AROUND):
         return ending(model.layer, key)
+    if isinstance(model, LoRA):
+        return ending(model.model, key)
     if key is not None:
         return None, None
     if isinstance(model, Softmax):

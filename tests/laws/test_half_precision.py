@@ -15,7 +15,10 @@ from products import in_full_precision
 from residuals import computed_in_float32
 
 # Layers that multiply in float32 all the same.
-IN_FLOAT32 = {fl.SpectralNormalization: "the largest singular value is a statistic, of a kernel alone, as in norms"}
+IN_FLOAT32 = {
+    fl.SpectralNormalization: "the largest singular value is a statistic, of a kernel alone, as in norms",
+    fl.LoRA: "the product of the factors is of weights alone, and added to a kernel in float32, as by merge",
+}
 
 
 @pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])

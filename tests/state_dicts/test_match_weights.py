@@ -12,7 +12,9 @@ import fnlayers as fl
 from fnlayers import state_dicts
 from fnlayers.state_dicts import batch_norm
 from test_models import GOLDEN, example, theirs
+from test_torch_layers import network
 from test_torch_layers import prefixed as layer_weights
+from test_torch_layers import theirs as weights_of
 
 
 def pasted(proposal):
@@ -62,6 +64,86 @@ def test_layers_with_rules_of_their_own(name):
     model = fl.Sequential([layer.renamed("a")])
     proposal = fl.match_weights(model, shape, layer_weights(name))
     assert repr(proposal.mapping) == repr({"m": rule})
+
+
+def proposed(name):
+    model, mapping, x, _ = network(name)
+    return fl.match_weights(model, x.shape, weights_of(name)), mapping
+
+
+@pytest.mark.parametrize("name", ["flattened", "unflattened"])
+def test_channels_that_pytorch_flattens_first(name):
+    proposal, mapping = proposed(name)
+    assert pasted(proposal) == mapping
+
+
+def test_an_order_that_is_not_known_is_not_guessed():
+    proposal, _ = proposed("columns")
+    assert proposal.mapping == {} and len(proposal.unfilled) == 12
+
+
+FIRST = {"data_format": "channels_first"}
+HEAD = fl.Dense(5, name="fc")
+
+
+@pytest.mark.parametrize(
+    "layers, sizes, flattened",
+    [
+        ([fl.Flatten(), HEAD], (2, 3, 4), (4, 2, 3)),
+        ([fl.Reshape((24,)), fl.Dropout(0.5), HEAD], (2, 3, 4), (4, 2, 3)),
+        ([fl.Sequential([fl.ReLU(), fl.Flatten()]), HEAD], (2, 3, 4), (4, 2, 3)),
+        ([fl.MaxPooling1D(2), fl.Flatten(), HEAD], (4, 3), (3, 2)),
+        ([fl.AveragePooling2D(2, **FIRST), fl.Flatten(), HEAD], (3, 4, 4), None),
+        ([fl.AveragePooling2D(2, **FIRST), fl.Flatten(**FIRST), HEAD], (3, 4, 4), (3, 2, 2)),
+        ([fl.Permute((3, 1, 2)), fl.Flatten(), HEAD], (2, 3, 4), None),  # ours is in their order already
+        ([fl.Flatten(), HEAD], (3, 4), None),  # steps and features, in both
+        ([fl.Flatten(), HEAD], (2, 3, 1), None),
+        ([fl.GlobalAveragePooling2D(), HEAD], (2, 3, 4), None),
+        ([fl.GlobalAveragePooling2D(keepdims=True), fl.Flatten(), HEAD], (2, 3, 4), None),
+        ([fl.Permute((2, 1, 3)), fl.Flatten(), HEAD], (2, 3, 4), "not known"),
+    ],
+)
+def test_what_is_flattened(layers, sizes, flattened):
+    model, shape = fl.Sequential(layers), (None, *sizes)
+    inputs = model.specs(shape)["fc"]["kernel"].shape[0]
+    found = fl.match_weights(model, shape, {"c.weight": np.ones((5, inputs)), "c.bias": np.ones(5)}).mapping
+    expected = {} if flattened == "not known" else {"c": state_dicts.dense("fc", flattened=flattened)}
+    assert found == expected and repr(found) == repr(expected)
+
+
+def test_recurrent_layers_in_a_row_are_one_module():
+    proposal = fl.match_weights(
+        fl.Sequential([fl.Bidirectional(fl.LSTM(4, return_sequences=True), name=name) for name in ("one", "two")]),
+        (None, 5, 3),
+        layer_weights("lstm_deep"),
+    )
+    cells = [f"{name}/{side}_layer/cell" for name in ("one", "two") for side in ("forward", "backward")]
+    assert pasted(proposal) == {"m": state_dicts.lstm(*cells, bidirectional=True)}
+    stack = fl.RNN(fl.StackedRNNCells([fl.GRUCell(4), fl.GRUCell(4)]))
+    given = {f"g.weight_ih_l{n}": np.ones((12, 3 + n)) for n in (0, 1)} | {
+        f"g.{part}_l{n}": np.ones((12, 4)[: 2 if part == "weight_hh" else 1])
+        for n in (0, 1) for part in ("weight_hh", "bias_ih", "bias_hh")
+    }  # fmt: skip
+    (goal,) = fl.match_weights(stack, (None, 5, 3), given).mapping.values()
+    assert len(goal.rows) == 6 and str(goal).startswith("gru(")
+
+
+def test_two_ends_of_a_table():
+    def model(tied):
+        table, ids = fl.ReversibleEmbedding(7, 3, tied, name="table"), fl.Input((5,), dtype="int32")
+        return fl.functional(ids, table(table(ids)))
+
+    theirs = {"embed_tokens.weight": np.arange(21.0).reshape(7, 3), "lm_head.weight": np.ones((7, 3))}
+    proposal = fl.match_weights(model(False), None, theirs)
+    rules = {"embed_tokens": state_dicts.embedding("table"), "lm_head": state_dicts.reverse_embedding("table")}
+    assert pasted(proposal) == rules
+    theirs = (
+        {"lm_head.weight": theirs["embed_tokens.weight"]} | theirs | {"lm_head.weight": theirs["embed_tokens.weight"]}
+    )
+    tied = {"embed_tokens": rules["embed_tokens"], "lm_head.weight": state_dicts.tied("embed_tokens.weight")}
+    assert pasted(fl.match_weights(model(True), None, theirs)) == tied
+    unnamed = {f"{n}.weight": np.full((7, 3), float(n)) for n in range(2)}
+    assert fl.match_weights(model(False), None, unnamed).unsure == [(["0", "1"], ["table/reverse_embeddings", "table"])]
 
 
 def dense_weights(*names, size=3):

@@ -22,6 +22,7 @@ from fnlayers.state_dicts import (
     prelu,
     projection,
     qkv,
+    reverse_embedding,
     rms_norm,
     rnn,
 )
@@ -60,6 +61,59 @@ LAYERS = {
 }
 
 
+SIDES = [f"{name}/{side}_layer/cell" for name in ("one", "two") for side in ("forward", "backward")]
+TABLE = fl.ReversibleEmbedding(7, 3, tie_weights=False, name="table")
+
+
+def both_ends():
+    ids = fl.Input((5,), dtype="int32")
+    return fl.functional(ids, TABLE(TABLE(ids)))
+
+
+# Models whose channels are last where theirs are first, and are flattened or made of what is flat; the mapping for each
+NETWORKS = {
+    "flattened": (
+        [
+            fl.Conv2D(3, 2, name="conv"),
+            fl.Flatten(),
+            fl.BatchNormalization(epsilon=1e-5, name="bn"),
+            fl.Dense(4, name="fc"),
+        ],
+        {
+            "0": conv("conv"),
+            "2": batch_norm("bn", flattened=(3, 3, 2)),
+            "3": dense("fc", flattened=(3, 3, 2)),
+        },
+    ),
+    "unflattened": (
+        [
+            fl.Dense(18, name="fc"),
+            fl.BatchNormalization(epsilon=1e-5, name="bn"),
+            fl.Reshape((3, 2, 3)),
+            fl.Conv2DTranspose(2, 2, name="conv"),
+        ],
+        {
+            "0": dense("fc", unflattened=(3, 3, 2)),
+            "1": batch_norm("bn", flattened=(3, 3, 2)),
+            "3": conv_transpose("conv"),
+        },
+    ),
+    "columns": (
+        [fl.Permute((2, 1, 3)), fl.Reshape((5, 6))]
+        + [fl.Bidirectional(fl.LSTM(4, **SEQUENCES), name=name) for name in ("one", "two")],
+        {"1": lstm(*SIDES, bidirectional=True, flattened=(3, 2))},
+    ),
+    "untied": (both_ends(), {"0": embedding("table"), "1": reverse_embedding("table")}),
+}
+
+
+def network(name):
+    """(model, mapping, x, y), the images with channels last."""
+    layers, mapping = NETWORKS[name]
+    x, y = (np.moveaxis(a, 1, -1) if a.ndim == 4 else a for a in (GOLDEN[f"{name}/x0"], GOLDEN[f"{name}/y"]))
+    return fl.Sequential(layers) if isinstance(layers, list) else layers, mapping, x, y
+
+
 def theirs(name):
     start = f"{name}/theirs/"
     return {key.removeprefix(start): GOLDEN[key] for key in GOLDEN.files if key.startswith(start)}
@@ -82,6 +136,29 @@ def test_a_layer_of_torch_gives_the_same_numbers(name):
     model = layer if name.endswith("cell") else fl.Sequential([dataclasses.replace(layer, name="a")])
     params, state = fl.load_state_dict(model, x.shape, prefixed(name), {"m": rule})
     close(model.apply(params, x, state=state), y)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_channels_that_are_flattened_and_two_ends_of_a_table(name):
+    model, mapping, x, y = network(name)
+    params, state = fl.load_state_dict(model, x.shape, theirs(name), mapping)
+    close(model.apply(params, x, state=state), y)
+
+
+def test_matrices_with_inputs_first_that_meet_flattened_channels():
+    sizes, kernel = (2, 3, 2), np.arange(12 * 12.0).reshape(12, 12)  # of (channels, height, width), both ends
+    order = np.arange(12).reshape(sizes).transpose(1, 2, 0).ravel()
+    both = {"flattened": sizes, "unflattened": sizes}
+    for weight, rule in ((kernel, dense("", inputs_first=True, **both)), (kernel.T, dense("", **both))):
+        params, _ = fl.load_state_dict(
+            fl.Dense(12), (None, 12), {"fc.weight": weight, "fc.bias": kernel[0]}, {"fc": rule}
+        )
+        np.testing.assert_array_equal(params["kernel"], kernel[order][:, order])
+        np.testing.assert_array_equal(params["bias"], kernel[0][order])
+    for sizes, said in (((2, 3), "not flattened from"), (12, "no sizes"), ((3, 0), "no sizes"), ("ab", "no sizes")):
+        with pytest.raises(fl.ConfigError, match=said):
+            rule = dense("", flattened=sizes)
+            fl.load_state_dict(fl.Dense(12), (None, 12), {"w.weight": kernel, "w.bias": kernel[0]}, {"w": rule})
 
 
 def test_a_bidirectional_lstm_of_two_layers():

@@ -10,6 +10,15 @@ import torch
 from torch import nn
 
 HERE = pathlib.Path(__file__).parent
+
+
+class Columns(nn.Module):
+    """The columns of an image as steps, as for reading text: (batch, channels, height, width) -> (batch, width, ...)."""
+
+    def forward(self, x):
+        return x.permute(0, 3, 1, 2).flatten(2)
+
+
 SEQUENCE, IMAGE = (2, 5, 3), (2, 4, 6, 6)
 LAYERS = {
     "linear": (nn.Linear(3, 4), SEQUENCE),
@@ -39,11 +48,21 @@ LAYERS = {
         nn.MultiheadAttention(6, 2, kdim=4, vdim=5, batch_first=True),
         [(2, 5, 6), (2, 3, 4), (2, 3, 5)],
     ),
+    "flattened": (nn.Sequential(nn.Conv2d(2, 3, 2), nn.Flatten(), nn.BatchNorm1d(18), nn.Linear(18, 4)), (2, 2, 4, 3)),
+    "unflattened": (
+        nn.Sequential(nn.Linear(4, 18), nn.BatchNorm1d(18), nn.Unflatten(1, (3, 3, 2)), nn.ConvTranspose2d(3, 2, 2)),
+        (2, 4),
+    ),
+    "columns": (
+        nn.Sequential(Columns(), nn.LSTM(6, 4, num_layers=2, bidirectional=True, batch_first=True)),
+        (2, 3, 2, 5),
+    ),
+    "untied": (nn.Sequential(nn.Embedding(7, 3), nn.Linear(3, 7, bias=False)), (2, 5)),
 }
 
 
 def drawn(shape, rng, layer):
-    if isinstance(layer, nn.Embedding):
+    if any(isinstance(module, nn.Embedding) for module in layer.modules()):
         return torch.from_numpy(rng.integers(0, 7, shape))
     return torch.from_numpy(rng.standard_normal(shape).astype("float32"))
 
@@ -53,7 +72,7 @@ def outputs(name, layer, shape, rng):
     for key, value in layer.state_dict().items():
         if value.dtype == torch.float32:
             noise = torch.from_numpy(rng.standard_normal(tuple(value.shape)).astype("float32"))
-            value.copy_(noise.abs() + 0.5 if key == "running_var" else noise / 2)
+            value.copy_(noise.abs() + 0.5 if key.endswith("running_var") else noise / 2)
     given = [drawn(s, rng, layer) for s in shape] if isinstance(shape, list) else [drawn(shape, rng, layer)]
     if isinstance(layer, nn.MultiheadAttention):
         y = layer(*(given * 3)[:3], need_weights=False)
