@@ -106,9 +106,9 @@ def _repeated(units: dict[str, Unit], targets: Sequence[Target], arrays: Arrays)
     They are the matrices of logits that are tied to the table.
     """
     found: dict[str, str] = {}
-    kept: list[Unit] = []
+    different: list[Unit] = []
     for unit in sorted(units.values(), key=lambda unit: bool(set(words_of(unit.key)) & OF_LOGITS)):
-        alike = [other for other in kept if other.shapes == unit.shapes]
+        alike = [other for other in different if other.shapes == unit.shapes]
         fitting = [t for t in targets if not t.stack and any(fits(make, unit, t) for make in t.factories)]
         if not fitting or any(target.factories != (rules.embedding,) for target in fitting):
             continue
@@ -117,7 +117,7 @@ def _repeated(units: dict[str, Unit], targets: Sequence[Target], arrays: Arrays)
         if (other := next(same, None)) is not None:
             found[unit.key] = other
         else:
-            kept.append(unit)
+            different.append(unit)
     return found
 
 
