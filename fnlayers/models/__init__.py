@@ -11,7 +11,8 @@ from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
 
 __all__ = [
-    "Functional", "LoRA", "Pair", "Repeat", "Sequential", "cached", "flax_pair", "functional", "haiku_pair", "stax_pair",
+    "Functional", "LoRA", "Pair", "Repeat", "Sequential", "cached", "flax_pair", "functional", "haiku_pair",
+    "stax_pair",
 ]  # fmt: skip
 
 

@@ -12,9 +12,7 @@ import fnlayers as fl
 from fnlayers import state_dicts
 from fnlayers.state_dicts import batch_norm
 from test_models import GOLDEN, example, theirs
-from test_torch_layers import network
-from test_torch_layers import prefixed as layer_weights
-from test_torch_layers import theirs as weights_of
+from test_torch_layers import network, prefixed as layer_weights, theirs as weights_of
 
 
 def pasted(proposal):
