@@ -110,7 +110,9 @@ def _after_all(layer: Layer, path: str, given: Any, before: Sequence[Any], found
     for call in calls(graph, given):
         refs = nest_leaves(call.node.inputs, is_leaf=is_ref)
         inner = f"{path}/{call.node.layer}".removeprefix("/")
-        known[Ref(call.position)] = _after(call.layer, inner, call.given, call.made, [*map(known.get, refs)], found)
+        known[Ref(call.position)] = _after(
+            call.layer, inner, call.in_types, call.out_types, [*map(known.get, refs)], found
+        )
     outputs = nest_leaves(graph.outputs, is_leaf=is_ref)
     return known.get(outputs[0]) if len(outputs) == 1 else None
 
