@@ -16,7 +16,7 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import canonical
 from fnlayers.core.spec import Param, initialize, leaf_at, spec_items
 from fnlayers.core.types import Key, Params, Sizes
-from fnlayers.functions.options import accumulation_dtype
+from fnlayers.half_precision import accumulation_dtype
 from fnlayers.models.fitting import suggested_shape
 from fnlayers.plain_data import FrozenDict
 from fnlayers.trees import matches, paths
