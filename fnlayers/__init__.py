@@ -46,7 +46,8 @@ LATER = {
     "fnlayers.training": (
         "AddLogs", "CSVLog", "Checkpoint", "CheckpointError", "EarlyStopping", "Event", "Fitted", "JSONLog", "KeepBest",
         "NonFiniteError", "Replace", "SetLearningRate", "StepEvent", "Stop", "TensorBoardLog", "TrainState",
-        "clear_cache", "evaluate", "fit", "losses", "make_step", "metrics", "predict", "restore",
+        "averaged", "clear_cache", "evaluate", "fit", "losses", "make_step", "metrics", "optimizer", "predict",
+        "restore",
     ),
 }  # fmt: skip
 

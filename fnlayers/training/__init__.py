@@ -7,6 +7,7 @@ from fnlayers.training.diagnose import NonFiniteError
 from fnlayers.training.fit import evaluate, fit, predict
 from fnlayers.training.fit_loop import Fitted
 from fnlayers.training.log_files import CSVLog, JSONLog, TensorBoardLog
+from fnlayers.training.optimizer import averaged, optimizer
 from fnlayers.training.programs import clear_cache
 from fnlayers.training.results import AddLogs, Replace, SetLearningRate, Stop
 from fnlayers.training.state import TrainState
@@ -30,12 +31,14 @@ __all__ = [
     "Stop",
     "TensorBoardLog",
     "TrainState",
+    "averaged",
     "clear_cache",
     "evaluate",
     "fit",
     "losses",
     "make_step",
     "metrics",
+    "optimizer",
     "predict",
     "restore",
 ]

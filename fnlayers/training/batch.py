@@ -32,7 +32,8 @@ def batch_of(given: Any, called: str = "the data set", fetch: bool = True) -> Ba
     """A user's (x, y) or (x, y, weight) with its leaves as arrays: of one length, of numbers that jax can hold.
 
     Arguments:
-        given: the tuple. Values are looked at before they are cast, where they are on the host.
+        given: the tuple; weight may be one array, or one for each output, structured like y. Values are looked at
+            before they are cast, where they are on the host.
         called: what it is in an error: the whole data set, or a batch.
         fetch: whether sample weights are looked at on a device, too, which waits for them.
 
@@ -50,7 +51,7 @@ def batch_of(given: Any, called: str = "the data set", fetch: bool = True) -> Ba
         raise ShapeError(f"the examples do not pair: {lengths_found}; give all parts the same length")
     if counts["x"] == 0:
         raise ConfigError(f"{called} is empty: x has no examples; leave it out")
-    return Batch(x, y, None if weight is None else _weights(weight, fetch), counts["x"])
+    return Batch(x, y, None if weight is None else _weights(weight, y, fetch), counts["x"])
 
 
 def check_batch(batch: Any) -> None:
@@ -91,10 +92,26 @@ def _as_array(leaf: Any, name: str) -> Any:
     return np.asarray(found)
 
 
-def _weights(weight: Any, fetch: bool) -> Any:
-    """Sample weights as float32: numbers of at least 0."""
-    if isinstance(weight, (Mapping, tuple, list)):
-        raise ConfigError("weight is one array: a number for each example, or for each step of one")
+def _weights(weight: Any, y: Any, fetch: bool) -> Any:
+    """Sample weights as float32: one array, or one for each output, structured like y; those not given are 1."""
+    if not isinstance(weight, (Mapping, tuple, list)):
+        return _checked_weight(weight, fetch)
+    if not isinstance(y, (Mapping, tuple, list)):
+        raise ConfigError(
+            "the sample weights are a nest, and y is one array; give one array: a number for each example, or for each "
+            "step of one"
+        )
+    given: dict = dict(weight if isinstance(weight, Mapping) else enumerate(weight))
+    outputs: dict = dict(y if isinstance(y, Mapping) else enumerate(y))
+    if surplus := [key for key in given if key not in outputs]:
+        raise ConfigError(f"the sample weights speak of {surplus[0]!r}, and y has {', '.join(map(repr, outputs))}")
+    ones = np.ones(_length("y", y) or 0, "float32")
+    found = {key: ones if given.get(key) is None else _checked_weight(given[key], fetch) for key in outputs}
+    return found if isinstance(y, Mapping) else tuple(found.values())
+
+
+def _checked_weight(weight: Any, fetch: bool) -> Any:
+    """An array of sample weights as float32: numbers of at least 0."""
     if np.issubdtype(weight.dtype, np.complexfloating):
         raise ConfigError(f"weight is {weight.dtype}; give real numbers of at least 0")
     weight = weight.astype("float32")

@@ -10,7 +10,7 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch
 from fnlayers.training.data import Source
 from fnlayers.training.known import takes_of
-from fnlayers.training.objective import Objective, Term, check_outputs, expand_weight, select_output
+from fnlayers.training.objective import Objective, Term, check_outputs, expand_weight, select_output, select_weight
 from fnlayers.training.pairing import check_pair
 from fnlayers.training.takes import Takes
 
@@ -32,7 +32,8 @@ def check_data(objective: Objective, source: Source, out: Any) -> None:
         source: the data.
         out: the model's Out with the shapes of its output for the first batch.
     """
-    if source.dataset is not None and source.dataset.weight is not None and not source.dataset.weight.any():
+    weights = [] if source.dataset is None else jax.tree.leaves(source.dataset.weight)
+    if weights and not any(weight.any() for weight in weights):
         raise ConfigError("all sample weights are 0, so nothing can be learned or measured; give some examples weight")
     check_labels(objective, source.first if source.dataset is None else source.dataset, out, fetch=True)
 
@@ -60,7 +61,13 @@ def check_labels(objective: Objective, batch: Batch, out: Any, fetch: bool = Fal
             _check_integers(term, takes, y)
         # What a masked step is labelled with is ignored by the loss, and which steps are masked only the model knows
         if term in objective.losses and isinstance(y, np.ndarray) and y.size and not _masked(out, term):
-            _check_numbers(term, takes, y, batch.weight, y_pred.shape[takes.axis] if takes.labels == "classes" else 0)
+            _check_numbers(
+                term,
+                takes,
+                y,
+                select_weight(batch.weight, term),
+                y_pred.shape[takes.axis] if takes.labels == "classes" else 0,
+            )
 
 
 def _of_rows(a: Any, count: int) -> jax.ShapeDtypeStruct:

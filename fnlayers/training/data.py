@@ -151,8 +151,11 @@ def pad_batch(batch: Batch, size: int, weighted: bool) -> Batch:
     def fill(a: Any) -> Any:
         return _concatenate([a, np.repeat(a[-1:], lacking, axis=0)])
 
-    zeros = np.zeros((lacking, *weight.shape[1:]), "float32")
-    return Batch(jax.tree.map(fill, batch.x), jax.tree.map(fill, batch.y), _concatenate([weight, zeros]), batch.count)
+    def without_weight(a: Any) -> Any:
+        return _concatenate([a, np.zeros((lacking, *a.shape[1:]), "float32")])
+
+    x, y = jax.tree.map(fill, batch.x), jax.tree.map(fill, batch.y)
+    return Batch(x, y, jax.tree.map(without_weight, weight), batch.count)
 
 
 def _from_arrays(whole: Batch, batch_size: int) -> Source:

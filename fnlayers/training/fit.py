@@ -20,12 +20,14 @@ from fnlayers.training.checkpoint import Checkpoint, Checkpoints, check_folder, 
 from fnlayers.training.data import ENOUGH, Remainder, Source, inputs_only, source_of, true_or_false, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
+from fnlayers.training.epoch_means import EpochMeans
 from fnlayers.training.fit_loop import FitLoop, Fitted, run_evaluation
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
 from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
 from fnlayers.training.resuming import resume as go_on
+from fnlayers.training.splitting import split_off, weighted_by_class
 from fnlayers.training.state import TrainState, as_key, copied
 from fnlayers.training.step import evaluation_of, prediction_of, shapes
 from fnlayers.trees import Declared
@@ -44,6 +46,8 @@ def fit(
     metrics: Metrics = None,
     loss_weights: Any = None,
     validation_data: Any = None,
+    validation_split: float | None = None,
+    class_weight: Mapping[int, float] | None = None,
     rng: Key | int = 0,
     params: Params | None = None,
     state: StateDict | None = None,
@@ -65,8 +69,9 @@ def fit(
 
     Arguments:
         model: the model.
-        data: (x, y) or (x, y, weight) as a tuple of arrays, x and y also as tuples or dicts of arrays; or an iterable
-            of such batches, or a function that returns one for each epoch.
+        data: (x, y) or (x, y, weight) as a tuple of arrays, x and y also as tuples or dicts of arrays, and weight
+            also as one for each output, structured like y; or an iterable of such batches, or a function that returns
+            one for each epoch.
         loss: a function (y_pred, y_true) -> values, one or more for each example (those of optax and `fnlayers.losses`
             are such), or Keras's name of one, which takes logits unless the model ends in a softmax or sigmoid; for
             several outputs also a dict or tuple of them. Their mean is weighted by the sample weights and leaves out
@@ -79,6 +84,9 @@ def fit(
             Keras's names; for several outputs also a dict {output: such}.
         loss_weights: a number for each of several losses, structured like them; None: 1 each.
         validation_data: like data; evaluated after each epoch as "val_...".
+        validation_split: instead of it, the fraction of arrays that is held out for that: the last examples, before
+            anything is shuffled.
+        class_weight: {class number: weight}, by which the examples of each class are weighted; 1 where there is none.
         rng: a random key or a seed: of the params, of what the layers draw, and of the order of the examples.
         params: where to start, instead of what the model draws.
         state: the state that belongs to them; needed with params where the model keeps any (model.init_state(shape)
@@ -127,6 +135,10 @@ def fit(
     check_optimizer(optimizer, "fit")
     shuffle, verbose = true_or_false("fit: shuffle", shuffle), true_or_false("fit: verbose", verbose)
     objective, epochs = objective_of(loss, metrics, model, loss_weights), whole_number("epochs", epochs)
+    if validation_split is not None:
+        if validation_data is not None:
+            raise ConfigError("fit: give validation_split or validation_data, not both")
+        data, validation_data = split_off(data, validation_split)
     if objective.whole and validation_data is None:
         name = objective.whole[0].name
         raise ConfigError(f"metrics: {name!r} is of a whole set, that of validation_data; give validation_data")
@@ -134,6 +146,8 @@ def fit(
     callbacks, directions = checked_callbacks(callbacks, directions)
     _check_checkpoint(checkpoint, resume, directions)
     source = source_of(data, batch_size, epochs, steps_per_epoch)
+    if class_weight is not None:
+        source = weighted_by_class(source, class_weight, objective)
     held_out = _validation_source(validation_data, batch_size, epochs, validation_steps)
     train_state = _initial_train_state(model, optimizer, source, rng, params, state, train_state)
     out = _output_shapes(model, train_state, source.first)
@@ -198,9 +212,9 @@ def evaluate(
     warn_of_endings(model, objective)
     source.remainder = _remainder(remainder, may_pad(model, source.first.x, out, state, False, objective))
     evaluation = program(evaluation_of, model, objective)
-    return run_evaluation(
-        evaluation, objective, params, state, source, out, Progress(verbose, "evaluate", source.length)
-    )
+    means = EpochMeans(objective, objective.gathered(out, source.first))
+    progress = Progress(verbose, "evaluate", source.length)
+    return run_evaluation(evaluation, means, params, state, source, out, progress)
 
 
 def predict(

@@ -192,7 +192,8 @@ class FitLoop:
         if self.held_out is None:
             return {}
         now, quiet = self.train_state, Progress(False, "", None)
-        found = run_evaluation(self.evaluation, self.objective, now.params, now.state, self.held_out, self.out, quiet)
+        means = EpochMeans(self.objective, self.means.gathered)
+        found = run_evaluation(self.evaluation, means, now.params, now.state, self.held_out, self.out, quiet)
         return {f"val_{name}": value for name, value in found.items()}
 
     def start_step(self, batch: Batch) -> None:
@@ -299,10 +300,10 @@ class FitLoop:
 
 
 def run_evaluation(
-    evaluation: Callable, objective: Objective, params: Tree, state: Tree, source: Source, out: Any, progress: Progress
+    evaluation: Callable, means: EpochMeans, params: Tree, state: Tree, source: Source, out: Any, progress: Progress
 ) -> dict[str, Any]:
-    """The averages over a source. `out`: the shapes of what the model returns."""
-    means, whole = EpochMeans(objective, objective.gathered(out, source.first)), WholeSet(objective.whole)
+    """The averages over a source, in `means`. `out`: the shapes of what the model returns."""
+    objective, whole = means.objective, WholeSet(means.objective.whole)
     for batch in source.batches(None, functools.partial(check_labels, objective, out=out, fetch=True)):
         packed, predictions = evaluation(params, state, batch.x, batch.y, batch.weight)
         means.push(packed, None)

@@ -58,8 +58,8 @@ class ByExample(FrozenRecord):
         function: a function of (y_pred, y_true) without their batch axis that returns one number.
 
     Example:
-        >>> ByExample(dice)(jnp.array([[1.0, 0.5], [0.0, 0.0]]), jnp.array([[1, 0], [0, 1]])).round(4).tolist()
-        [0.2000..., 1.0]
+        >>> ByExample(dice)(jnp.array([[1.0, 0.0], [0.0, 0.0]]), jnp.array([[1, 0], [0, 1]])).round(4).tolist()
+        [0.0, 1.0]
     """
 
     function: Callable[[Any, Any], Any]
