@@ -333,7 +333,8 @@ def softmax(x: Array, axis: Axis = -1) -> Array:
     >>> [round(value, 4) for value in softmax(jnp.array([0.0, 1.0, 1.0])).tolist()]
     [0.1554, 0.4223, 0.4223]
     """
-    return _in_float32(jax.nn.softmax, x, _axes(axis))
+    x = jnp.asarray(x)
+    return _half_precision_softmax(x, _axes(axis)) if is_half_precision(x) else jax.nn.softmax(x, _axes(axis))
 
 
 @checked
@@ -374,6 +375,25 @@ def legacy_sparsemax(x: Array, axis: int = -1) -> Array:
     Its tau is (the sum of all cumulative sums of the support - 1) / k, where only the last cumulative sum belongs.
     """
     return _in_float32(_legacy_sparsemax, x, axis)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _half_precision_softmax(x: Array, axis: int | tuple[int, ...]) -> Array:
+    return jax.nn.softmax(x.astype(jnp.float32), axis).astype(x.dtype)
+
+
+@_half_precision_softmax.defjvp
+def _(axis: int | tuple[int, ...], primals: tuple, tangents: tuple) -> tuple:
+    """The backward pass keeps x, the maximum and the sum."""
+    (x,), (dx,) = primals, tangents
+    top = jax.lax.stop_gradient(jnp.max(x, axis, keepdims=True, initial=-jnp.inf)).astype(jnp.float32)
+    total = jnp.sum(jnp.exp(x.astype(jnp.float32) - top), axis, keepdims=True)
+
+    def tangent(x: Array, top: Array, total: Array, dx: Array) -> Array:
+        y, dx = jnp.exp(x - top) / total, dx.astype(jnp.float32)
+        return y * (dx - jnp.sum(y * dx, axis, keepdims=True))
+
+    return _half_precision_softmax(x, axis), in_float32(tangent, x, top, total, dx).astype(x.dtype)
 
 
 def _legacy_sparsemax(x: Array, axis: int) -> Array:
