@@ -57,9 +57,10 @@ class Copies:
 
     def check(self, callback: Any, results: Sequence[Result]) -> None:
         """Raise ConfigError where the callback changed one of them, and returned none: that has no effect."""
-        if any(isinstance(result, Replace) for result in results):
+        given, self.given = self.given, []
+        if not given or any(isinstance(result, Replace) for result in results):
             return
-        for train_state, before in self.given:
+        for train_state, before in given:
             now = jax.tree.leaves(train_state)
             if len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):
                 raise ConfigError(

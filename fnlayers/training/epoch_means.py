@@ -52,16 +52,17 @@ class EpochMeans:
             row = np.asarray(packed, "float64")
             if row[-1] == 0:
                 return step
-            means, totals, sums = np.split(row[:-1], [self.columns, 2 * self.columns])
-            self._add(means, totals, sums)
+            means, totals = row[: self.columns], row[self.columns : 2 * self.columns]
+            self._add(means, totals, row[2 * self.columns : -1])
             if self.arrived is not None:
                 self.arrived(step, self.objective.logs(means.tolist()))
         return None
 
     def _add(self, means: np.ndarray, totals: np.ndarray, sums: np.ndarray) -> None:
         """Those of one step."""
-        before = self.sums[self.columns :]
-        self.sums[self.columns :] = self.gathered.merge(before, sums) if self.totals.any() else sums
+        if sums.size:
+            before = self.sums[self.columns :]
+            self.sums[self.columns :] = self.gathered.merge(before, sums) if self.totals.any() else sums
         self.sums[: self.columns] += np.where(totals > 0, means * totals, 0)
         self.totals += totals
 

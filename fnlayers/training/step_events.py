@@ -70,8 +70,7 @@ class StepEvents:
         """Give the events of all steps but the `ahead` last that were started: (callback, what it returned, when)."""
         while self.waiting and self.waiting[0][0] <= started - ahead:
             _, epoch, batch, update, logs = self.waiting.popleft()
-            logs = ReadOnly(logs)
+            event = StepEvent(epoch, self.epochs, batch, update, ReadOnly(logs), self.current)
             for callback, on_step in self.callbacks:
-                event = StepEvent(epoch, self.epochs, batch, update, logs, self.current)
                 for result in called(callback, on_step, event):
                     yield callback, result, f"after step {update}"
