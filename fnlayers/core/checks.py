@@ -12,7 +12,7 @@ from fnlayers.core.declared import missing_error, size_error
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief, shortened
 from fnlayers.core.shapes import ArrayType, canonical, is_shape, shape_of, type_of
 from fnlayers.core.symbol import Symbol
-from fnlayers.core.values import check_values
+from fnlayers.core.values import check_values, not_a_key
 from fnlayers.functions.draws import is_key
 from fnlayers.ops.layout import expand_trailing
 from fnlayers.plain_data import map_nest, nest_leaves
@@ -26,6 +26,8 @@ _NUMBERS = (bool, int, float, complex)
 
 def check_arrays(layer: "Layer", x: Any) -> None:
     """Raise ConfigError for Symbols, and for arrays that jax would refuse or change."""
+    if isinstance(x, jax.Array):
+        return
     leaves = nest_leaves(x)
     if x is None or not leaves:
         raise ConfigError(f"{brief(layer)}: x is {x!r}; give an array")
@@ -55,13 +57,6 @@ def check_key(layer: "Layer", rng: Any, verb: str = "init") -> None:
     """Raise MissingError for what is not one random key."""
     if not is_key(rng):
         raise MissingError(f"{type(layer).__name__}.{verb} takes a random key, {not_a_key(rng)}")
-
-
-def not_a_key(rng: Any) -> str:
-    """What was given in place of a random key, and what to write."""
-    if jnp.issubdtype(getattr(rng, "dtype", bool), jax.dtypes.prng_key):
-        return f"got {rng.shape} of them; write jax.vmap over the keys, or choose one"
-    return f"got {shortened(rng)}; write jax.random.key(0)"
 
 
 def checked_train(layer: "Layer", train: Any) -> bool:

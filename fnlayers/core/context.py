@@ -11,6 +11,8 @@ import jax
 from fnlayers.core.errors import ConfigError, MissingError
 from fnlayers.core.names import fold
 from fnlayers.core.observer import Observer, Seen, trace_state
+from fnlayers.core.values import not_a_key
+from fnlayers.functions.draws import is_key
 from fnlayers.plain_data import map_nest
 
 if TYPE_CHECKING:
@@ -145,7 +147,12 @@ class Context:
             name, child, params, x, mask: see `run`.
             state: the child's state; None: that of its name in this layer's.
             key: the child's own random key; None: folded from its path.
+
+        Raises:
+            ConfigError: for a key that is not one random key.
         """
+        if key is not None and not is_key(key):
+            raise ConfigError(f"ctx.run_alone({name!r}, ...): key= is the random key of this child, {not_a_key(key)}")
         given = self.at(name, mask) if state is None else replace(self.at(name, mask), state=state)
         return _run_child(name, child, params, x, given if key is None else given.with_key(key))
 
@@ -219,6 +226,7 @@ def called_by_run(forward: Callable) -> Callable:
             )
         return forward(self, params, x, ctx)
 
+    checked.unchecked = forward  # type: ignore[attr-defined]
     return checked
 
 

@@ -120,6 +120,7 @@ class Layer(ByValue):
             raise ConfigError(own_init(cls))
         if "forward" in vars(cls):
             cls.forward = called_by_run(cls.forward)
+        cls._forward = getattr(cls.forward, "unchecked", cls.forward)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         given, options = bound(type(self), args, kwargs), options_of(type(self))
@@ -253,7 +254,7 @@ class Layer(ByValue):
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
-        return self._run_outermost(params, x, state, rng, mask, train)
+        return self._run(params, *self._outermost(params, x, state, rng, mask, train))
 
     def specs(self, shape: Sizes = None) -> Tree:
         """The Param or State of every array, in trees shaped like the params and the state together."""
@@ -348,10 +349,10 @@ class Layer(ByValue):
                 tree[name] = sub if self.trainable else declare(sub, "float32", trainable=False)
         return tree
 
-    def _run_outermost(
+    def _outermost(
         self, params: Any, x: Any, state: Any, rng: Any, mask: Any, train: Any, observer: Observer | None = None
-    ) -> Out:
-        """Run what no other layer runs: x, the mask and `train` come from a user."""
+    ) -> tuple[Any, Context]:
+        """Check what a user gave; x and the context with which the layer runs, within no other."""
         check_arrays(self, x)
         train = checked_train(self, train)
         if rng is not None:
@@ -361,7 +362,7 @@ class Layer(ByValue):
         if mask is not None:
             mask = checked_mask(self, mask, x)
             x = map_nest(cleaned, mask, x)
-        return self._run(params, x, Context(state, rng, mask, train, observer=observer))
+        return x, Context(state, rng, mask, train, observer=observer)
 
     def _run(self, params: Any, x: Any, ctx: Context) -> Out:
         """Cast, run `forward`, add what its children returned and the activity loss."""
@@ -378,7 +379,7 @@ class Layer(ByValue):
             if not self.trainable:
                 ctx = replace(ctx, frozen=True)
             params, inputs = self._cast(params, x)
-            out = checked_out(self, self.forward(params, inputs, ctx))
+            out = checked_out(self, self._forward(params, inputs, ctx))
             if ctx.gathered.calls:
                 out = ctx.gathered.joined(out, ctx.state)
             if (out.state or ctx.state) and out.state.keys() != ctx.state.keys():
@@ -410,20 +411,21 @@ class Layer(ByValue):
 
     def _cast(self, params: Any, x: Any) -> tuple[Any, Any]:
         compute = dtypes.policy(self.dtype).compute
-        every = self.casts_inputs == "all"
-        if every or self.takes != "numbers":
-            check_numbers(self, x, booleans=self.takes != "ordered")
-        if self.casts_inputs != "none":
-            current = getattr(x, "dtype", None)
-            if current is None:
-                x = map_nest(lambda a: a if a is None else dtypes.cast(a, compute, every), x)
-            elif current is not compute or isinstance(x, np.ndarray):
-                x = dtypes.cast(x, compute, every)
+        if getattr(x, "dtype", None) is not compute or isinstance(x, np.ndarray):
+            x = self._cast_inputs(x, compute)
         if self.casts_params and params:
             params = {
                 k: v if isinstance(v, (dict, tuple, list)) else dtypes.cast(v, compute) for k, v in params.items()
             }
         return params, x
+
+    def _cast_inputs(self, x: Any, compute: np.dtype) -> Any:
+        every = self.casts_inputs == "all"
+        if every or self.takes != "numbers":
+            check_numbers(self, x, booleans=self.takes != "ordered")
+        if self.casts_inputs == "none":
+            return x
+        return map_nest(lambda a: a if a is None else dtypes.cast(a, compute, every), x)
 
 
 def _check_common(layer: Layer) -> None:

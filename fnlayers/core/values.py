@@ -3,9 +3,10 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, shortened
 
 _KINDS = {"M": "dates", "m": "durations", "S": "bytes", "T": "strings", "U": "strings", "V": "records"}
 
@@ -33,6 +34,13 @@ def check_values(x: Any, what: str) -> None:
         _check_type(x, what)
         if x.dtype.kind in "iu" and x.dtype.itemsize > 4 and x.size:
             _check_range(x, what)
+
+
+def not_a_key(rng: Any) -> str:
+    """What was given in place of a random key, and what to write."""
+    if jnp.issubdtype(getattr(rng, "dtype", bool), jax.dtypes.prng_key):
+        return f"got {rng.shape} of them; write jax.vmap over the keys, or choose one"
+    return f"got {shortened(rng)}; write jax.random.key(0)"
 
 
 def _check_type(a: np.ndarray, what: str) -> None:

@@ -84,7 +84,7 @@ def observed(
 ) -> Observer:
     """Run a model; returns who saw the outputs of its layers."""
     observer = Observer(additions)
-    model._run_outermost(params, x, state, rng, mask, train, observer)
+    model._run(params, *model._outermost(params, x, state, rng, mask, train, observer))
     return observer
 
 

@@ -1,5 +1,7 @@
 """Layers made of layers: `ctx.run` gives a child its params, state, key, path and mask, and keeps what it returns."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -157,3 +159,46 @@ def test_in_the_body_of_a_scan_a_child_is_run_alone():
     second = child.run(params["child"], first.y, rng=jax.random.fold_in(KEY, 1), train=True)
     np.testing.assert_allclose(out.y, second.y, rtol=1e-6)
     np.testing.assert_allclose(out.losses[0], first.losses[0] + second.losses[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "key", ["0", 3, jnp.ones(2), jax.random.split(KEY, 2)], ids=["text", "number", "floats", "two"]
+)
+def test_a_wrong_key_of_a_child_says_what_to_write(key):
+    layer = Around(fl.Dropout(0.5), lambda self, params, x, ctx: ctx.run_alone("child", self.child, params, x, key=key))
+    with pytest.raises(fl.ConfigError, match=r"run_alone\('child', ...\): key= is the random key .*; (write|jax)"):
+        layer.run({}, X, rng=KEY, train=True)
+
+
+class HasForward:
+    """A base that is no layer, with the method of one."""
+
+    def forward(self, params, x, ctx):
+        return fl.Out(x + 1)
+
+
+@fl.layerclass
+class Inherits(HasForward, fl.Layer):
+    pass
+
+
+def test_forward_may_stand_in_a_base_that_is_no_layer():
+    np.testing.assert_array_equal(Inherits().apply({}, X), X + 1)
+    np.testing.assert_array_equal(fl.Sequential([Inherits(), Inherits()]).apply({}, X), X + 2)
+
+
+def test_from_apply_to_the_product_in_six_calls(monkeypatch):
+    """As docs/design.md says it: who looks for the arithmetic of a layer is there soon."""
+    layer, found = fl.Dense(3), []
+    params, matmul = layer.init(KEY, X.shape), jnp.matmul
+
+    def spy(*arrays):
+        frame = sys._getframe(1)
+        while frame.f_code.co_name != "apply":
+            found.insert(0, frame.f_code.co_name)
+            frame = frame.f_back
+        return matmul(*arrays)
+
+    monkeypatch.setattr(jnp, "matmul", spy)
+    layer.apply(params, X)
+    assert found == ["run", "_run", "forward", "call", "dot", "dot"]
