@@ -34,8 +34,14 @@ def trace(layer: "Layer", types: Any) -> Any:
     """
     try:
         return _trace(layer.renamed(None), types)
-    except Exception:
+    except Exception as error:
+        if getattr(error, "_names_layer", False):  # of a layer inside: to trace it again at each level takes 2^depth
+            raise
+    try:
         return _trace(layer, types)  # so that the error names the layer
+    except Exception as error:
+        error._names_layer = True  # type: ignore[attr-defined]
+        raise
 
 
 @functools.lru_cache(maxsize=4096)

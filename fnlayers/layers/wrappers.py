@@ -9,14 +9,16 @@ import jax.numpy as jnp
 
 from fnlayers import ops
 from fnlayers.core.context import Context, Out, nest_like
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.one_step import refuse_cell_within
+from fnlayers.core.shapes import ArrayType
 from fnlayers.core.spec import State
+from fnlayers.core.trace import trace
 from fnlayers.functions.initializers import TruncatedNormal
 from fnlayers.layers.common import check_count, check_rank
-from fnlayers.plain_data import map_nest
+from fnlayers.plain_data import freeze, map_nest, nest_leaves
 
 __all__ = ["TimeDistributed", "SpectralNormalization"]
 
@@ -60,6 +62,26 @@ class TimeDistributed(Layer):
         """The layer sees batch * time examples of one step."""
         examples = None if None in shape[:2] else math.prod(shape[:2])
         return {"layer": (self.layer, (examples, *shape[2:]))}
+
+    def _compose(self, types: Any) -> Any:
+        """The layer's output for one step, with the axes of `forward`."""
+        if not isinstance(types, ArrayType) or len(types.shape) < 2:
+            return None
+        batch, time, *sizes = types.shape
+        examples = None if batch is None or time is None else batch * time
+        masked = max(types.masked, 2) if types.masked else 0
+        inner = masked - 1 if masked > 2 or (masked and self.layer.passes_mask) else 0
+        with within("layer"):
+            made = freeze(trace(self.layer, ArrayType((examples, *sizes), types.dtype, inner)))
+        if any(leaf.shape[:1] != (examples,) for leaf in nest_leaves(made)):
+            return None
+
+        def unfold(leaf: ArrayType) -> ArrayType:
+            return ArrayType(
+                (batch, time, *leaf.shape[1:]), leaf.dtype, leaf.masked + 1 if leaf.masked else min(masked, 2)
+            )
+
+        return map_nest(unfold, made)
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Fold time into the batch, and back."""

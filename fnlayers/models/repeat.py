@@ -8,11 +8,11 @@ import jax.numpy as jnp
 
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import cast
-from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.one_step import refuse_cell
-from fnlayers.core.shapes import type_of
+from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.core.spec import map_specs
 from fnlayers.core.trace import trace
 from fnlayers.plain_data import freeze, map_nest
@@ -76,6 +76,13 @@ class Repeat(Layer):
             )
         declared = map_specs(lambda spec: spec.stacked(self.n), self.layer._declared(shape))
         return {"layer": declared} if declared else {}
+
+    def _compose(self, types: Any) -> Any:
+        """The layer's own output, where that is just like its input."""
+        refuse_cell(self.layer, shape_of(types))
+        with within("layer"):
+            made = freeze(trace(self.layer, types))
+        return made if made == types else None
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Scan the layer over its stacked params and state."""

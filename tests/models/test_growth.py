@@ -1,5 +1,6 @@
 """The work that models take grows with their size, and not faster: Python calls are counted, since clocks are busy."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,20 @@ def nested_graphs(n: int) -> fl.Layer:
     return model
 
 
+def distributed(n: int) -> fl.Layer:
+    model: fl.Layer = fl.Dense(4)
+    for _ in range(n):
+        model = fl.Sequential([fl.RepeatVector(2), fl.TimeDistributed(model), fl.GlobalMaxPooling1D()])
+    return model
+
+
+def repeated(n: int) -> fl.Layer:
+    model: fl.Layer = fl.Dense(4)
+    for _ in range(n):
+        model = fl.Sequential([fl.Dense(4), fl.Repeat(model, 1), fl.Dense(4)])
+    return model
+
+
 USES: dict[str, Callable[[fl.Layer], Any]] = {
     "hash": hash,
     "init": lambda model: model.init(jax.random.key(0), SHAPE),
@@ -53,12 +68,14 @@ MODELS: dict[str, tuple[Callable[[int], fl.Layer], int]] = {
     "graph": (graph, 80),
     "nested": (nested, 50),
     "nested_graphs": (nested_graphs, 50),
+    "distributed": (distributed, 20),
+    "repeated": (repeated, 12),
 }
 
 
 def calls(make: Callable[[int], fl.Layer], n: int) -> dict[str, int]:
     """How many calls each use of the model takes, from empty caches."""
-    for cache in (_trace, declared._names, declared._declared_arrays):
+    for cache in (_trace, declared._names, declared._declared_arrays, declared._expected):
         cache.cache_clear()
     made: list[fl.Layer] = []
     counted = {"build": python_calls(lambda: made.append(make(n)))}
@@ -72,6 +89,25 @@ def test_work_grows_with_the_size(name):
     half, whole = calls(make, n // 2), calls(make, n)
     grown = {use: round(whole[use] / half[use], 2) for use in half}
     assert max(grown.values()) < 2.5, grown
+
+
+def wrong(n: int) -> fl.Layer:
+    model: fl.Layer = fl.Conv2D(2, 3, name="wrong")
+    for i in range(n):
+        model = fl.Sequential([fl.Dense(4), model, fl.Dense(4)], name=f"level_{i}")
+    return model
+
+
+def test_an_error_deep_inside_is_found_once():
+    """Each level traced the ones inside twice, so that twenty of them took minutes."""
+
+    def find(model):
+        with pytest.raises(fl.ShapeError, match="level_0/wrong: Conv2D.*name='wrong'"):
+            model.out_shape(SHAPE)
+
+    find(wrong(2))
+    half, whole = (python_calls(functools.partial(find, wrong(n))) for n in (8, 16))
+    assert whole < 2.5 * half
 
 
 def test_a_deep_model_can_be_saved(tmp_path):
