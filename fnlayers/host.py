@@ -19,7 +19,6 @@ import jaxlib
 
 from fnlayers.ops import program, reference
 from fnlayers.ops.cpu.limits import Limits
-from fnlayers.ops.cpu.table import prefers_xla_products
 from fnlayers.ops.program import XLA_FLAG, Program
 from fnlayers.ops.reference import Window
 
@@ -61,6 +60,8 @@ def jit(function: Callable, **options: Any) -> Callable:
     chosen: list[Callable] = []
 
     def choose(*args: Any, **kwargs: Any) -> Callable:
+        from fnlayers.ops.cpu.table import prefers_xla_products  # imported with the tables: see compose.tables
+
         if not chosen:
             compiled(PRODUCTS).trace(*args, **kwargs)
             chosen.append(compiled(REDUCTIONS if prefers_xla_products(recorded, Limits()) else PRODUCTS))

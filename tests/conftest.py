@@ -66,7 +66,7 @@ def pytest_configure(config):
     chosen_platform.check(config.getoption("platform"))
     if config.getoption("references"):
         # as if there were no algorithms: every operation is its reference
-        for table in compose.TABLES.values():
+        for table in compose.tables().values():
             table.update(dict.fromkeys(table, ()))
 
 

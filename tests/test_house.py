@@ -172,14 +172,14 @@ def alike(ours, theirs):
     return str(ours).lower() == str(theirs).lower() or ours == theirs
 
 
-@pytest.mark.parametrize("platform", compose.TABLES)
+@pytest.mark.parametrize("platform", compose.tables())
 def test_every_row_of_algorithms_has_a_reason_and_a_benchmark(platform, monkeypatch):
     benchmarks = PACKAGE.parent / "benchmarks"
     monkeypatch.syspath_prepend(str(benchmarks))
     import algorithms
 
     measured = {*algorithms.RULES, *(path.name for path in benchmarks.glob("*.py"))}
-    for operation, rows in compose.TABLES[platform].items():
+    for operation, rows in compose.tables()[platform].items():
         assert rows and len({row.name for row in rows}) == len(rows), operation
         for row in rows:
             assert len(row.because) > 20 and row.bench in measured and row.passes, f"{operation}: {row.name}"

@@ -120,7 +120,6 @@ class Layer(ByValue):
             raise ConfigError(own_init(cls))
         if "forward" in vars(cls):
             cls.forward = called_by_run(cls.forward)
-        cls._forward = getattr(cls.forward, "unchecked", cls.forward)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         given, options = bound(type(self), args, kwargs), options_of(type(self))
@@ -379,7 +378,8 @@ class Layer(ByValue):
             if not self.trainable:
                 ctx = replace(ctx, frozen=True)
             params, inputs = self._cast(params, x)
-            out = checked_out(self, self._forward(params, inputs, ctx))
+            forward = type(self).forward
+            out = checked_out(self, getattr(forward, "unchecked", forward)(self, params, inputs, ctx))
             if ctx.gathered.calls:
                 out = ctx.gathered.joined(out, ctx.state)
             if (out.state or ctx.state) and out.state.keys() != ctx.state.keys():

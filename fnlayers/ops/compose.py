@@ -8,21 +8,27 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu import table as cpu_table
 from fnlayers.ops.cpu.limits import Limits
-from fnlayers.ops.cuda import table as cuda_table
 from fnlayers.ops.problem import ConvProblem, ConvTransposeProblem, PoolProblem, Problem
 from fnlayers.ops.reference import PoolWindow, Window
 from fnlayers.ops.rows import Row, first_of_each_pass
 
 Algorithms = dict[str, Callable[..., Any]]  # by pass
-TABLES = {"cpu": cpu_table.TABLES, "cuda": cuda_table.TABLES}  # by platform, then by operation
+
+
+@functools.cache
+def tables() -> dict[str, dict[str, Any]]:
+    """By platform the rows of each operation. Imported when a program is first traced: `import fnlayers` is fast."""
+    from fnlayers.ops.cpu import table as cpu_table
+    from fnlayers.ops.cuda import table as cuda_table
+
+    return {"cpu": cpu_table.TABLES, "cuda": cuda_table.TABLES}
 
 
 def chosen(problem: Problem, platform: str = "cpu", limits: Limits | None = None) -> dict[str, Row]:
     """For each pass the first row that holds and names an algorithm for it; a pass without one is not there."""
     limits = limits or Limits()
-    rows = TABLES[platform].get(problem.operation, ())
+    rows = tables()[platform].get(problem.operation, ())
     return first_of_each_pass(row for row in rows if row.holds(problem, limits))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from jax import lax
 
 from fnlayers.ops import record
-from fnlayers.ops.compose import TABLES, chosen, composed, is_reference
+from fnlayers.ops.compose import chosen, composed, is_reference, tables
 from fnlayers.ops.problem import Problem
 
 _references_alone: contextvars.ContextVar[bool] = contextvars.ContextVar("references_alone", default=False)
@@ -35,7 +35,7 @@ def dispatch(reference: Callable[..., Any], problem: Problem | None, *arrays: An
     """
     if problem is None or _references_alone.get():
         return reference(*arrays)
-    rows = {platform: chosen(problem, platform) for platform in TABLES}
+    rows = {platform: chosen(problem, platform) for platform in tables()}
     algorithms = {platform: composed(problem, found) for platform, found in rows.items() if _are_here(found)}
     algorithms = {platform: algorithm for platform, algorithm in algorithms.items() if algorithm is not None}
     if (written := record.current()) is not None:

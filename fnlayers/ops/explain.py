@@ -9,7 +9,6 @@ from fnlayers import plain_data
 from fnlayers.ops import program, record
 from fnlayers.ops.compose import is_reference
 from fnlayers.ops.cpu.limits import Limits
-from fnlayers.ops.cpu.table import prefers_xla_products
 from fnlayers.ops.problem import HAS_YNNPACK
 from fnlayers.ops.record import PLATFORMS, Dispatched, Platform
 
@@ -208,6 +207,8 @@ def _choice(each: Dispatched, platform: str) -> Choice:
 
 def _products(recorded: program.Program) -> Choice:
     """Whose code the matrix products of a program are, which `fl.jit` chooses for all of them."""
+    from fnlayers.ops.cpu.table import prefers_xla_products  # imported with the tables: see compose.tables
+
     prefers_xla = prefers_xla_products(recorded, Limits())
     name = "XLA's own code" if prefers_xla else "YNNPACK"
     reasons = ((name, PRODUCTS[prefers_xla]),)

@@ -1,8 +1,7 @@
 """A row of a table: algorithms, for which problems they are taken, why, and what measures it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -10,8 +9,7 @@ import jax
 PASSES = ("forward", "training", "input_gradient", "kernel_gradient")
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """Algorithms, and the problems for which they are taken.
 
     Arguments:

@@ -1,10 +1,9 @@
 """Where one algorithm for CPUs becomes faster than another."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What the rows of `ops/cpu/table/` compare with; measured with jax 0.10 on x86-64, in float32 unless said."""
 
     # Products
