@@ -21,7 +21,7 @@ gc.freeze()
 gc.set_threshold(100_000, 50, 50)
 
 PLAINEST = set({type(case.layer): case for case in reversed(CASES)}.values())  # the first case of each class of layers
-ROWS = {platform: dict(table) for platform, table in compose.TABLES.items()}  # before any are emptied
+ROWS = {platform: dict(table) for platform, table in compose.tables().items()}  # before any are emptied
 MEMORY = memory_limit = 1_200_000_000  # bytes of a process
 
 
@@ -40,7 +40,7 @@ def all_rows(monkeypatch):
     """The rows of fnlayers/ops/cpu and cuda, for one test that shows them, with --references as well."""
     for platform, table in ROWS.items():
         for operation, rows in table.items():
-            monkeypatch.setitem(compose.TABLES[platform], operation, rows)
+            monkeypatch.setitem(compose.tables()[platform], operation, rows)
 
 
 @pytest.fixture(scope="module")
