@@ -259,8 +259,8 @@ def test_vmap_trains_an_ensemble():
 @pytest.mark.parametrize(
     ("loss", "text"),
     [
-        ("mse", "loss 'mse' is not a function; .* such as optax.squared_error"),
-        ("sparse_categorical_crossentropy", "on logits: no softmax before"),
+        ("squared", "loss 'squared' is unknown; .*squared_hinge"),
+        ("sparse_categorical_crossentropy", "takes one output for each class"),
         (3, "loss 3 is not a function"),
         ({"a": None}, "no output has a loss"),
         (lambda p, t: jnp.mean((p - t) ** 2), "'loss' returned one number for the whole batch"),
@@ -297,11 +297,11 @@ def test_a_loss_that_hides_masked_steps():
 
 def test_metrics_that_are_none():
     with pytest.raises(fl.ConfigError, match="name them, as in metrics="):
-        make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics=[metrics.accuracy])
+        make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics=metrics.accuracy)
     with pytest.raises(fl.ConfigError, match="the name 'loss' is taken"):
         make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics={"loss": metrics.accuracy})
-    with pytest.raises(fl.ConfigError, match="metric 'acc' is not a function.*fnlayers.metrics.accuracy"):
-        make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics={"acc": "acc"})
+    with pytest.raises(fl.ConfigError, match="metric 'accurate' is unknown; did you mean 'accuracy'"):
+        make_step(mlp(), CROSS_ENTROPY, optax.sgd(0.1), metrics={"acc": "accurate"})
 
 
 def test_strict_dtype_promotion():
