@@ -114,6 +114,8 @@ class Event:
         sign = -1 if direction(monitor, mode, {name: known[name] for name in self.history}) == "max" else 1
         best, at = math.inf, -1
         for position, value in enumerate(values):
+            if not isinstance(value, (int, float)):
+                raise ConfigError(f"{monitor!r} is no single number but {value!r:.60}, of which none is the best")
             if math.isfinite(value) and sign * value < best - (min_delta if at >= 0 else 0):
                 best, at = sign * value, position
         return len(values) - 1 - at
