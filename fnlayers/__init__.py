@@ -19,7 +19,7 @@ from fnlayers.version import __version__
 
 # What people do with a model once it is built is imported when it is first asked for: a third of the library's import.
 if TYPE_CHECKING:
-    from fnlayers import show as show, state_dicts as state_dicts
+    from fnlayers import debug as debug, show as show, state_dicts as state_dicts
     from fnlayers.exporting import *
     from fnlayers.keras_files import *
     from fnlayers.saving import load as load, save as save
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fnlayers.training import *
 
 LATER = {
-    "fnlayers": ("show", "state_dicts"),
+    "fnlayers": ("debug", "show", "state_dicts"),
     "fnlayers.exporting": ("Exported", "export", "load_exported", "to_onnx"),
     "fnlayers.keras_files": ("load_keras", "load_keras_weights", "save_keras"),
     "fnlayers.saving": ("load", "save"),

@@ -895,3 +895,13 @@ CASES = [
     *MODELS,
 ]
 NAMES = [str(case) for case in CASES]
+
+PLAINEST = set({type(case.layer): case for case in reversed(CASES)}.values())  # the first case of each class of layers
+
+
+def runs_by_default(case: Case) -> bool:
+    """Whether a case is tried without being asked: the plainest of each layer, and one in six of the others.
+
+    The choice is made by name, so that a new case changes nothing for the others.
+    """
+    return case in PLAINEST or zlib.crc32(str(case).encode()) % 6 == 0

@@ -2,7 +2,6 @@ import contextlib
 import ctypes
 import gc
 import resource
-import zlib
 from pathlib import Path
 
 import jax
@@ -10,7 +9,7 @@ import pytest
 
 import chosen_platform  # before the next, which starts the platform
 import quick_compilation  # noqa: F401  # before cases, which makes arrays
-from cases import CASES, Case
+from cases import CASES, Case, runs_by_default
 from fnlayers.ops import compose
 
 # Accelerators multiply float32 matrices in fewer digits unless told otherwise; Keras's numbers have them all.
@@ -20,7 +19,6 @@ jax.config.update("jax_default_matmul_precision", "float32")
 gc.freeze()
 gc.set_threshold(100_000, 50, 50)
 
-PLAINEST = set({type(case.layer): case for case in reversed(CASES)}.values())  # the first case of each class of layers
 ROWS = {platform: dict(table) for platform, table in compose.tables().items()}  # before any are emptied
 MEMORY = memory_limit = 1_200_000_000  # bytes of a process
 
@@ -86,14 +84,6 @@ def pytest_collection_modifyitems(items):
         law = item.originalname.removeprefix("test_") if case else ""
         if case and law in case.exempt and given.get("name") != "float32":  # where dtypes cannot differ
             item.add_marker(pytest.mark.xfail(reason=case.exempt[law], strict=True))
-
-
-def runs_by_default(case):
-    """Whether the laws hold this case without being asked: the plainest of each layer, and one in six of the others.
-
-    The choice is made by name, so that a new case changes nothing for the others.
-    """
-    return case in PLAINEST or zlib.crc32(str(case).encode()) % 6 == 0
 
 
 def pytest_runtest_teardown(item):

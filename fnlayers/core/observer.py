@@ -62,6 +62,39 @@ class Observer:
             self.seen[path] = layer, y
 
 
+def observed(
+    model: "Layer",
+    params: Any,
+    x: Any,
+    *,
+    state: Any = None,
+    rng: Any = None,
+    mask: Any = None,
+    train: bool = False,
+    additions: Mapping[Path, Any] = FrozenDict(),
+) -> Observer:
+    """Run a model; returns who saw the outputs of its layers."""
+    observer = Observer(additions)
+    model._run(params, *model._outermost(params, x, state, rng, mask, train, observer))
+    return observer
+
+
+def labels(observer: Observer) -> dict[Path, str]:
+    """The text for each path: "encoder#2/dense" for a layer in the second call of a shared one."""
+    shared = {path[:end] for path in observer.seen for end, part in enumerate(path) if isinstance(part, int)}
+
+    def written(path: Path) -> str:
+        names: list[str] = []
+        for end, part in enumerate(path, 1):
+            if isinstance(part, int):
+                names[-1] = f"{names[-1].removesuffix('#1')}#{part + 1}"
+            else:
+                names.append(f"{part}#1" if path[:end] in shared else part)
+        return "/".join(names)
+
+    return {path: written(path) for path in observer.seen}
+
+
 def trace_state() -> Any:
     """What distinguishes one trace of jax's from another."""
     import jax.core

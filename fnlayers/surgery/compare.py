@@ -12,9 +12,9 @@ import numpy as np
 from fnlayers.core.context import Mask
 from fnlayers.core.errors import ConfigError, brief
 from fnlayers.core.layer import Layer, check_model
+from fnlayers.core.observer import labels, observed
 from fnlayers.core.spec import leaf_at
 from fnlayers.core.types import Params, StateDict
-from fnlayers.surgery.intermediates import labels, observed
 from fnlayers.trees import paths
 
 Sizes = tuple[tuple[int, ...], ...]  # the shape of each array of an output

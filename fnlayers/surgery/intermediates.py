@@ -8,9 +8,8 @@ import jax
 from fnlayers.core.context import Mask
 from fnlayers.core.errors import ConfigError, ShapeError, brief
 from fnlayers.core.layer import Layer, check_model
-from fnlayers.core.observer import Observer, Path
+from fnlayers.core.observer import Observer, Path, labels, observed
 from fnlayers.core.types import Key, Params, StateDict
-from fnlayers.plain_data import FrozenDict
 from fnlayers.trees import matches
 
 
@@ -69,39 +68,6 @@ def intermediates(
     found = {label: observer.seen[path][1] for path, label in labels(observer).items()}
     chosen = {label for pattern in patterns for label in _matching(found, pattern)}
     return {label: y for label, y in found.items() if label in chosen}
-
-
-def observed(
-    model: Layer,
-    params: Any,
-    x: Any,
-    *,
-    state: Any = None,
-    rng: Any = None,
-    mask: Any = None,
-    train: bool = False,
-    additions: Mapping[Path, Any] = FrozenDict(),
-) -> Observer:
-    """Run a model; returns who saw the outputs of its layers."""
-    observer = Observer(additions)
-    model._run(params, *model._outermost(params, x, state, rng, mask, train, observer))
-    return observer
-
-
-def labels(observer: Observer) -> dict[Path, str]:
-    """The text for each path: "encoder#2/dense" for a layer in the second call of a shared one."""
-    shared = {path[:end] for path in observer.seen for end, part in enumerate(path) if isinstance(part, int)}
-
-    def written(path: Path) -> str:
-        names: list[str] = []
-        for end, part in enumerate(path, 1):
-            if isinstance(part, int):
-                names[-1] = f"{names[-1].removesuffix('#1')}#{part + 1}"
-            else:
-                names.append(f"{part}#1" if path[:end] in shared else part)
-        return "/".join(names)
-
-    return {path: written(path) for path in observer.seen}
 
 
 def _patterns(at: Any) -> tuple[str, ...]:

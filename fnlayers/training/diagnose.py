@@ -1,24 +1,21 @@
 """Why a step was not finite: it is run again, layer by layer, from the params that it was given."""
 
-import copy
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from fnlayers.core.errors import LayerError
 from fnlayers.core.layer import Layer
-from fnlayers.plain_data import FrozenDict
+from fnlayers.core.observer import Observer, labels, observed
 from fnlayers.training.batch import Batch
 from fnlayers.training.check_targets import check_labels
 from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.objective import Objective
-from fnlayers.training.state import TrainState
+from fnlayers.training.state import TrainState, typed_key
 from fnlayers.training.step import loss_of, shapes, update_of
 from fnlayers.trees import Declared, paths, split, weight_paths
 
@@ -107,23 +104,27 @@ def _in_labels(model: Layer, objective: Objective, train_state: TrainState, batc
 
 
 def _in_layers(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str | None:
-    found: list[str] = []
+    key = jax.random.fold_in(typed_key(train_state.rng), train_state.step)
+    return bad_output(observed(model, train_state.params, batch.x, state=train_state.state, rng=key, train=True))
 
-    def see(path: tuple, layer: Layer, y: Any) -> None:
-        leaves = jax.tree.leaves(y)
-        if found or any(isinstance(leaf, Tracer) for leaf in leaves):
-            return
-        for leaf in leaves:
-            if not _finite(leaf):
-                name = "/".join(map(str, path))
-                where = f"layer {name}, {_brief(layer)}" if name else f"the model, {_brief(layer)}"
-                found.append(f"the output of {where}, is the first that is not finite: it holds {_count(leaf)}")
-                return
 
-    loss_of(probed(model, see), _declared(model, batch), objective, train_state, *batch[:3])(
-        _trained(model, train_state, batch)
-    )
-    return found[0] if found else None
+def bad_output(observer: Observer) -> str | None:
+    """The first output that is not finite among those of a run's layers, in a sentence."""
+    bad = [(path, layer, leaf) for path, (layer, y) in observer.seen.items() for leaf in _not_finite(y)]
+    if not bad:
+        return None
+    first = bad[0]
+    if first[0] in observer.scanned:  # a later layer of an earlier step comes before it
+        same = [found for found in bad if found[0] in observer.scanned and found[0][0] == first[0][0]]
+        first = min(same, key=lambda found: _first_index(found[2])[:1])
+    path, layer, leaf = first
+    name = labels(observer)[path]
+    where = f"layer {name}, {_brief(layer)}" if name else f"the model, {_brief(layer)}"
+    return f"the output of {where}, is the first that is not finite: it holds {_count(leaf)}"
+
+
+def _not_finite(y: Any) -> list:
+    return [leaf for leaf in jax.tree.leaves(y) if not _finite(leaf)]
 
 
 def _in_losses(model: Layer, objective: Objective, train_state: TrainState, batch: Batch) -> str | None:
@@ -159,59 +160,18 @@ def _in_gradients(model: Layer, objective: Objective, train_state: TrainState, b
 def _in_update(model: Layer, objective: Objective, optimizer: Any, train_state: TrainState, batch: Batch) -> str | None:
     loss_at = loss_of(model, _declared(model, batch), objective, train_state, *batch[:3])
     (loss, (_, _, state)), gradients = value_and_gradients(model, loss_at, _trained(model, train_state, batch))
-    if (bad := _first_not_finite(state)) is not None:
+    if (bad := bad_array(state)) is not None:
         return f"every output, loss and gradient is finite, but the model's new state {bad}"
     update = update_of(_declared(model, batch), optimizer, loss_at, loss, gradients)
     _, params, opt_state = update((train_state.step, train_state.params, train_state.opt_state))
     for what, tree in (("params", params), ("the optimizer's state", opt_state)):
-        if (bad := _first_not_finite(tree)) is not None:
+        if (bad := bad_array(tree)) is not None:
             return (
                 f"every output, loss and gradient is finite, but the update is not: in {what}, {bad}. Look at the "
                 f"learning rate (a schedule is asked for step {int(train_state.step)}), and in half precision at the "
                 "optimizer's epsilon, which may be 0 there"
             )
     return None
-
-
-def _first_not_finite(tree: Any) -> str | None:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if not _finite(leaf):
-            return f"{jax.tree_util.keystr(path)} holds {_count(leaf)}"
-    return None
-
-
-def probed(layer: Layer, see: Callable[[tuple, Layer, Any], None]) -> Layer:
-    """A copy of a layer in which every layer, at any depth, calls see(path, layer, y) when it has run.
-
-    What runs inside a compiled loop (a scan) is seen as a tracer.
-    """
-    copies: dict[int, Layer] = {}
-
-    def inside(value: Any) -> Any:
-        if isinstance(value, Layer):
-            return probe(value)
-        if isinstance(value, FrozenDict):
-            return FrozenDict({key: inside(item) for key, item in value.items()})
-        if type(value) is tuple:
-            return tuple(map(inside, value))
-        return value
-
-    def probe(layer: Layer) -> Layer:
-        if id(layer) in copies:  # one object stays one: that is how weights are shared
-            return copies[id(layer)]
-        made = copies[id(layer)] = copy.copy(layer)
-        for field in fields(layer):
-            object.__setattr__(made, field.name, inside(getattr(layer, field.name)))
-
-        def run(params: Any, x: Any, ctx: Any) -> Any:
-            out = type(layer)._run(made, params, x, ctx)
-            see(ctx.path, layer, out.y)
-            return out
-
-        object.__setattr__(made, "_run", run)
-        return made
-
-    return probe(layer)
 
 
 def _declared(model: Layer, batch: Batch) -> Declared:
@@ -222,17 +182,29 @@ def _trained(model: Layer, train_state: TrainState, batch: Batch) -> Any:
     return split(train_state.params, _declared(model, batch).trainable)[0]
 
 
+def bad_array(tree: Any) -> str | None:
+    """The first array of a tree that is not finite: its path and what it holds."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not _finite(jnp.asarray(leaf)):
+            return f"{jax.tree_util.keystr(path)} holds {_count(leaf)}".strip()
+    return None
+
+
 def _finite(leaf: Any) -> bool:
     return not jnp.issubdtype(leaf.dtype, jnp.inexact) or bool(jnp.all(jnp.isfinite(leaf)))
 
 
 def _count(leaf: Any) -> str:
     """How many numbers are not finite, and where the first one is."""
-    values = np.asarray(jnp.asarray(leaf).astype("float32"))
-    bad = np.argwhere(~np.isfinite(values))
-    at = tuple(int(i) for i in bad[0])
+    values, at = np.asarray(leaf, "float32"), _first_index(leaf)
+    bad = np.count_nonzero(~np.isfinite(values))
     position = f", the first at {list(at)}" if at else ""
-    return f"{values[at]} ({len(bad)} of {values.size} numbers{position})"
+    return f"{values[at]} ({bad} of {values.size} numbers{position})"
+
+
+def _first_index(leaf: Any) -> tuple[int, ...]:
+    """Where the first number is that is not finite."""
+    return tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(leaf, "float32")))[0])
 
 
 def _brief(layer: Layer) -> str:

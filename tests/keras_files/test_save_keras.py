@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fnlayers as fl
-from cases import CASES
+from cases import CASES, runs_by_default
 from fnlayers.core.operation import Cut, Slot
 
 HERE = pathlib.Path(__file__).parent
@@ -127,13 +127,8 @@ def same_in_keras(folder, ours, names):
             np.testing.assert_allclose(np.asarray(a, "float32"), b, rtol=close, atol=close, err_msg=name)
 
 
-def test_keras_gives_the_same(files):
-    """Branches, whose order decides which weights are whose; and masks."""
-    same_in_keras(*files, ["branches", "masked"])
-
-
 @pytest.mark.slow
-def test_keras_gives_the_same_for_all(files):
+def test_keras_gives_the_same(files):
     same_in_keras(*files, list(MODELS))
     folder, _ = files
     assert theirs(folder / "opened", "chain")[1] == 1  # the frozen Embedding
@@ -209,10 +204,11 @@ def without_carry(path, a):
 
 
 @pytest.mark.slow
-def test_every_case_of_the_table_opens_in_keras(tmp_path):
-    """All that save_keras writes; what it refuses is refused with a reason."""
+def test_cases_of_the_table_open_in_keras(tmp_path):
+    """All that save_keras writes; what it refuses is refused with a reason. FNLAYERS_CASES=all tries all cases."""
+    chosen = CASES if os.environ.get("FNLAYERS_CASES") == "all" else list(filter(runs_by_default, CASES))
     ours, refused, wrong = {}, {}, []
-    for number, case in enumerate(CASES):
+    for number, case in enumerate(chosen):
         name = f"{number:04}"
         state = jax.tree_util.tree_map_with_path(without_carry, case.state)
         try:
@@ -236,7 +232,7 @@ def test_every_case_of_the_table_opens_in_keras(tmp_path):
         except AssertionError as error:
             wrong.append(f"{case}: {str(error)[:300]}")
     assert not wrong, "\n".join(wrong)
-    assert len(ours) > 380 and all("Keras" in reason for reason in refused.values()), refused
+    assert len(ours) > 0.8 * len(chosen) and all("Keras" in reason for reason in refused.values()), refused
 
 
 def test_the_page_is_what_its_program_writes(monkeypatch):
