@@ -44,10 +44,10 @@ LATER = {
     "fnlayers.state_dicts": ("load_state_dict", "match_weights"),
     "fnlayers.surgery": ("compare", "cut", "intermediates", "lora", "replace_layer", "restrict"),
     "fnlayers.training": (
-        "AddLogs", "CSVLog", "Checkpoint", "CheckpointError", "EarlyStopping", "Event", "Fitted", "JSONLog", "KeepBest",
-        "NonFiniteError", "Replace", "SetLearningRate", "StepEvent", "Stop", "TensorBoardLog", "TrainState",
-        "averaged", "clear_cache", "evaluate", "fit", "losses", "make_step", "metrics", "optimizer", "predict",
-        "restore",
+        "AddLogs", "CSVLog", "Checkpoint", "CheckpointError", "EarlyStopping", "Ensemble", "Event", "Fitted", "JSONLog",
+        "KeepBest", "NonFiniteError", "Replace", "SetLearningRate", "StepEvent", "Stop", "TensorBoardLog", "TrainState",
+        "averaged", "clear_cache", "ensemble", "evaluate", "fit", "losses", "make_step", "metrics", "optimizer",
+        "per_example_grad", "predict", "restore",
     ),
 }  # fmt: skip
 

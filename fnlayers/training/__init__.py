@@ -4,6 +4,8 @@ from fnlayers.training import losses, metrics
 from fnlayers.training.callbacks import EarlyStopping, Event, KeepBest
 from fnlayers.training.checkpoint import Checkpoint, CheckpointError, restore
 from fnlayers.training.diagnose import NonFiniteError
+from fnlayers.training.ensemble import Ensemble, ensemble
+from fnlayers.training.example_gradients import per_example_grad
 from fnlayers.training.fit import evaluate, fit, predict
 from fnlayers.training.fit_loop import Fitted
 from fnlayers.training.log_files import CSVLog, JSONLog, TensorBoardLog
@@ -20,6 +22,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "EarlyStopping",
+    "Ensemble",
     "Event",
     "Fitted",
     "JSONLog",
@@ -33,12 +36,14 @@ __all__ = [
     "TrainState",
     "averaged",
     "clear_cache",
+    "ensemble",
     "evaluate",
     "fit",
     "losses",
     "make_step",
     "metrics",
     "optimizer",
+    "per_example_grad",
     "predict",
     "restore",
 ]
