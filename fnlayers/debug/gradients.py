@@ -114,7 +114,7 @@ def gradients(
     if not jax.tree.leaves(trained):
         raise MissingError(f"debug.gradients: {type(model).__name__} has no trainable params, so there is no gradient")
     start = TrainState(jnp.zeros((), "int32"), params, {} if state is None else state, (), as_key(rng))
-    loss_at = loss_of(model, declared, objective_of(loss), start, x, y, weight)
+    loss_at = loss_of(model, declared, objective_of(loss, None, model), start, x, y, weight)
     (value, _), found = value_and_gradients(model, loss_at, trained)
     gradients, weights = (_by_layer(model, shapes(x), tree) for tree in (found, trained))
     rows = [

@@ -92,7 +92,7 @@ def nan_step(
     check_model(model, "debug.nan_step")
     if not isinstance(batches, Iterable):
         raise ConfigError(f"debug.nan_step: batches={brief(batches)} is no iterable; give a list of (x, y)")
-    step, objective = make_step(model, loss, optimizer), objective_of(loss)
+    step, objective = make_step(model, loss, optimizer), objective_of(loss, None, model)
     train_state = copied(train_state)  # the step donates what it is given
     for batch in batches:
         train_state, logs = step(train_state, batch)

@@ -159,7 +159,7 @@ def _in_gradients(model: Layer, objective: Objective, train_state: TrainState, b
 
 def _in_update(model: Layer, objective: Objective, optimizer: Any, train_state: TrainState, batch: Batch) -> str | None:
     loss_at = loss_of(model, _declared(model, batch), objective, train_state, *batch[:3])
-    (loss, (_, _, state)), gradients = value_and_gradients(model, loss_at, _trained(model, train_state, batch))
+    (loss, (_, state)), gradients = value_and_gradients(model, loss_at, _trained(model, train_state, batch))
     if (bad := bad_array(state)) is not None:
         return f"every output, loss and gradient is finite, but the model's new state {bad}"
     update = update_of(_declared(model, batch), optimizer, loss_at, loss, gradients)

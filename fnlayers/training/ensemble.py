@@ -1,6 +1,5 @@
 """ensemble: several trainings of one model at a time, in one compiled step."""
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,10 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.types import Key, Loss, Params, StateDict
 from fnlayers.host import jit
-from fnlayers.training.batch import unpack_batch
 from fnlayers.training.data import true_or_false
 from fnlayers.training.objective import objective_of
 from fnlayers.training.state import TrainState, as_key
-from fnlayers.training.step import Step, train_step_of
+from fnlayers.training.step import Step, logged_step_of
 
 Tree = Any
 
@@ -71,18 +69,11 @@ class Ensemble:
         Returns:
             A function as make_step's; each of the logs has shape (n,).
         """
-        objective = objective_of(loss, metrics)
-        train_step = train_step_of(self.model, objective, optimizer)
-
-        def member(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-            train_state, finite, means, _ = train_step(train_state, True, *unpack_batch(batch))
-            return train_state, objective.logs(means) | {"finite": finite}
-
-        @functools.partial(jit, donate_argnums=0)
-        def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-            return jax.vmap(member, in_axes=(0, 0 if own_batches else None))(train_state, batch)
-
-        return Step(step)
+        objective = objective_of(loss, metrics, self.model)
+        if objective.whole:
+            raise ConfigError(f"metrics: {objective.whole[0].name!r} is of a whole set; give it to evaluate")
+        member = logged_step_of(self.model, objective, optimizer)
+        return Step(jit(jax.vmap(member, in_axes=(0, 0 if own_batches else None)), donate_argnums=0))
 
     def apply(self, params: Params, x: Any, *, state: StateDict | None = None) -> Any:
         """What each member makes of x in inference: arrays with a first axis of n. Their mean is the ensemble's."""

@@ -70,7 +70,7 @@ def per_example_grad(
         )
     if weight is not None and weight.ndim != 1:
         raise ShapeError(f"per_example_grad: weight has shape {weight.shape}; give a number for each example")
-    declared, objective = Declared(model, shapes(x)), objective_of(loss)
+    declared, objective = Declared(model, shapes(x)), objective_of(loss, None, model)
     trained, fixed = split(params, declared.trainable)
     if not jax.tree.leaves(trained):
         raise MissingError(f"per_example_grad: {brief(model)} has no trainable params, so there is no gradient")

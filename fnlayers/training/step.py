@@ -83,16 +83,7 @@ def make_step(
     if objective.whole:
         raise ConfigError(f"metrics: {objective.whole[0].name!r} is of a whole set; give it to evaluate")
     warn_of_endings(model, objective)
-    train_step = train_step_of(model, objective, optimizer, guard)
-
-    @functools.partial(jit, donate_argnums=0)
-    def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-        train_state, all_finite, numbers = train_step(train_state, True, *unpack_batch(batch))
-        sums = zip(objective.sums, numbers.sums, strict=True)
-        results = {term.name: Accumulated(term.name, term.function).result(each) for term, each in sums}
-        return train_state, objective.logs(numbers.means, results) | {"finite": all_finite}
-
-    return Step(step)
+    return Step(jit(logged_step_of(model, objective, optimizer, guard), donate_argnums=0))
 
 
 class Step:
@@ -176,6 +167,19 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: boo
         return TrainState(step, params, new_state, opt_state, rng), all_finite, numbers
 
     return train_step
+
+
+def logged_step_of(model: Layer, objective: Objective, optimizer: Any, guard: bool = True) -> Callable:
+    """The function (train_state, batch) -> (train_state, logs), not compiled."""
+    train_step = train_step_of(model, objective, optimizer, guard)
+
+    def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        train_state, all_finite, numbers = train_step(train_state, True, *unpack_batch(batch))
+        sums = zip(objective.sums, numbers.sums, strict=True)
+        results = {term.name: Accumulated(term.name, term.function).result(each) for term, each in sums}
+        return train_state, objective.logs(numbers.means, results) | {"finite": all_finite}
+
+    return step
 
 
 def step_of(model: Layer, objective: Objective, optimizer: Any) -> Callable:
