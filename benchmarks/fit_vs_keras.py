@@ -1,4 +1,4 @@
-"""fit beside Keras 3's fit on JAX: one network, one start, one data set; the epochs of the two take turns.
+"""fit compared with Keras 3's on JAX: one network, one start, one data set; the epochs of the two take turns.
 
     python benchmarks/fit_vs_keras.py [--data FOLDER] [--epochs N] [--examples N] [--seeds N] [--json FILE]
 
