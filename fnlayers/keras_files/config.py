@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+import jax.numpy as jnp
+
 from fnlayers.catalog import LAYERS
-from fnlayers.core.errors import ConfigError, shortened, within
+from fnlayers.core.errors import ConfigError, ShapeError, shortened, within
 from fnlayers.core.inherited import with_policy
 from fnlayers.core.layer import Layer
+from fnlayers.core.operation import Operation, Slot
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
@@ -31,6 +34,7 @@ from fnlayers.layers.basic import DropMask, Lambda
 from fnlayers.layers.merge import Merge
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.regularization import ActivityRegularization
+from fnlayers.models.container import InputNode
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import freeze
 
@@ -103,11 +107,45 @@ def input_shape_of(node: Any) -> Any:
     return input_shape(found)
 
 
-class Reader:
-    """One walk over a config: the caller's objects, how many layers there were, and how deep this one is."""
+def model_and_shape(node: Any, custom: CustomObjects, most: int) -> tuple[Layer, Any]:
+    """The model that a config describes, as `model_of` makes it, and the shape of its input.
 
-    def __init__(self, custom: CustomObjects, most: int) -> None:
-        self.custom, self.most, self.layers, self.depth = custom, most, 0, 0
+    A Sequential inside declares its input, too, unless a call inside disagrees with one of them, as Keras lets it.
+    """
+    model = model_of(node, custom, most)
+    shape = input_shape_of(node) if model.in_shape is None else model.in_shape
+    try:
+        model.specs(shape)
+        disagrees = _leaves_sizes_open(model, shape)
+    except ShapeError:
+        disagrees = True
+    return (Reader(custom, most, strict=False).model(node) if disagrees else model), shape
+
+
+def _leaves_sizes_open(layer: Layer, shape: Any) -> bool:
+    """Whether a Sequential inside is given an array of unknown sizes where it declares them."""
+    for child, found in layer.children(shape).values() if layer.has_children else ():
+        declared = child.input if isinstance(child, Sequential) else None
+        if declared is not None and any(a is None is not b for a, b in zip(found, declared.shape, strict=True)):
+            return True
+        if _leaves_sizes_open(child, found):
+            return True
+    return False
+
+
+class Reader:
+    """One walk over a config: the caller's objects, how many layers there were, and how deep this one is.
+
+    Arguments:
+        custom: the caller's objects.
+        most: layers and calls, at most.
+        strict: whether a Sequential inside another model declares its input as it says; False: as Keras sees it there,
+            which compares the rank alone and casts to the dtype.
+    """
+
+    def __init__(self, custom: CustomObjects, most: int, strict: bool = True) -> None:
+        self.custom, self.most, self.strict = custom, most, strict
+        self.layers = self.depth = 0
 
     def count(self, layers: int) -> None:
         """Refuse more layers, or calls of them, than the file may have."""
@@ -146,10 +184,11 @@ class Reader:
         if not isinstance(listed, list):
             raise ConfigError(f"Sequential: layers={str(listed)[:80]}, expected a list")
         layers: list[Layer] = []
+        declared = None
         for position, inner in enumerate(listed):
             kind, options = parts(inner)
             if kind == "InputLayer" and position == 0:
-                check_input_layer(inner)
+                declared, layers = self._declared(inner)
                 continue
             with within(str(options.get("name", position))[:80]):
                 layer = self.model(inner)
@@ -160,7 +199,17 @@ class Reader:
             layers.append(layer)
         policy_of(config.get("dtype"))
         check_names_differ([str(layer.name) for layer in layers if layer.name is not None])
-        return Sequential(layers, name=own_name(config), trainable=config.get("trainable", True))
+        return Sequential(layers, input=declared, name=own_name(config), trainable=config.get("trainable", True))
+
+    def _declared(self, node: dict) -> tuple[InputNode | None, list[Layer]]:
+        """The input that a Sequential's InputLayer declares, and the layers that make it such an input."""
+        shape, dtype = check_input_layer(node)
+        name = own_name(parts(node)[1]) or "input"
+        if self.strict or self.depth == 1:
+            return InputNode(name, shape, dtype), []
+        if jnp.issubdtype(dtype, jnp.integer):
+            return None, [Operation("Cast", (Slot(0), dtype), name=f"cast_{name}")]
+        return InputNode(name, (None,) * len(shape), dtype), []
 
     def _layer(self, kind: str, config: dict) -> Layer:
         """A layer of the catalog, from its config."""

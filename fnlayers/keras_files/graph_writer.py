@@ -8,6 +8,7 @@ import jax
 from fnlayers.core.dtypes import policy
 from fnlayers.core.errors import within
 from fnlayers.core.layer import Layer
+from fnlayers.core.names import number
 from fnlayers.core.operation import Cut, Operation
 from fnlayers.core.shapes import ArrayType
 from fnlayers.core.trace import trace
@@ -26,20 +27,28 @@ def model_config(model: Layer, types: Any, name: str | None = None) -> dict:
 
     Arguments:
         model: the model.
-        types: of its inputs; None inside another layer, where a Sequential's are not written.
+        types: of its inputs; None inside another layer, where those are written that a Sequential declares.
         name: what it is called in the model around it; None: its own name, or its class's.
     """
     name = name or model.name or model.base_name
     if isinstance(model, Functional):
         return _keras("Functional", _graph(model, name, types))
     assert isinstance(model, Sequential)
-    layers = [] if types is None else [input_config("input_layer", types)]
+    if types is None and model.input is not None:
+        types = ArrayType(model.input.shape, model.input.dtype)
+    layers = [] if types is None else [input_config(_input_name(model), types)]
     for layer in model.layers:
         if not is_silent(layer):
             with within(str(layer.name)):
                 layers.append(any_config(layer))
     config = {"name": name, "trainable": model.trainable, "dtype": policy_config(model.dtype), "layers": layers}
     return _keras("Sequential", config if types is None else config | {"build_input_shape": list(types.shape)})
+
+
+def _input_name(model: Sequential) -> str:
+    """The name of a Sequential's InputLayer, which no layer has."""
+    name = "input_layer" if model.input is None else model.input.name
+    return number(name, model.by_name)
 
 
 def any_config(layer: Layer, types: Any = None, name: str | None = None) -> dict:

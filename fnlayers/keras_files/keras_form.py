@@ -73,7 +73,11 @@ def as_graph(model: Layer, types: Any) -> Functional:
     layers = model.layers if isinstance(model, Sequential) else (model,)
     named = tuple(layer if layer.name else layer.renamed(layer.base_name) for layer in layers)
     leaves = nest_leaves(types)
+    declared = model.input if isinstance(model, Sequential) else None
     names = list(types) if isinstance(types, Mapping) else [_input_name(i, len(leaves)) for i in range(len(leaves))]
+    if declared is not None:
+        names = [declared.name]
+    names = [number(name, {layer.name for layer in named}) for name in names]
     nodes: list[Any] = [InputNode(name, t.shape, t.dtype) for name, t in zip(names, leaves, strict=True)]
     positions = iter(range(len(leaves)))
     inputs = ref = freeze(map_nest(lambda _: Ref(next(positions)), types))

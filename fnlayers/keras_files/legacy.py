@@ -13,7 +13,7 @@ from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS, CustomObjects
 from fnlayers.keras_files.legacy_branches import begins_with_merge, graph_of_branches
 from fnlayers.keras_files.legacy_layers import DATA_FORMATS, layer_of
 from fnlayers.keras_files.legacy_nodes import declared_input, input_layer, merge_entry, parts
-from fnlayers.keras_files.legacy_operations import FUNCTION_KINDS, operation_entry
+from fnlayers.keras_files.legacy_operations import FUNCTION_KINDS, operation_entry, plain_value
 
 GRAPHS = ("Functional", "Model", "Network")
 RECURRENT = ("RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional")
@@ -226,14 +226,14 @@ class _Graph:
             return self.tensor(value)
         if isinstance(value, list):
             return [self._nested(inner) for inner in value]
-        if isinstance(value, dict):
+        if isinstance(value, dict) and plain_value(value) is value:
             return {key: self._nested(inner) for key, inner in value.items()}
-        return value
+        return plain_value(value)
 
     def _input(self, end: Any) -> Any:
         """An input of a call: a tensor, or a constant."""
         if isinstance(end, list) and len(end) in (3, 4) and end[0] == "_CONSTANT_VALUE":
-            return end[2]
+            return plain_value(end[2])
         if not self._is_end(end):
             raise ConfigError(f"a call is given {str(end)[:80]}, expected [layer, call, output, options]")
         return self.tensor(end)

@@ -178,6 +178,14 @@ def _call(name: Any, first: Any, options: dict) -> tuple[str, list, dict]:
     return kind, [first, *(_argument(name, key, filled[key]) for key in names)], {}
 
 
+def plain_value(value: Any) -> Any:
+    """A constant: an array, which `.keras` files have as an object, is the list of its numbers."""
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
+        config = value.get("config")
+        return config.get("value") if isinstance(config, dict) else value
+    return value
+
+
 def _last(name: str, options: dict, key: str) -> Any:
     rest = {k: value for k, value in options.items() if value not in INERT.get(k, ())}
     if set(rest) != {key}:
@@ -225,7 +233,7 @@ def _node(config: dict, first: Any) -> tuple[str, Any, dict]:
     for key in sorted(constants, key=str):
         if not (isinstance(key, str) and key.isdigit() and int(key) <= len(given)):
             raise ConfigError(f"{op}: the constants {str(constants)[:80]} are not supported here")
-        given.insert(int(key), constants[key])
+        given.insert(int(key), plain_value(constants[key]))
     function = NODES[op]
     names = FUNCTIONS[function].arguments
     if len(given) > 1 + len(names):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fnlayers.core.errors import ConfigError, MissingError, ShapeError
 from fnlayers.core.layer import Layer
 from fnlayers.keras_files import archive, limits
-from fnlayers.keras_files.config import input_shape_of, model_of
+from fnlayers.keras_files.config import model_and_shape
 from fnlayers.keras_files.custom_objects import CustomObjects, custom_objects
 from fnlayers.keras_files.hdf5 import SIGNATURE, open_hdf5
 from fnlayers.keras_files.legacy import keras3_config
@@ -18,7 +18,7 @@ from fnlayers.keras_files.legacy_weights import legacy_arrays
 from fnlayers.keras_files.sections import Section, open_regular
 from fnlayers.keras_files.texts import config_of
 from fnlayers.keras_files.training import Training, legacy_training_of, training_of
-from fnlayers.keras_files.weights import assembled, read_weights, refuse_unowned, weight_places
+from fnlayers.keras_files.weights import assembled, names_in, read_weights, refuse_unowned, weight_places
 from fnlayers.saving.files import as_path
 from fnlayers.saving.strict import refusing
 
@@ -89,10 +89,9 @@ def _load(section: Section, custom: CustomObjects) -> Loaded:
         text = archive.read_text(section, members[archive.METADATA], most)
         metadata = config_of(text, archive.METADATA)
     translated = keras3_config(config, metadata.get("keras_version", "3"), custom)  # tf.keras wrote .keras files, too
-    model = model_of(translated, custom, limits.most_layers(section.length))
-    shape = input_shape_of(translated) if model.in_shape is None else model.in_shape
+    model, shape = model_and_shape(translated, custom, limits.most_layers(section.length))
     with open_hdf5(archive.open_member(section, members[archive.WEIGHTS])) as file:
-        places = list(weight_places(model, shape))
+        places = list(weight_places(model, shape, names_in(file)))
         refuse_unowned(file, places)
         weights = read_weights(file, model, shape, places)
         return Loaded(model, *weights, training_of(config, file))
@@ -108,8 +107,7 @@ def _load_hdf5(section: Section, custom: CustomObjects) -> Loaded:
                 "fnlayers.load_keras_weights(path, model, params, state)"
             )
         config = keras3_config(config_of(said["model_config"], "model_config"), said.get("keras_version"), custom)
-        model = model_of(config, custom, limits.most_layers(section.length))
-        shape = input_shape_of(config) if model.in_shape is None else model.in_shape
+        model, shape = model_and_shape(config, custom, limits.most_layers(section.length))
         read = legacy_arrays(file, model, shape, by_order=True)
         if read.missing or read.unused or read.mismatched:
             raise (ShapeError if read.mismatched else MissingError)(f"its weights are not the model's:\n{read}")

@@ -12,7 +12,7 @@ from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.spec import Param, State, spec_items
 from fnlayers.keras_files.hdf5 import Hdf5, open_hdf5
 from fnlayers.keras_files.legacy_weights import Read, legacy_arrays
-from fnlayers.keras_files.weights import default_folders, unowned, weight_places
+from fnlayers.keras_files.weights import default_folders, names_in, unowned, weight_places
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
 from fnlayers.saving.files import as_path
@@ -121,7 +121,7 @@ def _read_keras3(file: Hdf5, model: Layer, shape: Shape, names: Mapping[str, str
             wanted = name if theirs else names.get(name, name)
             yield name, named.get(wanted, f"layers/no layer named {wanted}") if named else folder
 
-    read, places = Read({}, [], [], []), list(weight_places(model, shape, folders))
+    read, places = Read({}, [], [], []), list(weight_places(model, shape, names_in(file, folders)))
     for ours, theirs, spec in places:
         try:
             stored = file.stored(theirs)

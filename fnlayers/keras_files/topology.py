@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from fnlayers.core.errors import LayerError
 from fnlayers.core.layer import Layer
 from fnlayers.keras_files import archive, limits
-from fnlayers.keras_files.config import input_shape_of, model_of
+from fnlayers.keras_files.config import model_and_shape
 from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS
 from fnlayers.keras_files.hdf5 import SIGNATURE, Hdf5, open_hdf5
 from fnlayers.keras_files.hdf5_arrays import Stored
@@ -67,8 +67,7 @@ def _described(file: Hdf5, section: Section, version: Any, text: Any, legacy: bo
     config = config_of(text)
     try:
         config = keras3_config(config, version) if legacy else config
-        model = model_of(config, NO_CUSTOM_OBJECTS, limits.most_layers(section.length))
-        shape = input_shape_of(config) if model.in_shape is None else model.in_shape
+        model, shape = model_and_shape(config, NO_CUSTOM_OBJECTS, limits.most_layers(section.length))
     except LayerError as error:
         return Topology(said, None, None, str(error), arrays)
     return Topology(said, model, shape, "", arrays)

@@ -1,7 +1,7 @@
 """Weights in Keras's HDF5 files: where each array of a model lies there, and all compared before one is read."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -32,6 +32,10 @@ PROJECTIONS = {
     for kind, mark in (("MultiHeadAttention", ""), ("GroupQueryAttention", "_"))
     for name in ("query", "key", "gate", "value", "attention_output")
 } | {("MultiHeadAttention", "gate"): "_gate_dense"}
+TF_PROJECTIONS = PROJECTIONS | {  # the same in files of tf.keras
+    ("MultiHeadAttention", name): f"_{name.removeprefix('attention_')}_dense"
+    for name in ("query", "key", "value", "attention_output")
+}
 
 
 class Weights(NamedTuple):
@@ -142,12 +146,28 @@ def default_folders(layer: Layer, children: Any, theirs: str) -> Iterator[tuple[
         yield name, f"{parent}/{folder}"
 
 
-def weight_places(model: Layer, shape: Shape, folders: Folders = default_folders) -> Iterator[Place]:
+class Names(NamedTuple):
+    """How a file calls the folders of children, and those of the projections of attention layers."""
+
+    folders: Folders = default_folders
+    projections: Mapping[tuple[str, str], str] = PROJECTIONS
+
+
+KERAS3 = Names()
+
+
+def names_in(file: Hdf5, folders: Folders = default_folders) -> Names:
+    """The names of a file, which is Keras 3's or tf.keras's."""
+    found = {part for place in file.arrays() for part in place.split("/") if part in ("query_dense", "_query_dense")}
+    return Names(folders, TF_PROJECTIONS if found == {"_query_dense"} else PROJECTIONS)
+
+
+def weight_places(model: Layer, shape: Shape, names: Names = KERAS3) -> Iterator[Place]:
     """(our path, the dataset in model.weights.h5, the spec) of each array that Keras saves, in its order."""
-    yield from _places(model, shape, model.specs(shape), "", "", folders)
+    yield from _places(model, shape, model.specs(shape), "", "", names)
 
 
-def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str, folders: Folders) -> Iterator[Place]:
+def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str, names: Names) -> Iterator[Place]:
     declared = () if isinstance(layer, Recurrent) else layer.weights(shape)
     own = [name for name in declared if isinstance(specs.get(name), (Param, State))]
     own.sort(key=lambda name: isinstance(specs[name], State))  # Keras: those it trains come first
@@ -156,14 +176,14 @@ def _places(layer: Layer, shape: Shape, specs: dict, ours: str, theirs: str, fol
         yield f"{ours}{name}", f"{theirs}vars/{index}", specs[name]
     if isinstance(layer, MultiHead):
         for name, projection in layer.weights(shape).items():
-            folder = PROJECTIONS[type(layer).__name__, name]
+            folder = names.projections[type(layer).__name__, name]
             for index, part in enumerate(projection):
                 yield f"{ours}{name}/{part}", f"{theirs}{folder}/vars/{index}", specs[name][part]
     children = layer.children(shape)
-    for name, folder in folders(layer, children, theirs):
+    for name, folder in names.folders(layer, children, theirs):
         if name in specs:
             child, child_shape = children[name]
-            yield from _places(child, child_shape, specs[name], f"{ours}{name}/", f"{theirs}{folder}/", folders)
+            yield from _places(child, child_shape, specs[name], f"{ours}{name}/", f"{theirs}{folder}/", names)
 
 
 def _put(tree: dict, path: str, value: Any) -> None:

@@ -54,14 +54,12 @@ def test_every_crafted_file_is_refused_and_nothing_else_happens(endings):
 
 def damaged(path, positions):
     """What is wrong with a file that is cut off, and with one bit flipped, at those positions."""
-    data, good = hostile.good(), None
-    path.write_bytes(data)
-    good = (data, None, fuzz.fl.load_keras(path))
-    rng, wrong = random.Random(0), []
-    for position, (what, mutant) in enumerate(hostile.cut_and_flipped(data, rng)):
+    path.write_bytes(hostile.good())
+    good, wrong = fuzz.good(path), []
+    for position, (what, mutant) in enumerate(hostile.cut_and_flipped(good.data, random.Random(0))):
         if position in positions:
             path.write_bytes(mutant)
-            found = fuzz.fault(path, good, must_equal=True)
+            found = fuzz.fault(path, good, "equal")
             wrong += [(what, found)] if found else []
     return wrong
 
@@ -75,12 +73,14 @@ def test_files_cut_off_at_every_byte_and_with_every_byte_changed(tmp_path):
     assert not damaged(tmp_path / "a.keras", range(2 * len(hostile.good())))
 
 
-def test_150_damaged_files(tmp_path):
-    assert not fuzz.run(tmp_path, 150, "ci")
+@pytest.mark.parametrize("form", fuzz.FORMATS)
+def test_some_damaged_files(tmp_path, form):
+    assert not fuzz.run(tmp_path, form, 40, "ci")
 
 
 @pytest.mark.slow
-def test_many_damaged_files(tmp_path):
-    """FNLAYERS_FUZZ=10000 FNLAYERS_FUZZ_SEED=7 says how many, and which."""
-    count, seed = int(os.environ.get("FNLAYERS_FUZZ", "2000")), os.environ.get("FNLAYERS_FUZZ_SEED", "slow")
-    assert not fuzz.run(tmp_path, count, seed)
+@pytest.mark.parametrize("form", fuzz.FORMATS)
+def test_many_damaged_files(tmp_path, form):
+    """FNLAYERS_FUZZ=10000 FNLAYERS_FUZZ_SEED=7 says how many of each format, and which."""
+    count, seed = int(os.environ.get("FNLAYERS_FUZZ", "300")), os.environ.get("FNLAYERS_FUZZ_SEED", "slow")
+    assert not fuzz.run(tmp_path, form, count, seed)

@@ -1,6 +1,5 @@
-"""Models in HDF5 files: those that Keras 2.15 and 3.15 wrote (golden/make_legacy.py), and Keras 1's, made here by hand."""
+"""Models in HDF5 files: those that Keras 2.15 and 3.15 wrote (the programs in golden/), and Keras 1's, made here by hand."""
 
-import json
 import pathlib
 import zipfile
 
@@ -10,17 +9,21 @@ import pytest
 
 import fnlayers as fl
 from fnlayers.functions.regularizers import L1L2
+from old_entries import branches, draw, entry, keras1_file, keras2_file, sequential1
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NAMES = ("images", "graph", "sequences", "attention", "words", "film")
 CASES = [("keras2", f"{name}.h5") for name in (*NAMES, "functions")] + [("keras3", f"{name}.h5") for name in NAMES]
 CASES += [("keras2", "graph.keras"), ("keras2", "sequences.keras")]
+TF_KERAS = ("both", "heads", "resized", "adapted", "functions", "nodes")
+CASES += [("tf_keras", f"{name}.{form}") for name in TF_KERAS for form in ("h5", "keras")]
+CASES += [("adapted", "adapted.keras"), ("adapted", "adapted.h5")]
 
 
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory):
     folder = tmp_path_factory.mktemp("golden")
-    for version in ("keras2", "keras3"):
+    for version in ("keras2", "keras3", "tf_keras", "adapted"):
         with zipfile.ZipFile(GOLDEN / f"{version}.zip") as archive:
             archive.extractall(folder / version)
     return folder
@@ -50,35 +53,6 @@ def test_keras_own_files(golden, version, name):
 
 
 # Keras 1's names and layouts, as its 1.2.2 writes them.
-
-
-def keras1_file(path, config, groups, version=None):
-    """A whole model: {layer: {name: array}}; 1.2 wrote the version at the root alone, and no backend."""
-    with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps(config).encode()
-        if version:
-            file.attrs["keras_version"] = version.encode()
-        weights = file.create_group("model_weights")
-        weights.attrs["layer_names"] = [name.encode() for name in groups]
-        for layer, arrays in groups.items():
-            group = weights.create_group(layer)
-            group.attrs["weight_names"] = [f"{layer}_{name}".encode() for name in arrays]
-            for name, array in arrays.items():
-                group[f"{layer}_{name}"] = np.asarray(array, "float32")
-    return path
-
-
-def entry(kind, name, *calls, **config):
-    inbound = {"name": name, "inbound_nodes": [[[*call] for call in calls]] if calls else []}
-    return {"class_name": kind, "config": {"name": name, "trainable": True, **config}, **inbound}
-
-
-def sequential1(*layers):
-    return {"class_name": "Sequential", "config": [*layers]}
-
-
-def draw(*shape):
-    return np.random.default_rng(sum(shape)).normal(size=shape).astype("float32")
 
 
 CONV1 = {"init": "glorot_uniform", "activation": "relu", "border_mode": "valid", "subsample": [1, 1], "bias": True}
@@ -158,22 +132,6 @@ def test_keras_1_sequences(tmp_path):
     gru3 = fl.GRU(2, recurrent_activation="legacy_hard_sigmoid", return_sequences=True, reset_after=False, name="gru")
     assert loaded.model["gru"] == gru3 and loaded.model["sum"] == fl.Add(name="sum", keras_masks=True)
     assert loaded.model.apply(loaded.params, np.zeros((1, 4), "int32")).shape == (1, 4, 2)
-
-
-def keras2_file(path, model, groups, backend="tensorflow"):
-    """A Sequential of Keras 2.0: a bare list of layers, the first with the input's shape."""
-    with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": model}).encode()
-        file.attrs["keras_version"] = b"2.0.8"
-        weights = file.create_group("model_weights")
-        weights.attrs.update({"layer_names": [name.encode() for name in groups], "keras_version": b"2.0.8"})
-        weights.attrs["backend"] = backend.encode()
-        for layer, arrays in groups.items():
-            group = weights.create_group(layer)
-            group.attrs["weight_names"] = [f"{layer}/{name}:0".encode() for name in arrays]
-            for name, array in arrays.items():
-                group[f"{layer}/{name}:0"] = np.asarray(array, "float32")
-    return path
 
 
 def test_theano_turns_kernels_around(tmp_path):
@@ -266,15 +224,9 @@ def test_training_data(golden):
 
 
 def test_keras_1_sequential_that_begins_with_a_merge(tmp_path):
-    def dense(name, units, **more):
-        return entry("Dense", name, output_dim=units, activation="linear", bias=False, init="uniform", **more)
-
-    branches = [sequential1(dense(f"d{i}", 2, batch_input_shape=[None, 3])) for i in range(2)]
-    raw = {f"{what}_type": "raw" for what in ("mode", "output_shape", "output_mask")} | {"arguments": {}}
-    merge = {"name": "m", "mode": "concat", "concat_axis": -1, "dot_axes": -1, "layers": branches, **raw}
-    config = sequential1({"class_name": "Merge", "config": merge}, dense("out", 1))
-    kernels = {"d0": draw(3, 2), "d1": -draw(3, 2), "out": draw(4, 1)}
-    loaded = fl.load_keras(keras1_file(tmp_path / "m.h5", config, {name: {"W": k} for name, k in kernels.items()}))
+    config, groups = branches()
+    loaded = fl.load_keras(keras1_file(tmp_path / "m.h5", config, groups))
+    kernels = {name: arrays["W"] for name, arrays in groups.items()}
     a, b = draw(2, 3), draw(2, 3) + 1
     wanted = np.concatenate([a @ kernels["d0"], b @ kernels["d1"]], -1) @ kernels["out"]
     np.testing.assert_allclose(loaded.model.apply(loaded.params, (a, b)), wanted, rtol=1e-5)

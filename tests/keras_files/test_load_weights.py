@@ -108,6 +108,16 @@ def test_weights_of_keras_3(tmp_path, name):
     assert jax.tree.all(jax.tree.map(jnp.array_equal, (params, state), (loaded.params, loaded.state)))
 
 
+def test_weights_of_tf_keras_in_the_form_of_keras_3(tmp_path):
+    """Their projections of attention have names of their own."""
+    with zipfile.ZipFile(GOLDEN / "tf_keras.zip") as archive:
+        archive.extractall(tmp_path)
+    loaded = fl.load_keras(tmp_path / "heads.keras")
+    blank = jax.tree.map(jnp.zeros_like, loaded.params)
+    params, _, _ = fl.load_keras_weights(tmp_path / "heads.weights.h5", loaded.model, blank)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, params, loaded.params))
+
+
 def test_keras_3_names_layers_and_before_their_classes(tmp_path):
     def write(file, names):
         for folder, name, units in (("dense", names[0], 4), ("dense_1", names[1], 2)):
