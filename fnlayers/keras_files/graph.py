@@ -6,6 +6,7 @@ from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
 from fnlayers.core.operation import Operation
+from fnlayers.keras_files import limits
 from fnlayers.keras_files.attention import attention_call
 from fnlayers.keras_files.masking import looks_up, refuses_mask, to_integers
 from fnlayers.keras_files.nodes import (
@@ -53,7 +54,8 @@ class Graph:
         for entry in config["layers"]:
             self._read(entry)
         check_names_differ(list(self.kinds))
-        reader.count(max(0, sum(len(histories(call)) for call in self.calls.values()) - len(self.layers)))
+        inputs = sum(len(histories(call)) for call in self.calls.values())
+        reader.count(max(0, inputs - len(self.layers)) // limits.INPUTS_OF_A_LAYER)
         found: dict[tuple[str, int], None] = {}
         outputs = [self._end(entry)[0] for entry in nest_leaves(config["output_layers"], is_leaf=is_end)]
         for key in [*(key for key in outputs if key not in self.position), *self.calls]:

@@ -16,7 +16,10 @@ MAX_CONFIG_DEPTH = 100  # lists and objects inside each other
 MAX_LAYERS = 5_000
 FREE_LAYERS = 200  # beyond them, a layer for each so many bytes of the file: Keras writes more for one without weights
 BYTES_OF_A_LAYER = 200
-MAX_MODEL_DEPTH = 16  # models and wrappers inside each other
+INPUTS_OF_A_LAYER = (
+    2  # so many inputs of calls, beyond one a layer, count as one: Keras writes at least 110 bytes for each
+)
+MAX_MODEL_DEPTH = 30  # models and wrappers inside each other
 MAX_RANK = 32  # axes of an array
 MAX_NAME = 1_000  # characters
 MAX_CARRY_BYTES = 64 << 20  # of state that no file stores, such as the carries of stateful recurrent layers

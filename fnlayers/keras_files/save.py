@@ -14,8 +14,12 @@ from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.shapes import canonical, shape_of
 from fnlayers.core.spec import Param, leaf_at
 from fnlayers.core.types import Params, Sizes, StateDict
+from fnlayers.keras_files import limits
+from fnlayers.keras_files.config import model_of
+from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS
 from fnlayers.keras_files.graph_writer import model_config
 from fnlayers.keras_files.keras_form import as_graph, keras_form
+from fnlayers.keras_files.texts import config_of
 from fnlayers.keras_files.weights import weight_places
 from fnlayers.models.fitting import fitting_shape
 from fnlayers.models.functional import Functional
@@ -46,7 +50,8 @@ def save_keras(
         shape: of the model's input, as given to init; None: the model's own, or one that its weights tell.
 
     Raises:
-        ConfigError: for what Keras cannot express, with the path of the layer and what to do; for a wrong path.
+        ConfigError: for what Keras cannot express, with the path of the layer and what to do; for a wrong path; for
+            more layers, or layers inside each other, than load_keras reads (docs/security.md).
         ShapeError, MissingError: for params or state that are not the model's.
 
     Example:
@@ -70,9 +75,16 @@ def save_keras(
         types = model.in_types(model.in_shape)
         params, state = ({str(model.layers[0].name): tree} if tree else {} for tree in (params, state))
     form = keras_form(model, freeze(types))
-    config = model_config(form, freeze(types))
+    config = _checked_text(model_config(form, freeze(types)))
     weights = _weights(form, canonical(_sizes(form, types)), params, state)
     write_atomically(path, lambda file: _write(file, config, weights))
+
+
+def _checked_text(config: dict) -> str:
+    """The config as JSON, which load_keras reads: it may have too many layers, or too many inside each other."""
+    text = json.dumps(config, allow_nan=False)
+    model_of(config_of(text), NO_CUSTOM_OBJECTS, limits.most_layers(len(text)))
+    return text
 
 
 def _shape_of(model: Layer, params: Any, state: Any, shape: Any) -> Any:
@@ -110,11 +122,11 @@ def _weights(form: Layer, shape: Any, params: Any, state: Any) -> dict[str, np.n
     return found
 
 
-def _write(file: Any, config: dict, weights: Mapping[str, np.ndarray]) -> None:
-    metadata = {"keras_version": KERAS, "date_saved": "1980-01-01@00:00:00"}
+def _write(file: Any, config: str, weights: Mapping[str, np.ndarray]) -> None:
+    metadata = json.dumps({"keras_version": KERAS, "date_saved": "1980-01-01@00:00:00"})
     with zipfile.ZipFile(file, "w") as archive:
         for name, text in (("metadata.json", metadata), ("config.json", config)):
-            archive.writestr(zipfile.ZipInfo(name, DATE), json.dumps(text, allow_nan=False))
+            archive.writestr(zipfile.ZipInfo(name, DATE), text)
         archive.writestr(zipfile.ZipInfo("model.weights.h5", DATE), _hdf5(weights))
 
 

@@ -154,7 +154,8 @@ def changed_config(data, rng):
     with h5py.File(stream, "r+") as file:
         if (text := file.attrs.get("model_config")) is None:
             return changed_hdf5(data, rng)
-        file.attrs["model_config"] = other_text(text if isinstance(text, str) else text.decode(), rng)
+        text = other_text(text if isinstance(text, str) else text.decode(), rng).encode("utf-8", "surrogatepass")
+        file.attrs["model_config"] = np.bytes_(text[: 64 << 10])  # which HDF5 takes with zeros in it, and no longer
     return stream.getvalue()
 
 

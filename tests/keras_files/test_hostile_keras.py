@@ -75,7 +75,7 @@ def test_files_cut_off_at_every_byte_and_with_every_byte_changed(tmp_path):
 
 @pytest.mark.parametrize("form", fuzz.FORMATS)
 def test_some_damaged_files(tmp_path, form):
-    assert not fuzz.run(tmp_path, form, 40, "ci")
+    assert not fuzz.run(tmp_path, form, 30, "ci")
 
 
 @pytest.mark.slow

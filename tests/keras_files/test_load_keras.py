@@ -25,44 +25,6 @@ def test_a_sequential_and_its_weights(path):
     np.testing.assert_allclose(loaded.model.apply(loaded.params, X), np.maximum(X @ KERNEL + BIAS, 0))
 
 
-def test_a_sequential_knows_its_input(path, tmp_path):
-    inner = {**sequential(layer("Dense", "head", units=2)), "name": "inner"}
-    inner["config"]["name"] = "inner"
-    loaded = fl.load_keras(
-        write(path, sequential(inner), {f"layers/sequential/{name}": array for name, array in DENSE.items()})
-    )
-    assert loaded.model.in_shape == loaded.model["inner"].in_shape == (None, 3)
-    assert loaded.trainable == ["inner/head/kernel", "inner/head/bias"]
-    fl.save_keras(tmp_path / "again.keras", loaded.model, loaded.params)
-    again = fl.load_keras(tmp_path / "again.keras")
-    assert again.model == loaded.model and repr(again.model).startswith(
-        "Sequential([Input((3,), name='x'), Sequential("
-    )
-    assert "(None, 2)" in str(fl.summary(loaded.model))
-    part = fl.cut(loaded.model["inner"], "head")
-    np.testing.assert_allclose(part.apply(loaded.params["inner"], X), X @ KERNEL + BIAS)
-
-
-def inside(entry, *starts, shape=(None, 3)):
-    """A graph that calls a Sequential, whose first entry is `starts`, on x."""
-    inner = {"class_name": "Sequential", "config": {"name": "y", "layers": [*starts, entry]}, "name": "y"}
-    return functional([start(shape=shape), inner | {"inbound_nodes": layer("", "", [("x",)])["inbound_nodes"]}])
-
-
-def test_a_model_inside_is_called_as_keras_calls_it(path):
-    """On arrays of another size than it declares, and on others that are cast to the dtype that it declares."""
-    declared = start("i", (2, 7, 3))
-    for dtype, wanted in (("float32", 1 / 3), ("float16", np.float16(1 / 3)), ("int32", 0)):
-        declared["config"]["dtype"] = dtype
-        config = inside(layer("Rescaling", "r", scale=1.0), declared, shape=(None, None, 3))
-        loaded = fl.load_keras(write(path, config))
-        y = loaded.model.apply({}, np.full((1, 2, 3), 1 / 3, "float32"))
-        np.testing.assert_allclose(y, np.full((1, 2, 3), wanted), rtol=1e-7)
-    config = inside(layer("Rescaling", "r", scale=1.0), start("i", (2, 7, 3)), shape=(None, 3))
-    with pytest.raises(fl.ShapeError, match=r"input 'i' was declared as .*, got \(None, 3\)"):
-        fl.load_keras(write(path, config))
-
-
 def test_weights_in_bfloat16(path):
     """HDF5 has no such type: two bytes without a meaning, and an attribute that gives them one."""
 

@@ -75,17 +75,22 @@ def test_all_cases_of_the_table(tmp_path):
     assert not wrong and count > 380
 
 
-def public(every):
-    """The files of the conformance cases that load and that save_keras can write."""
-    for case in json.loads((PUBLIC / "index.json").read_text())["cases"][::every]:
+def public(folder, every):
+    """In what the files of the conformance cases that load differ when they are written and read."""
+    found = {}
+    cases = json.loads((PUBLIC / "index.json").read_text())["cases"]
+    for case in [case for case in cases if not case["family"].startswith("preprocess")][::every]:
         try:
-            yield case["name"], fl.load_keras(PUBLIC / case["keras_file"])
-        except fl.LayerError:  # preprocessing, and what may be refused
-            pass
+            found[case["name"]] = list(differences(fl.load_keras(PUBLIC / case["keras_file"]), folder))
+        except fl.LayerError as error:  # what may be refused; SpectralNormalization, which save_keras refuses
+            found[case["name"]] = error
+    return found
 
 
 @pytest.mark.skipif(not PUBLIC.exists(), reason="the conformance files are not here")
 @pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.slow)])
 def test_files_of_keras(tmp_path, every):
-    found = {name: list(differences(loaded, tmp_path)) for name, loaded in public(every)}
-    assert not {name: wrong for name, wrong in found.items() if wrong} and len(found) > 200 // every
+    found = public(tmp_path, every)
+    refused = {name: str(error) for name, error in found.items() if isinstance(error, fl.LayerError)}
+    assert not {name: wrong for name, wrong in found.items() if wrong and name not in refused}
+    assert len(refused) <= len(found) // 5, refused

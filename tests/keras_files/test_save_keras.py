@@ -184,6 +184,46 @@ def test_what_keras_cannot_express_is_an_error(tmp_path, save, said):
     assert not list(tmp_path.iterdir())
 
 
+def long(count):
+    return fl.Sequential([fl.Input((2,)), *(fl.ReLU() if i % 2 else fl.Identity() for i in range(count))], name="m")
+
+
+def joined(count):
+    """Each layer is given all arrays before it."""
+    made = [fl.Input((2,))]
+    for _ in range(count):
+        made.append(fl.Maximum()(*made, made[0]))
+    return fl.functional(made[0], made[-1], name="m")
+
+
+def added(count):
+    x = y = fl.Input((2,))
+    for _ in range(count // 2):
+        y = fl.ReLU()(y + 1.0)
+    return fl.functional(x, y, name="m")
+
+
+def nested(count):
+    model = fl.ReLU()
+    for i in range(count):
+        model = fl.Sequential([model], name=f"m{i}")
+    return fl.Sequential([fl.Input((2,)), model], name="m")
+
+
+@pytest.mark.parametrize("make, count", [(long, 500), (added, 1000), (joined, 50), (nested, 25)])
+def test_models_without_weights_are_within_the_limits_of_load_keras(tmp_path, make, count):
+    model = make(count)
+    fl.save_keras(tmp_path / "m.keras", model, {}, {})
+    found = fl.load_keras(tmp_path / "m.keras").model
+    assert len(found.layers) == len(model.layers) and found.in_shape == model.in_shape
+
+
+def test_what_load_keras_would_not_read_is_not_written(tmp_path):
+    with pytest.raises(fl.ConfigError, match="more than 30 layers inside each other"):
+        fl.save_keras(tmp_path / "m.keras", nested(31), {}, {})
+    assert not list(tmp_path.iterdir())
+
+
 def test_operations_are_split_into_config_and_call(tmp_path):
     x = fl.Input((3, 4), name="x")
     parts = (
