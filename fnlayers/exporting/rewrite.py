@@ -76,16 +76,44 @@ def _called(jaxpr: Jaxpr, equation: JaxprEqn, given: list) -> list:
 
 def _conv(x: jax.Array, kernel: jax.Array, *, dimension_numbers: Any, **params: Any) -> list | None:
     """A convolution with the channels before space, the layout of ONNX."""
-    if x.ndim > 4 or params["batch_group_count"] != 1:
+    if x.ndim > 5 or params["batch_group_count"] != 1:
         return None
     params = {name: value for name, value in params.items() if name not in ("lhs_shape", "rhs_shape")}
     x_axes, kernel_axes, y_axes = dimension_numbers
-    plain = lax.ConvDimensionNumbers(*[tuple(range(x.ndim))] * 3)
-    y = lax.conv_general_dilated_p.bind(
-        lax.transpose(x, x_axes), lax.transpose(kernel, kernel_axes), dimension_numbers=plain, **params
-    )
+    convolved = _conv_of_volumes if x.ndim == 5 else _conv_channels_first
+    y = convolved(lax.transpose(x, x_axes), lax.transpose(kernel, kernel_axes), **params)
     places = [y_axes.index(axis) for axis in range(x.ndim)]
     return [lax.transpose(y, places)]
+
+
+def _conv_channels_first(x: jax.Array, kernel: jax.Array, **params: Any) -> jax.Array:
+    plain = lax.ConvDimensionNumbers(*[tuple(range(x.ndim))] * 3)
+    return lax.conv_general_dilated_p.bind(x, kernel, dimension_numbers=plain, **params)
+
+
+def _conv_of_volumes(x: jax.Array, kernel: jax.Array, **params: Any) -> jax.Array:
+    """A convolution over (batch, channels, depth, height, width), as a sum of one over images for each tap of depth.
+
+    The converter has none of three spatial axes. The depths of the output are part of the batch meanwhile.
+    """
+    settings = ("window_strides", "padding", "lhs_dilation", "rhs_dilation")
+    stride, padding, spread, dilation = (params[name][0] for name in settings)
+    of_images = params | {name: params[name][1:] for name in settings}
+    if spread > 1:  # zeros between the depths, and none after the last
+        zeros = [(0, 0, 0)] * 3 + [(0, spread - 1, 0)] + [(0, 0, 0)] * 2
+        x = _padded(x[:, :, :, None], _zero(x.dtype), zeros).reshape(*x.shape[:2], -1, *x.shape[3:])
+        padding = (padding[0], padding[1] - spread + 1)
+    x = lax.slice_in_dim(x, max(-padding[0], 0), x.shape[2] - max(-padding[1], 0), axis=2)
+    x = _padded(x, _zero(x.dtype), [(0, 0, 0)] * 2 + [(*(max(n, 0) for n in padding), 0)] + [(0, 0, 0)] * 2)
+    taps, count = kernel.shape[2], (x.shape[2] - (kernel.shape[2] - 1) * dilation - 1) // stride + 1
+    depths = []
+    for tap in range(taps):
+        first = tap * dilation
+        part = lax.slice_in_dim(x, first, first + (count - 1) * stride + 1, stride, axis=2)
+        images = jnp.moveaxis(part, 2, 1).reshape(-1, x.shape[1], *x.shape[3:])
+        depths.append(_conv_channels_first(images, kernel[:, :, tap], **of_images))
+    y = functools.reduce(lax.add, depths)
+    return jnp.moveaxis(y.reshape(-1, count, *y.shape[1:]), 1, 2)
 
 
 def _window(combine: Callable, start: Callable, x: jax.Array, **params: Any) -> list | None:

@@ -109,7 +109,8 @@ def outcome(case, folder) -> str:
 def table(outcomes: dict[str, str]) -> str:
     passed = ", ".join(name for name, says in outcomes.items() if says == "yes")
     others = "".join(f"| {name} | {says} |\n" for name, says in outcomes.items() if says != "yes")
-    return "\n".join(textwrap.wrap(f"{passed} pass.", 120)) + f"\n\n| layer | passes |\n|---|---|\n{others}"
+    head = "\n| layer | passes |\n|---|---|\n" if others else ""
+    return "\n".join(textwrap.wrap(f"{passed} pass.", 120)) + f"\n{head}{others}"
 
 
 @pytest.mark.slow
