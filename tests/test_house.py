@@ -95,6 +95,12 @@ def test_modules_hold_no_state(path):
                     assert target.value.id not in tables, f"{target.value.id} is written to"
 
 
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by their names alone."""
+    names = [path.name for path in pathlib.Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_importing_touches_no_device_and_loads_no_extra():
     """With a platform that does not exist, the first touch of a device would fail."""
     code = (

@@ -101,9 +101,11 @@ def test_a_remainder_that_is_none():
             run("keep")
 
 
-@pytest.mark.parametrize(
-    "function", sorted(per_example._FUNCTIONS, key=str), ids=lambda f: f"{f.__module__}.{f.__name__}"
-)
+def full_name(function):
+    return f"{function.__module__}.{function.__name__}"
+
+
+@pytest.mark.parametrize("function", sorted(per_example._FUNCTIONS, key=full_name), ids=full_name)
 def test_known_losses_treat_each_example_by_itself(function):
     draw = np.random.default_rng(0)
     p = jnp.asarray(draw.uniform(0.1, 0.9, (5, 3)), "float32")
