@@ -61,7 +61,7 @@ would join masks in a way that Keras does not have is an error.
 
 def page() -> str:
     """The text of the page."""
-    parts = [BEGIN, "## Layers\n\n", layers(), options(), functions(), MASKS, REFUSED, refused(), deviations()]
+    parts = [BEGIN, "\n## Layers\n\n", layers(), options(), functions(), MASKS, REFUSED, refused(), deviations()]
     return "".join(parts)
 
 
