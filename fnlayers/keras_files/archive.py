@@ -98,8 +98,8 @@ def _directory(section: Section) -> tuple[int, int, int]:
     end = section.length - _END.size
     if end < 0 or bytes(section.take(0, 4)) != b"PK\3\4":
         raise ConfigError(
-            "this is not a .keras file, which is a zip archive, and not HDF5: read .safetensors files by fnlayers.load, "
-            "and weights of PyTorch by fnlayers.load_state_dict"
+            "this is not a .keras file, which is a zip archive, and not HDF5: read .safetensors files by "
+            "fnlayers.load, and weights of PyTorch by fnlayers.load_state_dict"
         )
     mark, disk, first_disk, here, count, length, start, comment = _END.unpack(section.take(end, _END.size))
     if mark != b"PK\5\6" or comment:
