@@ -127,6 +127,8 @@ def meaning(cls: type, name: str) -> Callable[[Any], bool | None]:
         return lambda value: value == -1 or MEANINGS[name](value)  # Keras: a group for each channel
     if name == "scale" and cls.__name__ in ("Rescaling", "CustomScaleLayer"):
         return numbers if cls is fl.Rescaling else NUMBER
+    if cls is fl.LoRA and name in ("rank", "alpha"):
+        return whole(1) if name == "rank" else or_none(NUMBER)
     if cls is fl.Normalization and name == "axis":
         return or_none(MEANINGS[name])
     return a_function if name == "function" else MEANINGS[name]

@@ -196,6 +196,8 @@ MEANINGS: dict[str, Means] = {
         "depthwise_constraint", "pointwise_constraint", "beta_constraint", "gamma_constraint", "recurrent_constraint"),
         rule("constraints", True)),
     "activation": rule("activations", True), "recurrent_activation": rule("activations", True),
+    "model": a_layer,
+    "patterns": lambda value: isinstance(value, tuple) and len(value) > 0 and all(isinstance(p, str) for p in value) and None,
     "layer": a_layer, "backward_layer": or_none(lambda value: isinstance(value, fl.Layer) and None),
     "equation": lambda value: isinstance(value, str) and "->" in value,
     "output_shape": or_none(either(COUNT, each(or_none(COUNT)))), "bias_axes": or_none(lambda value: isinstance(value, str) and value.isalpha()),

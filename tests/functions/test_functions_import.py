@@ -22,5 +22,7 @@ def test_only_jax_numpy_and_itself():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
-                ours = name.startswith(("fnlayers.functions", "fnlayers.plain_data", "fnlayers.kinds"))
+                ours = name.startswith(
+                    ("fnlayers.functions", "fnlayers.plain_data", "fnlayers.kinds", "fnlayers.half_precision")
+                )
                 assert ours or name.split(".")[0] in {"jax", "numpy"} | sys.stdlib_module_names, (path.name, name)

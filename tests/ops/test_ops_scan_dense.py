@@ -66,7 +66,7 @@ def data(cell, length, *, bias=True):
 @pytest.fixture
 def for_all_sizes(monkeypatch):
     """Lets CPUs put features first for the tiny arrays of the tests."""
-    names = [name for name in vars(LIMITS) if name.startswith("least_scanned")]
+    names = [name for name in LIMITS._fields if name.startswith("least_scanned")]
     small = Limits(**dict.fromkeys([*names, "large_scanned_batch"], 1))
     monkeypatch.setattr(compose, "Limits", lambda: small)
 

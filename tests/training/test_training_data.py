@@ -97,7 +97,10 @@ def test_ragged_batches_of_an_iterable_count_as_what_they_are():
         (7, "data is int; give a tuple"),
         ((np.ones((10, 5)),), r"a batch is \(x, y\) or \(x, y, weight\), got tuple of 1"),
         ([np.ones((10, 5))], r"a batch is \(x, y\) or \(x, y, weight\), got ndarray of 10"),
-        ((np.ones((10, 5)), np.ones(10, int), {"a": np.ones(10)}), "weight is one array"),
+        (
+            (np.ones((10, 5)), np.ones(10, int), {"a": np.ones(10)}),
+            "the sample weights are a nest, and y is one array; give one array",
+        ),
     ],
 )
 def test_data_that_are_none(data, text):
