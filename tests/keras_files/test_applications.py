@@ -28,23 +28,22 @@ ASKED = os.environ.get("FNLAYERS_APPLICATIONS", "")
 NAMES = (*ONE_OF_EACH, *OTHERS) if ASKED == "all" else ASKED.split(",") if ASKED else ONE_OF_EACH
 
 
-@pytest.fixture(scope="module")
-def networks(tmp_path_factory):
-    """The folder with the files that Keras wrote, all in one process."""
-    folder = tmp_path_factory.mktemp("networks")
+def written_by_keras(folder, names):
+    """Have Keras write the networks of those names, and what they give, in one process."""
     script = pathlib.Path(__file__).parent / "make_applications.py"
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    run = [sys.executable, str(script), str(folder), *NAMES]
+    run = [sys.executable, str(script), str(folder), *names]
     done = subprocess.run(run, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    return folder
 
 
 @pytest.mark.slow
-def test_networks_give_the_numbers_of_keras(networks):
-    """One test for all, so that one worker has Keras write them, once."""
-    for name in NAMES:
-        loaded, arrays = fl.load_keras(networks / f"{name}.keras"), np.load(networks / f"{name}.npz")
+@pytest.mark.parametrize("names", [part for part in (NAMES[::2], NAMES[1::2]) if part], ids=",".join)
+def test_networks_give_the_numbers_of_keras(names, tmp_path):
+    """Two tests for all, so that each of two workers has Keras write a half of them."""
+    written_by_keras(tmp_path, names)
+    for name in names:
+        loaded, arrays = fl.load_keras(tmp_path / f"{name}.keras"), np.load(tmp_path / f"{name}.npz")
         y = jax.jit(loaded.model.apply)(loaded.params, jnp.asarray(arrays["x"]), state=loaded.state)
         np.testing.assert_allclose(y, arrays["y"], rtol=1e-5, atol=1e-5 * np.abs(arrays["y"]).max(), err_msg=name)
         assert np.abs(arrays["y"]).max() > 1e-3, name
