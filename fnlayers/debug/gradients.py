@@ -11,7 +11,7 @@ import numpy as np
 from fnlayers.core.errors import MissingError
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.types import Key, Loss, Params, StateDict
-from fnlayers.debug.numbers import Numbers, numbers_of, percent, shown
+from fnlayers.debug.numbers import Numbers, note, numbers_of, percent, shown
 from fnlayers.show.table import Column, Table, terminal
 from fnlayers.training.batch import batch_of
 from fnlayers.training.gradients import value_and_gradients
@@ -58,7 +58,7 @@ class Gradients:
             Column("ratio", tuple(shown(row.ratio) for row in rows), right=True),
             Column("zeros", tuple(percent(row.numbers.zeros) for row in rows), right=True),
         )
-        lines = Table(columns, tuple(_note(row) for row in rows)).lines(terminal()) if rows else []
+        lines = Table(columns, tuple(note(row.numbers) for row in rows)).lines(terminal()) if rows else []
         return "\n".join([*lines, f"loss {self.loss:.6g}, norm of all gradients {self.norm:.3g}"])
 
     __repr__ = __str__
@@ -135,8 +135,3 @@ def _by_layer(model: Layer, shape: Any, tree: Any) -> Mapping[str, list]:
 
 def _greatest(numbers: Numbers) -> float:
     return max(abs(numbers.least), abs(numbers.greatest))
-
-
-def _note(row: Gradient) -> str:
-    found = row.numbers
-    return f"{found.not_finite} of {found.size} numbers are not finite" if found.not_finite else ""

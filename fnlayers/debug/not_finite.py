@@ -3,15 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-import jax
 import optax
-from jax.core import Tracer
 
 from fnlayers.core.context import Mask
 from fnlayers.core.errors import ConfigError, brief
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.observer import observed
 from fnlayers.core.types import Key, Loss, Params, StateDict
+from fnlayers.debug.numbers import check_known
 from fnlayers.training.batch import batch_of
 from fnlayers.training.diagnose import bad_array, bad_output, explain
 from fnlayers.training.objective import objective_of
@@ -51,8 +50,7 @@ def nan(
         the output of layer log, ..., is the first that is not finite: it holds nan (2 of 4 numbers, ... [1, 0])
     """
     check_model(model, "debug.nan")
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((params, state, x))):
-        raise ConfigError("debug.nan reads numbers, which are unknown while jax traces; call it outside jit")
+    check_known((params, state, x), "nan")
     for what, tree in (("params", params), ("state", state), ("x", x)):
         if found := bad_array(tree):
             return f"{what} {found}"

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from fnlayers.core.errors import ConfigError
 
@@ -31,12 +32,8 @@ class Numbers(NamedTuple):
 
 def numbers_of(arrays: Sequence[Any], verb: str) -> Numbers:
     """The numbers of some arrays; `verb` is the function that asks, for its error under jit."""
-    try:
-        parts = [np.asarray(array).astype("float64").ravel() for array in arrays]
-    except jax.errors.TracerArrayConversionError:
-        raise ConfigError(
-            f"debug.{verb} reads numbers, which are unknown while jax traces; call it outside jit"
-        ) from None
+    check_known(arrays, verb)
+    parts = [np.asarray(array).astype("float64").ravel() for array in arrays]
     values = np.concatenate(parts) if parts else np.zeros(0)
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -51,6 +48,17 @@ def numbers_of(arrays: Sequence[Any], verb: str) -> Numbers:
         values.size - finite.size,
         values.size,
     )
+
+
+def check_known(tree: Any, verb: str) -> None:
+    """Raise ConfigError where jax traces; `verb` is the function that asks."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)):
+        raise ConfigError(f"debug.{verb} reads numbers, which are unknown while jax traces; call it outside jit")
+
+
+def note(numbers: Numbers) -> str:
+    """What a table says under a row; "" where all numbers are finite."""
+    return f"{numbers.not_finite} of {numbers.size} numbers are not finite" if numbers.not_finite else ""
 
 
 def shown(number: float) -> str:

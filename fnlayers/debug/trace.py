@@ -9,7 +9,7 @@ from fnlayers.core.context import Mask
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.observer import labels, observed
 from fnlayers.core.types import Key, Params, StateDict
-from fnlayers.debug.numbers import Numbers, numbers_of, percent, shown
+from fnlayers.debug.numbers import Numbers, note, numbers_of, percent, shown
 from fnlayers.show.table import Column, Table, terminal
 
 
@@ -40,7 +40,7 @@ class Trace:
             Column("greatest", tuple(shown(row.numbers.greatest) for row in rows), right=True),
             Column("zeros", tuple(percent(row.numbers.zeros) for row in rows), right=True),
         )
-        notes = tuple(_note(row) for row in rows)
+        notes = tuple(note(row.numbers) for row in rows)
         return "\n".join(Table(columns, notes).lines(terminal()))
 
     __repr__ = __str__
@@ -96,8 +96,3 @@ def _output(path: str, layer: Layer, y: Any) -> Output:
 
 def _types(row: Output) -> str:
     return ", ".join(f"{dtype} {shape}" for dtype, shape in zip(row.dtypes, row.shapes, strict=True))
-
-
-def _note(row: Output) -> str:
-    found = row.numbers
-    return f"{found.not_finite} of {found.size} numbers are not finite" if found.not_finite else ""

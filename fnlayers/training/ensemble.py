@@ -70,8 +70,6 @@ class Ensemble:
             A function as make_step's; each of the logs has shape (n,).
         """
         objective = objective_of(loss, metrics, self.model)
-        if objective.whole:
-            raise ConfigError(f"metrics: {objective.whole[0].name!r} is of a whole set; give it to evaluate")
         member = logged_step_of(self.model, objective, optimizer)
         return Step(jit(jax.vmap(member, in_axes=(0, 0 if own_batches else None)), donate_argnums=0))
 

@@ -80,8 +80,6 @@ def make_step(
     check_optimizer(optimizer, "make_step")
     guard = true_or_false("make_step: guard", guard)
     objective = objective_of(loss, metrics, model, loss_weights)
-    if objective.whole:
-        raise ConfigError(f"metrics: {objective.whole[0].name!r} is of a whole set; give it to evaluate")
     warn_of_endings(model, objective)
     return Step(jit(logged_step_of(model, objective, optimizer, guard), donate_argnums=0))
 
@@ -171,6 +169,8 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: boo
 
 def logged_step_of(model: Layer, objective: Objective, optimizer: Any, guard: bool = True) -> Callable:
     """The function (train_state, batch) -> (train_state, logs), not compiled."""
+    if objective.whole:
+        raise ConfigError(f"metrics: {objective.whole[0].name!r} is of a whole set; give it to evaluate")
     train_step = train_step_of(model, objective, optimizer, guard)
 
     def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
