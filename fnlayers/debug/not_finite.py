@@ -43,7 +43,7 @@ def nan(
         ConfigError: under jit, where numbers are unknown.
 
     Example:
-        >>> import jax.numpy as jnp, fnlayers as fl
+        >>> import jax, jax.numpy as jnp, fnlayers as fl
         >>> model = fl.Sequential([fl.Dense(2, kernel_initializer="ones"), fl.Lambda(jnp.log, name="log")])
         >>> params = model.init(jax.random.key(0), (None, 1))
         >>> print(fl.debug.nan(model, params, jnp.array([[1.0], [-1.0]])))  # doctest: +ELLIPSIS
