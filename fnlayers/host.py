@@ -6,6 +6,7 @@ products as well. `jit` turns that off where it helps, `tune_host` for the convo
 
 import ctypes
 import functools
+import inspect
 import mmap
 import os
 import platform
@@ -17,6 +18,7 @@ from typing import Any
 import jax
 import jaxlib
 
+from fnlayers.core.values import check_arguments
 from fnlayers.ops import program, reference
 from fnlayers.ops.cpu.limits import Limits
 from fnlayers.ops.program import XLA_FLAG, Program
@@ -41,14 +43,64 @@ def jit(function: Callable, **options: Any) -> Callable:
     `make_step`, `fit`, `evaluate` and `predict` compile with it. The options are chosen at the first call. Within
     another jit, whose options count there, and on other platforms it is `jax.jit`.
 
+    Raises:
+        ConfigError: by the compiled function, for arrays of NumPy that jax would change: 64-bit integers that 32 bits
+            cannot hold, objects, the other byte order. Under `jax.jit` such integers wrap silently.
+
     >>> import fnlayers as fl
     >>> model = fl.Dense(2)
     >>> jit(model.apply)({"kernel": jax.numpy.ones((3, 2)), "bias": jax.numpy.ones(2)}, jax.numpy.ones((1, 3)))
     Array([[4., 4.]], dtype=float32)
     """
-    without = jax.jit(function, **options)
-    if jax.default_backend() != "cpu" or not _accepts_options():
-        return without
+    compiled = jax.jit(function, **options)
+    if jax.default_backend() == "cpu" and _accepts_options():
+        compiled = _with_options(function, options, compiled)
+    return _checked(compiled, function, options)
+
+
+def _checked(compiled: Callable, function: Callable, options: dict[str, Any]) -> Callable:
+    """The compiled function, which looks at arrays on the host before jax casts them."""
+    names, positions, words = _parameters(function), *_static(function, options)
+
+    def check(args: tuple, kwargs: dict[str, Any]) -> None:
+        if positions or words:  # values of any kind, which jax does not cast
+            args = tuple(None if i in positions else value for i, value in enumerate(args))
+            kwargs = {name: value for name, value in kwargs.items() if name not in words}
+        check_arguments(args, kwargs, names)
+
+    def after_check(method: Callable) -> Callable:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            check(args, kwargs)
+            return method(*args, **kwargs)
+
+        return call
+
+    step = functools.wraps(function)(after_check(compiled))
+    vars(step).update({name: after_check(getattr(compiled, name)) for name in ("lower", "trace")})  # as of jax.jit
+    return step
+
+
+def _parameters(function: Callable) -> list[str]:
+    """The names of a function's parameters, as far as it says them."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # of a builtin
+        return []
+
+
+def _static(function: Callable, options: dict[str, Any]) -> tuple[set[int], set[str]]:
+    """The positions and the names of static arguments: jit takes either, and finds the other."""
+    names = _parameters(function)
+    numbers, words = (options.get(name) for name in ("static_argnums", "static_argnames"))
+    given = {words} if isinstance(words, str) else set(words or ())
+    positions = {numbers} if isinstance(numbers, int) else set(numbers or ())
+    positions = {i if i >= 0 else i + len(names) for i in positions}
+    positions |= {names.index(name) for name in given if name in names}
+    return positions, given | {names[i] for i in positions if i < len(names)}
+
+
+def _with_options(function: Callable, options: dict[str, Any], without: Callable) -> Callable:
+    """The function compiled with the options of XLA's that its products call for; within another jit, `without`."""
     recorded = Program()
 
     @functools.wraps(function)
@@ -67,7 +119,6 @@ def jit(function: Callable, **options: Any) -> Callable:
             chosen.append(compiled(REDUCTIONS if prefers_xla_products(recorded, Limits()) else PRODUCTS))
         return chosen[0]
 
-    @functools.wraps(function)
     def step(*args: Any, **kwargs: Any) -> Any:
         try:
             return (chosen[0] if chosen else choose(*args, **kwargs))(*args, **kwargs)

@@ -1,5 +1,6 @@
 """Arrays from outside, checked before jax casts them: where a number does not fit, a cast changes it silently."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -36,11 +37,37 @@ def check_values(x: Any, what: str) -> None:
             _check_range(x, what)
 
 
+def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], names: Sequence[str] = ()) -> None:
+    """Raise ConfigError where `check_values` would for an array in the arguments of a function that is to be compiled.
+
+    Arguments:
+        args, kwargs: nests of arrays, as jit takes them.
+        names: those of the function's parameters, for the error.
+    """
+    leaves = jax.tree.leaves((args, kwargs))
+    on_host = {kind for kind in set(map(type, leaves)) if issubclass(kind, (np.ndarray, np.generic, int))}
+    for at, leaf in enumerate(leaves) if on_host else ():
+        if type(leaf) in on_host:
+            try:
+                check_values(leaf, "x")
+            except ConfigError:
+                path, _ = jax.tree_util.tree_leaves_with_path((args, kwargs))[at]
+                check_values(leaf, _named(path[1:], names))
+
+
 def not_a_key(rng: Any) -> str:
     """What was given in place of a random key, and what to write."""
     if jnp.issubdtype(getattr(rng, "dtype", bool), jax.dtypes.prng_key):
         return f"got {rng.shape} of them; write jax.vmap over the keys, or choose one"
     return f"got {shortened(rng)}; write jax.random.key(0)"
+
+
+def _named(path: tuple, names: Sequence[str]) -> str:
+    """Where a leaf of (args, kwargs) stands: "batch[0]", as far as the parameters' names are known."""
+    first = getattr(path[0], "key", getattr(path[0], "idx", None))
+    if isinstance(first, int):
+        first = names[first] if first < len(names) else f"argument {first + 1}"
+    return f"{first}{jax.tree_util.keystr(path[1:])}"
 
 
 def _check_type(a: np.ndarray, what: str) -> None:

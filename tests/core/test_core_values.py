@@ -55,3 +55,44 @@ def test_ids_are_checked_where_a_layer_runs():
     with jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64():
         assert np.isnan(layer.apply(params, np.array([[BIG, 0]]))[0, :2]).all()
     assert np.isnan(layer.apply(params, np.array([[np.nan, 0]]))[0, :2]).all()
+
+
+X = np.array([[BIG, 0]])
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda f: f(X), r"^x\[0, 0\] is 4294967297"),
+        (lambda f: f(x=X), r"^x\[0, 0\] is"),
+        (lambda f: f({"ids": [BIG]}), r"^x\['ids'\]\[0\] is"),
+        (lambda f: f(np.int64(BIG)), "^x is"),
+        (lambda f: f.lower(X), r"^x\[0, 0\] is"),
+        (lambda f: f.trace(X), r"^x\[0, 0\] is"),
+        (lambda f: f(np.array([1, "a"], object)), r"^x is an array of objects"),
+    ],
+)
+def test_what_is_compiled_is_checked_before_the_cast(call, text):
+    with pytest.raises(fl.ConfigError, match=text):
+        call(fl.jit(lambda x: x))
+
+
+@pytest.mark.parametrize("static", [{"static_argnums": 1}, {"static_argnums": (-1,)}, {"static_argnames": "n"}])
+def test_static_arguments_are_not_cast(static):
+    compiled = fl.jit(lambda x, n: x * (int(n) % 7), **static)
+    assert compiled(1, np.int64(2**40)) == 2**40 % 7
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda y: fl.losses.sparse_categorical_crossentropy(np.eye(2, dtype="float32"), y),
+        lambda y: fl.losses.mean_squared_error(np.ones(2, "float32"), y),
+        lambda y: fl.metrics.accuracy(np.eye(2, dtype="float32"), y),
+        lambda y: fl.metrics.binary_accuracy(np.ones(2, "float32"), y),
+        lambda y: fl.metrics.Precision().update(fl.metrics.Precision().init(), np.ones(2, "float32"), y),
+    ],
+)
+def test_labels_of_a_loss_or_metric_are_checked_before_the_cast(use):
+    with pytest.raises(fl.ConfigError, match=r"^y\[0\] is 4294967297"):
+        use(np.array([BIG, 1]))

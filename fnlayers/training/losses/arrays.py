@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.values import check_values
 
 EPSILON = 1e-7  # Keras's
 
@@ -23,11 +24,17 @@ def as_float(y_pred: Any) -> jax.Array:
     return jnp.asarray(y_pred).astype(jnp.promote_types(y_pred.dtype, "float32"))
 
 
+def as_labels(y_true: Any) -> jax.Array:
+    """What should have been predicted, as jax's array; ConfigError for numbers of the host that it cannot hold."""
+    check_values(y_true, "y")
+    return jnp.asarray(y_true)
+
+
 def as_pair(name: str, y_pred: Any, y_true: Any) -> tuple[jax.Array, jax.Array]:
     """Both in one floating dtype, checked to have one shape."""
     check_same(name, y_pred, y_true)
     y_pred = as_float(y_pred)
-    return y_pred, jnp.asarray(y_true).astype(y_pred.dtype)
+    return y_pred, as_labels(y_true).astype(y_pred.dtype)
 
 
 def check_fraction(name: str, option: str, value: Any) -> None:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.errors import ShapeError
-from fnlayers.training.losses.arrays import EPSILON, as_float, as_pair, check_fraction
+from fnlayers.training.losses.arrays import EPSILON, as_float, as_labels, as_pair, check_fraction
 
 
 def categorical_crossentropy(
@@ -62,7 +62,7 @@ def sparse_categorical_crossentropy(
             f"sparse_categorical_crossentropy takes class numbers of shape {shape} for y_pred {tuple(y_pred.shape)}, "
             f"got {y_true.dtype}{tuple(y_true.shape)}; for one-hot labels use categorical_crossentropy"
         )
-    y_pred, y_true = as_float(y_pred), jnp.asarray(y_true)
+    y_pred, y_true = as_float(y_pred), as_labels(y_true)
     count = y_pred.shape[axis]
     labels = jnp.expand_dims(jnp.clip(y_true, 0, count - 1), axis)
     values = -jnp.take_along_axis(_log_probabilities(y_pred, axis, from_logits), labels, axis).squeeze(axis)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from fnlayers.core.errors import ShapeError
-from fnlayers.training.losses.arrays import as_float
+from fnlayers.training.losses.arrays import as_float, as_labels
 
 
 def ctc(y_pred: Any, y_true: Any) -> jax.Array:
@@ -25,7 +25,7 @@ def ctc(y_pred: Any, y_true: Any) -> jax.Array:
             f"ctc takes logits (batch, steps, classes) and labels (batch, labels), got y_pred {tuple(y_pred.shape)} "
             f"and y {tuple(y_true.shape)}"
         )
-    logits, labels = as_float(y_pred), jnp.asarray(y_true).astype("int32")
+    logits, labels = as_float(y_pred), as_labels(y_true).astype("int32")
     paddings = jnp.zeros(logits.shape[:2], logits.dtype)
     return optax.ctc_loss(logits, paddings, labels, (labels == 0).astype(logits.dtype), blank_id=0)
 
@@ -54,7 +54,7 @@ def circle(
     Returns:
         (batch,).
     """
-    y_pred, y_true = as_float(y_pred), jnp.asarray(y_true)
+    y_pred, y_true = as_float(y_pred), as_labels(y_true)
     if y_pred.ndim != 2 or y_true.size != y_pred.shape[0]:
         raise ShapeError(
             f"circle takes embeddings (batch, size) and a class number for each, got y_pred {y_pred.shape} and y "

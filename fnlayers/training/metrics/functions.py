@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.values import check_values
 
 
 def accuracy(y_pred: Any, y_true: Any) -> jax.Array:
@@ -85,6 +86,7 @@ def _as_number(right: jax.Array) -> jax.Array:
 
 
 def _check_classes(name: str, y_pred: Any, y_true: Any) -> None:
+    check_values(y_true, "y")
     if tuple(y_true.shape) != tuple(y_pred.shape[:-1]) or not jnp.issubdtype(y_true.dtype, jnp.integer):
         raise ShapeError(
             f"{name} takes class numbers of shape {tuple(y_pred.shape[:-1])} for y_pred {tuple(y_pred.shape)}, got "
@@ -94,6 +96,7 @@ def _check_classes(name: str, y_pred: Any, y_true: Any) -> None:
 
 
 def _check_same(name: str, y_pred: Any, y_true: Any) -> None:
+    check_values(y_true, "y")
     if tuple(y_pred.shape) != tuple(y_true.shape):
         raise ShapeError(
             f"{name} takes two arrays of one shape, got y_pred {tuple(y_pred.shape)} and y {tuple(y_true.shape)}; "

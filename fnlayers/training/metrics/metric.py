@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError, LayerError, ShapeError
+from fnlayers.core.values import check_values
 from fnlayers.functions.options import Options
 from fnlayers.training.takes import Takes
 
@@ -84,7 +85,10 @@ class Metric(Options):
 
         Raises:
             ShapeError: for y_pred, y_true and weight that do not fit each other.
+            ConfigError: for 64-bit integers on the host that 32 bits cannot hold.
         """
+        for array, name in ((y_pred, "y_pred"), (y_true, "y")):
+            check_values(array, name)
         y_pred, y_true = jnp.asarray(y_pred), jnp.asarray(y_true)
         if jnp.issubdtype(y_pred.dtype, jnp.floating):
             y_pred = y_pred.astype(jnp.promote_types(y_pred.dtype, "float32"))
