@@ -39,6 +39,11 @@ class Broken(Exception):
     pass
 
 
+# Orbax reads and writes all arrays at once in a loop of asyncio that ends at the first error. What the other arrays' threads
+# then say to the closed loop is printed by Python as an exception that nobody could catch.
+fails_in_orbax = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 class BreaksAt:
     """A power cut after so many steps."""
 
@@ -192,6 +197,7 @@ def test_checkpoints_of_another_training_are_not_mixed_with_these(tmp_path):
         fitted(epochs=1, checkpoint=fl.Checkpoint(tmp_path))
 
 
+@fails_in_orbax
 def test_a_disk_that_is_full(tmp_path, monkeypatch):
     """From the second checkpoint on nothing can be written."""
 
@@ -225,9 +231,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
         fitted(checkpoint=fl.Checkpoint(tmp_path / "run"))
 
 
-# Orbax reads all arrays at once in a loop of asyncio that ends at the first error; what the others' threads then say to the
-# closed loop is printed by Python as an exception that nobody could catch.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@fails_in_orbax
 def test_a_damaged_checkpoint_says_so(tmp_path):
     fitted(epochs=1, checkpoint=fl.Checkpoint(tmp_path))
     for file in (tmp_path / "5" / "train_state").rglob("*"):
@@ -235,7 +239,7 @@ def test_a_damaged_checkpoint_says_so(tmp_path):
             file.write_bytes(b"")
     with pytest.raises(fl.CheckpointError, match=r"the checkpoint '.*5' could not be read"):
         fitted(resume=tmp_path)
-    time.sleep(0.3)  # until those threads are done, so that their exceptions are this test's
+    time.sleep(0.3)  # until orbax's threads are done, so that their exceptions are this test's
 
 
 def test_keys_and_empty_arrays(tmp_path):
