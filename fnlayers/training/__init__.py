@@ -5,8 +5,9 @@ from fnlayers.training.callbacks import EarlyStopping, Event, KeepBest
 from fnlayers.training.checkpoint import Checkpoint, CheckpointError, restore
 from fnlayers.training.diagnose import NonFiniteError
 from fnlayers.training.ensemble import Ensemble, ensemble
+from fnlayers.training.evaluation import evaluate, predict
 from fnlayers.training.example_gradients import per_example_grad
-from fnlayers.training.fit import evaluate, fit, predict
+from fnlayers.training.fit import fit
 from fnlayers.training.fit_loop import Fitted
 from fnlayers.training.log_files import CSVLog, JSONLog, TensorBoardLog
 from fnlayers.training.optimizer import averaged, optimizer

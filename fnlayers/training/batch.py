@@ -8,6 +8,7 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.values import check_values
+from fnlayers.training.named import keys_of
 
 
 class Batch(NamedTuple):
@@ -22,6 +23,11 @@ class Batch(NamedTuple):
 def unpack_batch(batch: Any) -> tuple[Any, Any, Any]:
     """(x, y, weight) of a batch, the weight None where there is none."""
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+        if isinstance(batch, Mapping):
+            raise ConfigError(
+                f"a batch is (x, y) or (x, y, weight), got a dict with the keys {keys_of(batch)}; write "
+                "(batch['image'], batch['label']), or have fit and evaluate do it: inputs='image', targets='label'"
+            )
         got = f"{type(batch).__name__} of {len(batch)}" if hasattr(batch, "__len__") else type(batch).__name__
         raise ConfigError(f"a batch is (x, y) or (x, y, weight), got {'None' if batch is None else got}; give arrays")
     x, y, *weight = batch

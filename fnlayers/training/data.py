@@ -15,6 +15,7 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch, batch_of
+from fnlayers.training.named import Named, keys_of, reader
 
 ENOUGH = "itertools.islice(batches(), number)"  # what to give where there is no argument for a number of steps
 MOST_BATCHES = 10_000  # of a validation of which nothing says how long it is: it might never end
@@ -76,7 +77,13 @@ class Source:
 
 
 def source_of(
-    data: Any, batch_size: int, epochs: int = 1, steps: int | None = None, *, argument: str = "steps_per_epoch"
+    data: Any,
+    batch_size: int,
+    epochs: int = 1,
+    steps: int | None = None,
+    *,
+    argument: str = "steps_per_epoch",
+    names: Named | None = None,
 ) -> Source:
     """The batches of what a user calls data.
 
@@ -87,6 +94,7 @@ def source_of(
         epochs: how often it is gone through.
         steps: batches an epoch, for an iterable that is longer or does not end.
         argument: what `steps` is called in errors; "validation_steps" of data that begin again with each epoch.
+        names: where data or its batches are dicts: what their entries are.
 
     Raises:
         ConfigError: if it is empty, an iterator that is spent after one epoch, endless, or no data at all.
@@ -94,13 +102,18 @@ def source_of(
     """
     batch_size = whole_number("batch_size", batch_size)
     steps = None if steps is None else whole_number(argument, steps)
-    if isinstance(data, tuple):
+    if isinstance(data, tuple) or (isinstance(data, Mapping) and names is not None):
         if steps is not None:
             raise ConfigError(f"{argument} is for iterables of batches; arrays are gone through whole")
-        return _from_arrays(batch_of(data), batch_size)
-    if isinstance(data, Mapping) or hasattr(data, "dtype"):
+        return _from_arrays(batch_of(reader(names)(data, "the data set")), batch_size)
+    if isinstance(data, Mapping):
+        raise ConfigError(
+            f"data is {type(data).__name__}; give a tuple (x, y) of arrays, or say which of its entries they are, "
+            f"inputs='image', targets='label': its keys are {keys_of(data)}"
+        )
+    if hasattr(data, "dtype"):
         raise ConfigError(f"data is {type(data).__name__}; give a tuple (x, y) of arrays, or an iterable of batches")
-    return _from_batches(data, epochs, steps, argument)
+    return _from_batches(data, epochs, steps, argument, reader(names))
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
@@ -121,16 +134,19 @@ def true_or_false(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def inputs_only(x: Any) -> Any:
-    """Inputs alone as data: arrays (or a nest of them), an iterable of batches, or a function that makes one."""
+def inputs_only(x: Any, names: Named | None = None) -> Any:
+    """Inputs alone as data: arrays (or a nest of them), an iterable of batches, or a function that makes one.
+
+    With `names` x and the batches are dicts, of which the inputs are some entries.
+    """
     if isinstance(x, (tuple, Mapping)) or hasattr(x, "shape"):
-        return x, None
+        return (x, None) if names is None else names.unpacked(x, "x")
 
     def pairs() -> Iterator:
         iterator = _iterator(x if _makes(x) else lambda: x, x)
         if _never_ends(iterator):
             raise ConfigError(_endless("x", iterator, ENOUGH))
-        return ((batch, None) for batch in iterator)
+        return ((batch, None) if names is None else names.unpacked(batch, "a batch of x") for batch in iterator)
 
     return pairs if _makes(x) else pairs()
 
@@ -178,7 +194,10 @@ def _from_arrays(whole: Batch, batch_size: int) -> Source:
     return Source(take(slice(0, size)), -(-count // size), count % size == 0, whole, epoch)
 
 
-def _from_batches(data: Any, epochs: int, steps: int | None, argument: str) -> Source:
+def _from_batches(data: Any, epochs: int, steps: int | None, argument: str, read: Callable[[Any, str], Any]) -> Source:
+    def batch(given: Any, called: str) -> Batch:
+        return batch_of(read(given, called), called)
+
     start: Callable[[], Any] = data if _makes(data) else lambda: data
     iterator = _iterator(start, data)
     once = iterator is data
@@ -199,14 +218,14 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str) -> S
                 raise ConfigError(
                     f"the validation data went on after {MOST_BATCHES} batches; if they end, give validation_steps"
                 )
-            yield batch_of(given, f"batch {number} of the epoch")
+            yield batch(given, f"batch {number} of the epoch")
         if number < (steps or 1):
             expected = f", and {argument}={steps} asks for more" if steps else ""
             raise ConfigError(f"the data ended after {number} batches of this epoch{expected}")
         if not goes_on:
             stream.begin_again()
 
-    return Source(batch_of(first, "the first batch"), steps or _sized(data), False, None, epoch, stream)
+    return Source(batch(first, "the first batch"), steps or _sized(data), False, None, epoch, stream)
 
 
 class Stream:

@@ -1,35 +1,32 @@
-"""fit, evaluate, predict: the loops over batches. They change nothing they are given, and return what they made."""
+"""fit: a loop over steps. It changes nothing that it is given, and returns what it made."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import jax
-import numpy as np
 import optax
 
-from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.types import Key, Loss, Metrics, Params, StateDict
-from fnlayers.plain_data import choices
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import checked_callbacks
-from fnlayers.training.check_state import check_declared, check_optimizer, check_train_state
+from fnlayers.training.check_state import check_optimizer, check_train_state
 from fnlayers.training.check_targets import check_data
 from fnlayers.training.checkpoint import Checkpoint, Checkpoints, check_folder, same_folder
-from fnlayers.training.data import ENOUGH, Remainder, Source, inputs_only, source_of, true_or_false, whole_number
+from fnlayers.training.data import Remainder, Source, source_of, true_or_false, whole_number
 from fnlayers.training.directions import directions_of
 from fnlayers.training.endings import warn_of_endings
-from fnlayers.training.epoch_means import EpochMeans
-from fnlayers.training.fit_loop import FitLoop, Fitted, run_evaluation
+from fnlayers.training.evaluation import remainder_of
+from fnlayers.training.fit_loop import FitLoop, Fitted
+from fnlayers.training.named import Named, Names, named
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
-from fnlayers.training.programs import program
-from fnlayers.training.progress import Progress
 from fnlayers.training.resuming import resume as go_on
 from fnlayers.training.splitting import split_off, weighted_by_class
 from fnlayers.training.state import TrainState, as_key, copied
-from fnlayers.training.step import evaluation_of, prediction_of, shapes
+from fnlayers.training.step import shapes
 from fnlayers.trees import Declared
 
 Tree = Any
@@ -45,6 +42,9 @@ def fit(
     batch_size: int = 32,
     metrics: Metrics = None,
     loss_weights: Any = None,
+    inputs: Names | None = None,
+    targets: Names | None = None,
+    sample_weights: Names | None = None,
     validation_data: Any = None,
     validation_split: float | None = None,
     class_weight: Mapping[int, float] | None = None,
@@ -71,7 +71,7 @@ def fit(
         model: the model.
         data: (x, y) or (x, y, weight) as a tuple of arrays, x and y also as tuples or dicts of arrays, and weight
             also as one for each output, structured like y; or an iterable of such batches, or a function that returns
-            one for each epoch.
+            one for each epoch; or, with `inputs` and `targets`, a dict of arrays, or batches that are dicts.
         loss: a function (y_pred, y_true) -> values, one or more for each example (those of optax and `fnlayers.losses`
             are such), or Keras's name of one, which takes logits unless the model ends in a softmax or sigmoid; for
             several outputs also a dict or tuple of them. Their mean is weighted by the sample weights and leaves out
@@ -83,7 +83,11 @@ def fit(
             `fnlayers.metrics`, of other objects with `init`, `update` and `result`, of google-metrax's classes, and of
             Keras's names; for several outputs also a dict {output: such}.
         loss_weights: a number for each of several losses, structured like them; None: 1 each.
-        validation_data: like data; evaluated after each epoch as "val_...".
+        inputs: where batches are dicts, the name of x in them, inputs="image"; several names, in a tuple or dict, make
+            x a tuple or dict of arrays. Entries that have no name here are left out.
+        targets: likewise that of y, targets="label".
+        sample_weights: likewise that of the weights, if there are any.
+        validation_data: like data, or a tuple (x, y) where data are dicts; evaluated after each epoch as "val_...".
         validation_split: instead of it, the fraction of arrays that is held out for that: the last examples, before
             anything is shuffled.
         class_weight: {class number: weight}, by which the examples of each class are weighted; 1 where there is none.
@@ -135,26 +139,28 @@ def fit(
     check_optimizer(optimizer, "fit")
     shuffle, verbose = true_or_false("fit: shuffle", shuffle), true_or_false("fit: verbose", verbose)
     objective, epochs = objective_of(loss, metrics, model, loss_weights), whole_number("epochs", epochs)
+    names = named("fit", inputs, targets, sample_weights)
     if validation_split is not None:
         if validation_data is not None:
             raise ConfigError("fit: give validation_split or validation_data, not both")
-        data, validation_data = split_off(data, validation_split)
+        data, validation_data = split_off(data, validation_split, names)
+        names = None
     if objective.whole and validation_data is None:
         name = objective.whole[0].name
         raise ConfigError(f"metrics: {name!r} is of a whole set, that of validation_data; give validation_data")
     directions = directions_of(objective, validation_data is not None)
     callbacks, directions = checked_callbacks(callbacks, directions)
     _check_checkpoint(checkpoint, resume, directions)
-    source = source_of(data, batch_size, epochs, steps_per_epoch)
+    source = source_of(data, batch_size, epochs, steps_per_epoch, names=names)
     if class_weight is not None:
         source = weighted_by_class(source, class_weight, objective)
-    held_out = _validation_source(validation_data, batch_size, epochs, validation_steps)
+    held_out = _validation_source(validation_data, batch_size, epochs, validation_steps, names)
     train_state = _initial_train_state(model, optimizer, source, rng, params, state, train_state)
     out = _output_shapes(model, train_state, source.first)
     for each in filter(None, (source, held_out)):
         check_data(objective, each, out)
         pads = may_pad(model, each.first.x, out, train_state.state, each is source, objective)
-        each.remainder = _remainder(remainder, pads)
+        each.remainder = remainder_of(remainder, pads)
     warn_of_endings(model, objective)
     loop = FitLoop(
         model, objective, optimizer, source, train_state, out, verbose, held_out, callbacks, directions, epochs, shuffle
@@ -162,112 +168,6 @@ def fit(
     if resume is not None:
         go_on(loop, resume, may_begin=checkpoint is not None and same_folder(resume, checkpoint.folder))
     return loop.train(None if checkpoint is None else Checkpoints(checkpoint, resume))
-
-
-def evaluate(
-    model: Layer,
-    params: Params,
-    data: Any,
-    *,
-    loss: Loss,
-    metrics: Metrics = None,
-    loss_weights: Any = None,
-    state: StateDict | None = None,
-    batch_size: int = 32,
-    remainder: Remainder | None = None,
-    verbose: bool = False,
-) -> dict[str, float]:
-    """The loss and the metrics of a model in inference, averaged over all examples.
-
-    They do not depend on the batch size, where each example is treated by itself.
-
-    Arguments:
-        model: the model.
-        params: its params.
-        data: as for `fit`.
-        loss: as for `fit`; penalties and activity losses are added.
-        metrics: as for `fit`.
-        loss_weights: as for `fit`.
-        state: the model's state, where it has one.
-        batch_size: examples a batch, where data are arrays.
-        remainder: what becomes of a last batch that is smaller, as for `fit`.
-        verbose: whether to show a bar.
-
-    Returns:
-        The numbers by name, "loss" first.
-
-    Example:
-        >>> import fnlayers as fl
-        >>> model, x = fl.Dense(1, kernel_initializer="ones"), np.ones((10, 3))
-        >>> evaluate(model, model.init(jax.random.key(0), x.shape), (x, x[:, :1]), loss=optax.squared_error)
-        {'loss': 4.0}
-    """
-    check_model(model, "evaluate")
-    objective = objective_of(loss, metrics, model, loss_weights)
-    source = source_of(data, batch_size, argument=ENOUGH)
-    state = {} if state is None else state
-    check_declared(model, Declared(model, shapes(source.first.x)), params, state)
-    out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
-    check_data(objective, source, out)
-    warn_of_endings(model, objective)
-    source.remainder = _remainder(remainder, may_pad(model, source.first.x, out, state, False, objective))
-    evaluation = program(evaluation_of, model, objective)
-    means = EpochMeans(objective, objective.gathered(out, source.first))
-    progress = Progress(verbose, "evaluate", source.length)
-    return run_evaluation(evaluation, means, params, state, source, out, progress)
-
-
-def predict(
-    model: Layer,
-    params: Params,
-    x: Any,
-    *,
-    state: StateDict | None = None,
-    batch_size: int = 32,
-    remainder: Remainder | None = None,
-    verbose: bool = False,
-) -> Any:
-    """The model's outputs for all of x in inference, batch by batch.
-
-    Arguments:
-        model: the model.
-        params: its params.
-        x: an array, or a tuple or dict of them; or an iterable of batches of such, or a function that returns one.
-        state: the model's state, where it has one.
-        batch_size: examples a batch, where x is arrays.
-        remainder: what becomes of a last batch that is smaller, as for `fit`; "drop" leaves out its outputs.
-        verbose: whether to show a bar.
-
-    Returns:
-        What apply(params, x) would, as NumPy arrays: they need not fit on the device.
-
-    Example:
-        >>> import fnlayers as fl
-        >>> model = fl.Dense(1, kernel_initializer="ones")
-        >>> predict(model, model.init(jax.random.key(0), (None, 3)), np.ones((5, 3)), batch_size=2).shape
-        (5, 1)
-    """
-    check_model(model, "predict")
-    source = source_of(inputs_only(x), batch_size)
-    run, state = program(prediction_of, model), {} if state is None else state
-    check_declared(model, Declared(model, shapes(source.first.x)), params, state)
-    out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
-    source.remainder = _remainder(remainder, may_pad(model, source.first.x, out._replace(losses=()), state, False))
-    progress, made = Progress(verbose, "predict", source.length), []
-    for batch in source.batches(None):
-        y = run(params, state, batch.x, None, None)
-        jax.tree.map(lambda a: a.copy_to_host_async(), y)
-        made.append((y, batch.count))
-        if len(made) > 1:  # the one before, while this one runs
-            made[-2] = _on_host(*made[-2])
-        progress.step(dict)
-    made[-1] = _on_host(*made[-1])
-    progress.show({})
-    progress.close()
-    try:
-        return jax.tree.map(lambda *rows: np.concatenate(rows), *(y for y, _ in made))
-    except ValueError:
-        raise ShapeError("the batches have outputs of different shapes; predict them one by one with apply") from None
 
 
 def _initial_train_state(
@@ -302,21 +202,13 @@ def _check_checkpoint(checkpoint: Any, resume: Any, directions: Mapping) -> None
         check_folder("fit: resume", resume)
 
 
-def _validation_source(data: Any, batch_size: int, epochs: int, steps: int | None) -> Source | None:
+def _validation_source(
+    data: Any, batch_size: int, epochs: int, steps: int | None, names: Named | None
+) -> Source | None:
     """The validation data, if there are any."""
     if data is None:
         if steps is not None:
             raise ConfigError(f"validation_steps={steps!r} was given without validation_data")
         return None
-    return source_of(data, batch_size, epochs, steps, argument="validation_steps")
-
-
-def _remainder(requested: Remainder | None, pads: bool) -> Remainder:
-    """What becomes of a last batch that is smaller: what is asked for, else what is known to be exact."""
-    if requested not in (*get_args(Remainder), None):
-        raise ConfigError(choices("remainder", requested, (*get_args(Remainder), None)))
-    return requested or ("pad" if pads else "run")
-
-
-def _on_host(y: Any, count: int) -> tuple[Any, int]:
-    return jax.tree.map(lambda a: np.asarray(a)[:count], y), count
+    names = None if names is None else names.for_validation()
+    return source_of(data, batch_size, epochs, steps, argument="validation_steps", names=names)

@@ -12,15 +12,17 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch, batch_of
 from fnlayers.training.data import Source
 from fnlayers.training.known import takes_of
+from fnlayers.training.named import Named
 from fnlayers.training.objective import Objective
 
 
-def split_off(data: Any, fraction: Any) -> tuple[Any, Any]:
-    """(the first examples, the last ones) of arrays: as they lie, before anything is shuffled.
+def split_off(data: Any, fraction: Any, names: Named | None = None) -> tuple[Any, Any]:
+    """(the first examples, the last ones) of arrays as tuples: as they lie, before anything is shuffled.
 
     Arguments:
-        data: (x, y) or (x, y, weight), of arrays.
+        data: (x, y) or (x, y, weight), of arrays; with names also a dict.
         fraction: how much of them the last ones are, above 0 and below 1.
+        names: where data is a dict: what its entries are.
 
     Raises:
         ConfigError: for data that are no arrays, for a fraction that leaves no example on one side.
@@ -28,6 +30,8 @@ def split_off(data: Any, fraction: Any) -> tuple[Any, Any]:
     number = isinstance(fraction, (int, float, np.floating)) and not isinstance(fraction, bool)
     if not (number and 0 < fraction < 1):
         raise ConfigError(f"fit: validation_split={fraction!r}: give a number above 0 and below 1")
+    if names is not None and isinstance(data, Mapping):
+        data = names.unpacked(data)
     if not isinstance(data, tuple):
         raise ConfigError(
             f"fit: validation_split cuts arrays, and data is {type(data).__name__}; give validation_data="
