@@ -46,10 +46,10 @@ def guarded(
         return jax.tree.unflatten(jax.tree.structure(structure), leaves)
 
     after = apply(before)
-    all_finite = all_finite & finite((loss, gradients)) & stays_finite((before, state), (after, new_state), gradients)
+    all_finite = all_finite & finite(loss) & stays_finite((before, state), (after, new_state), gradients)
     if jax.default_backend() == "cpu" and not _is_expensive(jaxpr.jaxpr):
-        # Each donated array that is selected would be copied. The branch computes the update again, which costs less:
-        # `after` is consumed by the check alone, and is never written
+        # A select would write all of `after` to memory, and copy it from there. The branch computes the update again,
+        # which costs less: `after` is consumed by the check alone, and is never written
         after = jax.lax.cond(all_finite, apply, lambda same: same, before)
     else:
         # A branch would wait for the flag on the host; a select is fused into the update.

@@ -1,3 +1,5 @@
+import re
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -191,6 +193,18 @@ def test_the_same_step_where_a_select_takes_the_place_of_a_branch(monkeypatch):
     branch = results()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     chex.assert_trees_all_close(branch, results(), rtol=1e-6)
+
+
+def test_the_guard_looks_at_each_array_once():
+    model, optimizer, batch = mlp(), optax.adam(1e-2), classes()
+    train_state = TrainState.create(model, batch[0].shape, optimizer)
+
+    def comparisons(guard):
+        step = make_step(model, CROSS_ENTROPY, optimizer, guard=guard)
+        return len(re.findall(r"stablehlo.compare\s+EQ", step.lower(train_state, batch).as_text()))
+
+    # Adam's params, their gradients and two moments; the loss is looked at without a guard, too
+    assert comparisons(guard=True) - comparisons(guard=False) == 4 * len(jax.tree.leaves(train_state.params))
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
