@@ -6,6 +6,7 @@ tuples and `FrozenDict`s of them, and never an array.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields
+from difflib import get_close_matches
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -149,6 +150,12 @@ def _call(args: tuple, kwargs: dict) -> str:
 def choices(what: str, got: object, allowed: Iterable[object]) -> str:
     """A sentence for an argument outside a list: "padding='full' is unknown; choose from valid, same"."""
     return f"{what}={got!r} is unknown; choose from {', '.join(map(str, allowed))}"
+
+
+def did_you_mean(name: str, names: Iterable[str], most: int = 1) -> str:
+    """A question for a mistyped name: "did you mean 'head'?"; empty where no name is near."""
+    found = get_close_matches(name, list(names)[:5000], most)
+    return f"did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 def map_nest(function: Callable, tree: Any, *others: Any, is_leaf: Callable[[Any], bool] = lambda _: False) -> Any:

@@ -1,12 +1,12 @@
 """The arguments of a layer: which a call has, and what to write for those that it does not have."""
 
-import difflib
 import functools
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.plain_data import did_you_mean
 
 
 def bound(cls: Any, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,5 +101,4 @@ def _instead(name: str, names: list[str]) -> str:
         old = _KERAS_2[name]
         if not old.startswith("write ") or old.removeprefix("write ") in names:
             return f"that is Keras 2's: {old}" if name != "learning_rate" else old
-    near = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(names)}"
+    return did_you_mean(name, names) or f"it takes {', '.join(names)}"

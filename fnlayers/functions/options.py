@@ -1,6 +1,5 @@
 """What initializers, regularizers and constraints share: checks of their options, lookup by name, a dtype for sums."""
 
-import difflib
 import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fnlayers.kinds import Kind, is_number as is_finite, kind_of
-from fnlayers.plain_data import FrozenRecord, choices, recordclass
+from fnlayers.plain_data import FrozenRecord, choices, did_you_mean, recordclass
 
 Found = TypeVar("Found")
 
@@ -127,9 +126,8 @@ def look_up(kind: str, name: str, table: Mapping[str, Found]) -> Found:
     """`table[name]`, or a ValueError with similar names."""
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(name, table, n=4) or difflib.get_close_matches(name.lower(), table, n=4)
-    if near:
-        raise ValueError(f"{kind}={name!r} is unknown; did you mean {' or '.join(map(repr, near))}?")
+    if hint := did_you_mean(name, table, 4) or did_you_mean(name.lower(), table, 4):
+        raise ValueError(f"{kind}={name!r} is unknown; {hint}")
     raise ValueError(choices(kind, name, sorted(table)))
 
 

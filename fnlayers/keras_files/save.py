@@ -90,7 +90,7 @@ def _checked_text(config: dict) -> str:
 def _shape_of(model: Layer, params: Any, state: Any, shape: Any) -> Any:
     """The shape of the model's input; its arrays are compared with its declaration for that shape."""
     types = {
-        f"{what}/{path}": (tuple(leaf.shape), leaf.dtype.name)
+        f"{what}/{path}": _type(f"{what}/{path}", leaf)
         for what, tree in (("params", params), ("state", state))
         for path, leaf in paths(tree).items()
     }
@@ -101,6 +101,13 @@ def _shape_of(model: Layer, params: Any, state: Any, shape: Any) -> Any:
             "shape=x.shape), or start the Sequential with fnlayers.Input(shape)"
         )
     return found
+
+
+def _type(path: str, leaf: Any) -> tuple[tuple[int, ...], str]:
+    """The shape and dtype of an array."""
+    if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+        raise ConfigError(f"save_keras: {path} is {leaf!r:.80}, not an array; give what init, or a training, returned")
+    return tuple(leaf.shape), leaf.dtype.name
 
 
 def _sizes(form: Layer, types: Any) -> Any:

@@ -130,6 +130,8 @@ def target_path(path: Any, verb: str, ending: str, instead: Callable[[Path], Any
         instead: for a path with another ending, what to write; None: the path with this one.
     """
     path = as_path(path, verb)
+    if not path.name:
+        raise ConfigError(f"{verb}: {str(path)!r} is not the name of a file; give one that ends in {ending}")
     if path.suffix != ending:
         better = instead(path) if instead else path.with_suffix(ending)
         raise ConfigError(f"{path}: the name must end in {ending}; write {better}")

@@ -1,6 +1,5 @@
 """load_state_dict: a model's params and state from arrays that another library trained, by a table of names."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from fnlayers.core.errors import ConfigError, LayerError, MissingError
 from fnlayers.core.layer import Layer, check_key, check_model
 from fnlayers.core.spec import Param, State, initialize, is_spec, leaf_at, only, spec_items
 from fnlayers.core.types import Key, Sizes
+from fnlayers.plain_data import did_you_mean
 from fnlayers.saving import strict
 from fnlayers.state_dicts.arrays import Arrays, arrays_of, shown
 from fnlayers.state_dicts.changes import applied, same
@@ -78,6 +78,8 @@ def load_state_dict(
         (3, 2)
     """
     check_model(model, "load_state_dict(model, shape, source, mapping)")
+    if rng is not None:
+        check_key(model, rng)
     arrays = arrays_of(source)
     specs = model.specs(shape)
     declared = dict(spec_items(specs))
@@ -90,8 +92,8 @@ def load_state_dict(
 
 
 def _patterns(initial: Any) -> tuple[str, ...]:
-    if isinstance(initial, str) or not all(isinstance(pattern, str) for pattern in initial):
-        raise ConfigError(f"initial={initial!r}: give a list of patterns of paths, such as ['head/**']")
+    if not isinstance(initial, (tuple, list)) or not all(isinstance(pattern, str) for pattern in initial):
+        raise ConfigError(f"load_state_dict: initial={initial!r:.80}: give a list of paths, such as ['head/**']")
     return tuple(initial)
 
 
@@ -135,8 +137,8 @@ def _of_that_size(spec: Param | State, arrays: Arrays, unused: Sequence[str]) ->
 
 
 def _near(name: str, names: Any) -> str:
-    near = difflib.get_close_matches(name.strip("'\""), list(names)[:5000], 1)
-    return f"; near: {near[0]!r}" if near else ""
+    hint = did_you_mean(name.strip("'\""), names)
+    return f"; {hint}" if hint else ""
 
 
 def _raise_if_any(lines: Sequence[str], arrays: Arrays) -> None:
@@ -229,7 +231,6 @@ def _initialized(model: Layer, shape: Sizes, specs: Any, paths: Sequence[str], r
         raise MissingError(f"load_state_dict: {drawn[0]} is drawn; write load_state_dict(..., rng=jax.random.key(0))")
     found: dict[str, Any] = {}
     if drawn:
-        check_key(model, rng)
         params = initialize(_some(specs, set(drawn)), rng, Param) if _is_ours(declared) else model.init(rng, shape)
         found |= {path: leaf_at(params, path.split("/")) for path in drawn}
     if len(paths) > len(drawn):

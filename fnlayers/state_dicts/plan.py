@@ -1,12 +1,12 @@
 """Which of their arrays make which of ours: a mapping's rows, applied to the names that are there."""
 
-import difflib
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fnlayers.core.errors import ConfigError, LayerError
 from fnlayers.core.spec import Param, State
+from fnlayers.plain_data import did_you_mean
 from fnlayers.state_dicts.arrays import Arrays
 from fnlayers.state_dicts.patterns import Pattern, compiled, filled, placeholders_in
 from fnlayers.state_dicts.rules import Goal, Rule, Tied, goals_of
@@ -143,11 +143,10 @@ def _fill(path: str, found: list[tuple], declared: Mapping[str, Param | State], 
     """Add the filling of one path, or say why there is none."""
     names, rows = [names for _, names, _, _ in found], list(dict.fromkeys(row for *_, row in found))
     if path not in declared:
-        near = difflib.get_close_matches(path, declared, 1)
+        hint = did_you_mean(path, declared)
         theirs = ", ".join(map(repr, names[0]))
         plan.errors.append(
-            f"the row {rows[0]} leads {theirs} to {path}, which the model does not have"
-            f"{f'; near: {near[0]}' if near else ''}"
+            f"the row {rows[0]} leads {theirs} to {path}, which the model does not have{f'; {hint}' if hint else ''}"
         )
         return
     if len({change for _, _, change, _ in found}) > 1 or len(rows) > 1:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fnlayers.core.errors import ConfigError
 from fnlayers.state_dicts import changes
 from fnlayers.state_dicts.changes import ChannelsLast, Gates, Part
 
@@ -54,6 +55,11 @@ def prefixed(prefix: str, mapping: Mapping[Any, Any]) -> dict[Any, Any]:
     >>> prefixed("bert.", {"pooler.dense": dense("pooler")})
     {'bert.pooler.dense': dense('pooler')}
     """
+    if not isinstance(prefix, str) or not isinstance(mapping, Mapping):
+        raise ConfigError(
+            f"prefixed takes the beginning of names and a table, got {prefix!r:.80} and {mapping!r:.80}; write "
+            "prefixed('bert.', {'pooler.dense': dense('pooler')})"
+        )
 
     def longer(key: Any) -> Any:
         return tuple(map(longer, key)) if isinstance(key, tuple) else f"{prefix}{key}"

@@ -17,6 +17,7 @@ from fnlayers.models.functional import Functional, InputNode, Node, Ref
 from fnlayers.models.opened import Call, calls, is_ref, opened
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
+from fnlayers.surgery.absent import no_layer
 
 Parts = tuple[str, ...]  # a path: ("base", "conv2d#2")
 At = str | Sequence[str] | Mapping[str, str]
@@ -56,6 +57,7 @@ def cut(model: Layer, at: At, *, shape: Sizes = None) -> Layer:
         ['hidden']
     """
     check_model(model, "cut")
+    shape = None if shape is None else canonical(shape)
     wanted = map_nest(_parts, at)
     requests: list[Parts] = nest_leaves(wanted, is_leaf=_is_parts)
     if not requests:
@@ -110,7 +112,7 @@ def _graph(model: Layer, shape: Sizes) -> Functional:
         return model
     if not isinstance(model, Sequential):
         raise _not_opened(model, ())
-    shape = model.in_shape if shape is None else canonical(shape)
+    shape = model.in_shape if shape is None else shape
     if shape is None:
         raise MissingError(
             "cut: this Sequential does not know its input, which a graph declares; begin it with "
@@ -152,8 +154,7 @@ def _position(part: str, names: list[str], positions: list[int], model: Layer) -
         numbered = " or ".join(f"{part}#{n}" for n in range(1, len(found) + 1))
         raise ConfigError(f"cut: {part!r} is called {len(found)} times; write {numbered}")
     if not found:
-        there = ", ".join(dict.fromkeys(names)) or "none"
-        raise ConfigError(f"cut: there is no layer {part!r} in {brief(model)}; its layers are {there}")
+        raise no_layer("cut", part, model, names)
     return found[0]
 
 

@@ -10,6 +10,7 @@ from fnlayers.core.errors import ConfigError, ShapeError, brief
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.observer import Observer, Path, labels, observed
 from fnlayers.core.types import Key, Params, StateDict
+from fnlayers.plain_data import did_you_mean
 from fnlayers.trees import matches
 
 
@@ -80,7 +81,7 @@ def _patterns(at: Any) -> tuple[str, ...]:
 def _matching(found: Mapping[str, Any], pattern: str) -> list[str]:
     chosen = [label for label in found if matches(label.split("/"), pattern.split("/"))]
     if not chosen:
-        raise ConfigError(f"intermediates: {pattern!r} matches no layer; the paths are {_listed(found)}")
+        raise ConfigError(f"intermediates: {pattern!r} matches no layer; {_listed(pattern, found)}")
     return chosen
 
 
@@ -97,7 +98,7 @@ def _additions(model: Layer, params: Any, x: Any, given: Mapping, add: Mapping[s
     paths = {label: path for path, label in labels(traced[-1]).items()}
     for label, array in add.items():
         if label not in paths:
-            raise ConfigError(f"intermediates: add has {label!r}, which is no layer; the paths are {_listed(paths)}")
+            raise ConfigError(f"intermediates: add has {label!r}, which is no layer; {_listed(label, paths)}")
         if paths[label] in traced[-1].scanned:
             raise ConfigError(
                 f"intermediates: add has {label!r}, which runs in a scan, where nothing can be added from outside; "
@@ -114,5 +115,7 @@ def _check_like(label: str, y: Any, array: Any) -> None:
         raise ShapeError(f"intermediates: the output at {label!r} has shape {shapes[0]}, what is added {shapes[1]}")
 
 
-def _listed(labels: Any) -> str:
-    return ", ".join(label or "'' (the model)" for label in labels)
+def _listed(given: Any, labels: Mapping[str, Any]) -> str:
+    """The paths that there are, after one that may have been meant."""
+    listed = ", ".join(label or "'' (the model)" for label in labels)
+    return f"{did_you_mean(str(given), labels)} the paths are {listed}".strip()

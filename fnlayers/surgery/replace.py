@@ -16,6 +16,7 @@ from fnlayers.models.container import Container
 from fnlayers.models.fitting import suggested_shape
 from fnlayers.models.functional import Functional, Node
 from fnlayers.models.sequential import Sequential
+from fnlayers.surgery.absent import no_layer
 
 
 class Replaced(NamedTuple):
@@ -98,8 +99,7 @@ def _with_layer(layer: Layer, path: Sequence[str], new: Layer) -> tuple[Layer, t
     name, *rest = path
     held = held_layers(layer)
     if name not in held:
-        there = ", ".join(held) or "none"
-        raise ConfigError(f"replace_layer: there is no layer {name!r} in {brief(layer)}; its layers are {there}")
+        raise no_layer("replace_layer", name, layer, held)
     if rest:
         child, place = _with_layer(held[name], rest, new)
         return replace(layer, **held_options(layer, {**held, name: child})), (name, *place)

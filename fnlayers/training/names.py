@@ -4,7 +4,6 @@ A name says nothing of what the model returns, so its end is looked at: where it
 crossentropy by name is that of probabilities, and anywhere else that of logits. Metrics by name follow the loss.
 """
 
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import optax
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.plain_data import FrozenRecord, recordclass
+from fnlayers.plain_data import FrozenRecord, did_you_mean, recordclass
 from fnlayers.training import losses, metrics
 from fnlayers.training.ends import PROBABILITIES, ending
 from fnlayers.training.known import takes_of
@@ -139,5 +138,4 @@ def _end_of(model: Any, key: Any) -> str | None:
 
 
 def _near(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=4)
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"the names are {', '.join(sorted(names))}"
+    return did_you_mean(name, names, 4) or f"the names are {', '.join(sorted(names))}"

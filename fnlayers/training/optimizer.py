@@ -1,6 +1,5 @@
 """An optimizer put together from optax's parts, with what the model declares of its weights."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import optax
 
 from fnlayers.core.errors import ConfigError, MissingError
 from fnlayers.core.layer import Layer, Shape, check_model
+from fnlayers.plain_data import did_you_mean
 from fnlayers.training.data import whole_number
 from fnlayers.trees import decay_mask, joined, labels, projected
 
@@ -163,8 +163,7 @@ def _by_name(name: str) -> Any:
     there = [each for each in dir(optax) if each[0].islower() and _takes_rate(getattr(optax, each))]
     if name in there:
         return getattr(optax, name)
-    near = difflib.get_close_matches(name.lower(), there, n=3)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"those of optax are {', '.join(there)}"
+    hint = did_you_mean(name.lower(), there, 3) or f"those of optax are {', '.join(there)}"
     raise ConfigError(f"optimizer: algorithm={name!r} is unknown; {hint}")
 
 

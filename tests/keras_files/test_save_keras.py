@@ -171,6 +171,8 @@ def lacking(model, shape=(None, 3, 4)):
         (lambda path: fl.save_keras(path.with_suffix(".h5"), fl.Dense(2), {}), "must end in .keras; write model.keras"),
         (lambda path: fl.save_keras(path, fl.Dense, {}), "takes a layer, got the class Dense"),
         (lambda path: fl.save_keras(path, fl.Dense(2), []), "params is a list"),
+        (lambda path: fl.save_keras(path, fl.Dense(2), {"kernel": 1}), "params/kernel is 1, not an array; give"),
+        (lambda _: fl.save_keras("", fl.Dense(2), {}), "is not the name of a file; give one that ends in .keras"),
         (lambda path: fl.save_keras(path, fl.Dense(2), {}, shape=(None, 3)), "kernel"),
         (lambda path: fl.save_keras(path, fl.Add(), {}), "does not know the shape of its input"),
         (lacking(fl.TimeDistributed(fl.GRU(2, return_state=True)), (None, 2, 3, 4)), "makes several outputs"),

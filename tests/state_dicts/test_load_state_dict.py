@@ -9,7 +9,7 @@ import pytest
 
 import fnlayers as fl
 from fnlayers.saving import container
-from fnlayers.state_dicts import Gates, Part, batch_norm, dense, read_state_dict, tied, transpose
+from fnlayers.state_dicts import Gates, Part, batch_norm, dense, prefixed, read_state_dict, tied, transpose
 
 
 def array(*shape, dtype="float32"):
@@ -102,12 +102,16 @@ def test_initial_values_are_those_of_init():
         fl.load_state_dict(model, SHAPE, THEIRS, table, initial=["norm/*", "new/**"])
     with pytest.raises(fl.ConfigError, match=r"initial: 'nev/\*' matches no path"):
         fl.load_state_dict(model, SHAPE, THEIRS, table, initial=["norm/*", "nev/*"], rng=rng)
-    with pytest.raises(fl.ConfigError, match=r"give a list of patterns"):
+    with pytest.raises(fl.ConfigError, match=r"give a list of paths"):
         fl.load_state_dict(model, SHAPE, THEIRS, table, initial="new/**", rng=rng)
+    with pytest.raises(fl.ConfigError, match=r"give a list of paths"):
+        fl.load_state_dict(model, SHAPE, THEIRS, table, initial=None, rng=rng)  # type: ignore[arg-type]
+    with pytest.raises(fl.MissingError, match="takes a random key"):
+        fl.load_state_dict(model, SHAPE, THEIRS, table, rng=0)  # type: ignore[arg-type]
 
 
 WRONG = [
-    ({}, {"fc": dense("heed")}, "leads 'fc.weight' to heed/kernel, which the model does not have; near: head/kernel"),
+    ({}, {"fc": dense("heed")}, "leads 'fc.weight' to heed/kernel, .*; did you mean 'head/kernel'"),
     ({}, {"fc.weight": "head/kernel", "fc.bias": "head/bias"}, "write .*transpose"),
     ({}, {"fc.weight": ("head/kernel", transpose)}, 'not filled: head/bias.*(\n.*)*not used: "fc.bias" float32'),
     ({}, {"fd": dense("head")}, "the row 'fd': dense.* matches no array"),
@@ -151,6 +155,11 @@ def test_floats_are_rounded_to_the_declared_dtype(dtype):
     }
     params, _ = fl.load_state_dict(MODEL, SHAPE, given, {"fc": dense("head")})
     np.testing.assert_array_equal(params["head"]["bias"], np.asarray(given["fc.bias"]).astype("float32"))
+
+
+def test_a_table_of_a_part_of_their_model():
+    with pytest.raises(fl.ConfigError, match="prefixed takes the beginning of names and a table"):
+        prefixed("bert.", None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

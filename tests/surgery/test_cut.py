@@ -133,6 +133,8 @@ def test_options_of_the_model_stay():
     [
         (chain(), "hid", "no layer 'hid' in .*; its layers are base, middle, head"),
         (chain(), "base/x", "its layers are first, norm"),
+        (chain(), "middel", "did you mean 'middle'"),
+        (chain(), "norm", "did you mean 'base/norm'"),
         (chain(), "head/kernel", "Dense.*has no 'kernel' to cut at"),
         (chain(), [], "names no layer"),
         (chain(), 3, "at=3 is no path"),

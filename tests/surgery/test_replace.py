@@ -94,6 +94,8 @@ def test_the_shape_is_the_models_or_given_or_suggested_by_the_weights():
     ("at", "new", "error", "words"),
     [
         ("hat", fl.Dense(2), fl.ConfigError, "its layers are base, dense, head"),
+        ("haed", fl.Dense(2), fl.ConfigError, "did you mean 'head'"),
+        ("norm", fl.Dense(2), fl.ConfigError, "did you mean 'base/norm'"),
         ("base/hat", fl.Dense(2), fl.ConfigError, "its layers are dense, norm"),
         ("head/kernel", fl.Dense(2), fl.ConfigError, "its layers are none"),
         ("dense", fl.Dense(7), fl.ShapeError, r"head/kernel has shape \(7, 3\), and the params hold \(4, 3\)"),
