@@ -50,6 +50,17 @@ def directions_of(objective: Objective, held_out: bool) -> Mapping[str, str | No
     return FrozenDict(directions | {"seconds": "min"})
 
 
+def with_skipped(directions: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """The directions with that of the number of steps that were left out, which fit(guard="skip") logs.
+
+    Raises:
+        ConfigError: where a metric has its name.
+    """
+    if "skipped" in directions:
+        raise ConfigError("metrics: the name 'skipped' is taken with guard='skip'; choose another")
+    return FrozenDict({**directions, "skipped": "min"})
+
+
 def direction(monitor: str, mode: Better | None, directions: Mapping[str, str | None]) -> str:
     """The direction of a name in the logs, "min" or "max".
 

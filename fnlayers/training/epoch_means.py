@@ -8,6 +8,7 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.accumulated import Gathered
+from fnlayers.training.guard import Guard
 from fnlayers.training.objective import Objective
 
 AHEAD = 8  # steps that may be under way: enough that the device never waits, few enough that their batches fit
@@ -22,6 +23,8 @@ class EpochMeans:
     Arguments:
         objective: losses and metrics.
         arrived: given `step` and the step's own numbers by name, as they are taken.
+        guard: what becomes of a step that is not finite: "raise": `collect` returns it; "skip": its numbers count
+            nowhere, and it is among those `skipped`; False: its numbers count.
     """
 
     def __init__(
@@ -29,7 +32,9 @@ class EpochMeans:
         objective: Objective,
         gathered: Gathered | None = None,
         arrived: Callable[[Any, Mapping], None] | None = None,
+        guard: Guard = "raise",
     ) -> None:
+        self.guard = guard
         self.objective, self.gathered, self.arrived = objective, gathered or Gathered((), ()), arrived
         self.columns = len(objective.losses) + 1 + len(objective.metrics)
         self.pending: deque = deque()
@@ -39,6 +44,7 @@ class EpochMeans:
         """Begin an epoch."""
         # Behind the columns' sums are those of the metrics that are no means
         self.sums, self.totals = np.zeros(self.columns + self.gathered.size), np.zeros(self.columns)
+        self.skipped, self.last_skipped = 0, None
 
     def push(self, packed: Any, step: Any) -> None:
         """A step was started whose numbers will be in `packed`; `step` comes back if they are not finite."""
@@ -50,13 +56,21 @@ class EpochMeans:
         while self.pending and (len(self.pending) > ahead or self.pending[0][0].is_ready()):
             packed, step = self.pending.popleft()
             row = np.asarray(packed, "float64")
-            if row[-1] == 0:
+            bad = self.guard is not False and row[-1] == 0
+            if bad and self.guard == "raise":
                 return step
             means, totals = row[: self.columns], row[self.columns : 2 * self.columns]
-            self._add(means, totals, row[2 * self.columns : -1])
+            if bad:
+                self.skipped, self.last_skipped = self.skipped + 1, step
+            else:
+                self._add(means, totals, row[2 * self.columns : -1])
             if self.arrived is not None:
-                self.arrived(step, self.objective.logs(means.tolist()))
+                self.arrived(step, self._counted(self.objective.logs(means.tolist()), int(bad)))
         return None
+
+    def _counted(self, logs: dict[str, Any], skipped: int) -> dict[str, Any]:
+        """The logs with the number of steps that were left out, where steps may be."""
+        return logs | {"skipped": skipped} if self.guard == "skip" else logs
 
     def _add(self, means: np.ndarray, totals: np.ndarray, sums: np.ndarray) -> None:
         """Those of one step."""
@@ -66,13 +80,14 @@ class EpochMeans:
         self.sums[: self.columns] += np.where(totals > 0, means * totals, 0)
         self.totals += totals
 
-    def memory(self) -> dict[str, list[float]]:
+    def memory(self) -> dict[str, Any]:
         """The epoch so far as plain data, for a checkpoint; no step may be pending."""
-        return {"sums": self.sums.tolist(), "totals": self.totals.tolist()}
+        return {"sums": self.sums.tolist(), "totals": self.totals.tolist(), "skipped": self.skipped}
 
-    def set_memory(self, memory: Mapping[str, list[float]]) -> None:
+    def set_memory(self, memory: Mapping[str, Any]) -> None:
         """Go on in the epoch that `memory` is of."""
         self.sums, self.totals = np.array(memory["sums"]), np.array(memory["totals"])
+        self.skipped = memory.get("skipped", 0)  # checkpoints of before had none
 
     def check_weight(self, what: str) -> None:
         """Raise ConfigError where no loss had any weight in what was gone through."""
@@ -90,4 +105,5 @@ class EpochMeans:
         if not self.totals.any():
             return {}
         means = (self.sums[: self.columns] / np.where(self.totals > 0, self.totals, 1)).tolist()
-        return self.objective.logs(means, self.gathered.results(self.sums[self.columns :]) if end else None)
+        results = self.gathered.results(self.sums[self.columns :]) if end else None
+        return self._counted(self.objective.logs(means, results), self.skipped)

@@ -16,10 +16,11 @@ from fnlayers.training.check_state import check_optimizer, check_train_state
 from fnlayers.training.check_targets import check_data
 from fnlayers.training.checkpoint import Checkpoint, Checkpoints, check_folder, same_folder
 from fnlayers.training.data import Remainder, Source, source_of, true_or_false, whole_number
-from fnlayers.training.directions import directions_of
+from fnlayers.training.directions import directions_of, with_skipped
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.evaluation import remainder_of
 from fnlayers.training.fit_loop import FitLoop, Fitted
+from fnlayers.training.guard import Guard, checked_guard
 from fnlayers.training.named import Named, Names, named
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
@@ -56,6 +57,7 @@ def fit(
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
     remainder: Remainder | None = None,
+    guard: Guard = "raise",
     callbacks: Iterable[Any] = (),
     checkpoint: Checkpoint | None = None,
     resume: str | Path | None = None,
@@ -104,6 +106,12 @@ def fit(
             program is compiled. "pad": it is filled up with rows of no weight, which is exact where each example is
             treated by itself. "drop": it is left out. None: "pad" where losses, metrics and layers are known to treat
             each example by itself (those of fnlayers and optax that do, without state), else "run".
+        guard: what becomes of a step whose loss, gradients or update are not finite; in no case but the last is it
+            taken. "raise": the training ends with an error that says why, and carries the train state before it.
+            "skip": params, state and the optimizer's state stay as they are, as with `optax.apply_if_finite`, and the
+            next step goes on; the step counts in train_state.step, in no mean of the epoch, and in the logs' "skipped".
+            An epoch of none but such steps is an error. False: nothing is looked at, which spares reading the params
+            once more in each step, and what is not finite stays in them.
         callbacks: functions of an `Event`, called after each epoch, and objects with a method `on_step`, given a
             `StepEvent` for each step. What they return has an effect: True or `Stop(reason)` ends the training,
             `SetLearningRate`, `Replace` and `AddLogs` change it.
@@ -118,7 +126,7 @@ def fit(
         reached.
 
     Raises:
-        NonFiniteError: when a loss, a gradient or an update is not finite: it says which step and which layer.
+        NonFiniteError: when a loss, a gradient or an update is not finite (see `guard`): it says which step and layer.
         ConfigError: for data, labels or losses that cannot be used, and for a checkpoint of another training.
         ShapeError: for lengths that do not fit.
         MissingError: for `resume` where there is no checkpoint, and where orbax-checkpoint is not installed.
@@ -148,7 +156,10 @@ def fit(
     if objective.whole and validation_data is None:
         name = objective.whole[0].name
         raise ConfigError(f"metrics: {name!r} is of a whole set, that of validation_data; give validation_data")
+    guard = checked_guard("fit", guard)
     directions = directions_of(objective, validation_data is not None)
+    if guard == "skip":
+        directions = with_skipped(directions)
     callbacks, directions = checked_callbacks(callbacks, directions)
     _check_checkpoint(checkpoint, resume, directions)
     source = source_of(data, batch_size, epochs, steps_per_epoch, names=names)
@@ -163,7 +174,19 @@ def fit(
         each.remainder = remainder_of(remainder, pads)
     warn_of_endings(model, objective)
     loop = FitLoop(
-        model, objective, optimizer, source, train_state, out, verbose, held_out, callbacks, directions, epochs, shuffle
+        model,
+        objective,
+        optimizer,
+        source,
+        train_state,
+        out,
+        verbose,
+        held_out,
+        callbacks,
+        directions,
+        epochs,
+        shuffle,
+        guard,
     )
     if resume is not None:
         go_on(loop, resume, may_begin=checkpoint is not None and same_folder(resume, checkpoint.folder))

@@ -19,6 +19,7 @@ from fnlayers.training.checkpoint import Checkpoints
 from fnlayers.training.data import Source
 from fnlayers.training.diagnose import NonFiniteError, explain
 from fnlayers.training.epoch_means import EpochMeans
+from fnlayers.training.guard import Guard
 from fnlayers.training.interrupts import Interrupts
 from fnlayers.training.objective import Objective
 from fnlayers.training.programs import program
@@ -84,18 +85,19 @@ class FitLoop:
         directions: Mapping[str, str | None],
         epochs: int = 1,
         shuffle: bool = True,
+        guard: Guard = "raise",
     ) -> None:
         self.model, self.objective, self.source, self.out = model, objective, source, out
         self.optimizer, self.held_out, self.callbacks, self.directions = optimizer, held_out, callbacks, directions
         self.epochs, self.shuffle = epochs, shuffle
-        self.train_step = program(step_of, model, objective, optimizer)
+        self.train_step = program(step_of, model, objective, optimizer, guard)
         self.evaluation = program(evaluation_of, model, objective)
         self.train_state, self.all_finite = train_state, jnp.array(True)
         self.steps_done = int(train_state.step)
         self.position = Position(started=self.steps_done)
         self.events = StepEvents(callbacks, epochs, lambda: self.train_state)
         arrived = self.events.arrived if self.events.callbacks else None
-        self.means = EpochMeans(objective, objective.gathered(out, source.first), arrived)
+        self.means = EpochMeans(objective, objective.gathered(out, source.first), arrived, guard)
         self.history: History = {}
         self.selected: TrainState | None = None
         self.stopped: str | None = None
@@ -175,6 +177,8 @@ class FitLoop:
         at, start = self.position, time.perf_counter()
         self.collect_ready_steps(ahead=0)
         self.give_events(ahead=0)
+        if self.means.last_skipped is not None and self.means.skipped == at.batch:
+            raise self.failure(*self.means.last_skipped, all_steps=True)
         self.means.check_weight(f"epoch {at.epoch}")
         self.progress.steps_in_all(at.batch)
         logs = self.means.logs(end=True) | self.validate()
@@ -221,11 +225,20 @@ class FitLoop:
         if bad is not None:
             raise self.failure(*bad)
 
-    def failure(self, step: int, position: tuple[int, int, int], batch: Batch) -> NonFiniteError:
-        """The error that says what was not finite. Since that step nothing changed: the state in hand is its input."""
-        reason = explain(self.model, self.objective, self.optimizer, self.train_state, batch, self.source.dataset)
+    def failure(
+        self, step: int, position: tuple[int, int, int], batch: Batch, all_steps: bool = False
+    ) -> NonFiniteError:
+        """The error that says what was not finite.
+
+        Since that step params and state did not change: but for its number the state in hand is the step's input.
+        """
+        epoch, number, _ = position
+        before = self.train_state._replace(step=jnp.asarray(step - 1, "int32"))
+        reason = explain(self.model, self.objective, self.optimizer, before, batch, self.source.dataset)
+        were = f"none of the {number} steps of epoch {epoch} is finite, and none was taken; the last:"
+        was = f"step {step} (epoch {epoch}, batch {number}) is not finite, and was not taken:"
         return NonFiniteError(
-            f"step {step} (epoch {position[0]}, batch {position[1]}) is not finite, and was not taken: {reason}. The "
+            f"{were if all_steps else was} {reason}. The "
             "train state before it is kept: except fnlayers.NonFiniteError as error: error.train_state, error.history",
             step,
             self.train_state,

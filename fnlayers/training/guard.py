@@ -3,13 +3,20 @@
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
+from fnlayers.core.errors import ConfigError
+from fnlayers.plain_data import choices
+
 Tree = Any
+# What a step does with an update that is not finite: it keeps the train state, so that the training ends there; it
+# leaves the update out, and the next step goes on; it looks at nothing
+Guard = Literal["raise", "skip", False]
 
 _SMALL = 1 << 14  # arrays up to this size are looked at together: a kernel each would cost more than their numbers
 # Operations that are too expensive to be done twice, for an update that uses them (a line search, Newton-Schulz steps)
@@ -55,6 +62,14 @@ def guarded(
         # A branch would wait for the flag on the host; a select is fused into the update.
         after = _select(all_finite, after, before)
     return after, _select(all_finite, new_state, state), all_finite
+
+
+def checked_guard(verb: str, guard: Any, allowed: tuple = get_args(Guard)) -> Any:
+    """The guard; ConfigError for what is none, such as 0."""
+    guard = bool(guard) if isinstance(guard, np.bool_) else guard
+    if not any(type(guard) is type(each) and guard == each for each in allowed):
+        raise ConfigError(f"{verb}: {choices('guard', guard, allowed)}")
+    return guard
 
 
 def finite(tree: Tree) -> jax.Array:

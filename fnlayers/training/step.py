@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,9 @@ from fnlayers.host import jit
 from fnlayers.training.accumulated import Accumulated
 from fnlayers.training.batch import check_batch, unpack_batch
 from fnlayers.training.check_state import check_optimizer, check_train_state
-from fnlayers.training.data import true_or_false
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.gradients import value_and_gradients
-from fnlayers.training.guard import finite, guarded
+from fnlayers.training.guard import Guard, checked_guard, finite, guarded
 from fnlayers.training.objective import Numbers, Objective, objective_of
 from fnlayers.training.state import TrainState, typed_key
 from fnlayers.trees import Declared, joined, penalty, split
@@ -34,7 +33,7 @@ def make_step(
     *,
     metrics: Metrics = None,
     loss_weights: Any = None,
-    guard: bool = True,
+    guard: Literal[True, "skip", False] = True,
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]:
     """A compiled training step: step(train_state, batch) -> (train_state, logs).
 
@@ -53,8 +52,10 @@ def make_step(
             those of the batch.
         loss_weights: a number for each of several losses, structured like them.
         guard: whether to look at the gradients and at what the update makes of params, state and the optimizer's state,
-            and to skip updates that are not finite. It reads each of these once more, which costs time where a step has
-            few examples for its params; without it, a step costs what it does when written by hand.
+            and to leave out updates that are not finite. It reads each of these once more, which costs time where a
+            step has few examples for its params; with False, a step costs what it does when written by hand. With True
+            a step that is left out changes nothing at all; with "skip" it counts in train_state.step, so that the next
+            one draws from another key, as in fit(guard="skip").
 
     Returns:
         A compiled function of a TrainState and a batch, (x, y) or (x, y, weight). logs["loss"] and each metric are
@@ -78,7 +79,7 @@ def make_step(
     """
     check_model(model, "make_step")
     check_optimizer(optimizer, "make_step")
-    guard = true_or_false("make_step: guard", guard)
+    guard = checked_guard("make_step", guard, (True, "skip", False))
     objective = objective_of(loss, metrics, model, loss_weights)
     warn_of_endings(model, objective)
     return Step(jit(logged_step_of(model, objective, optimizer, guard), donate_argnums=0))
@@ -140,11 +141,12 @@ def update_of(declared: Declared, optimizer: Any, loss_at: Callable, loss: Any, 
     return update
 
 
-def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: bool = True) -> Callable:
+def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise") -> Callable:
     """The function (train_state, all_finite, x, y, weight) -> (train_state, all_finite, numbers), not compiled.
 
-    `all_finite` becomes False at the first step whose loss, gradients, or what it would keep are not finite, and while
-    it is False nothing changes: so the train state stays the one before that step, however late that is noticed.
+    With the guard "raise" `all_finite` becomes False at the first step whose loss, gradients, or what it would keep are
+    not finite, and while it is False nothing changes: so the train state stays the one before that step, however late
+    that is noticed. With "skip" it speaks of one step alone, which is counted.
     """
 
     def train_step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
@@ -158,20 +160,23 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: boo
         update = update_of(declared, optimizer, loss_at, loss, gradients)
         before = (step, params, opt_state)
         if guard:
-            after, new_state, all_finite = guarded(update, before, all_finite, gradients, loss, state, new_state)
+            so_far = guard == "skip" or all_finite
+            after, new_state, all_finite = guarded(update, before, so_far, gradients, loss, state, new_state)
         else:
-            after, all_finite = update(before), all_finite & finite(loss)
-        step, params, opt_state = after
+            after, all_finite = update(before), finite(loss)
+        step, params, opt_state = (step + 1, *after[1:]) if guard == "skip" else after
         return TrainState(step, params, new_state, opt_state, rng), all_finite, numbers
 
     return train_step
 
 
-def logged_step_of(model: Layer, objective: Objective, optimizer: Any, guard: bool = True) -> Callable:
+def logged_step_of(
+    model: Layer, objective: Objective, optimizer: Any, guard: Literal[True, "skip", False] = True
+) -> Callable:
     """The function (train_state, batch) -> (train_state, logs), not compiled."""
     if objective.whole:
         raise ConfigError(f"metrics: {objective.whole[0].name!r} is of a whole set; give it to evaluate")
-    train_step = train_step_of(model, objective, optimizer, guard)
+    train_step = train_step_of(model, objective, optimizer, "raise" if guard is True else guard)
 
     def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         train_state, all_finite, numbers = train_step(train_state, True, *unpack_batch(batch))
@@ -182,9 +187,9 @@ def logged_step_of(model: Layer, objective: Objective, optimizer: Any, guard: bo
     return step
 
 
-def step_of(model: Layer, objective: Objective, optimizer: Any) -> Callable:
+def step_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise") -> Callable:
     """`train_step_of`, compiled for the loop: the logs in one array, so that one transfer brings them all."""
-    train_step = train_step_of(model, objective, optimizer)
+    train_step = train_step_of(model, objective, optimizer, guard)
 
     @functools.partial(jit, donate_argnums=(0, 1))
     def step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
