@@ -31,6 +31,7 @@ from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
 from fnlayers.core.declared import check_sizes, check_trees
 from fnlayers.core.elsewhere import refuse_attribute
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
+from fnlayers.core.explicit import explicit_mesh, partitioned
 from fnlayers.core.names import snake_case
 from fnlayers.core.observer import Observer
 from fnlayers.core.options import fault, options_of, stored
@@ -253,7 +254,13 @@ class Layer(ByValue):
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
-        return self._run(params, *self._outermost(params, x, state, rng, mask, train))
+        if explicit_mesh(x, params) is None:
+            return self._run(params, *self._outermost(params, x, state, rng, mask, train))
+
+        def run(params: Any, x: Any, state: Any, rng: Any, mask: Any) -> Out:
+            return self._run(params, *self._outermost(params, x, state, rng, mask, train))
+
+        return Out(*partitioned(run, like=(1, 2, 1, None))(params, x, state, rng, mask))
 
     def specs(self, shape: Sizes = None) -> Tree:
         """The Param or State of every array, in trees shaped like the params and the state together."""
