@@ -35,6 +35,7 @@ from fnlayers.core.explicit import explicit_mesh, partitioned
 from fnlayers.core.names import snake_case
 from fnlayers.core.observer import Observer
 from fnlayers.core.options import fault, options_of, stored
+from fnlayers.core.outline import declared_by
 from fnlayers.core.shapes import canonical, shape_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
 from fnlayers.core.symbol import Symbol, call_symbolically
@@ -350,7 +351,7 @@ class Layer(ByValue):
             if name in tree:
                 raise ConfigError(f"{type(self).__name__} has both a weight and a child named {name!r}")
             with within(name):
-                sub = child._declared(canonical(child_shape))
+                sub = declared_by(child, canonical(child_shape))
             if sub:
                 tree[name] = sub if self.trainable else declare(sub, "float32", trainable=False)
         return tree
