@@ -21,7 +21,11 @@ from fnlayers.layers.embedding import *
 from fnlayers.layers.merge import *
 from fnlayers.layers.normalization import *
 from fnlayers.layers.pooling import *
+from fnlayers.layers.preprocessing.hashing import *
+from fnlayers.layers.preprocessing.lookup import *
 from fnlayers.layers.preprocessing.numeric import *
+from fnlayers.layers.preprocessing.tabular import *
+from fnlayers.layers.preprocessing.text import *
 from fnlayers.layers.recurrent.bidirectional import *
 from fnlayers.layers.recurrent.cells import *
 from fnlayers.layers.recurrent.conv_lstm import *

@@ -880,6 +880,17 @@ MODELS = [
     Case(fl.LoRA(fl.Dense(4), 2, alpha=4), (3, 5), keras=OURS),
 ]
 
+TEXTGOLD = "tests/layers/preprocessing/test_textgold.py compares it with Keras on TensorFlow"
+
+TABULAR = [
+    Case(fl.Discretization([-1.0, 0.0, 1.5]), (2, 3), keras=TEXTGOLD),
+    Case(fl.Discretization([-1.0, 0.5], output_mode="one_hot"), (3, 1), keras=TEXTGOLD),
+    Case(fl.Discretization([-1.0, 0.5], output_mode="count", dtype="mixed_bfloat16"), (3, 4), keras=TEXTGOLD),
+    Case(fl.CategoryEncoding(5), (2, 4), below=5, keras=TEXTGOLD),
+    Case(fl.CategoryEncoding(5, "one_hot"), (2, 4), below=6, keras=TEXTGOLD),
+    Case(fl.CategoryEncoding(4, "count"), (2, 3, 2), below=5, keras=TEXTGOLD),
+]
+
 CASES = [
     *DENSE,
     *BASIC,
@@ -893,8 +904,35 @@ CASES = [
     *GENERATION,
     *RECURRENT,
     *MODELS,
+    *TABULAR,
 ]
 NAMES = [str(case) for case in CASES]
+
+# Layers that run on the host, and so are no case of the laws about compiled programs, each with an input.
+WORDS = ["the", "cat", "Café", "a"]
+COUNTS = [[2, 7, 0], [7, -3, 99]]
+STRINGS = [["the", "a", ""], ["dog", "cat", "a"]]
+HOST = [
+    (fl.StringLookup(vocabulary=WORDS), STRINGS),
+    (fl.StringLookup(vocabulary=WORDS, num_oov_indices=3, mask_token="", salt=7), STRINGS),
+    (fl.StringLookup(vocabulary=WORDS, output_mode="tf_idf", idf_weights=[0.5, 1.0, 2.0, 0.25]), STRINGS),
+    (fl.StringLookup(8, vocabulary=WORDS, output_mode="one_hot", pad_to_max_tokens=True), STRINGS),
+    (fl.StringLookup(vocabulary=WORDS, invert=True, mask_token=""), COUNTS),
+    (fl.IntegerLookup(vocabulary=[7, -3, 2**40]), COUNTS),
+    (fl.IntegerLookup(vocabulary=[7, -3], num_oov_indices=2, mask_token=0), COUNTS),
+    (fl.IntegerLookup(vocabulary=[7, -3], output_mode="multi_hot"), COUNTS),
+    (fl.IntegerLookup(vocabulary=[7, -3], output_mode="tf_idf", idf_weights=[0.5, 2.0]), COUNTS),
+    (fl.IntegerLookup(vocabulary=[7, 2], invert=True), COUNTS),
+    (fl.TextVectorization(vocabulary=WORDS, output_sequence_length=4), ["The cat, the dog!", "", "a CAFÉ"]),
+    (fl.TextVectorization(vocabulary=WORDS, output_mode="count", ngrams=2), [["the cat"], ["a a dog"]]),
+    (fl.TextVectorization(vocabulary=[*"abc"], split="character", output_sequence_length=3), ["abcd", "b"]),
+    (fl.TextVectorization(vocabulary=WORDS, split=None, standardize="lower"), STRINGS),
+    (fl.Hashing(7), STRINGS),
+    (fl.Hashing(7, mask_value=0, salt=(1, 2), dtype="int32"), COUNTS),
+    (fl.Hashing(7, output_mode="multi_hot"), STRINGS),
+    (fl.HashedCrossing(9), (["a", "b"], [1, 2])),
+    (fl.HashedCrossing(9, "one_hot"), ([["a"], ["b"]], [[1], [2]], [["c"], ["d"]])),
+]
 
 PLAINEST = set({type(case.layer): case for case in reversed(CASES)}.values())  # the first case of each class of layers
 

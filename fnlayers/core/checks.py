@@ -11,6 +11,7 @@ from fnlayers.core.context import Context, Mask, Out, has_mask
 from fnlayers.core.declared import missing_error, size_error
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, ShapeError, brief, shortened
 from fnlayers.core.shapes import ArrayType, canonical, is_shape, shape_of, type_of
+from fnlayers.core.strings import is_strings
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.values import check_values, not_a_key
 from fnlayers.functions.draws import is_key
@@ -39,6 +40,8 @@ def check_arrays(layer: "Layer", x: Any) -> None:
         is_array = hasattr(leaf, "dtype") and hasattr(leaf, "shape") and not isinstance(leaf, type)
         if not is_array and leaf is not None and not isinstance(leaf, _NUMBERS):
             raise ConfigError(f"{brief(layer)}: x is {shortened(leaf)}; give an array")
+        if layer.on_host or (layer.takes_strings and is_strings(leaf)):
+            continue
         try:
             check_values(leaf, "x")
         except LayerError as error:
@@ -220,7 +223,6 @@ def locate(error: Exception, layer: "Layer", params: Any, x: Any, ctx: Context) 
         if better is not None:
             better.path, better._located = names, True  # type: ignore[attr-defined]
             raise better from error
-        error.path = names  # type: ignore[attr-defined]
         error.add_note(f"in layer {'/'.join(names) or type(layer).__name__}: {brief(layer)}, given {_described(x)}")
     else:
         error.of(layer)

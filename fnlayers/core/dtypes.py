@@ -18,6 +18,8 @@ from fnlayers.core.errors import ConfigError
 
 PolicyName = Literal["float32", "bfloat16", "float16", "float64", "mixed_bfloat16", "mixed_float16"]
 NAMES = get_args(PolicyName)
+IntegerName = Literal["int32", "int64"]  # of layers whose output is numbers of categories
+INTEGERS = get_args(IntegerName)
 
 
 class Policy(NamedTuple):
@@ -36,7 +38,7 @@ def policy(name: str | None) -> Policy:
     ('float32', 'bfloat16')
     """
     name = "float32" if name is None else name
-    if name not in NAMES:
+    if name not in (*NAMES, *INTEGERS):
         raise ConfigError(f"dtype={name!r} is not a dtype policy; choose from {', '.join(NAMES)}")
     compute = jnp.dtype(name.removeprefix("mixed_"))
     return Policy(name, jnp.dtype("float32") if name.startswith("mixed_") else compute, compute)

@@ -19,7 +19,7 @@ def with_policy(value: Any, dtype: str, done: dict[int, Layer]) -> Any:
     """The layer, or each of a tuple, with that policy unless it has one; what is one object stays one."""
     if type(value) is tuple:
         return tuple(with_policy(item, dtype, done) for item in value)
-    if not isinstance(value, Layer) or value.dtype is not None:
+    if not isinstance(value, Layer) or value.dtype is not None or value.on_host:
         return value
     if id(value) not in done:
         copy = value.renamed(value.name)

@@ -31,13 +31,12 @@ from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
 from fnlayers.core.declared import check_sizes, check_trees
 from fnlayers.core.elsewhere import refuse_attribute
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
-from fnlayers.core.explicit import explicit_mesh, partitioned
 from fnlayers.core.names import snake_case
 from fnlayers.core.observer import Observer
 from fnlayers.core.options import fault, options_of, stored
-from fnlayers.core.outline import declared_by
 from fnlayers.core.shapes import canonical, shape_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
+from fnlayers.core.strings import as_arrays
 from fnlayers.core.symbol import Symbol, call_symbolically
 from fnlayers.core.trace import trace, trace_training
 from fnlayers.core.types import Key, Params, Sizes, StateDict
@@ -111,6 +110,8 @@ class Layer(ByValue):
         True  # whether activity_regularizer sees y; else the layer adds the loss itself
     )
     written_as: ClassVar[str] = ""  # how it is made, for the error where arguments are missing or too many
+    on_host: ClassVar[bool] = False  # whether it runs with NumPy, outside of jit: strings live nowhere else
+    integer_policies: ClassVar[bool] = False  # whether dtype may be "int32" or "int64"
     is_template: ClassVar[bool] = False  # whether layers inside are copied: one object may be in other layers too
     activity_regularizer = None  # a field in the layers that have it
 
@@ -193,6 +194,11 @@ class Layer(ByValue):
         return with_dtype(shape, self.in_dtype)
 
     @property
+    def takes_strings(self) -> bool:
+        """Whether an input may be strings: a layer that runs on the host, or a model that begins with one."""
+        return self.on_host
+
+    @property
     def in_shape(self) -> Shape | None:
         """The input's shape, where the layer knows it: of a graph, or a Sequential that begins with an Input."""
         return None
@@ -255,13 +261,7 @@ class Layer(ByValue):
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
-        if explicit_mesh(x, params) is None:
-            return self._run(params, *self._outermost(params, x, state, rng, mask, train))
-
-        def run(params: Any, x: Any, state: Any, rng: Any, mask: Any) -> Out:
-            return self._run(params, *self._outermost(params, x, state, rng, mask, train))
-
-        return Out(*partitioned(run, like=(1, 2, 1, None))(params, x, state, rng, mask))
+        return self._run(params, *self._outermost(params, x, state, rng, mask, train))
 
     def specs(self, shape: Sizes = None) -> Tree:
         """The Param or State of every array, in trees shaped like the params and the state together."""
@@ -351,7 +351,7 @@ class Layer(ByValue):
             if name in tree:
                 raise ConfigError(f"{type(self).__name__} has both a weight and a child named {name!r}")
             with within(name):
-                sub = declared_by(child, canonical(child_shape))
+                sub = child._declared(canonical(child_shape))
             if sub:
                 tree[name] = sub if self.trainable else declare(sub, "float32", trainable=False)
         return tree
@@ -360,6 +360,7 @@ class Layer(ByValue):
         self, params: Any, x: Any, state: Any, rng: Any, mask: Any, train: Any, observer: Observer | None = None
     ) -> tuple[Any, Context]:
         """Check what a user gave; x and the context with which the layer runs, within no other."""
+        x = as_arrays(x) if self.takes_strings else x
         check_arrays(self, x)
         train = checked_train(self, train)
         if rng is not None:
@@ -442,6 +443,8 @@ def _check_common(layer: Layer) -> None:
         raise ConfigError(f"name={layer.name!r} is not a name; give a non-empty string without '/'")
     if layer.dtype is not None:
         dtypes.policy(layer.dtype)
+        if layer.dtype in dtypes.INTEGERS and not layer.integer_policies:
+            raise ConfigError(f"dtype={layer.dtype!r} is not a dtype policy; choose from {', '.join(dtypes.NAMES)}")
 
 
 def _is_default(layer: Layer, f: Any) -> bool:

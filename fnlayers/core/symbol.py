@@ -11,6 +11,7 @@ from fnlayers.core.elsewhere import AbsentError
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.one_step import refuse_cell
 from fnlayers.core.shapes import ArrayType, canonical, is_shape
+from fnlayers.core.strings import STRING
 from fnlayers.core.trace import trace
 from fnlayers.plain_data import FrozenDict, freeze, map_nest
 
@@ -206,7 +207,7 @@ def Input(
     Arguments:
         shape: the shape WITHOUT the batch axis, as in Keras; None where unknown.
         batch_size: the batch axis, None: any.
-        dtype: the dtype of the arrays that will come.
+        dtype: the dtype of the arrays that will come; "string" for a model that begins with a layer that takes those.
         name: the name to bind this input by, when inputs come as a dict.
         batch_shape: the shape with the batch axis, in place of shape and batch_size.
 
@@ -224,7 +225,7 @@ def Input(
     if shape is None or not is_shape(shape):
         raise ConfigError(f"Input(shape={shape!r}): write a tuple of sizes without the batch axis, such as (28, 28, 1)")
     try:
-        dtype = jnp.dtype(dtype or "float32").name
+        dtype = STRING if dtype == STRING else jnp.dtype(dtype or "float32").name
     except TypeError:
         raise ConfigError(f"Input(dtype={dtype!r}) is not a dtype; write one such as 'float32' or 'int32'") from None
     return Symbol(canonical((batch_size, *shape)), dtype, name=name)

@@ -126,4 +126,5 @@ def _as_numbers(a: np.ndarray, what: str) -> str:
         return f"write {what}.astype('int64') and scale it"
     if a.dtype.kind == "V":
         return "give each field as an array of its own, as in a dict"
-    return f"number them: numpy.unique({what}, return_inverse=True)[1]"
+    layers = "fnlayers.StringLookup, TextVectorization or Hashing"
+    return f"encode them before, on the host: {layers}, layer.apply({{}}, {what})"

@@ -18,6 +18,7 @@ from fnlayers.functions.regularizers import REGULARIZERS
 from fnlayers.keras_files import limits
 from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS, CustomObjects, names_of
 from fnlayers.keras_files.graph import functional_of
+from fnlayers.keras_files.lookups import FUNCTIONS, LISTS, known_options
 from fnlayers.keras_files.masking import looks_up, refuses_mask, to_integers
 from fnlayers.keras_files.nodes import (
     check_input_layer,
@@ -50,6 +51,8 @@ NEUTRAL = {
     "build_input_shape": ...,  # any value
     "use_cudnn": ...,
     "autocast": True,
+    "vocabulary_size": ...,  # which the vocabulary tells
+    "has_input_vocabulary": ...,
 }
 # Activations that Keras computes in another way than ours of that name (docs/deviations.md).
 RENAMED = {"linear": None, "sparsemax": "legacy_sparsemax"}
@@ -215,7 +218,7 @@ class Reader:
         """A layer of the catalog, from its config."""
         if kind not in LAYERS or kind in UNNAMED:
             raise ConfigError(f"{kind!r} is not a layer that a file may name")
-        options = self._options(kind, LAYERS[kind], config)
+        options = self._options(kind, LAYERS[kind], known_options(kind, config))
         if issubclass(LAYERS[kind], Merge) or (issubclass(LAYERS[kind], Recurrent) and options.get("unroll")):
             options["keras_masks"] = True
         if kind == "TimeDistributed":
@@ -281,8 +284,12 @@ class Reader:
             return _from_table(part, value)
         if part == "activation":
             return self._activation(value)
+        if key in FUNCTIONS and isinstance(value, dict):
+            return self._function(value, key)
         if isinstance(value, dict) and "class_name" in value:
             return self.model(value)
+        if key in LISTS and isinstance(value, list):
+            return tuple(value)
         self.count(layers_worth(value, f"{key[:80]}="))
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
             return tuple(self._value("", item) for item in value)

@@ -10,6 +10,7 @@ from fnlayers.core.dtypes import cast
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import ArrayType
+from fnlayers.core.strings import STRING, is_string_dtype
 
 
 class InputNode(NamedTuple):
@@ -73,6 +74,12 @@ def as_declared(declared: InputNode, x: Any) -> Any:
 
 def declared_dtype(declared: InputNode, dtype: Any) -> Any:
     """In which dtype an array of that dtype enters the model."""
+    strings = is_string_dtype(dtype)
+    if strings or declared.dtype == STRING:
+        if not strings or declared.dtype != STRING:
+            got = STRING if strings else dtype
+            raise ShapeError(f"input {declared.name!r} was declared as {declared.dtype}, got {got}; give what it takes")
+        return dtype
     if jnp.issubdtype(dtype, jnp.complexfloating) and not jnp.issubdtype(declared.dtype, jnp.complexfloating):
         raise ShapeError(
             f"input {declared.name!r} was declared as {declared.dtype}, got {dtype}, whose imaginary part would be "
@@ -91,4 +98,6 @@ def declared_dtype(declared: InputNode, dtype: Any) -> Any:
 def type_as_declared(declared: InputNode, given: ArrayType) -> ArrayType:
     """The type of an array of that type once it is in the declared dtype."""
     check_input(declared, given.shape)
-    return replace(given, dtype=declared_dtype(declared, jnp.dtype(given.dtype)).name)
+    dtype = given.dtype if given.dtype == STRING else jnp.dtype(given.dtype)
+    found = declared_dtype(declared, dtype)
+    return replace(given, dtype=getattr(found, "name", found))

@@ -93,6 +93,16 @@ class Functional(Container):
         """The declared shape of each input: `model.init(rng, model.in_shape)`."""
         return freeze(map_nest(lambda ref: self.nodes[ref.node].shape, self.inputs, is_leaf=_is_ref))
 
+    @property
+    def takes_strings(self) -> bool:
+        """Whether one of the inputs goes into a layer that does."""
+        starts = {i for i, node in enumerate(self.nodes) if isinstance(node, InputNode)}
+        calls = [node for node in self.nodes if isinstance(node, Node)]
+        first = {
+            call.layer for call in calls if any(r.node in starts for r in nest_leaves(call.inputs, is_leaf=_is_ref))
+        }
+        return any(layer.takes_strings for layer in self.layers if layer.name in first)
+
     def children(self, shape: Shape) -> Mapping[str, tuple[Layer, Shape]]:
         """Each layer with the shape of its first call."""
         starts = self._start(self._bind(shape, is_shape, "shape"), check=True)

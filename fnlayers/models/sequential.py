@@ -114,6 +114,11 @@ class Sequential(Container):
             return self.input.shape
         return self.layers[0].in_shape if self.layers else None
 
+    @property
+    def takes_strings(self) -> bool:
+        """Whether the first layer does."""
+        return bool(self.layers) and self.layers[0].takes_strings
+
     def check_shape(self, shape: Shape) -> None:
         """The declared shape."""
         if self.input is not None:

@@ -5,6 +5,7 @@ themselves and a list for a tuple; everything else is an object with one of the 
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
+from fnlayers.layers.preprocessing.vocabulary import Vocabulary
 from fnlayers.models.functional import InputNode, Node, Ref
 from fnlayers.plain_data import FrozenDict, choices
 from fnlayers.saving.strict import MAX_DEPTH, MAX_DIGITS, refusing
@@ -118,6 +120,10 @@ class _Writer:
     def value(self, value: Any, where: str) -> Any:
         if value is None or type(value) in (bool, str):
             return value
+        if type(value) is bytes:
+            return {"bytes": value.hex()}
+        if type(value) is Vocabulary:
+            return {"tokens": [self.value(token, where) for token in value]}
         if type(value) is int:
             if len(str(abs(value))) >= MAX_DIGITS:
                 raise ConfigError(f"{where}: the integer has too many digits to be saved")
@@ -189,6 +195,13 @@ class _Reader:
             raise ConfigError(f"the config has more than {MAX_LAYERS} layers")
         return cls(**{key: self.value(value, depth + 2) for key, value in options.items()})
 
+    def tokens(self, data: Any, depth: int) -> Vocabulary:
+        tokens = [self.value(token, depth + 2) for token in _listed(data)]
+        kinds = {type(token) for token in tokens}
+        if not (kinds <= {str, bytes} or kinds == {int}):
+            raise ConfigError("a vocabulary holds strings, or integers, and nothing else")
+        return Vocabulary(tokens)
+
     def dict(self, data: Any, depth: int) -> FrozenDict:
         pairs = [_listed(pair, 2) for pair in _listed(data)]
         found = {self.value(key, depth + 3): self.value(value, depth + 3) for key, value in pairs}
@@ -210,12 +223,20 @@ def _class(reader: _Reader, data: Any, depth: int) -> type:
 _READERS: dict[str, Callable[[_Reader, Any, int], Any]] = {
     **{kind: lambda reader, name, depth: _no_fields(name) for kind in TABLES},
     **{kind: _plain_tuple(kind) for kind in TUPLES},
+    "tokens": _Reader.tokens,
+    "bytes": lambda reader, data, depth: _bytes(data),
     "activation": lambda reader, name, depth: _found("activation", name, ACTIVATIONS),
     "class": _class,
     "dict": _Reader.dict,
     "float": lambda reader, name, depth: _found("float", name, FLOATS),
     "given": lambda reader, name, depth: _found("given", name, reader.given),
 }
+
+
+def _bytes(data: Any) -> bytes:
+    if type(data) is not str or not re.fullmatch(r"([0-9a-f]{2})*", data):
+        raise ConfigError(f"bytes are written as hexadecimal digits, found {str(data)[:80]!r}")
+    return bytes.fromhex(data)
 
 
 def _no_fields(name: Any) -> Any:

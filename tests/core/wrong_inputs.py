@@ -99,7 +99,7 @@ def run(given: Given) -> Any:
 def wrong_inputs(rng: random.Random) -> Iterator[Program]:
     """A call of a layer with one input that cannot mean anything, or may not."""
     names, kinds = (
-        sorted(set(fl.LAYERS) - {"Functional", "Pair", "Lambda"}),
+        sorted(set(RIGHT) - {"Functional", "Pair", "Lambda"}),
         (_params, _state, _x, _many, _mask, _key, _carry, _shape, _symbol),
     )
     while True:

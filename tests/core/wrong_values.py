@@ -196,6 +196,8 @@ MEANINGS: dict[str, Means] = {
         "depthwise_constraint", "pointwise_constraint", "beta_constraint", "gamma_constraint", "recurrent_constraint"),
         rule("constraints", True)),
     "activation": rule("activations", True), "recurrent_activation": rule("activations", True),
+    "sparse": FLAG, "num_tokens": COUNT, "num_bins": or_none(COUNT), "output_mode": one_of("int", "one_hot", "multi_hot", "count"),
+    "bin_boundaries": or_none(numbers),
     "model": a_layer,
     "patterns": lambda value: isinstance(value, tuple) and len(value) > 0 and all(isinstance(p, str) for p in value) and None,
     "layer": a_layer, "backward_layer": or_none(lambda value: isinstance(value, fl.Layer) and None),

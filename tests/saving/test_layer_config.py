@@ -88,6 +88,7 @@ GIVEN = [
         by={
             1: "one",
             (2, 3): (),
+            "bytes": b"x\xff",
         },
     ),
     fl.Pair(doubled, Noisy),
@@ -146,7 +147,6 @@ UNSAVABLE = {
     "a partial": (fl.Dense(3, partial(jnp.clip, max=1)), r"Dense.activation=.*`def`"),
     "two of one name": (named_alike(), "two functions or classes named doubled"),
     "a set": (Scaled(fl.Dense(1), by={1, 2}), "Scaled.by"),
-    "bytes": (Scaled(fl.Dense(1), by=b"x"), "Scaled.by"),
     "a complex number": (Scaled(fl.Dense(1), by=1j), "Scaled.by"),
     "a huge integer": (Scaled(fl.Dense(1), by=10**50), "too many digits"),
     "no layer": (doubled, "a layer or model is needed"),

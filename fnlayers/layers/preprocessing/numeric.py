@@ -1,19 +1,22 @@
 """Preprocessing of numbers: scaled by constants, or brought to mean 0 and variance 1 by statistics of a data set."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.context import Context, Out
-from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.errors import ConfigError, ShapeError, brief
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.options import Numbers
 from fnlayers.core.shapes import known
 from fnlayers.core.spec import State
 from fnlayers.half_precision import accumulation_dtype
 from fnlayers.layers.common import check_rank, normal_axis
+from fnlayers.layers.preprocessing.host import batches_of, finite_numbers
+from fnlayers.layers.preprocessing.moments import Moments
 
 __all__ = ["Rescaling", "Normalization"]
 
@@ -59,8 +62,8 @@ class Rescaling(Layer):
 class Normalization(Layer):
     """y = (x - mean) / sqrt(variance), by statistics of a data set: given as options, or held as state.
 
-    Without options the statistics are state, mean 0 and variance 1 to begin with, and no pass changes them. A file of
-    Keras whose layer was adapted brings them; otherwise put them there, `state | {"mean": ..., "variance": ...}`.
+    `adapt` gives a layer with the statistics of some data as options. Without options they are state, mean 0 and
+    variance 1 to begin with, and no pass changes them: a file of Keras whose layer was adapted brings them.
 
     Arguments:
         axis: the axis, or axes, along which each position has statistics of its own; None: one pair for all numbers.
@@ -75,6 +78,8 @@ class Normalization(Layer):
     Example:
         >>> Normalization(mean=[2.0, 0.0], variance=[4.0, 1.0]).apply({}, jnp.array([[4.0, 3.0]])).tolist()
         [[1.0, 3.0]]
+        >>> Normalization().adapt(np.array([[0.0, 1.0], [4.0, 1.0]], "float32"))
+        Normalization(mean=(2.0, 1.0), variance=(4.0, 0.0))
     """
 
     axis: int | Sequence[int] | None = -1
@@ -138,6 +143,38 @@ class Normalization(Layer):
         wide_x = x.astype(wide)
         y = mean + wide_x * deviation if self.invert else (wide_x - mean) / deviation
         return Out(y.astype(x.dtype), state, ctx.mask)
+
+    def adapt(self, data: Any, *, verbose: bool = True, steps: int | None = None) -> "Normalization":
+        """The layer with the mean and variance of some data as options: variance of all numbers, not of a sample.
+
+        The data are read once, and no more than the statistics is held.
+
+        Arguments:
+            data: an array, or any iterable of batches; a list is batches, as in Keras.
+            verbose: whether to show a bar where someone looks at it.
+            steps: how many batches to read; None: all.
+
+        Raises:
+            ConfigError: for a layer that has statistics, for no numbers, and for NaN or infinity among them.
+        """
+        if self.mean is not None:
+            raise ConfigError(f"{brief(self)} has statistics; make a layer without mean and variance to adapt it")
+        found: Moments | None = None
+        for batch, whole in batches_of(self, data, verbose, steps, lists_are_arrays=False):
+            self.check_shape(batch.shape)
+            numbers = finite_numbers(self, batch)
+            own = self._kept(numbers.ndim)
+            reduced = tuple(axis for axis in range(numbers.ndim) if axis not in own)
+            new = Moments.of(numbers if whole else numbers.astype(np.float64), reduced)
+            if found is not None and np.shape(found.mean) != np.shape(new.mean):
+                raise ShapeError(
+                    f"{brief(self)}: adapt got batches of {np.shape(found.mean)} and {np.shape(new.mean)} positions"
+                )
+            found = new if found is None else found.joined(new)
+        if found is None or not found.count:
+            raise ConfigError(f"{brief(self)}: adapt found no numbers; give data that hold some")
+        mean, variance = (np.asarray(a, np.float32).tolist() for a in (found.mean, found.variance))
+        return replace(self, mean=mean, variance=variance)
 
     def _kept(self, rank: int) -> list[int]:
         """The axes with statistics of their own, in order."""
