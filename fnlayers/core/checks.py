@@ -223,6 +223,7 @@ def locate(error: Exception, layer: "Layer", params: Any, x: Any, ctx: Context) 
         if better is not None:
             better.path, better._located = names, True  # type: ignore[attr-defined]
             raise better from error
+        error.path = names  # type: ignore[attr-defined]
         error.add_note(f"in layer {'/'.join(names) or type(layer).__name__}: {brief(layer)}, given {_described(x)}")
     else:
         error.of(layer)

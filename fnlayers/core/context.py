@@ -17,6 +17,7 @@ from fnlayers.plain_data import map_nest
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
+    from fnlayers.core.outline import Outline
 
 Tree = Any
 Mask = Any  # a boolean array (batch, time), None, or a nest of them like the input
@@ -87,6 +88,7 @@ class Context:
         examples: which examples of the batch count in its statistics: a boolean array (batch,); None: all. Where a
             wrapper makes steps into examples the masked ones do not, through layers that know of no mask, too.
         observer: who is told the output of each layer; None: nobody.
+        outline: while a shape is traced, what knows the outputs of children that were traced before; None: they run.
 
     A layer made of layers runs them by `run`; see there.
     """
@@ -101,6 +103,7 @@ class Context:
     examples: Mask = None
     observer: Observer | None = field(default=None, repr=False, compare=False)
     gathered: Gathered = field(default_factory=Gathered, repr=False, compare=False)
+    outline: "Outline | None" = field(default=None, repr=False, compare=False)
 
     def run(
         self, name: str, child: "Layer", params: Any, x: Any, mask: Mask = None, *, train: bool | None = None
@@ -134,7 +137,11 @@ class Context:
         """
         gathered = self.gathered
         given = self.at(name, mask, gathered.calls.get(name, 0), gathered.state.get(name))
-        out = _run_child(name, child, params, x, given if train is None else replace(given, train=train))
+        if train is not None:
+            given = replace(given, train=train)
+        out = None if self.outline is None else self.outline.of(name, child, params, x, given)
+        if out is None:
+            out = _run_child(name, child, params, x, given)
         gathered.add(name, out)
         return Out(out.y, {}, out.mask) if out.state or out.losses else out
 
@@ -167,7 +174,7 @@ class Context:
         values["state"] = self.state.get(name, {}) if state is None else state
         values["mask"] = mask
         values["path"] = (*self.path, name, call) if call else (*self.path, name)
-        values["gathered"] = Gathered()
+        values["gathered"], values["outline"] = Gathered(), None
         return child
 
     def in_scan(self) -> "Context":
@@ -209,7 +216,7 @@ jax.tree_util.register_dataclass(
     Context,
     data_fields=["state", "rng", "mask", "examples"],
     meta_fields=["train", "frozen", "path", "folded"],
-    drop_fields=["gathered", "observer"],
+    drop_fields=["gathered", "observer", "outline"],
 )
 
 

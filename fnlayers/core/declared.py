@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
@@ -38,13 +38,13 @@ def check_trees(layer: "Layer", params: Any, state: Any) -> None:
 def check_sizes(layer: "Layer", shape: Any, params: Any, state: Any) -> None:
     """Raise for an array of params or state that is not what the layer declares for that input, or not declared.
 
-    Containers are left to the layers inside, which are checked as they run; a container may be a part of the model
+    The arrays of layers inside are left to those, which are checked as they run: a container may be a part of the model
     whose params it is given, so that those of other layers are left alone. State that is absent is left to `ctx.read`.
     """
     if not params and not state:
         return
     expected = _expected(layer, shape)
-    if expected is not None and _is_like(params, expected[0]) and _is_like(state, expected[1]):
+    if expected is not None and _is_like(params, expected.params, expected.inside) and _is_like(state, *expected[1:]):
         return  # nearly always, so that an eager call pays no more than one comparison for each array
     if layer.casts_inputs == "none" and layer.has_children:
         error = size_error(layer, shape, params, state) if layer.has_weights else None
@@ -69,9 +69,7 @@ def missing_error(layer: "Layer", shape: Any, params: Any) -> MissingError | Non
     absent = [
         "/".join(declared.path)
         for declared in _declared_arrays(layer, shape) or ()
-        if not declared.is_state
-        and (len(declared.path) == 1 or layer.scans_children or not layer.has_children)
-        and leaf_at(params, declared.path) is None
+        if not declared.is_state and leaf_at(params, declared.path) is None
     ]
     if not absent:
         return None
@@ -102,7 +100,7 @@ def _surplus_error(layer: "Layer", shape: Any, params: Any, state: Any) -> Confi
         names = _names(layer, shape, word == "state")
         surplus = next(_surplus(tree, names), None) if _is_dict(tree) else None
         if surplus is not None:
-            listed = ", ".join("/".join(d.path) for d in declared if d.is_state == (word == "state"))
+            listed = ", ".join(["/".join(d.path) for d in declared if d.is_state == (word == "state")] or names)
             return ConfigError(
                 f"{brief(layer)} was given {word} with {surplus!r}, which it does not have; it has {listed or 'none'}; "
                 "pass what init and init_state returned for this layer"
@@ -124,10 +122,18 @@ def _is_dict(value: Any) -> bool:
     return isinstance(value, Mapping)
 
 
+class Expected(NamedTuple):
+    """The params and state that a layer declares as nested dicts of (shape, dtype), and the names of layers inside."""
+
+    params: dict
+    state: dict
+    inside: Container[str]
+
+
 @functools.lru_cache(maxsize=4096)
-def _expected(layer: "Layer", shape: Any) -> tuple[dict, dict] | None:
-    """The declared params and state as nested dicts of (shape, dtype); None: where that cannot be told."""
-    if layer.casts_inputs == "none" and layer.has_children:  # the layers inside are checked as they run
+def _expected(layer: "Layer", shape: Any) -> Expected | None:
+    """What the layer declares; None: where that cannot be told."""
+    if layer.casts_inputs == "none" and layer.has_children:  # params may be those of a larger model
         return None
     declared_arrays = _declared_arrays(layer, shape)
     if declared_arrays is None:
@@ -138,32 +144,36 @@ def _expected(layer: "Layer", shape: Any) -> tuple[dict, dict] | None:
         for name in declared.path[:-1]:
             inner = inner.setdefault(name, {})
         inner[declared.path[-1]] = declared.shape, jnp.dtype(declared.dtype)
-    return trees
+    return Expected(*trees, frozenset(_inside(layer, shape)))
 
 
-def _is_like(tree: Any, expected: dict) -> bool:
+def _is_like(tree: Any, expected: dict, inside: Container[str] = ()) -> bool:
     """Whether a tree holds arrays of those shapes and dtypes, and no others. False where that takes a closer look."""
-    if type(tree) is not dict or len(tree) != len(expected):
+    if type(tree) is not dict:
         return False
+    absent = len(expected)
     for name, value in tree.items():
+        if name in inside:
+            continue
+        absent -= 1
         found = expected.get(name)
         if type(found) is tuple:
             if getattr(value, "dtype", None) is not found[1] or value.shape != found[0]:
                 return False
         elif found is None or not _is_like(value, found):
             return False
-    return True
+    return absent == 0
 
 
 @functools.lru_cache(maxsize=4096)
 def _names(layer: "Layer", shape: Any, of_state: bool) -> Mapping:
-    """The declared names of params, or of state, as nested dicts; an array is an empty one."""
+    """The declared names of params, or of state, as nested dicts; an array is an empty one, and so is a layer."""
     tree: dict = {}
     for declared in _declared_arrays(layer, shape) or ():
         inner = tree
         for name in declared.path if declared.is_state == of_state else ():
             inner = inner.setdefault(name, {})
-    return tree
+    return tree | {name: {} for name in _inside(layer, shape)}
 
 
 def size_error(layer: "Layer", shape: Any, params: Any, state: Any) -> LayerError | None:
@@ -207,7 +217,7 @@ def _error_of(layer: "Layer", shape: Any, declared: DeclaredArray, array: Any) -
 
 @functools.lru_cache(maxsize=4096)
 def _declared_arrays(layer: "Layer", shape: Any) -> tuple[DeclaredArray, ...] | None:
-    """The arrays that the layer declares; None: it cannot say for that input."""
+    """The arrays that the layer declares, without those of layers inside; None: it cannot say for that input."""
     with contextlib.suppress(LayerError):
         return tuple(_arrays(layer, None, shape))
     with contextlib.suppress(LayerError):  # of a layer whose state needs to know the batch, such as a carry
@@ -219,7 +229,14 @@ def _declared_arrays(layer: "Layer", shape: Any) -> tuple[DeclaredArray, ...] | 
 def _arrays(layer: "Layer", batch: int | None, shape: Any) -> list[DeclaredArray]:
     """Each declared array, for inputs of another batch size."""
     given = freeze(map_nest(lambda s: (batch, *s[1:]) if len(s) > 1 else s, shape, is_leaf=is_shape))
+    inside = _inside(layer, given)
+    own = {name: tree for name, tree in layer._declared(given).items() if name not in inside}
     return [
         DeclaredArray(tuple(path.split("/")), spec.full_shape, spec.dtype or "float32", isinstance(spec, State))
-        for path, spec in spec_items(expand(layer._declared(given)))
+        for path, spec in spec_items(expand(own))
     ]
+
+
+def _inside(layer: "Layer", shape: Any) -> Mapping[str, Any]:
+    """The layers inside that are checked as they run: all but the cells of a recurrent layer."""
+    return {} if layer.scans_children or not layer.has_children else layer.children(shape)

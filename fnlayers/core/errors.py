@@ -1,5 +1,6 @@
 """The errors of the library. Each says which layer (by path), what it got, and what to write instead."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,8 +38,16 @@ def within(name: str) -> Iterator[None]:
     try:
         yield
     except LayerError as error:
-        error.path = (name, *error.path)
+        put_before_path(name, error)
         raise
+
+
+def put_before_path(name: str, error: Exception) -> None:
+    """Say that an error arose within the layer of that name: one container further out."""
+    error.path = path = (name, *getattr(error, "path", ()))  # type: ignore[attr-defined]
+    notes = getattr(error, "__notes__", ())
+    if not isinstance(error, LayerError) and notes:
+        error.__notes__ = [re.sub(r"^in layer [^:]*:", f"in layer {'/'.join(path)}:", note) for note in notes]
 
 
 def brief(layer: object) -> str:

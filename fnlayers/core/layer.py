@@ -31,9 +31,11 @@ from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
 from fnlayers.core.declared import check_sizes, check_trees
 from fnlayers.core.elsewhere import refuse_attribute
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
+from fnlayers.core.explicit import explicit_mesh, partitioned
 from fnlayers.core.names import snake_case
 from fnlayers.core.observer import Observer
 from fnlayers.core.options import fault, options_of, stored
+from fnlayers.core.outline import declared_by
 from fnlayers.core.shapes import canonical, shape_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
 from fnlayers.core.strings import as_arrays
@@ -261,7 +263,13 @@ class Layer(ByValue):
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
-        return self._run(params, *self._outermost(params, x, state, rng, mask, train))
+        if explicit_mesh(x, params) is None:
+            return self._run(params, *self._outermost(params, x, state, rng, mask, train))
+
+        def run(params: Any, x: Any, state: Any, rng: Any, mask: Any) -> Out:
+            return self._run(params, *self._outermost(params, x, state, rng, mask, train))
+
+        return Out(*partitioned(run, like=(1, 2, 1, None))(params, x, state, rng, mask))
 
     def specs(self, shape: Sizes = None) -> Tree:
         """The Param or State of every array, in trees shaped like the params and the state together."""
@@ -351,7 +359,7 @@ class Layer(ByValue):
             if name in tree:
                 raise ConfigError(f"{type(self).__name__} has both a weight and a child named {name!r}")
             with within(name):
-                sub = child._declared(canonical(child_shape))
+                sub = declared_by(child, canonical(child_shape))
             if sub:
                 tree[name] = sub if self.trainable else declare(sub, "float32", trainable=False)
         return tree

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from fnlayers.core.explicit import automatic, enter, explicit_mesh, leave
 from fnlayers.plain_data import FrozenDict, map_nest
 
 if TYPE_CHECKING:
@@ -74,6 +75,14 @@ def observed(
     additions: Mapping[Path, Any] = FrozenDict(),
 ) -> Observer:
     """Run a model; returns who saw the outputs of its layers."""
+    mesh = explicit_mesh(x, params)
+    if mesh is not None:
+        like = x
+        with automatic(mesh):
+            params, x, given, additions = enter(mesh, (params, x, dict(state=state, rng=rng, mask=mask), additions))
+            observer = observed(model, params, x, **given, train=train, additions=additions)
+        observer.seen = {path: (layer, leave(mesh, y, like)) for path, (layer, y) in observer.seen.items()}
+        return observer
     observer = Observer(additions)
     model._run(params, *model._outermost(params, x, state, rng, mask, train, observer))
     return observer

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.core.context import Context, mask_leaves
+from fnlayers.core.context import mask_leaves
 from fnlayers.core.errors import ConfigError, ShapeError, brief
-from fnlayers.core.shapes import ArrayType, shape_of
+from fnlayers.core.outline import declared_by, outline
+from fnlayers.core.shapes import ArrayType, canonical, shape_of
 from fnlayers.core.spec import structs
 from fnlayers.core.strings import BEFORE_NUMBERS, STRING
 from fnlayers.ops import record
@@ -52,19 +53,16 @@ def _trace(layer: "Layer", types: Any) -> Any:
         return composed
     if any(t.dtype == STRING for t in nest_leaves(types)):
         raise ConfigError(f"{brief(layer)} takes numbers, and is given strings; {BEFORE_NUMBERS}")
-    params, state = structs(layer.specs(shape_of(types)))
+    shape = canonical(shape_of(types))
+    declared_by(layer, shape)  # whose errors are those of the shape as it is
 
     def trace_with(batch: int, others: int) -> Any:
         x = map_nest(lambda t: _struct(t, batch, others), types)
         masks = map_nest(lambda t, a: jax.ShapeDtypeStruct(a.shape[: t.masked], bool) if t.masked else None, types, x)
-        masks = masks if jax.tree.leaves(masks) else None
-
-        def run(params: Any, state: Any, x: Any, masks: Any) -> tuple[Any, list]:
-            out = layer._run(params, x, Context(state, mask=masks))
-            return out.y, mask_leaves(out.mask, len(jax.tree.leaves(out.y)))
 
         with record.written(None):  # a memoized trace records nothing the second time, so it must not the first time
-            return jax.eval_shape(run, params, state, x, masks)
+            out = outline(layer, shape, x, masks)
+        return out.y, mask_leaves(out.mask, len(jax.tree.leaves(out.y)))
 
     def merge(a: jax.ShapeDtypeStruct, b: jax.ShapeDtypeStruct, mask: Any) -> ArrayType:
         sizes = tuple(n if n == m else None for n, m in zip(a.shape, b.shape, strict=True))

@@ -15,6 +15,7 @@ from fnlayers.core.one_step import refuse_cell
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.core.spec import map_specs
 from fnlayers.core.trace import trace
+from fnlayers.ops import varying
 from fnlayers.plain_data import freeze, map_nest
 
 
@@ -100,6 +101,6 @@ class Repeat(Layer):
         if self.remat:
             step = jax.checkpoint(step)
         slices = (params.get("layer", {}), ctx.state.get("layer", {}), jnp.arange(self.n))
-        (y, mask), (state, losses, seen) = jax.lax.scan(step, (x, ctx.mask), slices)
+        (y, mask), (state, losses, seen) = varying.scan(step, (x, ctx.mask), slices)
         ctx.add_seen(seen)
         return Out(y, {"layer": state} if state else {}, mask, tuple(jnp.sum(loss, axis=0) for loss in losses))

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
+from fnlayers.ops import varying
 from fnlayers.ops.layout import expand_trailing
 
 Tree = Any
@@ -51,7 +51,7 @@ def run(step: Step, carry: Tree, xs: Tree, mask: jax.Array | None, loop: Loop) -
     last = output(carry) if output else _zero_output(step, carry, xs) if carries_output or length == 0 else None
     unroll = unroll if unroll == 1 else min(unroll, max(length, 1))  # a symbolic length compares with nothing
     state = (carry, last if carries_output else None)
-    (carry, carried), (outputs, saved) = lax.scan(
+    (carry, carried), (outputs, saved) = varying.scan(
         body, state, (xs, mask), length=length, reverse=reverse, unroll=unroll
     )
     if reverse:

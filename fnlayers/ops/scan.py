@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.ops import loop, reference
+from fnlayers.ops import loop, reference, varying
 from fnlayers.ops.dispatch import dispatch
 from fnlayers.ops.loop import Loop, Scan, Step, Tree
 from fnlayers.ops.problem import DenseScanProblem, ScanProblem
@@ -113,6 +113,7 @@ def scan_gates(
             return *through(carry, preactivations, dcarry, jax.tree.map(jnp.add, dfed, brought)), None
 
         given = (carries, preactivations, dfed, xs)
+        dcarry = varying.like(dcarry, out[0])  # jax.jvp of a convolution takes no others
         return tuple(out), loop.run(step, dcarry, given, mask, options)[:3]
 
     return scanned(params, carry, xs, mask)

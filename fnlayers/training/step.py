@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.core.explicit import partitioned
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.core.types import Loss, Metrics
@@ -184,7 +185,7 @@ def logged_step_of(
         results = {term.name: Accumulated(term.name, term.function).result(each) for term, each in sums}
         return train_state, objective.logs(numbers.means, results) | {"finite": all_finite}
 
-    return step
+    return partitioned(step, like=(0, None))
 
 
 def step_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise") -> Callable:
@@ -192,6 +193,7 @@ def step_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = "
     train_step = train_step_of(model, objective, optimizer, guard)
 
     @functools.partial(jit, donate_argnums=(0, 1))
+    @functools.partial(partitioned, like=(0, None, None))
     def step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
         train_state, all_finite, numbers = train_step(train_state, all_finite, x, y, weight)
         return train_state, all_finite, packed(numbers, all_finite)
@@ -203,6 +205,7 @@ def evaluation_of(model: Layer, objective: Objective) -> Callable:
     """(params, state, x, y, weight) -> (the numbers of one batch in inference, packed; what is for the whole set)."""
 
     @jit
+    @functools.partial(partitioned, like=(None, 2))
     def evaluation(params: Tree, state: Tree, x: Any, y: Any, weight: Any) -> tuple[jax.Array, list]:
         out = model.run(params, x, state=state)
         extra = sum(out.losses, penalty(model, shapes(x))(params))

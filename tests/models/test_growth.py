@@ -9,11 +9,15 @@ import pytest
 
 import fnlayers as fl
 from counting import python_calls
-from fnlayers.core import declared
+from fnlayers.core import declared, outline
 from fnlayers.core.trace import _trace
 from fnlayers.saving.config import to_config
 
 SHAPE = (None, 4)
+CACHES = (
+    _trace, outline._outlined, outline._holds, outline.declared_by, declared._names, declared._declared_arrays,
+    declared._expected,
+)  # fmt: skip
 
 
 def chain(n: int) -> fl.Layer:
@@ -56,6 +60,45 @@ def repeated(n: int) -> fl.Layer:
     return model
 
 
+@fl.layerclass
+class Residual(fl.Layer):
+    inner: fl.Layer
+
+    def children(self, shape):
+        return {"inner": (self.inner, shape)}
+
+    def forward(self, params, x, ctx):
+        out = ctx.run("inner", self.inner, params, x, ctx.mask)
+        return fl.Out(x + out.y, mask=out.mask)
+
+
+@fl.layerclass
+class Two(fl.Layer):
+    first: fl.Layer
+    second: fl.Layer
+
+    def children(self, shape):
+        return {"first": (self.first, shape), "second": (self.second, self.first.out_shape(shape))}
+
+    def forward(self, params, x, ctx):
+        y = ctx.run("first", self.first, params, x).y
+        return fl.Out(ctx.run("second", self.second, params, y).y)
+
+
+def residuals(n: int) -> fl.Layer:
+    model: fl.Layer = fl.Dense(4)
+    for _ in range(n):
+        model = Residual(model)
+    return model
+
+
+def of_two(n: int) -> fl.Layer:
+    model: fl.Layer = fl.Dense(4)
+    for i in range(n):
+        model = Two(model, fl.Dense(4)) if i % 2 else Two(fl.Dense(4), fl.Sequential([model]))
+    return model
+
+
 USES: dict[str, Callable[[fl.Layer], Any]] = {
     "hash": hash,
     "init": lambda model: model.init(jax.random.key(0), SHAPE),
@@ -70,12 +113,14 @@ MODELS: dict[str, tuple[Callable[[int], fl.Layer], int]] = {
     "nested_graphs": (nested_graphs, 50),
     "distributed": (distributed, 20),
     "repeated": (repeated, 12),
+    "residuals": (residuals, 20),
+    "of_two": (of_two, 12),
 }
 
 
 def calls(make: Callable[[int], fl.Layer], n: int) -> dict[str, int]:
     """How many calls each use of the model takes, from empty caches."""
-    for cache in (_trace, declared._names, declared._declared_arrays, declared._expected):
+    for cache in CACHES:
         cache.cache_clear()
     made: list[fl.Layer] = []
     counted = {"build": python_calls(lambda: made.append(make(n)))}
@@ -91,18 +136,36 @@ def test_work_grows_with_the_size(name):
     assert max(grown.values()) < 2.5, grown
 
 
-def wrong(n: int) -> fl.Layer:
-    model: fl.Layer = fl.Conv2D(2, 3, name="wrong")
-    for i in range(n):
-        model = fl.Sequential([fl.Dense(4), model, fl.Dense(4)], name=f"level_{i}")
-    return model
+@pytest.mark.parametrize("make", [residuals, of_two])
+def test_a_run_checks_each_layer_once(make):
+    def run(model):
+        x = jax.ShapeDtypeStruct((2, 4), "float32")
+        return jax.eval_shape(lambda key, x: model.run(model.init(key, x.shape), x).y, jax.random.key(0), x)
+
+    run(make(2))
+    half, whole = (python_calls(functools.partial(run, make(n))) for n in (7, 14))
+    assert whole < 2.5 * half
 
 
-def test_an_error_deep_inside_is_found_once():
+def around(model: fl.Layer, name: str) -> fl.Layer:
+    return fl.Sequential([fl.Dense(4), model, fl.Dense(4)], name=name)
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [(around, "level_0/wrong"), (lambda model, name: Residual(around(model, name)), "residual/inner/wrong")],
+)
+def test_an_error_deep_inside_is_found_once(place, path):
     """Each level traced the ones inside twice, so that twenty of them took minutes."""
 
+    def wrong(n):
+        model = fl.Conv2D(2, 3, name="wrong")
+        for i in range(n):
+            model = place(model, f"level_{i}")
+        return model
+
     def find(model):
-        with pytest.raises(fl.ShapeError, match="level_0/wrong: Conv2D.*name='wrong'"):
+        with pytest.raises(fl.ShapeError, match=f"{path}: Conv2D.*name='wrong'"):
             model.out_shape(SHAPE)
 
     find(wrong(2))

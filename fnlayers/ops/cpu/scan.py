@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from fnlayers.ops import loop, program
+from fnlayers.ops import loop, program, varying
 from fnlayers.ops.cpu.dense import one_matrix_product
 from fnlayers.ops.recurrent import Carry, DenseScan, DenseWeights, ScanResult, hidden, masked_hidden, plus
 from fnlayers.ops.reference import dense_loop, dense_step, dot
@@ -135,7 +134,7 @@ def _scanned(
     scan: _Iteration, weights: DenseWeights, carry: Carry, dropout_mask: Any, xs: jax.Array, valid: Any
 ) -> tuple[Carry, Any]:
     """The carry after all iterations, and all outputs (iterations, steps, units, batch)."""
-    return lax.scan(lambda carry, at: scan.iterate(weights, dropout_mask, carry, *at)[:2], carry, (xs, valid))
+    return varying.scan(lambda carry, at: scan.iterate(weights, dropout_mask, carry, *at)[:2], carry, (xs, valid))
 
 
 @_scanned.defjvp
@@ -149,8 +148,8 @@ def _(scan: _Iteration, primals: tuple, tangents: tuple) -> tuple:
     def tangent(dcarry: Carry, at: tuple) -> tuple[Carry, Any]:
         return scan.tangent(weights, dweights, dropout_mask, dcarry, at)
 
-    carry, (ys, saved) = lax.scan(iterate, carry, (xs, valid))
-    return (carry, ys), lax.scan(tangent, dcarry, (xs, dxs, valid, saved))
+    carry, (ys, saved) = varying.scan(iterate, carry, (xs, valid))
+    return (carry, ys), varying.scan(tangent, dcarry, (xs, dxs, valid, saved))
 
 
 def _backward_dot(kernel: jax.Array, x: jax.Array) -> jax.Array:
