@@ -1,6 +1,7 @@
 """Training: a train state, a compiled step, the loops around it, metrics and callbacks."""
 
 from fnlayers.training import losses, metrics
+from fnlayers.training.averaging import averaged
 from fnlayers.training.callbacks import EarlyStopping, Event, KeepBest
 from fnlayers.training.checkpoint import Checkpoint, CheckpointError, restore
 from fnlayers.training.diagnose import NonFiniteError
@@ -10,7 +11,7 @@ from fnlayers.training.example_gradients import per_example_grad
 from fnlayers.training.fit import fit
 from fnlayers.training.fit_loop import Fitted
 from fnlayers.training.log_files import CSVLog, JSONLog, TensorBoardLog
-from fnlayers.training.optimizer import averaged, optimizer
+from fnlayers.training.optimizer import optimizer
 from fnlayers.training.programs import clear_cache
 from fnlayers.training.results import AddLogs, Replace, SetLearningRate, Stop
 from fnlayers.training.state import TrainState

@@ -10,6 +10,7 @@ import optax
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.types import Key, Loss, Metrics, Params, StateDict
+from fnlayers.training.averaging import for_evaluation
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import checked_callbacks
 from fnlayers.training.check_state import check_optimizer, check_train_state
@@ -58,6 +59,7 @@ def fit(
     validation_steps: int | None = None,
     remainder: Remainder | None = None,
     guard: Guard = "raise",
+    ema: float | None = None,
     callbacks: Iterable[Any] = (),
     checkpoint: Checkpoint | None = None,
     resume: str | Path | None = None,
@@ -112,6 +114,10 @@ def fit(
             next step goes on; the step counts in train_state.step, in no mean of the epoch, and in the logs' "skipped".
             An epoch of none but such steps is an error. False: nothing is looked at, which spares reading the params
             once more in each step, and what is not finite stays in them.
+        ema: the momentum of an average of the params, such as 0.999, which moves after each update: those that are
+            validated, by which callbacks choose the best epoch, and that the result's `params` are. The average begins
+            at the initial params, and is part of the train state: train_state.params are those of the last step, and
+            `fnlayers.averaged(train_state)` the average. The model's state belongs to both.
         callbacks: functions of an `Event`, called after each epoch, and objects with a method `on_step`, given a
             `StepEvent` for each step. What they return has an effect: True or `Stop(reason)` ends the training,
             `SetLearningRate`, `Replace` and `AddLogs` change it.
@@ -166,6 +172,8 @@ def fit(
     if class_weight is not None:
         source = weighted_by_class(source, class_weight, objective)
     held_out = _validation_source(validation_data, batch_size, epochs, validation_steps, names)
+    if ema is not None:
+        optimizer = for_evaluation(optimizer, ema, model, shapes(source.first.x))
     train_state = _initial_train_state(model, optimizer, source, rng, params, state, train_state)
     out = _output_shapes(model, train_state, source.first)
     for each in filter(None, (source, held_out)):

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
+from fnlayers.training.averaging import evaluated_params
 from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, ReadOnly, called, is_kept
 from fnlayers.training.check_targets import check_labels
@@ -59,8 +60,8 @@ class Fitted(NamedTuple):
 
     @property
     def params(self) -> Tree:
-        """The trained params."""
-        return self.train_state.params
+        """The trained params; with fit(ema=...) their average, those of the last step being train_state.params."""
+        return evaluated_params(self.train_state)
 
     @property
     def state(self) -> Tree:
@@ -197,7 +198,7 @@ class FitLoop:
             return {}
         now, quiet = self.train_state, Progress(False, "", None)
         means = EpochMeans(self.objective, self.means.gathered)
-        found = run_evaluation(self.evaluation, means, now.params, now.state, self.held_out, self.out, quiet)
+        found = run_evaluation(self.evaluation, means, evaluated_params(now), now.state, self.held_out, self.out, quiet)
         return {f"val_{name}": value for name, value in found.items()}
 
     def start_step(self, batch: Batch) -> None:

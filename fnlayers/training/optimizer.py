@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +11,12 @@ import optax
 from fnlayers.core.errors import ConfigError, MissingError
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.plain_data import did_you_mean
+from fnlayers.training.averaging import averaging, check_momentum
 from fnlayers.training.data import whole_number
-from fnlayers.trees import decay_mask, joined, labels, projected
+from fnlayers.trees import decay_mask, labels, projected
 
 Tree = Any
 Schedule = Callable[[Any], Any]
-
-
-class AverageState(NamedTuple):
-    """The state of an optimizer with `ema`: that of the optimizer, and the averaged params."""
-
-    inner: Any
-    average: Tree
 
 
 def optimizer(
@@ -56,7 +50,8 @@ def optimizer(
         frozen: path patterns of params that do not change, as in `fnlayers.labels`; whole layers better by
             `fnlayers.freeze`.
         project: whether the model's constraints hold after each update. `fit` and `make_step` see to them themselves.
-        ema: the momentum of an average of the params, such as 0.999, which `fnlayers.averaged` returns.
+        ema: the momentum of an average of the params, such as 0.999, which `fnlayers.averaged` returns. `fit(ema=...)`
+            also evaluates it.
         accumulate: how many steps make an update.
         options: of the algorithm, such as b1=0.8.
 
@@ -94,30 +89,8 @@ def optimizer(
     if project:
         made = projected(made, model, shape)  # type: ignore[arg-type]
     if ema is not None:
-        made = _averaging(made, ema)
+        made = averaging(made, ema)
     return optax.MultiSteps(made, accumulate).gradient_transformation() if accumulate > 1 else made
-
-
-def averaged(state: Any, params: Tree = None) -> Tree:
-    """The averaged params of a training by an `optimizer` with `ema`.
-
-    Arguments:
-        state: a train state, what `fit` returned, or the optimizer's state.
-        params: where only the optimizer's state is given: the params, for those that are not trained.
-
-    Returns:
-        A tree like params, to evaluate and to save.
-
-    Raises:
-        ConfigError: for an optimizer without an average.
-    """
-    state = getattr(state, "train_state", state)
-    params = getattr(state, "params", params)
-    leaves = jax.tree.leaves(getattr(state, "opt_state", state), is_leaf=lambda node: isinstance(node, AverageState))
-    found = [leaf.average for leaf in leaves if isinstance(leaf, AverageState)]
-    if len(found) != 1:
-        raise ConfigError("averaged: the optimizer keeps no average; give fnlayers.optimizer(..., ema=0.999) to fit")
-    return found[0] if params is None else joined(found[0], params)
 
 
 def _check_numbers(learning_rate: Any, clip_norm: Any, weight_decay: Any, ema: Any) -> None:
@@ -127,8 +100,8 @@ def _check_numbers(learning_rate: Any, clip_norm: Any, weight_decay: Any, ema: A
         raise ConfigError(f"optimizer: clip_norm={clip_norm!r}: give a number above 0, or None")
     if not (_is_number(weight_decay) and weight_decay >= 0):
         raise ConfigError(f"optimizer: weight_decay={weight_decay!r}: give a number of at least 0")
-    if ema is not None and not (_is_number(ema) and 0 <= ema < 1):
-        raise ConfigError(f"optimizer: ema={ema!r}: give a number from 0 to below 1, such as 0.999, or None")
+    if ema is not None:
+        check_momentum("optimizer", ema)
 
 
 def _is_number(value: Any) -> bool:
@@ -201,21 +174,3 @@ def _partly(made: optax.GradientTransformation, patterns: tuple[str, ...]) -> op
         return labels(params, dict.fromkeys(patterns, "frozen"), "trained")
 
     return optax.multi_transform({"trained": made, "frozen": optax.set_to_zero()}, of)
-
-
-def _averaging(made: optax.GradientTransformation, momentum: float) -> optax.GradientTransformation:
-    """The optimizer with an average of the params in its state, which begins at those that it is given."""
-    inner = optax.with_extra_args_support(made)
-
-    def init(params: Tree) -> AverageState:
-        return AverageState(inner.init(params), jax.tree.map(jnp.asarray, params))
-
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AverageState]:
-        if params is None:
-            raise MissingError("optimizer: ema averages the params; write tx.update(gradients, state, params)")
-        updates, inner_state = inner.update(updates, state.inner, params, **extra)
-        new = optax.apply_updates(params, updates)
-        average = jax.tree.map(lambda a, p: (momentum * a + (1 - momentum) * p).astype(a.dtype), state.average, new)
-        return updates, AverageState(inner_state, average)
-
-    return optax.GradientTransformationExtraArgs(init, update)
