@@ -108,7 +108,7 @@ def check_home(kind: str, value: Any) -> None:
     """Raise ValueError for a function or class of this package that is of another kind, such as a swapped argument."""
     cls = value if isinstance(value, type) else type(value)
     owners = [value.__module__] if hasattr(value, "__qualname__") else [base.__module__ for base in cls.__mro__]
-    homes = {owner.rpartition(".")[2] for owner in owners if owner.startswith("fnlayers.functions.")} - {"options"}
+    homes = {owner.split(".")[2] for owner in owners if owner.startswith("fnlayers.functions.")} - {"options"}
     if homes and f"{kind}s" not in homes:
         raise ValueError(f"{kind}={value!r} is one of the {min(homes)}; give one of fnlayers.{kind}s")
     if isinstance(value, type) and hasattr(value, "init_state"):

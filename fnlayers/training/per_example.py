@@ -95,6 +95,6 @@ def _is_activation(function: Any) -> bool:
     """Whether a function is an activation of fnlayers or jax: over single numbers, or the last axis."""
     kind = type(function).__module__ if not hasattr(function, "__name__") else ""
     module = getattr(function, "__module__", None) or ""
-    return module in ("fnlayers.functions.activations", "jax._src.nn.functions") or (
-        kind == "fnlayers.functions.activations"
+    return module == "jax._src.nn.functions" or any(
+        owner.startswith("fnlayers.functions.activations") for owner in (module, kind)
     )

@@ -31,6 +31,7 @@ from wrong_values import (
 )  # fmt: skip
 
 from fnlayers.functions import activations, constraints, initializers, regularizers
+from fnlayers.functions.initializers.base import RandomInitializer
 from fnlayers.functions.windows import WINDOWS
 
 TABLES: dict[str, dict[str, Any]] = {
@@ -136,7 +137,7 @@ def _initializer(rng: random.Random) -> Program | None:
         )
     elif kind == "rank":
         shape, must = rng.choice([(), (3,), (2, 3, 4), (0, 3), (3, 0), (1, 1, 1, 1, 1)]), False
-    elif issubclass(cls, initializers._Random):
+    elif issubclass(cls, RandomInitializer):
         key = rng.choice(POOL)
     else:
         return None

@@ -9,6 +9,7 @@ import pytest
 
 from fnlayers.functions import initializers as I
 from fnlayers.functions.initializers import INITIALIZERS, initializer
+from fnlayers.functions.initializers.variance_scaling import TRUNCATED_STDDEV
 from functions_golden import GOLDEN, with_prefix
 
 KEY = jax.random.key(7)
@@ -51,7 +52,7 @@ def test_distributions_are_keras(key):
 )
 def test_variances_follow_the_fans(name, variance):
     shape = (3, 3, 8, 16)
-    for law, bound in (("uniform", math.sqrt(3 * variance)), ("normal", 2 * math.sqrt(variance) / I.TRUNCATED_STDDEV)):
+    for law, bound in (("uniform", math.sqrt(3 * variance)), ("normal", 2 * math.sqrt(variance) / TRUNCATED_STDDEV)):
         draws = np.stack([initializer(f"{name}_{law}")(key, shape) for key in jax.random.split(KEY, 20)])
         np.testing.assert_allclose(draws.var(), variance, rtol=0.03)
         assert 0.97 * bound < np.abs(draws).max() <= bound * (1 + 1e-6)

@@ -29,9 +29,9 @@ from fnlayers.layers.recurrent.base import Recurrent  # noqa: E402
 from fnlayers.plain_data import FrozenDict, map_nest  # noqa: E402
 
 KINDS = {
-    "fnlayers.functions.regularizers": keras.regularizers,
-    "fnlayers.functions.constraints": keras.constraints,
-    "fnlayers.functions.initializers": keras.initializers,
+    "regularizers": keras.regularizers,
+    "constraints": keras.constraints,
+    "initializers": keras.initializers,
 }
 # Fields of ours that are options of a call in Keras.
 OF_CALLS = ("use_causal_mask", "return_attention_scores")
@@ -49,7 +49,7 @@ def twin(value: Any, name: str | None = None) -> Any:
         return getattr(keras.layers, type(value).__name__)(**(given | ({"name": name} if name else {})))
     if is_dataclass(value) and not isinstance(value, type):
         options = {f.name: getattr(value, f.name) for f in fields(value)}
-        return getattr(KINDS[type(value).__module__], type(value).__name__)(**options)
+        return getattr(KINDS[type(value).__module__.split(".")[2]], type(value).__name__)(**options)
     if isinstance(value, FrozenDict):
         return dict(value)
     if type(value) is tuple and any(isinstance(item, fl.Layer) for item in value):
