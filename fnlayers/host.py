@@ -92,11 +92,11 @@ def _static(function: Callable, options: dict[str, Any]) -> tuple[set[int], set[
     """The positions and the names of static arguments: jit takes either, and finds the other."""
     names = _parameters(function)
     numbers, words = (options.get(name) for name in ("static_argnums", "static_argnames"))
-    given = {words} if isinstance(words, str) else set(words or ())
+    listed = {words} if isinstance(words, str) else set(words or ())
     positions = {numbers} if isinstance(numbers, int) else set(numbers or ())
     positions = {i if i >= 0 else i + len(names) for i in positions}
-    positions |= {names.index(name) for name in given if name in names}
-    return positions, given | {names[i] for i in positions if i < len(names)}
+    positions |= {names.index(name) for name in listed if name in names}
+    return positions, listed | {names[i] for i in positions if i < len(names)}
 
 
 def _with_options(function: Callable, options: dict[str, Any], without: Callable) -> Callable:

@@ -112,9 +112,9 @@ class FrozenRecord(ByValue):
             raise ValueError(
                 f"{type(self).__name__} takes {', '.join(names) or 'no options'}, each once; got {_call(args, kwargs)}"
             )
-        given = dict(zip(names, args, strict=False)) | kwargs
+        values = dict(zip(names, args, strict=False)) | kwargs
         for field in fields(self):
-            self._store(field.name, given.get(field.name, field.default))
+            self._store(field.name, values.get(field.name, field.default))
         self.__post_init__()
 
     def __post_init__(self) -> None:

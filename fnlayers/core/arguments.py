@@ -19,19 +19,19 @@ def bound(cls: Any, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(
             f"{cls.__name__} takes {len(positional)} positional arguments, got {len(args)}{written or listed}"
         )
-    given = dict(zip(positional, args, strict=False))
+    values = dict(zip(positional, args, strict=False))
     for name, value in kwargs.items():
         if name not in names:
             raise ConfigError(f"{cls.__name__} has no argument {name!r}; {_instead(name, names)}")
-        if name in given:
+        if name in values:
             raise ConfigError(f"{cls.__name__} got {name!r} twice, by position and by name; give it once")
-        given[name] = value
-    absent = [name for name in needed if name not in given]
+        values[name] = value
+    absent = [name for name in needed if name not in values]
     if absent:
         raise ConfigError(
             f"{cls.__name__} needs {' and '.join(absent)}{written or f'; write {cls.__name__}({absent[0]}=...)'}"
         )
-    return given
+    return values
 
 
 def own_init(cls: type) -> str:

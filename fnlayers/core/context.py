@@ -136,12 +136,12 @@ class Context:
             (None, 3)
         """
         gathered = self.gathered
-        given = self.at(name, mask, gathered.calls.get(name, 0), gathered.state.get(name))
+        inner = self.at(name, mask, gathered.calls.get(name, 0), gathered.state.get(name))
         if train is not None:
-            given = replace(given, train=train)
-        out = None if self.outline is None else self.outline.of(name, child, params, x, given)
+            inner = replace(inner, train=train)
+        out = None if self.outline is None else self.outline.of(name, child, params, x, inner)
         if out is None:
-            out = _run_child(name, child, params, x, given)
+            out = _run_child(name, child, params, x, inner)
         gathered.add(name, out)
         return Out(out.y, {}, out.mask) if out.state or out.losses else out
 
@@ -160,8 +160,8 @@ class Context:
         """
         if key is not None and not is_key(key):
             raise ConfigError(f"ctx.run_alone({name!r}, ...): key= is the random key of this child, {not_a_key(key)}")
-        given = self.at(name, mask) if state is None else replace(self.at(name, mask), state=state)
-        return _run_child(name, child, params, x, given if key is None else given.with_key(key))
+        inner = self.at(name, mask) if state is None else replace(self.at(name, mask), state=state)
+        return _run_child(name, child, params, x, inner if key is None else inner.with_key(key))
 
     def at(self, name: str, mask: Mask = None, call: int = 0, state: Tree = None) -> "Context":
         """A child's context: its state, its path, its mask. To run the child, call `run`, which makes this context.

@@ -73,9 +73,9 @@ def missing_error(layer: "Layer", shape: Any, params: Any) -> MissingError | Non
     ]
     if not absent:
         return None
-    held = ", ".join(map(str, params)) if _is_dict(params) else type(params).__name__
+    there = ", ".join(map(str, params)) if _is_dict(params) else type(params).__name__
     return MissingError(
-        f"{brief(layer)} has no {', '.join(absent)} in its params (they hold: {held or 'nothing'}); pass what init "
+        f"{brief(layer)} has no {', '.join(absent)} in its params (they hold: {there or 'nothing'}); pass what init "
         "returned for this model"
     )
 
@@ -228,9 +228,9 @@ def _declared_arrays(layer: "Layer", shape: Any) -> tuple[DeclaredArray, ...] | 
 
 def _arrays(layer: "Layer", batch: int | None, shape: Any) -> list[DeclaredArray]:
     """Each declared array, for inputs of another batch size."""
-    given = freeze(map_nest(lambda s: (batch, *s[1:]) if len(s) > 1 else s, shape, is_leaf=is_shape))
-    inside = _inside(layer, given)
-    own = {name: tree for name, tree in layer._declared(given).items() if name not in inside}
+    one_shape = freeze(map_nest(lambda s: (batch, *s[1:]) if len(s) > 1 else s, shape, is_leaf=is_shape))
+    inside = _inside(layer, one_shape)
+    own = {name: tree for name, tree in layer._declared(one_shape).items() if name not in inside}
     return [
         DeclaredArray(tuple(path.split("/")), spec.full_shape, spec.dtype or "float32", isinstance(spec, State))
         for path, spec in spec_items(expand(own))

@@ -11,13 +11,14 @@ from typing import Any
 import jax
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.core.symbol import Symbol
 
 Mesh = Any  # jax's AbstractMesh
 
 
 def explicit_mesh(*trees: Any) -> Mesh | None:
     """The mesh of the first array whose sharding is part of its type; None where there is none, as nearly always."""
-    for leaf in jax.tree.leaves(trees):
+    for leaf in jax.tree.leaves(trees, is_leaf=_is_symbol):
         mesh = _mesh_of(leaf)
         if mesh is not None and not mesh.empty and _explicit_axes(mesh):
             return mesh
@@ -98,8 +99,12 @@ def _is_on_mesh(a: Any) -> bool:
     return mesh is not None and not mesh.empty
 
 
+def _is_symbol(value: Any) -> bool:
+    return isinstance(value, Symbol)  # which is refused, in words of its own, where it is taken for a tree of arrays
+
+
 def _mesh_of(a: Any) -> Mesh | None:
-    sharding = getattr(getattr(a, "aval", None), "sharding", None)
+    sharding = getattr(a.aval, "sharding", None) if isinstance(a, jax.Array) else None
     return getattr(sharding, "mesh", None)
 
 

@@ -2,40 +2,26 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
-
-import jax
-import jax.numpy as jnp
-import numpy as np
 
 from fnlayers.core import dtypes
 from fnlayers.core.arguments import bound, own_init
 from fnlayers.core.checks import (
-    check_arrays,
     check_input,
     check_key,
-    check_numbers,
-    check_output_mask,
     checked_children,
-    checked_mask,
-    checked_out,
     checked_output,
-    checked_train,
-    cleaned,
-    input_shape,
-    locate,
     refuse_summed,
 )
 from fnlayers.core.context import Context, Mask, Out, called_by_run, has_mask
-from fnlayers.core.declared import check_sizes, check_trees
 from fnlayers.core.elsewhere import refuse_attribute
 from fnlayers.core.errors import ConfigError, LayerError, MissingError, brief, within
 from fnlayers.core.explicit import explicit_mesh, partitioned
 from fnlayers.core.names import snake_case
-from fnlayers.core.observer import Observer
 from fnlayers.core.options import fault, options_of, stored
 from fnlayers.core.outline import declared_by
+from fnlayers.core.running import cast, outermost, run_in
 from fnlayers.core.shapes import canonical, shape_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
 from fnlayers.core.strings import as_arrays
@@ -44,9 +30,7 @@ from fnlayers.core.trace import trace, trace_training
 from fnlayers.core.types import Key, Params, Sizes, StateDict
 from fnlayers.core.verbs import Verb
 from fnlayers.functions.draws import HostKey
-from fnlayers.functions.regularizers import regularizer
-from fnlayers.ops import record
-from fnlayers.plain_data import ByValue, map_nest, nest_leaves
+from fnlayers.plain_data import ByValue, nest_leaves
 
 Shape = Any  # (None, 28, 28, 1), or a tuple or dict of shapes
 
@@ -116,6 +100,10 @@ class Layer(ByValue):
     integer_policies: ClassVar[bool] = False  # whether dtype may be "int32" or "int64"
     is_template: ClassVar[bool] = False  # whether layers inside are copied: one object may be in other layers too
     activity_regularizer = None  # a field in the layers that have it
+    # Of the class, by the methods that it writes
+    has_weights: ClassVar[bool] = False
+    has_children: ClassVar[bool] = False
+    has_shape_check: ClassVar[bool] = False
 
     __signature__ = _Signature()
 
@@ -125,11 +113,14 @@ class Layer(ByValue):
             raise ConfigError(own_init(cls))
         if "forward" in vars(cls):
             cls.forward = called_by_run(cls.forward)
+        cls.has_weights = cls.weights is not Layer.weights
+        cls.has_children = cls.children is not Layer.children
+        cls.has_shape_check = cls.check_shape is not Layer.check_shape
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given, options = bound(type(self), args, kwargs), options_of(type(self))
+        values, options = bound(type(self), args, kwargs), options_of(type(self))
         for option in options:
-            object.__setattr__(self, option.name, stored(option, given.get(option.name, option.default)))
+            object.__setattr__(self, option.name, stored(option, values.get(option.name, option.default)))
         wrong = fault(self)
         try:
             _check_common(self)
@@ -175,16 +166,6 @@ class Layer(ByValue):
         if self.sums_features:
             refuse_summed(self, x, ctx.mask)
         return Out(checked_output(self, self.call(params, x)), {}, ctx.mask)
-
-    @property
-    def has_children(self) -> bool:
-        """Whether layers of this class are made of others."""
-        return type(self).children is not Layer.children
-
-    @property
-    def has_weights(self) -> bool:
-        """Whether layers of this class declare arrays of their own."""
-        return type(self).weights is not Layer.weights
 
     @property
     def in_dtype(self) -> Any:
@@ -264,10 +245,10 @@ class Layer(ByValue):
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
         if explicit_mesh(x, params) is None:
-            return self._run(params, *self._outermost(params, x, state, rng, mask, train))
+            return run_in(self, params, *outermost(self, params, x, state, rng, mask, train))
 
         def run(params: Any, x: Any, state: Any, rng: Any, mask: Any) -> Out:
-            return self._run(params, *self._outermost(params, x, state, rng, mask, train))
+            return run_in(self, params, *outermost(self, params, x, state, rng, mask, train))
 
         return Out(*partitioned(run, like=(1, 2, 1, None))(params, x, state, rng, mask))
 
@@ -364,59 +345,10 @@ class Layer(ByValue):
                 tree[name] = sub if self.trainable else declare(sub, "float32", trainable=False)
         return tree
 
-    def _outermost(
-        self, params: Any, x: Any, state: Any, rng: Any, mask: Any, train: Any, observer: Observer | None = None
-    ) -> tuple[Any, Context]:
-        """Check what a user gave; x and the context with which the layer runs, within no other."""
-        x = as_arrays(x) if self.takes_strings else x
-        check_arrays(self, x)
-        train = checked_train(self, train)
-        if rng is not None:
-            check_key(self, rng, "run")
-        state = {} if state is None else state
-        check_trees(self, params, state)
-        if mask is not None:
-            mask = checked_mask(self, mask, x)
-            x = map_nest(cleaned, mask, x)
-        return x, Context(state, rng, mask, train, observer=observer)
-
-    def _run(self, params: Any, x: Any, ctx: Context) -> Out:
-        """Cast, run `forward`, add what its children returned and the activity loss."""
-        written = record.current()
-        if written is not None:
-            written.paths.append(ctx.path)
-        ctx.gathered.start(self, type(self).children is not Layer.children)
-        try:
-            several = self.single_input and not hasattr(x, "dtype")
-            if params or ctx.state or several or type(self).check_shape is not Layer.check_shape:
-                shape = input_shape(x)
-                check_input(self, shape)
-                check_sizes(self, shape, params, ctx.state)
-            if not self.trainable:
-                ctx = replace(ctx, frozen=True)
-            params, inputs = self._cast(params, x)
-            forward = type(self).forward
-            out = checked_out(self, getattr(forward, "unchecked", forward)(self, params, inputs, ctx))
-            if ctx.gathered.calls:
-                out = ctx.gathered.joined(out, ctx.state)
-            if (out.state or ctx.state) and out.state.keys() != ctx.state.keys():
-                raise MissingError(
-                    f"{type(self).__name__} got the state {sorted(ctx.state)} and returned {sorted(out.state)}; "
-                    "pass state=model.init_state(shape), and return every State that weights() declares"
-                )
-            if out.mask is not None:
-                check_output_mask(self, out.y, out.mask)
-            if self.activity_regularizer is not None and self.regularizes_output:
-                out = out._replace(losses=(*out.losses, activity_loss(self.activity_regularizer, out.y)))
-            if ctx.observer is not None:
-                out = out._replace(y=ctx.observer.see(ctx.path, self, out.y))
-            return out
-        except Exception as error:
-            locate(error, self, params, x, ctx)
-            raise
-        finally:
-            if written is not None:
-                written.paths.pop()
+    # The way from `run` to `forward` (core/running.py)
+    _outermost = outermost
+    _run = run_in
+    _cast = cast
 
     def _compose(self, types: Any) -> Any:
         """The output's ArrayTypes where those of the layers inside tell them, input to output; None: to be traced."""
@@ -425,24 +357,6 @@ class Layer(ByValue):
     def _trace(self, shape: Shape) -> None:
         """Trace a training pass, whose choices `ops.explain` records."""
         trace_training(self, self.in_types(canonical(shape)))
-
-    def _cast(self, params: Any, x: Any) -> tuple[Any, Any]:
-        compute = dtypes.policy(self.dtype).compute
-        if getattr(x, "dtype", None) is not compute or isinstance(x, np.ndarray):
-            x = self._cast_inputs(x, compute)
-        if self.casts_params and params:
-            params = {
-                k: v if isinstance(v, (dict, tuple, list)) else dtypes.cast(v, compute) for k, v in params.items()
-            }
-        return params, x
-
-    def _cast_inputs(self, x: Any, compute: np.dtype) -> Any:
-        every = self.casts_inputs == "all"
-        if every or self.takes != "numbers":
-            check_numbers(self, x, booleans=self.takes != "ordered")
-        if self.casts_inputs == "none":
-            return x
-        return map_nest(lambda a: a if a is None else dtypes.cast(a, compute, every), x)
 
 
 def _check_common(layer: Layer) -> None:
@@ -463,14 +377,6 @@ def _is_default(layer: Layer, f: Any) -> bool:
 def _shown(value: Any) -> str:
     """The repr of a field; a function by its name, without the address that changes from run to run."""
     return getattr(value, "__name__", None) or repr(value)
-
-
-def activity_loss(rule: Any, y: Any) -> jax.Array:
-    """The regularizer's loss on an output, or on each of several."""
-    # Keras: divided by the batch size, so that the loss of a batch does not grow with it; of no examples it is 0
-    rule = regularizer(rule)
-    terms = [rule(leaf) / (*leaf.shape, 1)[0] for leaf in jax.tree.leaves(y) if leaf.shape[:1] != (0,)]
-    return jnp.asarray(sum(terms), "float32")
 
 
 def check_model(model: Any, verb: str) -> None:

@@ -52,12 +52,12 @@ def with_names(layers: Sequence[AnyLayer]) -> tuple[AnyLayer, ...]:
 def without_automatic_names(layers: Sequence[Layer]) -> list[Layer]:
     """The layers as one would write them, without the names that the container gives by itself."""
     counts = Counter(map(id, layers))
-    given: list[Layer] = [layer if counts[id(layer)] > 1 else layer.renamed(None) for layer in layers]
-    automatic = [name for name, _ in named(given)]
+    unnamed: list[Layer] = [layer if counts[id(layer)] > 1 else layer.renamed(None) for layer in layers]
+    automatic = [name for name, _ in named(unnamed)]
     # a copy forgets its origin, and so shows its name
     return [
         bare if bare.name is None and name == layer.name else copy.copy(layer)
-        for bare, layer, name in zip(given, layers, automatic, strict=True)
+        for bare, layer, name in zip(unnamed, layers, automatic, strict=True)
     ]
 
 

@@ -98,8 +98,8 @@ def operate(function: str, *arguments: Any) -> Any:
     except LayerError:
         raise
     except (TypeError, ValueError) as error:
-        given = " and ".join(str(symbol.type) for symbol in symbols)
-        raise ShapeError(f"{function} does not take {given}: {str(error).splitlines()[0]}") from error
+        types = " and ".join(str(symbol.type) for symbol in symbols)
+        raise ShapeError(f"{function} does not take {types}: {str(error).splitlines()[0]}") from error
 
 
 def sliced(x: Symbol, key: Any) -> Any:

@@ -90,9 +90,9 @@ def fault(layer: Any) -> Fault | None:
     Raises:
         ConfigError: for a class in place of a layer, which no other error explains better.
     """
-    given = layer.__dict__
+    by_name = layer.__dict__
     for option in options_of(type(layer)):
-        value = given[option.name]
+        value = by_name[option.name]
         if value is option.default and option.default is not MISSING:
             continue
         sentence = _wrong_type(option, value)

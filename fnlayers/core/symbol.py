@@ -177,12 +177,12 @@ class Symbol:
     if not TYPE_CHECKING:  # a type checker knows what is there
 
         def __getattr__(self, name: str) -> Any:  # asked for what is absent alone
-            said = f"a Symbol has no {name!r}"
+            problem = f"a Symbol has no {name!r}"
             if name.startswith("_") or not hasattr(jax.Array, name):
-                raise AbsentError(said)
+                raise AbsentError(problem)
             written = f"x.{name}(...)" if callable(getattr(jax.Array, name)) else f"x.{name}"
             raise AbsentError(
-                f"{said}: it is not an array yet; write fnlayers.Lambda(lambda x: {written}) and call that"
+                f"{problem}: it is not an array yet; write fnlayers.Lambda(lambda x: {written}) and call that"
             )
 
 

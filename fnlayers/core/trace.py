@@ -123,8 +123,8 @@ def trace_training(layer: "Layer", types: Any) -> None:
 
     def run(state: Any, *arrays: Any) -> None:
         def of_floating(moving: list) -> Any:
-            given = iter(moving)
-            chosen = [next(given) if moves else leaf for moves, leaf in zip(floating, arrays, strict=True)]
+            replacements = iter(moving)
+            chosen = [next(replacements) if moves else leaf for moves, leaf in zip(floating, arrays, strict=True)]
             params, x = jax.tree.unflatten(structure, chosen)
             y = layer.run(params, x, state=state, rng=jax.random.key(0), train=True).y
             return [leaf for leaf in jax.tree.leaves(y) if jnp.issubdtype(leaf.dtype, jnp.inexact)]

@@ -31,20 +31,20 @@ def attention_call(layer: SingleHead | MultiHead, args: list, kwargs: dict) -> A
     names = SINGLE if isinstance(layer, SingleHead) else HEADED
     if len(args) > len(names) or not set(kwargs) <= set(names[len(args) :]):
         raise ConfigError(f"{type(layer).__name__} is called with {len(args)} arguments and {', '.join(kwargs)}")
-    given = {
+    arguments = {
         name: value for name, value in {**dict(zip(names, args, strict=False)), **kwargs}.items() if value is not None
     }
-    options = {name: given.pop(name, False) for name in ("use_causal_mask", "return_attention_scores")}
+    options = {name: arguments.pop(name, False) for name in ("use_causal_mask", "return_attention_scores")}
     if not all(isinstance(value, bool) for value in options.values()):
         raise ConfigError(f"{type(layer).__name__}: {options} are no options of a call")
-    train = given.pop("training", None)
-    inputs, masks = _single(given) if isinstance(layer, SingleHead) else _headed(layer, given)
+    train = arguments.pop("training", None)
+    inputs, masks = _single(arguments) if isinstance(layer, SingleHead) else _headed(layer, arguments)
     return AttentionCall(replace(layer, **options, keras_masks=True), inputs, masks, train)
 
 
-def _single(given: dict) -> tuple[tuple, tuple]:
+def _single(arguments: dict) -> tuple[tuple, tuple]:
     """A list of inputs, and a list of masks for the first ones of them."""
-    inputs, masks = given.get("inputs"), given.get("mask")
+    inputs, masks = arguments.get("inputs"), arguments.get("mask")
     if not isinstance(inputs, list) or not isinstance(masks, (list, type(None))):
         raise ConfigError("Attention is called on a list of inputs, and with a list of masks")
     if masks is None:
@@ -53,14 +53,14 @@ def _single(given: dict) -> tuple[tuple, tuple]:
     return tuple(inputs), (*explicit, *(False,) * len(inputs))[: len(inputs)]
 
 
-def _headed(layer: MultiHead, given: dict) -> tuple[dict, dict]:
+def _headed(layer: MultiHead, arguments: dict) -> tuple[dict, dict]:
     """The inputs and the masks by name."""
-    if not {"query", "value"} <= given.keys():
+    if not {"query", "value"} <= arguments.keys():
         raise ConfigError(f"{type(layer).__name__} is called without query or value")
-    inputs = {name: given[name] for name in ("query", "value", "key", "attention_mask") if name in given}
-    masks = {name: given.get(f"{name}_mask") for name in ("query", "value", "key")}
+    inputs = {name: arguments[name] for name in ("query", "value", "key", "attention_mask") if name in arguments}
+    masks = {name: arguments.get(f"{name}_mask") for name in ("query", "value", "key")}
     if masks["key"] is not None:
-        inputs.setdefault("key", given["value"])
+        inputs.setdefault("key", arguments["value"])
     if isinstance(layer, MultiHeadAttention):
         masks["query"] = None  # Keras: it looks at the query's own mask, whatever is given
     return inputs, {name: masks.get(name) for name in inputs}

@@ -102,8 +102,8 @@ class _Nodes:
                 continue
             self.calls.setdefault(node.layer, []).append(position)
             with within(node.layer):
-                given = types_of(node, self.types)
-                self.types[position] = jax.tree.leaves(trace(model.by_name[node.layer], given))
+                node_types = types_of(node, self.types)
+                self.types[position] = jax.tree.leaves(trace(model.by_name[node.layer], node_types))
         self.order = [*self.inputs, *(str(layer.name) for layer in model.layers)]
 
     def entry(self, layer: Layer, name: str) -> dict:
@@ -111,11 +111,11 @@ class _Nodes:
         nodes = []
         for position in self.calls[name]:
             node: Any = self.model.nodes[position]
-            given = nest_leaves(types_of(node, self.types))
-            floats = given[0].dtype.startswith(("float", "bfloat"))
+            node_types = nest_leaves(types_of(node, self.types))
+            floats = node_types[0].dtype.startswith(("float", "bfloat"))
             call = call_of(layer, node, floats)
             if isinstance(layer, Operation):
-                _check_policy(layer, given)
+                _check_policy(layer, node_types)
                 call, config = _split(layer, call)
             nodes.append({"args": self.written(call.args), "kwargs": self.written(call.kwargs)})
         if isinstance(layer, Operation):
@@ -171,11 +171,11 @@ class _Nodes:
         )
 
 
-def _check_policy(layer: Operation, given: list) -> None:
+def _check_policy(layer: Operation, node_types: list) -> None:
     """Keras's operations know no policy: ours may have one where it changes nothing."""
     if layer.dtype is not None:
         compute = policy(layer.dtype).compute.name
-        if any(t.dtype.startswith(("float", "bfloat")) and t.dtype != compute for t in given):
+        if any(t.dtype.startswith(("float", "bfloat")) and t.dtype != compute for t in node_types):
             raise cannot(layer, f"casts to {compute}", "cast its inputs by fnlayers.Operation('Cast', ...)")
 
 

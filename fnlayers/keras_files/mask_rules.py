@@ -87,7 +87,7 @@ def _sequences(layer: Any) -> int:
 
 
 def mask_outputs(
-    operation: Callable, layer: Layer, call: Node, masked: list[int], given: list, types: Any
+    operation: Callable, layer: Layer, call: Node, masked: list[int], masks: list, types: Any
 ) -> list[Any]:
     """For each output of a call its mask in our graph: a Ref of the new graph, OWN or None.
 
@@ -95,7 +95,7 @@ def mask_outputs(
         operation: (function, arguments, inputs, options) -> the Ref of what an operation of Keras's makes.
         layer, call: what is called, and the call in the new graph.
         masked: how many axes the mask of each output has, 0 where it has none.
-        given: the masks of the inputs.
+        masks: those of the inputs.
         types: of the inputs.
     """
     if not any(masked):
@@ -104,19 +104,19 @@ def mask_outputs(
     if isinstance(layer, Masking):
         compared = operation("NotEqual", (Slot(0), layer.mask_value), (inputs[0],))
         return [operation("Any", (Slot(0),), (compared,), {"axis": -1, "keepdims": False})]
-    if getattr(layer, "mask_zero", False) and not any(given):
+    if getattr(layer, "mask_zero", False) and not any(masks):
         return [operation("NotEqual", (Slot(0), 0), (inputs[0],))]
     if isinstance(layer, (Sequential, Functional)):
         return [OWN if axes else None for axes in masked]
     _check_unrolled(layer)
-    if any(mask is OWN for mask in given):
-        _check_like_keras(layer, given)
+    if any(mask is OWN for mask in masks):
+        _check_like_keras(layer, masks)
         return [OWN if axes else None for axes in masked]
     if isinstance(layer, (Merge, Concatenate)):
-        return [_merged(operation, layer, given, nest_leaves(types))]
+        return [_merged(operation, layer, masks, nest_leaves(types))]
     if isinstance(layer, TimeDistributed) and masked != [2]:
         raise cannot(layer, "makes a mask of more axes than (batch, time)", "put DropMask() after it")
-    return [given[0] if axes else None for axes in masked]
+    return [masks[0] if axes else None for axes in masked]
 
 
 def _check_unrolled(layer: Layer) -> None:
@@ -124,24 +124,24 @@ def _check_unrolled(layer: Layer) -> None:
         raise cannot(layer, "is unrolled with a mask, and treats masked steps as if it were not", "set unroll=False")
 
 
-def _check_like_keras(layer: Layer, given: list) -> None:
-    if any(is_ref(mask) for mask in given):
+def _check_like_keras(layer: Layer, masks: list) -> None:
+    if any(is_ref(mask) for mask in masks):
         raise cannot(layer, "joins the mask of an input of the graph with another", "put DropMask() before it")
-    if isinstance(layer, Merge) and None in given and not getattr(layer, "keras_masks", False):
+    if isinstance(layer, Merge) and None in masks and not getattr(layer, "keras_masks", False):
         raise cannot(layer, "keeps the mask of one input where another has none", "put DropMask() before it")
 
 
-def _merged(operation: Callable, layer: Any, given: list, types: list) -> Any:
+def _merged(operation: Callable, layer: Any, masks: list, types: list) -> Any:
     """The mask of a merge of masks that are tensors of the graph, as an operation on those."""
-    present = [mask for mask in given if mask is not None]
+    present = [mask for mask in masks if mask is not None]
     if len({len(t.shape) for t in types}) > 1:
         raise cannot(layer, "joins masks of several numbers of axes", "put DropMask() before it")
     if isinstance(layer, Concatenate) and layer.axis not in (-1, len(types[0].shape) - 1):
-        if len(present) < len(given) or any(t.masked <= layer.axis % len(t.shape) for t in types):
+        if len(present) < len(masks) or any(t.masked <= layer.axis % len(t.shape) for t in types):
             raise cannot(layer, "joins arrays with masks and without", "put DropMask() before it")
         axis = layer.axis % len(types[0].shape)
-        return operation("Concatenate", (tuple(map(Slot, range(len(given)))),), tuple(given), {"axis": axis})
-    if isinstance(layer, Concatenate) and len(present) < len(given):
+        return operation("Concatenate", (tuple(map(Slot, range(len(masks)))),), tuple(masks), {"axis": axis})
+    if isinstance(layer, Concatenate) and len(present) < len(masks):
         return None  # features of an array without a mask: all steps are valid
     made = present[0]
     for mask in present[1:]:

@@ -27,12 +27,13 @@ def recurrent_call(layer: Cell | Recurrent | Bidirectional, args: list, kwargs: 
     names = CELL if isinstance(layer, Cell) else LAYER
     if len(args) > len(names) or not set(kwargs) <= set(names[len(args) :]):
         raise ConfigError(f"{type(layer).__name__} is called with {len(args)} arguments and {', '.join(kwargs)}")
-    given = dict(zip(names, args, strict=False)) | kwargs
-    x, states = given.get(names[0]), given.get(names[1])
+    arguments = dict(zip(names, args, strict=False)) | kwargs
+    x, states = arguments.get(names[0]), arguments.get(names[1])
     states = [] if states is None else nest_leaves(states, is_leaf=is_tensor)
     if wrong := [value for value in (x, *states) if not is_tensor(value)]:
         raise ConfigError(f"{type(layer).__name__} is called on tensors of the graph, got {str(wrong[0])[:80]}")
-    return RecurrentCall((x, *states) if states else x, given.get("mask"), given.get("training"), _sequences(layer))
+    inputs = (x, *states) if states else x
+    return RecurrentCall(inputs, arguments.get("mask"), arguments.get("training"), _sequences(layer))
 
 
 def _sequences(layer: Any) -> int:

@@ -65,7 +65,7 @@ def check_activation(layer: Layer, *names: str) -> None:
 def _is_function(layer: Layer) -> bool:
     """Whether the layer is a function of one array alone: it defines `call`, and neither weights nor children."""
     cls = type(layer)
-    return cls.call is not Layer.call and cls.weights is Layer.weights and cls.children is Layer.children
+    return cls.call is not Layer.call and not (cls.has_weights or cls.has_children)
 
 
 def configured(layer: Layer, resolve: Any, *args: Any, called: str = "activation") -> Any:

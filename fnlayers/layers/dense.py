@@ -159,15 +159,15 @@ class EinsumDense(Layer):
         """The size of each letter: x's, and for letters that x lacks the output's."""
         inputs, _, outputs = einsum_terms(self)
         elided = self._elided(len(shape))
-        given = self.output_shape if isinstance(self.output_shape, tuple) else (self.output_shape,)
+        out_sizes = self.output_shape if isinstance(self.output_shape, tuple) else (self.output_shape,)
         letters = inputs.replace(".", "")
         own = shape[elided:] if inputs.startswith(".") else shape[: len(letters)]
         sizes = dict(zip(letters, own, strict=True))
         # output_shape speaks of y without its first axis, which is behind "..." where that stands at the left
         named = outputs.replace(".", "")[0 if outputs.startswith(".") and elided else 1 :]
-        if len(named) != len(given):
-            raise ShapeError(f"{self!r}: output_shape needs a size for each letter of {named!r}, got {len(given)}")
-        for letter, size in zip(named, given, strict=True):
+        if len(named) != len(out_sizes):
+            raise ShapeError(f"{self!r}: output_shape needs a size for each letter of {named!r}, got {len(out_sizes)}")
+        for letter, size in zip(named, out_sizes, strict=True):
             if size is not None and sizes.setdefault(letter, size) not in (None, size):
                 raise ShapeError(
                     f"{self!r}: {letter!r} is {size} in output_shape and {sizes[letter]} in the input {shape}"

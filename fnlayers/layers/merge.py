@@ -61,13 +61,13 @@ class Merge(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Fold the inputs into one."""
         rank = max(a.ndim for a in x)
-        aligned, given = [self._aligned(a, rank) for a in x], ctx.mask or (None,) * len(x)
+        aligned, step_masks = [self._aligned(a, rank) for a in x], ctx.mask or (None,) * len(x)
         masks = [
             m if m is None else self._aligned(ops.expand_trailing(m, a.ndim), rank)
-            for m, a in zip(given, x, strict=True)
+            for m, a in zip(step_masks, x, strict=True)
         ]
         y = type(self).combine(aligned, masks) if self.skips_masked else type(self).combine(aligned)
-        covered = max((rank - a.ndim + m.ndim for m, a in zip(given, x, strict=True) if m is not None), default=0)
+        covered = max((rank - a.ndim + m.ndim for m, a in zip(step_masks, x, strict=True) if m is not None), default=0)
         return Out(y, mask=self._merged(masks, y.shape[:covered]))
 
     @staticmethod

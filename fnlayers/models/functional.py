@@ -121,11 +121,11 @@ class Functional(Container):
         layers, found = self.by_name, {}
         for position, node in enumerate(self.nodes):
             if isinstance(node, Node):
-                given = types_of(node, types)
+                node_types = types_of(node, types)
                 with within(node.layer):
-                    layer, sizes = layers[node.layer], shape_of(given)
+                    layer, sizes = layers[node.layer], shape_of(node_types)
                     same_weights(layer, found.setdefault(node.layer, (layer, sizes))[1], sizes)
-                    types[position] = jax.tree.leaves(trace(layer, given))
+                    types[position] = jax.tree.leaves(trace(layer, node_types))
         return found, types
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
@@ -137,38 +137,38 @@ class Functional(Container):
             masks = self._start(self._bind(ctx.mask, lambda m: m is None or _is_array(m), "mask"))
         for position, node in enumerate(self.nodes):
             if isinstance(node, Node):
-                given = map_nest(lambda ref: values[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
+                arrays = map_nest(lambda ref: values[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
                 mask = _masks_of(node, masks, values)
-                out = ctx.run(node.layer, layers[node.layer], params, given, mask, train=node.train)
+                out = ctx.run(node.layer, layers[node.layer], params, arrays, mask, train=node.train)
                 values[position] = jax.tree.leaves(out.y)
                 masks[position] = mask_leaves(out.mask, len(values[position]))
         y = map_nest(lambda ref: values[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
         mask = map_nest(lambda ref: masks[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
         return Out(y, mask=mask)
 
-    def _bind(self, given: Any, is_leaf: Any, what: str) -> dict[int, Any]:
+    def _bind(self, nest: Any, is_leaf: Any, what: str) -> dict[int, Any]:
         """What was given for each input node, bound by key or by position, never by sorted order."""
         template, names = (
             self.inputs,
             {node.name: i for i, node in enumerate(self.nodes) if isinstance(node, InputNode)},
         )
-        if isinstance(given, Mapping) and isinstance(template, tuple) and not _is_ref(template):
+        if isinstance(nest, Mapping) and isinstance(template, tuple) and not _is_ref(template):
             template = FrozenDict({name: Ref(node) for name, node in names.items()})
         bound: dict[int, Any] = {}
 
         def bind(ref: Ref, value: Any) -> None:
             if not is_leaf(value):
-                raise _mismatch(self, given, what)
+                raise _mismatch(self, nest, what)
             bound[ref.node] = value
 
         try:
-            if isinstance(template, Mapping) and given.keys() != template.keys():
-                raise _mismatch(self, given, what)
-            map_nest(bind, template, given, is_leaf=_is_ref)
+            if isinstance(template, Mapping) and nest.keys() != template.keys():
+                raise _mismatch(self, nest, what)
+            map_nest(bind, template, nest, is_leaf=_is_ref)
         except (KeyError, TypeError, AttributeError) as error:
-            raise _mismatch(self, given, what) from error
+            raise _mismatch(self, nest, what) from error
         except ValueError as error:
-            raise (error if isinstance(error, ShapeError) else _mismatch(self, given, what)) from None
+            raise (error if isinstance(error, ShapeError) else _mismatch(self, nest, what)) from None
         return bound
 
     def _start(self, bound: dict[int, Any], check: bool = False, cast_to: bool = False) -> dict[int, list]:
@@ -288,17 +288,17 @@ def types_of(node: Node, types: dict[int, list]) -> Any:
     used = {ref.node for ref in nest_leaves((node.inputs, node.mask), is_leaf=_is_ref) if _is_ref(ref)}
     masks = {position: [t.masked or None for t in types[position]] for position in used}
     axes = {position: [len(t.shape) for t in types[position]] for position in used}
-    given = map_nest(lambda ref: types[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
-    return freeze(map_nest(lambda t, n: replace(t, masked=n or 0), given, _masks_of(node, masks, axes)))
+    used_types = map_nest(lambda ref: types[ref.node][ref.index], node.inputs, is_leaf=_is_ref)
+    return freeze(map_nest(lambda t, n: replace(t, masked=n or 0), used_types, _masks_of(node, masks, axes)))
 
 
-def _mismatch(model: Functional, given: Any, what: str) -> ShapeError:
+def _mismatch(model: Functional, nest: Any, what: str) -> ShapeError:
     expected = map_nest(lambda ref: model.nodes[ref.node].name, model.inputs, is_leaf=_is_ref)
-    got = canonical(given) if what == "shape" else map_nest(lambda a: "array" if _is_array(a) else a, given)
+    got = canonical(nest) if what == "shape" else map_nest(lambda a: "array" if _is_array(a) else a, nest)
     extra = ""
-    if isinstance(given, Mapping):
+    if isinstance(nest, Mapping):
         names = set(expected if isinstance(expected, Mapping) else nest_leaves(expected))
-        lacking, surplus = sorted(names - set(given)), sorted(set(given) - names)
+        lacking, surplus = sorted(names - set(nest)), sorted(set(nest) - names)
         extra = f" (missing: {', '.join(lacking) or 'none'}; unexpected: {', '.join(map(str, surplus)) or 'none'})"
     return ShapeError(
         f"the model's {what} is structured as {expected!r}, got {got!r}{extra}; bind by name or by position"

@@ -257,9 +257,10 @@ def scan_dense(
     mask: jax.Array | None,
     dropout_mask: jax.Array | None,
     call: DenseScan,
+    product: Callable[[jax.Array, jax.Array, int], jax.Array] | None = None,
 ) -> ScanResult:
-    """The loop over single steps of a dense cell, after the product of all x with their weights."""
-    projected = plus(dot(xs, weights.kernel, 1), weights.bias)
+    """The loop over single steps of a dense cell, after the product (None: `dot`) of all x with their weights."""
+    projected = plus((product or dot)(xs, weights.kernel, 1), weights.bias)
     return loop.run(dense_step(weights, dropout_mask, call), carry, projected, mask, dense_loop(call))[:3]
 
 

@@ -54,7 +54,7 @@ def scan_time(
     a key) belong to no row, so no mask applies to them.
     """
     options = Loop(reverse, unroll, zero_output, return_all, output)
-    return _scan(lambda *given: (*step(*given), None), carry, xs, mask, project, options, before)[:3]
+    return _scan(lambda *arguments: (*step(*arguments), None), carry, xs, mask, project, options, before)[:3]
 
 
 def scan_gates(
@@ -101,20 +101,21 @@ def scan_gates(
         def of_params(params: Tree, xs: Tree) -> Tree:
             return feed(params, carries, project(params, xs))
 
-        _, dfed = jax.jvp(of_params, (params, xs), (dparams, dxs))  # for all steps at once, but for the carry's part
+        # For all steps at once, but for the carry's part
+        _, dpreactivations = jax.jvp(of_params, (params, xs), (dparams, dxs))
 
         @functools.partial(jax.checkpoint, prevent_cse=False)  # or each derivative within the gates would be saved
         def through(*primals_and_tangents: Tree) -> tuple[Tree, Tree]:
             return jax.jvp(gates, primals_and_tangents[:2], primals_and_tangents[2:])[1]
 
         def step(dcarry: Tree, at: tuple) -> tuple[Tree, Tree, None]:
-            carry, preactivations, dfed, x = at
+            carry, preactivations, dpreactivations, x = at
             _, brought = jax.jvp(lambda carry: feed(params, carry, project(params, x)), (carry,), (dcarry,))
-            return *through(carry, preactivations, dcarry, jax.tree.map(jnp.add, dfed, brought)), None
+            return *through(carry, preactivations, dcarry, jax.tree.map(jnp.add, dpreactivations, brought)), None
 
-        given = (carries, preactivations, dfed, xs)
+        saved = (carries, preactivations, dpreactivations, xs)
         dcarry = varying.like(dcarry, out[0])  # jax.jvp of a convolution takes no others
-        return tuple(out), loop.run(step, dcarry, given, mask, options)[:3]
+        return tuple(out), loop.run(step, dcarry, saved, mask, options)[:3]
 
     return scanned(params, carry, xs, mask)
 
@@ -126,7 +127,7 @@ def scan_dense(
     carry: Carry,
     xs: jax.Array,
     *,
-    held: jax.Array | None = None,
+    recurrent_dropout_mask: jax.Array | None = None,
     mask: jax.Array | None = None,
     reverse: bool = False,
     unroll: int = 1,
@@ -135,15 +136,15 @@ def scan_dense(
 ) -> ScanResult:
     """carry, h[t] = gates(carry, join(x[t] kernel + bias, h[t-1] recurrent + recurrent_bias)) for each time t.
 
-    Shapes: xs (time, batch, features); the carry (batch, units), h or a tuple that starts with it; `held`, the dropout
-    mask that h is multiplied by before its weights, (batch, units).
+    Shapes: xs (time, batch, features); the carry (batch, units), h or a tuple that starts with it;
+    `recurrent_dropout_mask`, by which h is multiplied before its weights, (batch, units).
 
     `join(of_x, of_h, axis)` makes of the two what `gates(carry, joined, axis)` takes, where the gates lie side by side
     along `axis`: the first is linear, and both work on each row of the batch by itself, wherever the batch's axis is.
     For the other arguments, and what is returned, see `scan_time`.
     """
     call = DenseScan(join, gates, Loop(reverse, unroll, zero_output, return_all))
-    return _scan_dense(call, weights, carry, xs, mask, held)
+    return _scan_dense(call, weights, carry, xs, mask, recurrent_dropout_mask)
 
 
 def scan_lstm(
@@ -151,7 +152,7 @@ def scan_lstm(
     carry: tuple[jax.Array, jax.Array],
     xs: jax.Array,
     *,
-    held: jax.Array | None = None,
+    recurrent_dropout_mask: jax.Array | None = None,
     mask: jax.Array | None = None,
     reverse: bool = False,
     unroll: int = 1,
@@ -163,7 +164,7 @@ def scan_lstm(
     The one that cuDNN has a kernel for, which a row of `ops/cuda/table.py` takes.
     """
     call = DenseScan(join_lstm, standard_lstm_gates, Loop(reverse, unroll, zero_output, return_all))
-    return _scan_dense(call, weights, carry, xs, mask, held, is_standard_lstm=True)
+    return _scan_dense(call, weights, carry, xs, mask, recurrent_dropout_mask, is_standard_lstm=True)
 
 
 def _scan(

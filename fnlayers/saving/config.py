@@ -74,14 +74,14 @@ def from_config(config: Any, layers: Given = ()) -> Layer:
         >>> from_config(to_config(Dense(3, "relu"))) == Dense(3, "relu")
         True
     """
-    given = by_name(layers)
+    classes = by_name(layers)
     with refusing("the model's config"):
-        if lacking := sorted(_names(config, 0) - given.keys()):
+        if lacking := sorted(_names(config, 0) - classes.keys()):
             raise ConfigError(
                 f"the config names {', '.join(lacking)}, which the library does not have; pass what "
                 f"{'it was' if len(lacking) == 1 else 'they were'} when saving: layers=[{', '.join(lacking)}]"
             )
-        layer = _Reader(given).value(config, 0)
+        layer = _Reader(classes).value(config, 0)
         if not isinstance(layer, Layer):
             raise ConfigError(f"the config describes no layer, but {layer!r}")
     return layer
@@ -166,8 +166,8 @@ class _Writer:
 class _Reader:
     """One walk over a config."""
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self.given, self.layers = given, 0
+    def __init__(self, classes: Mapping[str, Any]) -> None:
+        self.classes, self.layers = classes, 0
 
     def value(self, data: Any, depth: int) -> Any:
         if data is None or type(data) in (bool, int, float, str):
@@ -184,7 +184,7 @@ class _Reader:
         return _READERS[kind](self, data[kind], depth)
 
     def object(self, kind: str, name: Any, options: Any, depth: int) -> Any:
-        table = {**TABLES, "given": self.given}.get(kind)
+        table = {**TABLES, "given": self.classes}.get(kind)
         if table is None or type(options) is not dict or not all(type(key) is str for key in options):
             raise ConfigError(f"{kind} takes no fields")
         cls = _found(kind, name, table)
@@ -229,7 +229,7 @@ _READERS: dict[str, Callable[[_Reader, Any, int], Any]] = {
     "class": _class,
     "dict": _Reader.dict,
     "float": lambda reader, name, depth: _found("float", name, FLOATS),
-    "given": lambda reader, name, depth: _found("given", name, reader.given),
+    "given": lambda reader, name, depth: _found("given", name, reader.classes),
 }
 
 

@@ -40,12 +40,12 @@ def described(path: str | os.PathLike) -> Described:
     path = as_path(path, "described")
     with strict.refusing(str(path)), open(path, "rb") as file:
         opened = container.open_header(file)
-        said = opened.metadata.get("format"), opened.metadata.get("fnlayers")
-        if said[0] != FORMAT:
-            return Described(*said, None, None, "", opened.entries)
+        header = opened.metadata.get("format"), opened.metadata.get("fnlayers")
+        if header[0] != FORMAT:
+            return Described(*header, None, None, "", opened.entries)
         texts = texts_of(opened.metadata)
         try:
             model = from_config(texts["model"])
         except LayerError as error:
-            return Described(*said, None, None, str(error), opened.entries)
-        return Described(*said, model, texts["shape"], "", opened.entries)
+            return Described(*header, None, None, str(error), opened.entries)
+        return Described(*header, model, texts["shape"], "", opened.entries)

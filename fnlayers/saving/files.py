@@ -98,7 +98,7 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
         ConfigError: for a file that is damaged, foreign, newer than this version, or does not fit together; the
             message lists every array that is missing, unexpected, of another shape or dtype.
     """
-    path, given = as_path(path, "load"), by_name(layers)
+    path, classes = as_path(path, "load"), by_name(layers)
     if path.suffix in _KERAS_ENDINGS:
         raise ConfigError(f"{path} is a file of Keras; write fnlayers.load_keras({path.name!r})")
     if path.exists() and not path.is_file():
@@ -106,10 +106,10 @@ def load(path: str | os.PathLike, layers: Given = ()) -> tuple[Layer, Tree, Tree
     with strict.refusing(str(path)), open(path, "rb") as file:
         opened = container.open_header(file)
         texts = texts_of(opened.metadata)
-        model = from_config(texts["model"], given)
-        _check_arrays(model, texts, opened, given)
+        model = from_config(texts["model"], classes)
+        _check_arrays(model, texts, opened, classes)
         arrays = {name: jax.numpy.asarray(array) for name, array in container.read_arrays(file, opened)}
-        params, state = (_tree(texts[kind], kind, arrays, given) for kind in ("params", "state"))
+        params, state = (_tree(texts[kind], kind, arrays, classes) for kind in ("params", "state"))
     return model, params, state
 
 
@@ -214,11 +214,11 @@ def texts_of(metadata: Mapping[str, str]) -> dict[str, Any]:
     return {name: strict.loads(metadata[name]) for name in _TEXTS}
 
 
-def _check_arrays(model: Layer, texts: Mapping[str, Any], opened: container.Opened, given: Mapping) -> None:
+def _check_arrays(model: Layer, texts: Mapping[str, Any], opened: container.Opened, classes: Mapping) -> None:
     """Compare what the header says with the trees and with the model, before an array is read."""
     described: list[tuple[str, str]] = []
     for part in ("params", "state"):
-        rebuild(texts[part], part, lambda name, kind: described.append((name, kind)), given)
+        rebuild(texts[part], part, lambda name, kind: described.append((name, kind)), classes)
     kinds, entries = dict(described), opened.entries
     if len(kinds) < len(described) or kinds.keys() != entries.keys():
         missing, surplus = sorted(kinds.keys() - entries.keys()), sorted(entries.keys() - kinds.keys())
@@ -227,8 +227,8 @@ def _check_arrays(model: Layer, texts: Mapping[str, Any], opened: container.Open
     fitting_shape(model, types, texts["shape"])
 
 
-def _tree(description: Any, kind: str, arrays: Mapping[str, jax.Array], given: Mapping) -> Tree:
+def _tree(description: Any, kind: str, arrays: Mapping[str, jax.Array], classes: Mapping) -> Tree:
     def take(name: str, kind: str) -> jax.Array:
         return arrays[name] if kind == "array" else _keys(kind, arrays[name])
 
-    return rebuild(description, kind, take, given)
+    return rebuild(description, kind, take, classes)

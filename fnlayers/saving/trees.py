@@ -45,7 +45,7 @@ def _check_depth(path: str, depth: int) -> None:
 
 
 def rebuild(
-    description: Any, path: str, take: Callable[[str, str], Any], given: Mapping[str, Any], depth: int = 0
+    description: Any, path: str, take: Callable[[str, str], Any], classes: Mapping[str, Any], depth: int = 0
 ) -> Tree:
     """The tree of a description, whose arrays are what take(path, kind) returns.
 
@@ -54,7 +54,7 @@ def rebuild(
     """
     _check_depth(path, depth)
     if isinstance(description, dict):
-        return {key: rebuild(sub, f"{path}/{key}", take, given, depth + 1) for key, sub in description.items()}
+        return {key: rebuild(sub, f"{path}/{key}", take, classes, depth + 1) for key, sub in description.items()}
     if description == "array" or isinstance(description, str) and description.removeprefix("key:") in KEYS:
         return take(path, description)
     if description == ["none"]:
@@ -64,9 +64,9 @@ def rebuild(
         raise ConfigError(f"{path[:80]}: {str(description)[:80]!r} describes no tree")
     build: Callable = tuple if kind == "tuple" else list
     if kind == "named":
-        build = _named(items[:1], given, path)
+        build = _named(items[:1], classes, path)
         items = items[1:]
-    return build([rebuild(sub, f"{path}/{i}", take, given, depth + 1) for i, sub in enumerate(items)])
+    return build([rebuild(sub, f"{path}/{i}", take, classes, depth + 1) for i, sub in enumerate(items)])
 
 
 def is_key(array: Any) -> bool:
@@ -74,8 +74,8 @@ def is_key(array: Any) -> bool:
     return isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
 
 
-def _named(name: list, given: Mapping[str, Any], path: str) -> Callable:
-    cls = given.get(name[0]) if name and isinstance(name[0], str) else None
+def _named(name: list, classes: Mapping[str, Any], path: str) -> Callable:
+    cls = classes.get(name[0]) if name and isinstance(name[0], str) else None
     if not (isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_make")):
         raise ConfigError(f"{path[:80]} is a NamedTuple {str(name)[1:-1][:80]}; give its class in layers=")
     return cls._make  # type: ignore[attr-defined]

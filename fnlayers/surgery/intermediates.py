@@ -63,9 +63,9 @@ def intermediates(
     patterns = _patterns(at)
     if not (add is None or isinstance(add, Mapping)):
         raise ConfigError(f"intermediates: add={brief(add)} is no dict; give arrays by the paths of layers")
-    given = {"state": state, "rng": rng, "mask": mask, "train": train}
-    additions = _additions(model, params, x, given, add) if add else {}
-    observer = observed(model, params, x, **given, additions=additions)
+    options = {"state": state, "rng": rng, "mask": mask, "train": train}
+    additions = _additions(model, params, x, options, add) if add else {}
+    observer = observed(model, params, x, **options, additions=additions)
     found = {label: observer.seen[path][1] for path, label in labels(observer).items()}
     chosen = {label for pattern in patterns for label in _matching(found, pattern)}
     return {label: y for label, y in found.items() if label in chosen}
@@ -85,12 +85,12 @@ def _matching(found: Mapping[str, Any], pattern: str) -> list[str]:
     return chosen
 
 
-def _additions(model: Layer, params: Any, x: Any, given: Mapping, add: Mapping[str, Any]) -> dict[Path, Any]:
+def _additions(model: Layer, params: Any, x: Any, options: Mapping, add: Mapping[str, Any]) -> dict[Path, Any]:
     """What is added, by the path as it is in a run; checked against the outputs, which are traced first."""
     traced: list[Observer] = []
 
     def trace() -> Any:
-        traced.append(observed(model, params, x, **given))
+        traced.append(observed(model, params, x, **options))
         return traced[-1].all_seen()
 
     seen = jax.eval_shape(trace)

@@ -82,8 +82,8 @@ def for_all_sizes(monkeypatch):
 )
 def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_sizes, monkeypatch, x64):
     weights, carry, xs, mask = data(cell, length, bias=not masked)
-    held = jnp.asarray(np.random.RandomState(1).rand(BATCH, UNITS)) if masked else None
-    options = options | {"mask": mask if masked else None, "held": held}
+    dropout_mask = jnp.asarray(np.random.RandomState(1).rand(BATCH, UNITS)) if masked else None
+    options = options | {"mask": mask if masked else None, "recurrent_dropout_mask": dropout_mask}
 
     def run(weights, carry, xs):
         return ops.scan_dense(*CELLS[cell][1:], weights, carry, xs, **options)

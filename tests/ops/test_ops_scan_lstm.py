@@ -115,7 +115,7 @@ def test_a_program_that_is_exported_holds_the_scan(has_kernel):
         ({}, True),
         ({"reverse": True}, True),
         ({"mask": jnp.ones((TIME, BATCH), bool)}, False),
-        ({"held": jnp.ones((BATCH, UNITS))}, False),
+        ({"recurrent_dropout_mask": jnp.ones((BATCH, UNITS))}, False),
         ({"unroll": 2}, False),
     ],
 )

@@ -48,10 +48,10 @@ def through_float32(function: Callable[..., Array], x: Array, *args: Any) -> Arr
 
 
 def _check_options(function: Callable, args: tuple, kwargs: dict) -> None:
-    given = inspect.signature(function).bind(*args, **kwargs)
-    given.apply_defaults()
-    x, hints = given.arguments.pop("x"), typing.get_type_hints(function)
-    for name, value in given.arguments.items():
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    x, hints = bound.arguments.pop("x"), typing.get_type_hints(function)
+    for name, value in bound.arguments.items():
         kind = kind_of(hints[name])
         if not hasattr(value, "dtype") and not kind.accepts(tuple(value) if isinstance(value, list) else value):
             raise ValueError(f"{function.__name__}: {name}={shown(value)} is wrong; give {kind.words}")

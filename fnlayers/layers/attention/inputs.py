@@ -41,22 +41,22 @@ class AttentionInputs(NamedTuple):
 
 def attention_inputs(layer: Any, x: Any, mask: Any, joins_key_mask: bool) -> AttentionInputs:
     """The inputs of a run, in any nest. A value is masked by its own mask, and by its key's if they are joined."""
-    given = numbers_by_name(layer, x)
-    masks = step_masks(layer, given, mask)
+    arrays = numbers_by_name(layer, x)
+    masks = step_masks(layer, arrays, mask)
     key_mask = ops.all_of(masks.get("value"), masks.get("key") if joins_key_mask else None)
 
     def cleared(x: Any, valid: Any) -> Any:
         """0 in masked steps, so that their values, NaN too, reach no sum, forward or backward."""
         return x if valid is None or layer.keras_masks else jnp.where(valid[..., None], x, 0)
 
-    value = cleared(given["value"], key_mask)
+    value = cleared(arrays["value"], key_mask)
     return AttentionInputs(
-        query=cleared(given["query"], masks.get("query")),
-        key=cleared(given["key"], key_mask) if "key" in given else value,
+        query=cleared(arrays["query"], masks.get("query")),
+        key=cleared(arrays["key"], key_mask) if "key" in arrays else value,
         value=value,
         query_mask=masks.get("query"),
         key_mask=key_mask,
-        pair_mask=given.get("attention_mask"),
+        pair_mask=arrays.get("attention_mask"),
     )
 
 
@@ -71,11 +71,11 @@ def by_name(nest: Any, shapes: bool = False) -> dict[str, Any]:
 
 def numbers_by_name(layer: Layer, x: Any) -> dict[str, Any]:
     """The inputs by name: query, value and key in the layer's compute dtype; an attention_mask as it is."""
-    given, compute = by_name(x), policy(layer.dtype).compute
-    for name in given.keys() & {"query", "value", "key"}:
-        check_numbers(layer, given[name], booleans=False)
-        given[name] = cast(given[name], compute, every=True)
-    return given
+    arrays, compute = by_name(x), policy(layer.dtype).compute
+    for name in arrays.keys() & {"query", "value", "key"}:
+        check_numbers(layer, arrays[name], booleans=False)
+        arrays[name] = cast(arrays[name], compute, every=True)
+    return arrays
 
 
 def check_common(layer: Any) -> None:
@@ -87,25 +87,25 @@ def check_common(layer: Any) -> None:
 
 def check_inputs(layer: Any, shape: Shape, names: tuple[str, ...]) -> dict[str, tuple[int | None, ...]]:
     """The shapes by name; ShapeError unless there are a query and a value, whose keys fit."""
-    given = by_name(shape, shapes=True)
+    sizes_by_name = by_name(shape, shapes=True)
     too_many = not isinstance(shape, Mapping) and not is_shape(shape) and len(shape) > 3
-    if too_many or not {"query", "value"} <= given.keys() <= set(names):
+    if too_many or not {"query", "value"} <= sizes_by_name.keys() <= set(names):
         raise ShapeError(
             f"{layer!r} takes (query, value), (query, value, key), a dict of some of {', '.join(names)}, or one array "
             f"that attends to itself; got {shape!r}"
         )
-    for name, sizes in given.items():
+    for name, sizes in sizes_by_name.items():
         if not is_shape(sizes) or (name != "attention_mask" and not layer.least_rank <= len(sizes) <= layer.most_rank):
             ranks = "3 axes" if layer.most_rank == 3 else f"at least {layer.least_rank} axes"
             raise ShapeError(f"{layer!r} takes arrays of {ranks}, (batch, steps, features), got {name} {sizes}")
-    key, value = given.get("key", given["value"]), given["value"]
+    key, value = sizes_by_name.get("key", sizes_by_name["value"]), sizes_by_name["value"]
     if len(key) != len(value) or not all(map(fit, key[1:-1], value[1:-1])):
         raise ShapeError(
             f"{layer!r}: each value has a key, but value is {value} and key {key}; give as many steps of both"
         )
-    if not fit(given["query"][0], value[0]) or not fit(key[0], value[0]):
+    if not fit(sizes_by_name["query"][0], value[0]) or not fit(key[0], value[0]):
         raise ShapeError(f"{layer!r}: the batch sizes differ: {shape}; give arrays of one batch")
-    return given
+    return sizes_by_name
 
 
 def fit(a: int | None, b: int | None) -> bool:
@@ -118,12 +118,12 @@ def same(a: int | None, b: int | None) -> bool:
     return a == b or None in (a, b)
 
 
-def step_masks(layer: Layer, given: Mapping[str, Any], mask: Any) -> dict[str, Any]:
+def step_masks(layer: Layer, arrays: Mapping[str, Any], mask: Any) -> dict[str, Any]:
     """The masks by their arrays' names, each with all axes of its array but the features."""
     masks = {}
     for name, valid in by_name(mask).items():
         if valid is not None and name in ("query", "value", "key"):
-            x = given[name]
+            x = arrays[name]
             if valid.ndim >= x.ndim:
                 raise ShapeError(f"{layer!r} takes masks of steps, not of features; the {name}'s is {valid.shape}")
             masks[name] = jnp.broadcast_to(ops.expand_trailing(valid, x.ndim - 1), x.shape[:-1])

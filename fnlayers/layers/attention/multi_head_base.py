@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from fnlayers import ops
 from fnlayers.core.context import Context, Out
 from fnlayers.core.errors import ConfigError, ShapeError
-from fnlayers.core.layer import Layer, Shape, activity_loss, layerclass
+from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.running import activity_loss
 from fnlayers.core.shapes import known, with_dtype
 from fnlayers.core.spec import Param
 from fnlayers.layers.attention.cache import (
@@ -113,25 +114,25 @@ class MultiHead(Layer):
         return types
 
     def check_shape(self, shape: Shape) -> None:
-        given = check_inputs(self, shape, ("query", "value", "key", "attention_mask"))
-        rank = len(given["query"])
+        shapes = check_inputs(self, shape, ("query", "value", "key", "attention_mask"))
+        rank = len(shapes["query"])
         axes = self.axes(rank)
-        if any(len(given[name]) != rank for name in ("value", "key") if name in given):
+        if any(len(shapes[name]) != rank for name in ("value", "key") if name in shapes):
             raise ShapeError(f"{self!r}: query, value and key differ in their number of axes: {shape}")
         if (self.use_causal_mask or self.sliding_window or self.rotary_wavelength) and len(axes) > 1:
             raise ShapeError(f"{self!r}: several axes {axes} have no order; name one in attention_axes")
         for axis in set(range(1, rank - 1)) - set(axes):
-            if not fit(given["query"][axis], given["value"][axis]):
+            if not fit(shapes["query"][axis], shapes["value"][axis]):
                 raise ShapeError(f"{self!r}: query and value differ on axis {axis}, and may only on {axes}: {shape}")
-        if "attention_mask" in given:
-            self._check_mask(given, axes)
+        if "attention_mask" in shapes:
+            self._check_mask(shapes, axes)
         if self.cache is not None:
-            self._check_cached(given)
+            self._check_cached(shapes)
 
-    def _check_mask(self, given: Mapping[str, tuple[int | None, ...]], axes: tuple[int, ...]) -> None:
+    def _check_mask(self, shapes: Mapping[str, tuple[int | None, ...]], axes: tuple[int, ...]) -> None:
         """Raise ShapeError unless attention_mask has the axes of the weights, or lacks some before the queries'."""
-        query, mask = given["query"], given["attention_mask"]
-        pairs = [*(query[axis] for axis in axes), *(given["value"][axis] for axis in axes)]
+        query, mask = shapes["query"], shapes["attention_mask"]
+        pairs = [*(query[axis] for axis in axes), *(shapes["value"][axis] for axis in axes)]
         front = [*(n for axis, n in enumerate(query[:-1]) if axis not in axes), self.heads()[0]]
         before = len(mask) - len(pairs)
         wanted = [*front[:before], *pairs]
@@ -150,25 +151,25 @@ class MultiHead(Layer):
                 "-1e9), mask.astype(bool) of 1 and 0"
             )
 
-    def _check_cached(self, given: Mapping[str, tuple[int | None, ...]]) -> None:
+    def _check_cached(self, shapes: Mapping[str, tuple[int | None, ...]]) -> None:
         """Raise ShapeError unless the inputs are new steps, as many queries as keys, and fit into the cache."""
-        query, value = given["query"], given["value"]
-        if len(query) != 3 or "attention_mask" in given or not same(query[1], value[1]):
+        query, value = shapes["query"], shapes["value"]
+        if len(query) != 3 or "attention_mask" in shapes or not same(query[1], value[1]):
             raise ShapeError(
                 f"{self!r}: with a cache the inputs are new steps (batch, steps, features), as many queries as values, "
-                f"and masks come as mask=; got {given}"
+                f"and masks come as mask=; got {shapes}"
             )
         check_room(self, query[1])
 
     def weights(self, shape: Shape) -> dict:
         """A kernel and a bias for each projection, heads on an axis of their own; and the cache."""
-        given = by_name(shape, shapes=True)
-        query, value = given["query"], given["value"]
+        shapes = by_name(shape, shapes=True)
+        query, value = shapes["query"], shapes["value"]
         heads, groups, of_key, of_value = self.heads()
         features = known(query, -1, "features")
         declared = {
             "query": self._projection((features,), (heads, of_key), ("heads", None)),
-            "key": self._projection((known(given.get("key", value), -1),), (groups, of_key), ("heads", None)),
+            "key": self._projection((known(shapes.get("key", value), -1),), (groups, of_key), ("heads", None)),
             "gate": self._projection((features,), (heads, of_value), ("heads", None)),
             "value": self._projection((known(value, -1),), (groups, of_value), ("heads", None)),
         }
@@ -180,10 +181,10 @@ class MultiHead(Layer):
         return declared | cache_state(self, query[0], (groups, of_key), (groups, of_value))
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
-        given = attention_inputs(self, x, ctx.mask, joins_key_mask=True)
-        self._check_boolean(given.pair_mask)
-        projected = self._projected(params, given)
-        axes, key_mask = self.axes(given.query.ndim), given.key_mask
+        inputs = attention_inputs(self, x, ctx.mask, joins_key_mask=True)
+        self._check_boolean(inputs.pair_mask)
+        projected = self._projected(params, inputs)
+        axes, key_mask = self.axes(inputs.query.ndim), inputs.key_mask
         heads = {name: to_steps(projected[name], axes, 2) for name in ("query", "key", "value")}
         start, state = first_position(self, ctx), {}
         if self.rotary_wavelength is not None:
@@ -192,29 +193,29 @@ class MultiHead(Layer):
         if self.cache is not None:
             state = updated_cache(self, ctx, heads["key"], heads["value"], key_mask)
             heads["key"], heads["value"], key_mask = (state[f"cached_{what}"] for what in ("key", "value", "mask"))
-        mask = self._mask(given._replace(key_mask=key_mask))
-        y, weights = self._attend(heads, mask, start, given.query.ndim, ctx)
-        y = from_steps(within_room(self, y, state.get("place")), axes, given.query.shape)
+        mask = self._mask(inputs._replace(key_mask=key_mask))
+        y, weights = self._attend(heads, mask, start, inputs.query.ndim, ctx)
+        y = from_steps(within_room(self, y, state.get("place")), axes, inputs.query.shape)
         y = y * projected["gate"] if "gate" in projected else y
         projected["attention_output"] = self._project(params, "attention_output", y, 2)
         rule = self.activity_regularizer
         losses = () if rule is None else tuple(activity_loss(rule, a) for a in projected.values())
         if weights is not None:
-            weights, mask = self._returned(weights, mask, given)
+            weights, mask = self._returned(weights, mask, inputs)
         out = result(projected["attention_output"], weights, ctx)._replace(state=state, losses=losses)
         if weights is None or mask is None:
             return out
         return out._replace(mask=((out.mask or (None,))[0], mask))
 
-    def _projected(self, params: Any, given: AttentionInputs) -> dict[str, Any]:
+    def _projected(self, params: Any, inputs: AttentionInputs) -> dict[str, Any]:
         """Each projection of the inputs by its name, in order; the gate as factors."""
         projected = {
-            "query": self._project(params, "query", given.query),
-            "key": self._project(params, "key", given.key),
+            "query": self._project(params, "query", inputs.query),
+            "key": self._project(params, "key", inputs.key),
         }
         if self.use_gate:
-            projected["gate"] = jax.nn.sigmoid(self._project(params, "gate", given.query))
-        return projected | {"value": self._project(params, "value", given.value)}
+            projected["gate"] = jax.nn.sigmoid(self._project(params, "gate", inputs.query))
+        return projected | {"value": self._project(params, "value", inputs.value)}
 
     def _attend(self, heads: Mapping[str, Any], mask: Any, start: Any, rank: int, ctx: Context) -> tuple[Any, Any]:
         """The output of each head, and the weights where they are returned."""
@@ -233,9 +234,9 @@ class MultiHead(Layer):
         )
         return configured(self, attend, heads["query"], heads["key"], heads["value"])
 
-    def _returned(self, weights: Any, mask: Any, given: AttentionInputs) -> tuple[Any, Any]:
+    def _returned(self, weights: Any, mask: Any, inputs: AttentionInputs) -> tuple[Any, Any]:
         """The weights with each attended axis by itself, and with keras_masks their mask."""
-        sizes = [a.shape[axis] for a in (given.query, given.value) for axis in self.axes(given.query.ndim)]
+        sizes = [a.shape[axis] for a in (inputs.query, inputs.value) for axis in self.axes(inputs.query.ndim)]
         shown = weights.reshape(*weights.shape[:-2], *sizes)
         if not self.keras_masks:
             return shown, None
@@ -261,19 +262,19 @@ class MultiHead(Layer):
         y = ops.dot(x, kernel, inner)
         return y + params[name]["bias"].astype(y.dtype) if self.use_bias else y
 
-    def _mask(self, given: AttentionInputs) -> Any:
+    def _mask(self, inputs: AttentionInputs) -> Any:
         """(batch, ..., heads or 1, queries, keys): which pairs may meet; None: all."""
-        axes, pairs, rank = self.axes(given.query.ndim), given.pair_mask, given.query.ndim
+        axes, pairs, rank = self.axes(inputs.query.ndim), inputs.pair_mask, inputs.query.ndim
         if pairs is not None:
-            n, sizes = len(axes), [a.shape[axis] for a in (given.query, given.value) for axis in axes]
+            n, sizes = len(axes), [a.shape[axis] for a in (inputs.query, inputs.value) for axis in axes]
             pairs = pairs.astype(bool).reshape(
                 *pairs.shape[: -2 * n], *(1,) * (rank + n - pairs.ndim), *pairs.shape[-2 * n :]
             )
             if n > 1:
                 pairs = jnp.broadcast_to(pairs, (*pairs.shape[: -2 * n], *sizes))
                 pairs = pairs.reshape(*pairs.shape[: -2 * n], math.prod(sizes[:n]), math.prod(sizes[n:]))
-        of_queries = None if given.query_mask is None else to_steps(given.query_mask, axes)[..., None, :, None]
-        of_keys = None if given.key_mask is None else to_steps(given.key_mask, axes)[..., None, None, :]
+        of_queries = None if inputs.query_mask is None else to_steps(inputs.query_mask, axes)[..., None, :, None]
+        of_keys = None if inputs.key_mask is None else to_steps(inputs.key_mask, axes)[..., None, None, :]
         return ops.all_of(pairs, of_queries, of_keys)
 
 

@@ -60,8 +60,8 @@ class SingleHead(Layer):
         raise ConfigError(f"{type(self).__name__} defines no score()")
 
     def check_shape(self, shape: Shape) -> None:
-        given = check_inputs(self, shape, ("query", "value", "key"))
-        query, key = given["query"], given.get("key", given["value"])
+        sizes = check_inputs(self, shape, ("query", "value", "key"))
+        query, key = sizes["query"], sizes.get("key", sizes["value"])
         if len(query) != len(key) or not all(map(fit, query[:-2], key[:-2])) or not same(query[-1], key[-1]):
             raise ShapeError(f"{self!r}: query {query} and key {key} differ in more than their number of steps")
 

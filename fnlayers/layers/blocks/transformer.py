@@ -74,12 +74,12 @@ class Transformer(Layer):
 
     def check_shape(self, shape: Shape) -> None:
         """A sequence, and for a decoder maybe another one."""
-        given = (shape,) if is_shape(shape) else shape
+        shapes = (shape,) if is_shape(shape) else shape
         count_fits = is_shape(shape) or (isinstance(shape, tuple) and len(shape) == 2 == self.most_inputs)
-        if not count_fits or not all(is_shape(s) and len(s) == 3 for s in given):
+        if not count_fits or not all(is_shape(s) and len(s) == 3 for s in shapes):
             also = ", or this and the encoded (batch, steps, any)" if self.most_inputs > 1 else ""
             raise ShapeError(f"{self!r} takes (batch, steps, features){also}; got {shape}")
-        features = known(given[0], -1, "features")
+        features = known(shapes[0], -1, "features")
         if features == 0 or features % self.num_heads:
             raise ShapeError(f"{self!r}: num_heads does not divide the {features} features; give a multiple of it")
 

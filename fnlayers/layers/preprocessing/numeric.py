@@ -136,9 +136,9 @@ class Normalization(Layer):
         names, state = ("mean", "variance"), {}
         if self.mean is None:
             state = {name: ctx.read(self, name) for name in (*names, "count")}
-        given = state or {name: getattr(self, name) for name in names}
+        source = state or {name: getattr(self, name) for name in names}
         wide = accumulation_dtype(x.dtype)
-        mean, variance = (self._across(jnp.asarray(given[name], wide), x.ndim) for name in names)
+        mean, variance = (self._across(jnp.asarray(source[name], wide), x.ndim) for name in names)
         deviation = jnp.maximum(jnp.sqrt(variance), SMALLEST_DEVIATION)
         wide_x = x.astype(wide)
         y = mean + wide_x * deviation if self.invert else (wide_x - mean) / deviation

@@ -102,12 +102,12 @@ class Recurrent(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         cell = self.make_cell()
-        x, given = split_states(x)
+        x, initial_states = split_states(x)
         mask = step_mask(self, x, ctx.mask)
         if mask is not None:  # the values of masked steps, inf and NaN too, reach no output and no gradient
             x = jnp.where(ops.expand_trailing(mask, x.ndim), x, 0)
         params = cell.prepare(params.get("cell", {}), self.step_shape(x.shape), ctx.at("cell"))
-        carry = self._initial_carry(cell, x, given, ctx)
+        carry = self._initial_carry(cell, x, initial_states, ctx)
         xs = x if self.time_major else jnp.moveaxis(x, 1, 0)
         as_unrolled = self.keras_masks and bool(self.unroll)
         options: dict[str, Any] = dict(
@@ -132,13 +132,13 @@ class Recurrent(Layer):
         """How many arrays the carry holds, for sequences like x."""
         return len(jax.tree.leaves(jax.eval_shape(lambda: self.make_cell().initial_carry(self.step_shape(x.shape)))))
 
-    def _initial_carry(self, cell: Cell, x: Any, given: list, ctx: Context) -> Any:
+    def _initial_carry(self, cell: Cell, x: Any, initial_states: list, ctx: Context) -> Any:
         """The carry that comes after x, else the one in the state, else the cell's initial carry."""
         start = cell.initial_carry(self.step_shape(x.shape))
         if self.stateful:
             saved = [ctx.read(self, f"carry_{i}") for i in range(len(jax.tree.leaves(start)))]
-            return as_carry(self, given or saved, start)
-        return as_carry(self, given, start) if given else start
+            return as_carry(self, initial_states or saved, start)
+        return as_carry(self, initial_states, start) if initial_states else start
 
     def _typed(self, array: Any) -> Any:
         """An output in the dtype of the layer, which may not be its cell's."""
@@ -164,7 +164,8 @@ def scan_cell(cell: Cell, params: Any, carry: Any, xs: Any, output: Any, options
         dense = partial(ops.scan_dense, recurrence.combine, recurrence.gates)
         scan = ops.scan_lstm if recurrence.is_lstm else dense
         dropout_mask = params.get("recurrent_dropout_mask")
-        return scan(recurrence.weights(params), carry, cell.prepare_inputs(params, xs), held=dropout_mask, **options)
+        inputs = cell.prepare_inputs(params, xs)
+        return scan(recurrence.weights(params), carry, inputs, recurrent_dropout_mask=dropout_mask, **options)
     options = dict(output=output, before=cell.projects_before, **options)
     if recurrence is not None:
         scanned = recurrence.preactivate, recurrence.gates

@@ -54,9 +54,9 @@ class Bidirectional(Layer):
 
     def check(self) -> None:
         """Two recurrent layers that run in two directions and return the same things."""
-        for given in (self.layer, self.layer if self.backward_layer is None else self.backward_layer):
-            if not isinstance(given, Recurrent):
-                raise ConfigError(f"Bidirectional takes recurrent layers, such as LSTM(32), got {given!r}")
+        for inner in (self.layer, self.layer if self.backward_layer is None else self.backward_layer):
+            if not isinstance(inner, Recurrent):
+                raise ConfigError(f"Bidirectional takes recurrent layers, such as LSTM(32), got {inner!r}")
         forward, backward = self.directions()
         if forward.go_backwards == backward.go_backwards:
             raise ConfigError(
@@ -83,11 +83,11 @@ class Bidirectional(Layer):
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Run both, and put together what each returns: (y, *carry)."""
-        x, given = split_states(x)
+        x, initial_states = split_states(x)
         mask, sides = step_mask(self, x, ctx.mask), self.directions()
         outs = [
             ctx.run(name, one, params, (x, *own) if own else x, mask)
-            for name, one, own in zip(SIDES, sides, self._divided(x, given), strict=True)
+            for name, one, own in zip(SIDES, sides, self._divided(x, initial_states), strict=True)
         ]
         (y, *states), (back, *more) = (out.y if sides[0].return_state else (out.y,) for out in outs)
         ys, states = self._merged(y, back), (*states, *more)
@@ -112,14 +112,14 @@ class Bidirectional(Layer):
                 "both layers one size, or merge_mode=None"
             ) from None
 
-    def _divided(self, x: Any, given: list) -> tuple[list, list]:
+    def _divided(self, x: Any, initial_states: list) -> tuple[list, list]:
         """The arrays of the two first carries, forward and backward, of those that came after x."""
-        if not given:
+        if not initial_states:
             return [], []
         counts = [one.carry_count(x) for one in self.directions()]
-        if len(given) != sum(counts):
+        if len(initial_states) != sum(counts):
             raise ShapeError(
                 f"{self!r} takes a forward carry of {counts[0]} arrays and then a backward one of {counts[1]}, got "
-                f"{len(given)} arrays; give (x, *forward_carry, *backward_carry), as return_state returns them"
+                f"{len(initial_states)} arrays; give (x, *forward_carry, *backward_carry), as return_state returns them"
             )
-        return given[: counts[0]], given[counts[0] :]
+        return initial_states[: counts[0]], initial_states[counts[0] :]

@@ -103,13 +103,13 @@ class Cell(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         if has_mask(ctx.mask):
             raise ConfigError(f"{self!r} takes one step, and a mask is for many; put the cell into an RNN")
-        x, given = split_states(x)
+        x, states = split_states(x)
         params = self.prepare(params, x.shape, ctx)
         carry = self.initial_carry(x.shape)
-        if given:
-            carry = as_carry(self, given, carry)
+        if states:
+            carry = as_carry(self, states, carry)
         carry, y = self.step(params, carry, self.project_inputs(params, x))
-        return Out((y, *states_of(carry)) if given else y)
+        return Out((y, *states_of(carry)) if states else y)
 
 
 def recurrence_of(cell: Cell) -> ops.Recurrence | ops.LinearRecurrence | None:
@@ -181,17 +181,17 @@ def split_states(x: Any) -> tuple[Any, list]:
     return (x[0], jax.tree.leaves(tuple(x[1:]))) if isinstance(x, (tuple, list)) else (x, [])
 
 
-def as_carry(layer: Layer, given: Sequence[Any], start: Any) -> Any:
+def as_carry(layer: Layer, states: Sequence[Any], start: Any) -> Any:
     """The arrays after x, in the structure and dtypes of the initial carry."""
     leaves, structure = jax.tree.flatten(start)
-    if len(given) != len(leaves):
+    if len(states) != len(leaves):
         raise ShapeError(
-            f"{layer!r}: its carry has {len(leaves)} arrays, got {len(given)}; give (x, *carry), as return_state "
+            f"{layer!r}: its carry has {len(leaves)} arrays, got {len(states)}; give (x, *carry), as return_state "
             "returns it"
         )
-    for array in given:
+    for array in states:
         check_numbers(layer, array)
-    for wanted, got in zip((leaf.shape for leaf in leaves), map(jnp.shape, given), strict=True):
+    for wanted, got in zip((leaf.shape for leaf in leaves), map(jnp.shape, states), strict=True):
         if len(got) != len(wanted) or got[1:] != wanted[1:]:
             raise ShapeError(
                 f"{layer!r}: its carry has an array {_rows(wanted)}, got {_rows(got)}; give what return_state returns"
@@ -201,7 +201,7 @@ def as_carry(layer: Layer, given: Sequence[Any], start: Any) -> Any:
                 f"{layer!r}: x is a batch of {wanted[0]}, its carry one of {got[0]}; give x and a carry, or a state, "
                 "that were made for the same batch size"
             )
-    typed = [jnp.asarray(array).astype(leaf.dtype) for array, leaf in zip(given, leaves, strict=True)]
+    typed = [jnp.asarray(array).astype(leaf.dtype) for array, leaf in zip(states, leaves, strict=True)]
     return jax.tree.unflatten(structure, typed)
 
 

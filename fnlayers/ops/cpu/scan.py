@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from fnlayers.ops import loop, program, varying
 from fnlayers.ops.cpu.dense import one_matrix_product
 from fnlayers.ops.recurrent import Carry, DenseScan, DenseWeights, ScanResult, hidden, masked_hidden, plus
-from fnlayers.ops.reference import dense_loop, dense_step, dot
+from fnlayers.ops.reference import dense_loop, dense_step, dot, scan_dense
 
 STEPS = (4, 5, 3, 6, 7, 2, 1)  # how many go into one iteration of the loop: the first that divides their number
 
@@ -23,8 +23,7 @@ def projected_before(
     call: DenseScan,
 ) -> ScanResult:
     """The loop over single steps, after the product of two matrices: all x, and their weights."""
-    projected = plus(one_matrix_product(xs, weights.kernel, 1), weights.bias)
-    return loop.run(dense_step(weights, dropout_mask, call), carry, projected, mask, dense_loop(call))[:3]
+    return scan_dense(weights, carry, xs, mask, dropout_mask, call, one_matrix_product)
 
 
 def projected_inside(

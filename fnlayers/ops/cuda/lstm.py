@@ -51,40 +51,40 @@ def scan(x: jax.Array, h: jax.Array, c: jax.Array, kernel: jax.Array, recurrent:
     return ys, *carry
 
 
-def scan_forward(*given: jax.Array) -> Arrays:
+def scan_forward(*inputs: jax.Array) -> Arrays:
     """As `scan`, and NaN for the kernel's residuals, so that its gradient cannot be taken of what it did not run."""
-    residuals = jax.eval_shape(cudnn_forward, *given)[-1]
-    return *scan(*given), jnp.full(residuals.shape, jnp.nan, residuals.dtype)
+    residuals = jax.eval_shape(cudnn_forward, *inputs)[-1]
+    return *scan(*inputs), jnp.full(residuals.shape, jnp.nan, residuals.dtype)
 
 
 def scan_tangent(*arrays: jax.Array) -> Arrays:
-    """Of `scan`, from the tangents of the six given, and then as `scan_backward`."""
+    """Of `scan`, from the tangents of the six inputs, and then as `scan_backward`."""
     return jax.jvp(scan, arrays[6:12], arrays[:6])[1]
 
 
 def scan_backward(*arrays: jax.Array) -> Arrays:
-    """The gradients of the six given, from those of the three results, the six, all outputs, and the residuals."""
+    """The gradients of the six inputs, from those of the three results, the six, all outputs, and the residuals."""
     return jax.vjp(scan, *arrays[3:9])[1](arrays[:3])
 
 
 # By the kernel, which has the batch before the time, all weights in one vector, and a bias of x and of h
 
 
-def cudnn_forward(*given: jax.Array) -> Arrays:
+def cudnn_forward(*inputs: jax.Array) -> Arrays:
     """As `scan_forward`."""
-    results, (*_, residuals) = rnn.lstm_fwd(*_packed(*given), **_options(*given[:2]))
+    results, (*_, residuals) = rnn.lstm_fwd(*_packed(*inputs), **_options(*inputs[:2]))
     ys, h, c = results
     return ys.swapaxes(0, 1), h[0], c[0], residuals
 
 
 def cudnn_backward(dys: jax.Array, dh: jax.Array, dc: jax.Array, *saved: jax.Array) -> Arrays:
     """As `scan_backward`."""
-    *given, ys, residuals = saved
-    all_residuals = (*_packed(*given), ys.swapaxes(0, 1), residuals)
+    *inputs, ys, residuals = saved
+    all_residuals = (*_packed(*inputs), ys.swapaxes(0, 1), residuals)
     gradients = dys.swapaxes(0, 1), dh[None], dc[None]
-    found = rnn.lstm_bwd(**_options(*given[:2]), residuals=all_residuals, gradients=gradients)
+    found = rnn.lstm_bwd(**_options(*inputs[:2]), residuals=all_residuals, gradients=gradients)
     dx, dh, dc, dweights = found[:4]
-    kernel, recurrent = given[3:5]
+    kernel, recurrent = inputs[3:5]
     sizes = (kernel.size, recurrent.size, kernel.shape[-1])
     first, second, third = (sum(sizes[: i + 1]) for i in range(3))
     dkernel, drecurrent, dbias, _ = jnp.split(dweights, (first, second, third))
@@ -114,8 +114,8 @@ def _primitive(name: str, by_scan: Callable[..., Arrays], by_kernel: Callable[..
     primitive.multiple_results = True
 
     def shapes(*avals: Any, **_: Any) -> list[Any]:
-        given = (jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals)
-        return [jax.core.ShapedArray(y.shape, y.dtype) for y in jax.eval_shape(by_scan, *given)]
+        structs = (jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals)
+        return [jax.core.ShapedArray(y.shape, y.dtype) for y in jax.eval_shape(by_scan, *structs)]
 
     def for_cuda(ctx: Any, *values: Any) -> Any:
         module = ctx.module_context
@@ -132,7 +132,7 @@ def _primitive(name: str, by_scan: Callable[..., Arrays], by_kernel: Callable[..
     mlir.register_lowering(primitive, mlir.lower_fun(by_scan, multiple_results=True))
     mlir.register_lowering(primitive, for_cuda, platform="cuda")
     batching.primitive_batchers[primitive] = batched
-    ad.primitive_jvps[primitive] = lambda given, dgiven: jax.jvp(by_scan, given, _instantiated(dgiven))
+    ad.primitive_jvps[primitive] = lambda primals, tangents: jax.jvp(by_scan, primals, _instantiated(tangents))
     return primitive
 
 
@@ -145,9 +145,9 @@ tangent = _primitive("tangent", scan_tangent, scan_tangent)
 backward = _primitive("backward", scan_backward, cudnn_backward)
 
 
-def _forward_jvp(given: Any, dgiven: Any) -> tuple[Any, Any]:
-    ys, h, c, residuals = forward.bind(*given)
-    tangents = tangent.bind(*_instantiated(dgiven), *given, ys, residuals)
+def _forward_jvp(primals: Any, dprimals: Any) -> tuple[Any, Any]:
+    ys, h, c, residuals = forward.bind(*primals)
+    tangents = tangent.bind(*_instantiated(dprimals), *primals, ys, residuals)
     return (ys, h, c, residuals), (*tangents, jnp.zeros_like(residuals))
 
 
