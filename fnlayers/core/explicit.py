@@ -11,14 +11,15 @@ from typing import Any
 import jax
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.symbol import Symbol
 
 Mesh = Any  # jax's AbstractMesh
 
 
 def explicit_mesh(*trees: Any) -> Mesh | None:
     """The mesh of the first array whose sharding is part of its type; None where there is none, as nearly always."""
-    for leaf in jax.tree.leaves(trees, is_leaf=_is_symbol):
+    from fnlayers.core.symbol import Symbol  # no tree of arrays: it is refused where arrays are checked
+
+    for leaf in jax.tree.leaves(trees, is_leaf=lambda value: isinstance(value, Symbol)):
         mesh = _mesh_of(leaf)
         if mesh is not None and not mesh.empty and _explicit_axes(mesh):
             return mesh
@@ -97,10 +98,6 @@ def _split_as(mesh: Mesh, a: Any, like: Any) -> jax.Array:
 def _is_on_mesh(a: Any) -> bool:
     mesh = _mesh_of(a)
     return mesh is not None and not mesh.empty
-
-
-def _is_symbol(value: Any) -> bool:
-    return isinstance(value, Symbol)  # which is refused, in words of its own, where it is taken for a tree of arrays
 
 
 def _mesh_of(a: Any) -> Mesh | None:

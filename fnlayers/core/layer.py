@@ -24,7 +24,6 @@ from fnlayers.core.outline import declared_by
 from fnlayers.core.running import cast, outermost, run_in
 from fnlayers.core.shapes import canonical, shape_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
-from fnlayers.core.strings import as_arrays
 from fnlayers.core.symbol import Symbol, call_symbolically
 from fnlayers.core.trace import trace, trace_training
 from fnlayers.core.types import Key, Params, Sizes, StateDict
