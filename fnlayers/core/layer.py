@@ -164,7 +164,7 @@ class Layer(ByValue):
             )
         if self.sums_features:
             refuse_summed(self, x, ctx.mask)
-        return Out(checked_output(self, self.call(params, x)), {}, ctx.mask)
+        return Out(checked_output(self, self.call(params, x)), {}, ctx.mask if has_mask(ctx.mask) else None)
 
     @property
     def in_dtype(self) -> Any:

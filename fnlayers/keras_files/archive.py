@@ -4,6 +4,7 @@ The archive is read by us and not by `zipfile`, which believes a file's list of 
 member or to the list, the list and the members' own headers agree, and nothing follows.
 """
 
+import re
 import stat
 import struct
 import zlib
@@ -16,6 +17,7 @@ from fnlayers.keras_files.sections import Section
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 MEMBERS = (METADATA, CONFIG, WEIGHTS)
+VOCABULARY = re.compile(r"assets/((?:\w{1,200}/){1,64})vocabulary\.txt", re.ASCII)  # of a layer, by its folder
 
 _END = struct.Struct("<4s4H2LH")  # the end of the list, which is the end of the file
 _LOCATOR = struct.Struct("<4sLQL")  # of the following, in archives beyond 4 GB
@@ -72,6 +74,15 @@ def read_text(section: Section, member: Member, most: int) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{member.name} is not a text in UTF-8") from None
+
+
+def read_vocabularies(section: Section, members: dict[str, Member]) -> dict[str, str]:
+    """The texts of vocabularies by the folders of their layers; together no more than what a file may unpack to."""
+    found = {match[1]: members[name] for name in members if (match := VOCABULARY.fullmatch(name))}
+    most = limits.most_expanded(section.length)
+    if sum(member.size for member in found.values()) > most:
+        raise ConfigError(f"its vocabularies unpack to more than {most} bytes")
+    return {folder: read_text(section, member, most) for folder, member in found.items()}
 
 
 def open_member(section: Section, member: Member) -> Section:
@@ -144,7 +155,7 @@ def _name(raw: bytes) -> str:
     name = raw.decode("utf-8", "replace")
     if "\\" in name or name.startswith("/") or ".." in name.split("/"):
         raise ConfigError(f"it holds a member that would leave its folder: {name[:80]!r}")
-    if name not in MEMBERS:
+    if name not in MEMBERS and not VOCABULARY.fullmatch(name):
         raise ConfigError(f"it holds a member that is not one of {', '.join(MEMBERS)}: {name[:80]!r}")
     return name
 

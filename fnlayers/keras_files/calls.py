@@ -10,6 +10,7 @@ from fnlayers.keras_files.refusals import cannot
 from fnlayers.layers.attention.inputs import by_name
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.attention.single_head import SingleHead
+from fnlayers.layers.preprocessing.tabular import CategoryEncoding
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.bidirectional import Bidirectional
 from fnlayers.layers.recurrent.cell import Cell
@@ -39,6 +40,8 @@ def call_of(layer: Layer, node: Node, floats: bool = False) -> Call:
         call = _multi_head_call(layer, node)
     elif isinstance(layer, (Recurrent, Bidirectional, Cell)):
         call = _recurrent_call(layer, node)
+    elif isinstance(layer, CategoryEncoding) and not is_ref(node.inputs):
+        call = Call([node.inputs[0]], {"count_weights": node.inputs[1]})
     else:
         call = Call([as_lists(node.inputs)], {})
         if has_refs(node.mask):

@@ -11,6 +11,7 @@ from fnlayers.core.errors import ConfigError, ShapeError, shortened, within
 from fnlayers.core.inherited import with_policy
 from fnlayers.core.layer import Layer
 from fnlayers.core.operation import Operation, Slot
+from fnlayers.core.strings import STRING
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
@@ -210,7 +211,7 @@ class Reader:
         name = own_name(parts(node)[1]) or "input"
         if self.strict or self.depth == 1:
             return InputNode(name, shape, dtype), []
-        if jnp.issubdtype(dtype, jnp.integer):
+        if dtype != STRING and jnp.issubdtype(dtype, jnp.integer):
             return None, [Operation("Cast", (Slot(0), dtype), name=f"cast_{name}")]
         return InputNode(name, (None,) * len(shape), dtype), []
 

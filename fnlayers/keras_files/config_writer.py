@@ -9,6 +9,7 @@ from fnlayers.core.layer import Layer
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.keras_files.calls import CALL_OPTIONS
 from fnlayers.keras_files.config import TABLES
+from fnlayers.keras_files.lookups import policy_name
 from fnlayers.keras_files.refusals import cannot, refuse_absent
 from fnlayers.layers.reshaping import Cropping1D, UpSampling1D
 from fnlayers.models.functional import Functional
@@ -34,7 +35,7 @@ ABSENT = {Cropping1D: "data_format", UpSampling1D: "data_format"}  # in Keras al
 RENAMED = {None: "linear", "legacy_sparsemax": "sparsemax"}
 OTHER = {"sparsemax": "computes too small numbers in Keras; write activation='legacy_sparsemax' for Keras's"}
 # Layers whose constructors take no `trainable` in Keras.
-UNTRAINED = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
+UNTRAINED = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Discretization", "HashedCrossing")
 
 
 def layer_config(layer: Layer, name: str | None = None) -> dict:
@@ -44,7 +45,7 @@ def layer_config(layer: Layer, name: str | None = None) -> dict:
     config: dict[str, Any] = {"name": name or layer.name or layer.base_name}
     if kind not in UNTRAINED:
         config["trainable"] = layer.trainable
-    config["dtype"] = policy_config(layer.dtype)
+    config["dtype"] = policy_config(policy_name(layer))
     for f in fields(layer):
         if f.name not in (*config, "trainable", *CALL_OPTIONS) and _is_keras_s(layer, f.name, f.default):
             with within(f.name):
@@ -87,7 +88,7 @@ def _value(layer: Layer, name: str, value: Any) -> Any:
         return _activation(value)
     if isinstance(value, Layer):
         return inner_config(value)
-    if type(value) is tuple:
+    if isinstance(value, tuple):
         return [_value(layer, "", item) for item in value]
     if isinstance(value, (FrozenDict, Mapping)):
         return {key: _value(layer, "", item) for key, item in value.items()}

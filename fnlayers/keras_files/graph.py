@@ -133,6 +133,8 @@ class Graph:
         if isinstance(layer, (Recurrent, Bidirectional, Cell)):
             return self._recurrent_node(name, layer, args, options)
         inputs = args[0] if len(args) == 1 else tuple(args)
+        if self.kinds[name] == "CategoryEncoding" and is_tensor(options.get("count_weights")):
+            inputs = (inputs, options.pop("count_weights"))
         mask, train, reverse = (options.pop(key, None) for key in ("mask", "training", "reverse"))
         if reverse and self.kinds[name] != "ReversibleEmbedding":
             raise ConfigError(f"{name}: reverse is an option of ReversibleEmbedding alone")

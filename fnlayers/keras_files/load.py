@@ -15,10 +15,18 @@ from fnlayers.keras_files.custom_objects import CustomObjects, custom_objects
 from fnlayers.keras_files.hdf5 import SIGNATURE, open_hdf5
 from fnlayers.keras_files.legacy import keras3_config
 from fnlayers.keras_files.legacy_weights import legacy_arrays
+from fnlayers.keras_files.lookups import Stored, stored_weights, weights_of_lookups, with_vocabularies
 from fnlayers.keras_files.sections import Section, open_regular
 from fnlayers.keras_files.texts import config_of
 from fnlayers.keras_files.training import Training, legacy_training_of, training_of
-from fnlayers.keras_files.weights import assembled, names_in, read_weights, refuse_unowned, weight_places
+from fnlayers.keras_files.weights import (
+    assembled,
+    default_folders,
+    names_in,
+    read_weights,
+    refuse_unowned,
+    weight_places,
+)
 from fnlayers.saving.files import as_path
 from fnlayers.saving.strict import refusing
 
@@ -89,10 +97,12 @@ def _load(section: Section, custom: CustomObjects) -> Loaded:
         text = archive.read_text(section, members[archive.METADATA], most)
         metadata = config_of(text, archive.METADATA)
     translated = keras3_config(config, metadata.get("keras_version", "3"), custom)  # tf.keras wrote .keras files, too
-    model, shape = model_and_shape(translated, custom, limits.most_layers(section.length))
     with open_hdf5(archive.open_member(section, members[archive.WEIGHTS])) as file:
+        texts, of_tokens = archive.read_vocabularies(section, members), weights_of_lookups(file.arrays())
+        translated = with_vocabularies(translated, Stored(texts, file, of_tokens))
+        model, shape = model_and_shape(translated, custom, limits.most_layers(section.length))
         places = list(weight_places(model, shape, names_in(file)))
-        refuse_unowned(file, places)
+        refuse_unowned(file, places, {name for name, _ in stored_weights(model, shape, default_folders)})
         weights = read_weights(file, model, shape, places)
         return Loaded(model, *weights, training_of(config, file))
 

@@ -20,6 +20,6 @@ def to_integers(name: str | None = None) -> Operation:
 
 
 def refuses_mask(layer: Layer) -> bool:
-    """Whether Keras drops a mask before the layer, or the layer sees none there."""
+    """Whether Keras drops a mask before the layer, or the layer sees none there; strings never have one."""
     plain = type(layer).forward is Layer.forward and not layer.passes_mask
-    return plain or type(layer).__name__ in MASK_BLIND
+    return (plain and not layer.takes_strings) or type(layer).__name__ in MASK_BLIND

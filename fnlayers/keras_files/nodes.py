@@ -28,7 +28,7 @@ HOMES = {
     "operation": r"keras\.(src\.)?ops(\.\w+)*",
 }
 INPUT_DTYPES = (
-    ("float32", "float16", "bfloat16", "float64", "bool", "complex64", "complex128")
+    ("float32", "float16", "bfloat16", "float64", "bool", "complex64", "complex128", "string")
     + ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 )  # fmt: skip
 _CONTROLS = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # characters that are not seen, or are none

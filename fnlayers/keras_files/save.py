@@ -19,8 +19,9 @@ from fnlayers.keras_files.config import model_of
 from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS
 from fnlayers.keras_files.graph_writer import model_config
 from fnlayers.keras_files.keras_form import as_graph, keras_form
+from fnlayers.keras_files.lookups import stored_weights
 from fnlayers.keras_files.texts import config_of
-from fnlayers.keras_files.weights import weight_places
+from fnlayers.keras_files.weights import default_folders, weight_places
 from fnlayers.models.fitting import fitting_shape
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
@@ -126,7 +127,7 @@ def _weights(form: Layer, shape: Any, params: Any, state: Any) -> dict[str, np.n
         if tuple(value.shape) != spec.full_shape:
             raise ShapeError(f"save_keras: {ours} has the shape {tuple(value.shape)}, the model {spec.full_shape}")
         found[theirs] = np.asarray(value)
-    return found
+    return found | dict(stored_weights(form, shape, default_folders))
 
 
 def _write(file: Any, config: str, weights: Mapping[str, np.ndarray]) -> None:

@@ -1,7 +1,7 @@
 """Weights in Keras's HDF5 files: where each array of a model lies there, and all compared before one is read."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -81,9 +81,9 @@ def assembled(model: Layer, shape: Shape, places: Iterable[Place], read: Callabl
     return Weights(params, state, order[True], order[False])
 
 
-def refuse_unowned(file: Hdf5, places: Iterable[Place]) -> None:
-    """Raise ConfigError for arrays that no layer owns."""
-    if found := unowned(file, places):
+def refuse_unowned(file: Hdf5, places: Iterable[Place], others: Container[str] = ()) -> None:
+    """Raise ConfigError for arrays that no layer owns, and that are not among the others."""
+    if found := [name for name in unowned(file, places) if name not in others]:
         raise ConfigError(f"the file has {len(found)} arrays that no layer of the model owns: {found[0][:200]}, ...")
 
 

@@ -116,8 +116,8 @@ def of_code():
     yield "module is null", of(node("Dense", None, units=2)), "not Keras's own layer"
     yield "module is a number", of(node("Dense", 3, units=2)), "not Keras's own layer"
     yield "unknown key", of({**DENSE_ENTRY, "safe_mode": None}), "which Keras does not write"
-    yield "vocabulary", of(layer("StringLookup", "y", vocabulary="/etc/hostname")), "may name"
-    yield "vocabulary at a URL", of(layer("TextVectorization", "y", vocabulary="http://127.0.0.1:9/x")), "may name"
+    yield "vocabulary", of(layer("StringLookup", "y", vocabulary="/etc/hostname")), "never a path"
+    yield "vocabulary at a URL", of(layer("TextVectorization", "y", vocabulary="http://127.0.0.1:9/x")), "never a path"
     yield "path as an option", of(layer("Dense", "y", units=2, filepath="/etc/hostname")), "filepath"
     for name in ("../../escape", "a\\..\\b", "a\x00b", "\ud800"):
         yield f"name {name.encode('utf-8', 'replace')!r}", of(layer("ReLU", name)), "name|Unicode|JSON"
