@@ -38,6 +38,7 @@ class EpochMeans:
         self.objective, self.gathered, self.arrived = objective, gathered or Gathered((), ()), arrived
         self.columns = len(objective.losses) + 1 + len(objective.metrics)
         self.pending: deque = deque()
+        self.under_way = 0
         self.clear()
 
     def clear(self) -> None:
@@ -46,27 +47,41 @@ class EpochMeans:
         self.sums, self.totals = np.zeros(self.columns + self.gathered.size), np.zeros(self.columns)
         self.skipped, self.last_skipped = 0, None
 
-    def push(self, packed: Any, step: Any) -> None:
-        """A step was started whose numbers will be in `packed`; `step` comes back if they are not finite."""
+    def push(self, packed: Any, *steps: Any) -> None:
+        """Steps were started whose numbers will be in the rows of `packed`; one that is not finite comes back."""
         packed.copy_to_host_async()
-        self.pending.append((packed, step))
+        self.pending.append((packed, steps))
+        self.under_way += len(steps)
 
     def collect(self, ahead: int = AHEAD) -> Any:
-        """Take the numbers of the steps that are done, and of all but `ahead`; the first bad step, or None."""
-        while self.pending and (len(self.pending) > ahead or self.pending[0][0].is_ready()):
-            packed, step = self.pending.popleft()
-            row = np.asarray(packed, "float64")
-            bad = self.guard is not False and row[-1] == 0
-            if bad and self.guard == "raise":
-                return step
-            means, totals = row[: self.columns], row[self.columns : 2 * self.columns]
-            if bad:
-                self.skipped, self.last_skipped = self.skipped + 1, step
-            else:
-                self._add(means, totals, row[2 * self.columns : -1])
-            if self.arrived is not None:
-                self.arrived(step, self._counted(self.objective.logs(means.tolist()), int(bad)))
+        """Take the numbers of the steps that are done, and of those that `ahead` or more were started after.
+
+        Returns the first bad step, or None.
+        """
+        while self.pending:
+            packed, steps = self.pending[0]
+            if self.under_way - len(steps) < ahead and not packed.is_ready():
+                break
+            self.pending.popleft()
+            self.under_way -= len(steps)
+            for step, row in zip(steps, np.asarray(packed, "float64").reshape(len(steps), -1), strict=True):
+                if self._take(step, row):
+                    return step
         return None
+
+    def _take(self, step: Any, row: np.ndarray) -> bool:
+        """Take the numbers of one step; whether it is bad, and ends the training."""
+        bad = self.guard is not False and row[-1] == 0
+        if bad and self.guard == "raise":
+            return True
+        means, totals = row[: self.columns], row[self.columns : 2 * self.columns]
+        if bad:
+            self.skipped, self.last_skipped = self.skipped + 1, step
+        else:
+            self._add(means, totals, row[2 * self.columns : -1])
+        if self.arrived is not None:
+            self.arrived(step, self._counted(self.objective.logs(means.tolist()), int(bad)))
+        return False
 
     def _counted(self, logs: dict[str, Any], skipped: int) -> dict[str, Any]:
         """The logs with the number of steps that were left out, where steps may be."""

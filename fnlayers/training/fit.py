@@ -60,6 +60,7 @@ def fit(
     remainder: Remainder | None = None,
     guard: Guard = "raise",
     ema: float | None = None,
+    scan_steps: int = 1,
     callbacks: Iterable[Any] = (),
     checkpoint: Checkpoint | None = None,
     resume: str | Path | None = None,
@@ -67,7 +68,8 @@ def fit(
 ) -> Fitted:
     """Train a model, and return the result; nothing that is given changes.
 
-    The same arguments give the same numbers, bit for bit on one machine. A last batch that is smaller than the others
+    The same arguments give the same numbers, bit for bit on one machine, and callbacks that change nothing do not
+    change them. A last batch that is smaller than the others
     counts as what it is (see `remainder`). Values that losses and layers read from outside, such as a coefficient in a
     closure, are taken when fit begins.
 
@@ -118,6 +120,11 @@ def fit(
             validated, by which callbacks choose the best epoch, and that the result's `params` are. The average begins
             at the initial params, and is part of the train state: train_state.params are those of the last step, and
             `fnlayers.averaged(train_state)` the average. The model's state belongs to both.
+        scan_steps: how many steps one compiled program makes (`jax.lax.scan`), which saves the cost of starting each
+            where steps are small. They are the same steps, of dense networks on CPUs bit for bit; XLA compiles some
+            operations, such as convolutions, in another way within a loop, so that their last digits differ. What is
+            left over at the end of an epoch, before a checkpoint that is due, or before a batch of another size runs
+            step by step. What a callback returns for a step takes effect between two such programs.
         callbacks: functions of an `Event`, called after each epoch, and objects with a method `on_step`, given a
             `StepEvent` for each step. What they return has an effect: True or `Stop(reason)` ends the training,
             `SetLearningRate`, `Replace` and `AddLogs` change it.
@@ -162,7 +169,7 @@ def fit(
     if objective.whole and validation_data is None:
         name = objective.whole[0].name
         raise ConfigError(f"metrics: {name!r} is of a whole set, that of validation_data; give validation_data")
-    guard = checked_guard("fit", guard)
+    guard, scan_steps = checked_guard("fit", guard), whole_number("fit: scan_steps", scan_steps)
     directions = directions_of(objective, validation_data is not None)
     if guard == "skip":
         directions = with_skipped(directions)
@@ -195,6 +202,7 @@ def fit(
         epochs,
         shuffle,
         guard,
+        scan_steps,
     )
     if resume is not None:
         go_on(loop, resume, may_begin=checkpoint is not None and same_folder(resume, checkpoint.folder))

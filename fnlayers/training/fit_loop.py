@@ -17,6 +17,7 @@ from fnlayers.training.batch import Batch
 from fnlayers.training.callbacks import Event, ReadOnly, called, is_kept
 from fnlayers.training.check_targets import check_labels
 from fnlayers.training.checkpoint import Checkpoints
+from fnlayers.training.chunks import Taken, chunks, stacked, taken
 from fnlayers.training.data import Source
 from fnlayers.training.diagnose import NonFiniteError, explain
 from fnlayers.training.epoch_means import EpochMeans
@@ -37,7 +38,7 @@ from fnlayers.training.results import (
 )
 from fnlayers.training.resuming import Position, memory_of
 from fnlayers.training.state import TrainState, copied, key_words
-from fnlayers.training.step import evaluation_of, step_of
+from fnlayers.training.step import evaluation_of, step_of, steps_of
 from fnlayers.training.step_events import StepEvents
 from fnlayers.training.whole_set import WholeSet
 
@@ -87,11 +88,14 @@ class FitLoop:
         epochs: int = 1,
         shuffle: bool = True,
         guard: Guard = "raise",
+        scan_steps: int = 1,
     ) -> None:
         self.model, self.objective, self.source, self.out = model, objective, source, out
         self.optimizer, self.held_out, self.callbacks, self.directions = optimizer, held_out, callbacks, directions
         self.epochs, self.shuffle = epochs, shuffle
         self.train_step = program(step_of, model, objective, optimizer, guard)
+        self.scan_steps = scan_steps
+        self.scan = program(steps_of, model, objective, optimizer, guard) if scan_steps > 1 else None
         self.evaluation = program(evaluation_of, model, objective)
         self.train_state, self.all_finite = train_state, jnp.array(True)
         self.steps_done = int(train_state.step)
@@ -159,11 +163,13 @@ class FitLoop:
             self.means.clear()
             at.seed = [*key_words(self.train_state.rng), self.steps_done] if self.shuffle else None
         check = functools.partial(check_labels, self.objective, out=self.out)
-        for number, batch in enumerate(self.source.batches(at.seed, check)):
+        is_due = (lambda _: False) if self.checkpoints is None else self.checkpoints.is_due
+        items = taken(self.source, self.source.batches(at.seed, check), at.started, is_due)
+        for number, chunk in enumerate(chunks(items, self.scan_steps, owned=self.source.dataset is not None)):
             if self.is_due:
                 self.save()
             interrupts.hold()
-            self.start_step(batch)
+            self.start(chunk)
             interrupts.release()
             if number == 0:
                 self.progress.say(f"epoch {at.epoch}/{self.epochs}")
@@ -201,24 +207,22 @@ class FitLoop:
         found = run_evaluation(self.evaluation, means, evaluated_params(now), now.state, self.held_out, self.out, quiet)
         return {f"val_{name}": value for name, value in found.items()}
 
-    def start_step(self, batch: Batch) -> None:
-        """Start one step; look at those that are done."""
-        self.train_state, self.all_finite, packed = self.train_step(
-            self.train_state, self.all_finite, batch.x, batch.y, batch.weight
-        )
-        at = self.position
-        self.steps_done, at.batch, at.started, at.taken = (
-            self.steps_done + 1,
-            at.batch + 1,
-            at.started + 1,
-            self.source.taken,
-        )
-        self.means.push(packed, (self.steps_done, (at.epoch, at.batch, at.started), batch))
+    def start(self, chunk: list[Taken]) -> None:
+        """Start the steps of one program; look at those that are done."""
+        run, batch = (self.train_step, chunk[0].batch[:3]) if len(chunk) == 1 else (self.scan, stacked(chunk))
+        assert run is not None
+        self.train_state, self.all_finite, packed = run(self.train_state, self.all_finite, *batch)
+        at, last = self.position, chunk[-1]
+        at.started, at.taken = at.started + len(chunk), last.taken
+        steps = []
+        for each in chunk:
+            self.steps_done, at.batch = self.steps_done + 1, at.batch + 1
+            steps.append((self.steps_done, (at.epoch, at.batch, at.started), each.batch))
+        self.means.push(packed, *steps)
         self.collect_ready_steps()
-        self.progress.step(self.means.logs)
-        if self.checkpoints is not None and self.checkpoints.is_due(at.started):
-            # Written when the next batch is there, or else at the end of the epoch, which this step may be
-            self.is_due, self.iterator_state = True, self.source.iterator_state(between_epochs=False)
+        self.progress.step(self.means.logs, len(chunk))
+        if last.is_due:  # written when the next batch is there, or else at the end of the epoch, which this may be
+            self.is_due, self.iterator_state = True, last.iterator_state
 
     def collect_ready_steps(self, **ahead: int) -> None:
         """Take the numbers of steps that are done; stop at one that is not finite."""

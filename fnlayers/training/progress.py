@@ -47,11 +47,11 @@ class Progress:
             self.bar.total = steps
             self.bar.refresh()
 
-    def step(self, means: Any) -> None:
-        """One step more; `means()` gives the numbers so far, and is called only when they are drawn."""
+    def step(self, means: Any, steps: int = 1) -> None:
+        """So many steps more; `means()` gives the numbers so far, and is called only when they are drawn."""
         if self.bar is None:
             return
-        self.pending += 1
+        self.pending += steps
         now = time.perf_counter()
         if now - self.drawn >= _INTERVAL:
             self.drawn = now

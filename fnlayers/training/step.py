@@ -201,6 +201,23 @@ def step_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = "
     return step
 
 
+def steps_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise") -> Callable:
+    """`step_of` for several batches, stacked along a first axis, one after the other: their logs in as many rows."""
+    train_step = train_step_of(model, objective, optimizer, guard)
+
+    @functools.partial(jit, donate_argnums=(0, 1))
+    @functools.partial(partitioned, like=(0, None, None))
+    def steps(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
+        def one(carry: tuple, batch: tuple) -> tuple:
+            train_state, all_finite, numbers = train_step(*carry, *batch)
+            return (train_state, all_finite), packed(numbers, all_finite)
+
+        (train_state, all_finite), rows = jax.lax.scan(one, (train_state, all_finite), (x, y, weight))
+        return train_state, all_finite, rows
+
+    return steps
+
+
 def evaluation_of(model: Layer, objective: Objective) -> Callable:
     """(params, state, x, y, weight) -> (the numbers of one batch in inference, packed; what is for the whole set)."""
 

@@ -9,14 +9,16 @@ from fnlayers.training.epoch_means import AHEAD
 from fnlayers.training.results import Result
 from fnlayers.training.state import TrainState
 
-Row = tuple[int, int, int, int, dict[str, float]]  # which step of the training, epoch, batch, update, numbers
+# After how many steps of the training its program ended, epoch, batch, update, numbers
+Row = tuple[int, int, int, int, dict[str, float]]
 
 
 class StepEvent:
     """A step that was made, given to a callback's `on_step`. It changes nothing; what is returned does.
 
     It comes a fixed number of steps after the step (8, or at the end of the epoch), when its numbers have left the
-    device, so that training is the same from run to run.
+    device, so that training is the same from run to run. Where `scan_steps` are made at once, it comes between two such
+    chunks, when 8 steps or more were made after its own.
 
     Arguments:
         epoch: the epoch, from 1.
@@ -53,7 +55,7 @@ class StepEvents:
     """The steps whose numbers have not yet been given to the callbacks.
 
     A step's event is given once `AHEAD` more steps were started, no matter how early its numbers are there: what a
-    callback changes takes effect at the same step in each run.
+    callback changes takes effect at the same step in each run. Steps of one program count as the last of them.
     """
 
     def __init__(self, callbacks: tuple, epochs: int, current: Callable[[], TrainState]) -> None:
