@@ -282,6 +282,22 @@ RIGHT = {
 }
 
 
+# Names of the same kind, which say nothing of what they hold, in the packages that are swept.
+OLD_NAMES = {"given", "dgiven", "felt", "heard", "fed", "dfed", "held", "kept", "told"}
+SWEPT_PACKAGES = ("functions", "ops", "saving")
+
+
+@pytest.mark.parametrize("package", SWEPT_PACKAGES)
+def test_names_say_what_they_hold(package):
+    wrong = set()
+    for path in (PACKAGE / package).rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        wrong |= {(path.name, name) for name in names & OLD_NAMES}
+    assert not wrong
+
+
 def texts():
     """Every file of prose or code by its path in the repository; a wheel has the package and its tests alone."""
     for folder in filter(lambda folder: (REPOSITORY / folder).is_dir(), SWEPT):

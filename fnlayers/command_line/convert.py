@@ -48,13 +48,15 @@ def convert(source: str, target: str, *, force: bool = False) -> str:
         target: the ending says which format.
         force: whether to replace a file that is there.
     """
-    given, made = Path(source), Path(target)
-    write = WRITERS.get(made.suffix)
+    from_path, to_path = Path(source), Path(target)
+    write = WRITERS.get(to_path.suffix)
     if write is None:
-        raise ConfigError(f"{made}: the ending says what is written; choose from {', '.join(WRITERS)}")
-    if made.exists() and (not force or made.resolve() == given.resolve()):
-        raise ConfigError(f"{made} is there already; give another name{'' if force else ', or --force to replace it'}")
-    parts = READERS[kind_of(given)](given)
-    write(made, parts)
+        raise ConfigError(f"{to_path}: the ending says what is written; choose from {', '.join(WRITERS)}")
+    if to_path.exists() and (not force or to_path.resolve() == from_path.resolve()):
+        raise ConfigError(
+            f"{to_path} is there already; give another name{'' if force else ', or --force to replace it'}"
+        )
+    parts = READERS[kind_of(from_path)](from_path)
+    write(to_path, parts)
     state = f", {count(parts.state):,} numbers of state" if parts.state else ""
-    return f"{made}: {type(parts.model).__name__}, {count(parts.params):,} params{state}"
+    return f"{to_path}: {type(parts.model).__name__}, {count(parts.params):,} params{state}"

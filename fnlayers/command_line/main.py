@@ -15,9 +15,9 @@ read in Python, where these are given: fnlayers.load(path, layers=[...]), fnlaye
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status: 0, or 2 after one line on stderr that says what is wrong."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        print(_answer(given))
+        print(_answer(options))
     except BrokenPipeError:  # of `... | head`
         sys.stderr.close()
     except (ValueError, OSError) as error:  # all errors of ours are ValueErrors
@@ -45,11 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _answer(given: argparse.Namespace) -> str:
-    if given.command == "inspect":
-        return inspect(given.file)
-    if given.command == "convert":
-        return convert(given.input, given.output, force=given.force)
+def _answer(options: argparse.Namespace) -> str:
+    if options.command == "inspect":
+        return inspect(options.file)
+    if options.command == "convert":
+        return convert(options.input, options.output, force=options.force)
     return versions()
 
 

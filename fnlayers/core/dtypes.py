@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.plain_data import choices
 
 PolicyName = Literal["float32", "bfloat16", "float16", "float64", "mixed_bfloat16", "mixed_float16"]
 NAMES = get_args(PolicyName)
@@ -31,15 +32,15 @@ class Policy(NamedTuple):
 
 
 @functools.cache
-def policy(name: str | None) -> Policy:
-    """The policy of that name; None is "float32".
+def policy(name: str | None, integers: bool = True) -> Policy:
+    """The policy of that name; None is "float32". Names of integers count where `integers` says so.
 
     >>> policy("mixed_bfloat16").variable.name, policy("mixed_bfloat16").compute.name
     ('float32', 'bfloat16')
     """
     name = "float32" if name is None else name
-    if name not in (*NAMES, *INTEGERS):
-        raise ConfigError(f"dtype={name!r} is not a dtype policy; choose from {', '.join(NAMES)}")
+    if name not in NAMES and not (integers and name in INTEGERS):
+        raise ConfigError(choices("dtype", name, NAMES))
     compute = jnp.dtype(name.removeprefix("mixed_"))
     return Policy(name, jnp.dtype("float32") if name.startswith("mixed_") else compute, compute)
 

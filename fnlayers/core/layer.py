@@ -363,9 +363,7 @@ def _check_common(layer: Layer) -> None:
     if layer.name is not None and (not isinstance(layer.name, str) or not layer.name or "/" in layer.name):
         raise ConfigError(f"name={layer.name!r} is not a name; give a non-empty string without '/'")
     if layer.dtype is not None:
-        dtypes.policy(layer.dtype)
-        if layer.dtype in dtypes.INTEGERS and not layer.integer_policies:
-            raise ConfigError(f"dtype={layer.dtype!r} is not a dtype policy; choose from {', '.join(dtypes.NAMES)}")
+        dtypes.policy(layer.dtype, layer.integer_policies)
 
 
 def _is_default(layer: Layer, f: Any) -> bool:

@@ -255,9 +255,9 @@ def _shown_sizes(aval: Any) -> tuple[int | str, ...]:
 def _check(name: str, expected: Any, got: Any) -> None:
     """Raise ShapeError unless the arrays are nested, shaped and typed as the program declares."""
     wanted, structure = jax.tree.flatten(expected)
-    leaves, given = jax.tree.flatten(got)
-    if structure != given:
-        raise ShapeError(f"{name} has another structure than the program's: {given}, expected {structure}")
+    leaves, got_structure = jax.tree.flatten(got)
+    if structure != got_structure:
+        raise ShapeError(f"{name} has another structure than the program's: {got_structure}, expected {structure}")
     for path, struct, leaf in zip(jax.tree_util.tree_leaves_with_path(expected), wanted, leaves, strict=True):
         sizes = zip(struct.shape, np.shape(leaf), strict=False)
         fits = len(struct.shape) == np.ndim(leaf) and all(not isinstance(a, int) or a == b for a, b in sizes)

@@ -56,20 +56,20 @@ def _run(jaxpr: Jaxpr, consts: Any, arrays: Any) -> list:
         return atom.val if isinstance(atom, Literal) else values[atom]
 
     for equation in jaxpr.eqns:
-        given = [read(atom) for atom in equation.invars]
-        values.update(zip(equation.outvars, _called(jaxpr, equation, given), strict=True))
+        inputs = [read(atom) for atom in equation.invars]
+        values.update(zip(equation.outvars, _called(jaxpr, equation, inputs), strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _called(jaxpr: Jaxpr, equation: JaxprEqn, given: list) -> list:
+def _called(jaxpr: Jaxpr, equation: JaxprEqn, inputs: list) -> list:
     name, params = equation.primitive.name, equation.params
     if name in CALLS:
         inner = params[CALLS[name]]
         inner, consts = (inner.jaxpr, inner.consts) if isinstance(inner, ClosedJaxpr) else (inner, ())
-        return _run(inner, consts, given)
-    if name in RULES and (found := RULES[name](*given, **params)) is not None:
+        return _run(inner, consts, inputs)
+    if name in RULES and (found := RULES[name](*inputs, **params)) is not None:
         return found
-    variables = {atom: value for atom, value in zip(equation.invars, given, strict=True) if isinstance(atom, Var)}
+    variables = {atom: value for atom, value in zip(equation.invars, inputs, strict=True) if isinstance(atom, Var)}
     alone = jaxpr.replace(constvars=[], invars=list(variables), outvars=equation.outvars, eqns=[equation])
     return jaxpr_as_fun(ClosedJaxpr(alone, []))(*variables.values())
 

@@ -95,9 +95,9 @@ def declared_dtype(declared: InputNode, dtype: Any) -> Any:
     return dtype
 
 
-def type_as_declared(declared: InputNode, given: ArrayType) -> ArrayType:
+def type_as_declared(declared: InputNode, actual: ArrayType) -> ArrayType:
     """The type of an array of that type once it is in the declared dtype."""
-    check_input(declared, given.shape)
-    dtype = given.dtype if given.dtype == STRING else jnp.dtype(given.dtype)
+    check_input(declared, actual.shape)
+    dtype = actual.dtype if actual.dtype == STRING else jnp.dtype(actual.dtype)
     found = declared_dtype(declared, dtype)
-    return replace(given, dtype=getattr(found, "name", found))
+    return replace(actual, dtype=getattr(found, "name", found))

@@ -68,8 +68,8 @@ def suggested_shape(model: Layer, params: Any, state: Any = None) -> Shape | Non
         except Exception:  # whatever a layer raises for an input that it was not made for
             continue
         asked = {path: expected[path] for path in expected if state or path.startswith("params/")}
-        given = {path: (types[path][0], asked[path][1]) for path in asked if path in types}
-        if not differences(asked, given):
+        present = {path: (types[path][0], asked[path][1]) for path in asked if path in types}
+        if not differences(asked, present):
             return candidate
     return None
 

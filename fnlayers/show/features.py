@@ -61,11 +61,11 @@ def features(
             f"show.features(example={example!r}): the batch holds {min(sizes, default=0)}, counted from 0"
         )
     made, masks = _run(model, params, x, state, mask)
-    given = {name: np.asarray(a) for name, a in _inputs(model, x).items()}
+    inputs = {name: np.asarray(a) for name, a in _inputs(model, x).items()}
     given_masks = _inputs(model, map_nest(lambda _: None, x, is_leaf=_is_array) if mask is None else mask)
     rows = [
         Row(name, np.asarray(a)[example], None if (m := among.get(name)) is None else np.asarray(m)[example])
-        for found, among in ((given, given_masks), (made, masks))
+        for found, among in ((inputs, given_masks), (made, masks))
         for name, a in found.items()
     ]
     return draw(rows, channels, path)

@@ -310,5 +310,5 @@ def goals_of(value: Any) -> tuple[Goal, ...] | None:
 
 def _call(name: str, *args: Any, **options: Any) -> str:
     """The call as it is written, options at their defaults left out."""
-    given = [repr(arg) for arg in args] + [f"{key}={value!r}" for key, value in options.items() if value]
-    return f"{name}({', '.join(given)})"
+    texts = [repr(arg) for arg in args] + [f"{key}={value!r}" for key, value in options.items() if value]
+    return f"{name}({', '.join(texts)})"

@@ -21,24 +21,24 @@ _LABELS = ("labels", "targets", "y_true", "target")
 _WEIGHTS = ("sample_weights", "sample_weight", "weights", "weight", "mask")
 
 
-def is_accumulated(given: Any) -> bool:
+def is_accumulated(metric: Any) -> bool:
     """Whether something is a metric by sums: a triple, or a class that merges (see `MergedClass`)."""
-    return is_triple(given) or merging_class(given) is not None
+    return is_triple(metric) or merging_class(metric) is not None
 
 
-def is_triple(given: Any) -> bool:
+def is_triple(metric: Any) -> bool:
     """Whether something has the three methods `init`, `update` and `result`."""
-    methods = (getattr(given, name, None) for name in ("init", "update", "result"))
-    return not inspect.isclass(given) and all(map(callable, methods))
+    methods = (getattr(metric, name, None) for name in ("init", "update", "result"))
+    return not inspect.isclass(metric) and all(map(callable, methods))
 
 
-def merging_class(given: Any) -> Any:
+def merging_class(metric: Any) -> Any:
     """The class of clu's protocol that this is, is an object of, or makes; None for anything else."""
-    if isinstance(given, functools.partial):
-        given = given.func
-    if inspect.ismethod(given) and given.__name__ == "from_model_output":
-        given = given.__self__
-    cls = given if inspect.isclass(given) else type(given)
+    if isinstance(metric, functools.partial):
+        metric = metric.func
+    if inspect.ismethod(metric) and metric.__name__ == "from_model_output":
+        metric = metric.__self__
+    cls = metric if inspect.isclass(metric) else type(metric)
     methods = (getattr(cls, name, None) for name in ("from_model_output", "merge", "compute"))
     return cls if all(map(callable, methods)) else None
 
@@ -48,18 +48,18 @@ class Accumulated:
 
     Arguments:
         name: what it is called in errors.
-        given: the metric, as it was given.
+        metric: the metric, as it was given.
     """
 
-    def __init__(self, name: str, given: Any) -> None:
-        self.name, self.given = name, given
-        self.cls = None if is_triple(given) else merging_class(given)
+    def __init__(self, name: str, metric: Any) -> None:
+        self.name, self.metric = name, metric
+        self.cls = None if is_triple(metric) else merging_class(metric)
 
     def of_batch(self, y_pred: Any, y_true: Any, weight: Any) -> Any:
         """The sums of one batch, a pytree of arrays."""
         if self.cls is not None:
             return self._from_model_output(y_pred, y_true, weight)
-        sums, update = self._init(y_pred), self.given.update
+        sums, update = self._init(y_pred), self.metric.update
         if weight is None:
             return update(sums, y_pred, y_true)
         if _most_arguments(update) < 4:
@@ -73,16 +73,16 @@ class Accumulated:
         """The sums of two parts as those of both; of NumPy arrays."""
         if self.cls is not None:
             return sums.merge(others)
-        merge = getattr(self.given, "merge", None)
+        merge = getattr(self.metric, "merge", None)
         return merge(sums, others) if merge else jax.tree.map(lambda a, b: a + b, sums, others)
 
     def result(self, sums: Any, kinds: Any = None) -> Any:
         """What they give. `kinds`: the dtypes that code of others sees its arrays in again."""
-        if isinstance(self.given, Metric):
-            return self.given.result(sums)
+        if isinstance(self.metric, Metric):
+            return self.metric.result(sums)
         if kinds is not None:
             sums = jax.tree.map(lambda a, kind: jnp.asarray(a).astype(kind.dtype), sums, kinds)
-        return sums.compute() if self.cls is not None else self.given.result(sums)
+        return sums.compute() if self.cls is not None else self.metric.result(sums)
 
     def check_sums(self, y_pred: Any, y_true: Any) -> None:
         """Raise ConfigError for a user's triple whose sums of two batches may not be added, and that has no merge.
@@ -90,13 +90,13 @@ class Accumulated:
         Arguments:
             y_pred, y_true: anything with their shapes and dtypes.
         """
-        if self.cls is not None or isinstance(self.given, Metric) or hasattr(self.given, "merge"):
+        if self.cls is not None or isinstance(self.metric, Metric) or hasattr(self.metric, "merge"):
             return
         y_pred = jax.tree.map(lambda a: jnp.linspace(0.1, 0.9, int(np.prod(a.shape))).reshape(a.shape), y_pred)
         y_true = jax.tree.map(lambda a: jnp.ones(a.shape, a.dtype), y_true)
         none = self._init(y_pred)
-        once = self.given.update(none, y_pred, y_true)
-        twice = self.given.update(once, y_pred, y_true)
+        once = self.metric.update(none, y_pred, y_true)
+        twice = self.metric.update(once, y_pred, y_true)
         adds = jax.tree.map(lambda a, b, c: not np.any(a) and np.allclose(c, 2 * b, equal_nan=True), none, once, twice)
         if not all(jax.tree.leaves(adds)):
             raise ConfigError(
@@ -106,15 +106,15 @@ class Accumulated:
 
     def _init(self, y_pred: Any) -> Any:
         """The sums of nothing."""
-        if _most_arguments(self.given.init) == 0:
-            return self.given.init()
-        return self.given.init(jax.tree.map(lambda a: tuple(a.shape), y_pred))
+        if _most_arguments(self.metric.init) == 0:
+            return self.metric.init()
+        return self.metric.init(jax.tree.map(lambda a: tuple(a.shape), y_pred))
 
     def _from_model_output(self, y_pred: Any, y_true: Any, weight: Any) -> Any:
-        make = self.given if isinstance(self.given, functools.partial) else self.cls.from_model_output  # type: ignore
+        make = self.arguments if isinstance(self.arguments, functools.partial) else self.cls.from_model_output  # type: ignore
         names = inspect.signature(make).parameters
-        given = {_named(names, _PREDICTIONS): y_pred, _named(names, _LABELS): y_true}
-        if None in list(given)[:1]:
+        arguments = {_named(names, _PREDICTIONS): y_pred, _named(names, _LABELS): y_true}
+        if None in list(arguments)[:1]:
             raise ConfigError(
                 f"the metric {self.name!r}: from_model_output takes {', '.join(names)}, none of which is called "
                 f"{' or '.join(_PREDICTIONS)}; write a class whose init, update and result call it"
@@ -125,8 +125,8 @@ class Accumulated:
                     f"the metric {self.name!r}: from_model_output takes no sample_weights, and there are some, or a "
                     "mask; leave them out, or give a metric of fnlayers.metrics"
                 )
-            given[_named(names, _WEIGHTS)] = weight
-        return make(**{name: value for name, value in given.items() if name is not None})
+            arguments[_named(names, _WEIGHTS)] = weight
+        return make(**{name: value for name, value in arguments.items() if name is not None})
 
 
 class Gathered(NamedTuple):
@@ -147,7 +147,7 @@ class Gathered(NamedTuple):
 
     def merge(self, sums: np.ndarray, others: np.ndarray) -> np.ndarray:
         """The sums of two parts as those of both."""
-        if all(isinstance(metric.given, Metric) for metric in self.metrics):
+        if all(isinstance(metric.metric, Metric) for metric in self.metrics):
             return sums + others
         parts = zip(self.metrics, self._trees(sums), self._trees(others), strict=True)
         return self.vector([metric.merge(a, b) for metric, a, b in parts])

@@ -47,20 +47,20 @@ class Copies:
     """The train states that a callback was given."""
 
     def __init__(self) -> None:
-        self.given: list[tuple[TrainState, list]] = []
+        self.handed: list[tuple[TrainState, list]] = []
 
     def of(self, train_state: Any) -> TrainState:
         """One more copy."""
         made = copied(train_state)
-        self.given.append((made, jax.tree.leaves(made)))
+        self.handed.append((made, jax.tree.leaves(made)))
         return made
 
     def check(self, callback: Any, results: Sequence[Result]) -> None:
         """Raise ConfigError where the callback changed one of them, and returned none: that has no effect."""
-        given, self.given = self.given, []
-        if not given or any(isinstance(result, Replace) for result in results):
+        handed, self.handed = self.handed, []
+        if not handed or any(isinstance(result, Replace) for result in results):
             return
-        for train_state, before in given:
+        for train_state, before in handed:
             now = jax.tree.leaves(train_state)
             if len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):
                 raise ConfigError(

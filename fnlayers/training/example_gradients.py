@@ -80,8 +80,8 @@ def per_example_grad(
         one_x, one_y = jax.tree.map(lambda a: a[None], (x, y))
 
         def loss_at(trained: Any) -> tuple[Any, None]:
-            given = None if key is None else jax.random.fold_in(key, i)
-            out = model.run(joined(trained, fixed), one_x, state=state, rng=given, train=train)
+            example_key = None if key is None else jax.random.fold_in(key, i)
+            out = model.run(joined(trained, fixed), one_x, state=state, rng=example_key, train=train)
             return weight * objective.measure(out, one_y, None, sum(out.losses, jnp.float32(0)))[0], None
 
         return value_and_gradients(model, loss_at, trained)[1]

@@ -17,42 +17,42 @@ from fnlayers.training.takes import Takes
 _OTHERS = ("keras", "tensorflow", "tf_keras", "torch")
 
 
-def function_of(what: str, given: Any) -> Callable[[Any, Any], Any]:
+def function_of(what: str, function: Any) -> Callable[[Any, Any], Any]:
     """A loss or metric as given, checked to be a function of two arguments.
 
     Arguments:
         what: "loss" or "metric".
-        given: what should be one.
+        function: what should be one.
 
     Raises:
         ConfigError: for a name, a class, another library's loss, a function of other arguments.
     """
     such = "give a function (y_pred, y_true) -> a value for each example, such as"
-    if inspect.isclass(given):
+    if inspect.isclass(function):
         raise ConfigError(
-            f"{what} {given.__name__} is a class; give an object of it, {given.__name__}(...), or a function"
+            f"{what} {function.__name__} is a class; give an object of it, {function.__name__}(...), or a function"
         )
-    if not callable(given):
+    if not callable(function):
         hint = "optax.softmax_cross_entropy_with_integer_labels or optax.squared_error, or Keras's name of one"
-        raise ConfigError(f"{what} {given!r} is not a function; {such} {hint}")
-    origin = (getattr(given, "__module__", None) or "").split(".")[0]
+        raise ConfigError(f"{what} {function!r} is not a function; {such} {hint}")
+    origin = (getattr(function, "__module__", None) or "").split(".")[0]
     if origin in _OTHERS:
         raise ConfigError(
-            f"{what} {given!r} is of {origin}, and takes its arguments in another order; {such} optax's, or those of "
-            "fnlayers.losses"
+            f"{what} {function!r} is of {origin}, and takes its arguments in another order; {such} optax's, or those "
+            "of fnlayers.losses"
         )
     try:
-        signature = inspect.signature(given)
+        signature = inspect.signature(function)
     except (TypeError, ValueError):  # which says of itself not what it takes
-        return given
+        return function
     try:
         signature.bind(None, None)
     except TypeError:
-        name = getattr(given, "__name__", repr(given))
+        name = getattr(function, "__name__", repr(function))
         raise ConfigError(
             f"{what} {name} takes {signature}, not (y_pred, y_true); give a function of these two"
         ) from None
-    return given
+    return function
 
 
 def check_pair(name: str, function: Any, y_pred: Any, y_true: Any, exact: bool = True) -> None:
@@ -76,9 +76,9 @@ def check_pair(name: str, function: Any, y_pred: Any, y_true: Any, exact: bool =
             f"function for each: {_example(y_pred)}"
         )
     if not hasattr(y_true, "shape"):
-        given = "None" if y_true is None else f"a nest of arrays, {shapes_in(y_true)}"
+        got = "None" if y_true is None else f"a nest of arrays, {shapes_in(y_true)}"
         raise ConfigError(
-            f"{name!r}: y is {given}, but {takes.name} compares y_pred {shapes_in(y_pred)} with one array; give labels "
+            f"{name!r}: y is {got}, but {takes.name} compares y_pred {shapes_in(y_pred)} with one array; give labels "
             "(for a model that restores its input: (x, x))"
         )
     pred, true = tuple(y_pred.shape), tuple(y_true.shape)

@@ -52,8 +52,8 @@ class SetLearningRate:
     def __post_init__(self) -> None:
         value = _number(self.learning_rate)
         if value is None or not (math.isfinite(value) and value >= 0):
-            given = shortened(self.learning_rate)
-            raise ConfigError(f"SetLearningRate: learning_rate={given}: give a number that is finite and not negative")
+            got = shortened(self.learning_rate)
+            raise ConfigError(f"SetLearningRate: learning_rate={got}: give a number that is finite and not negative")
         object.__setattr__(self, "learning_rate", value)
 
 
@@ -141,18 +141,18 @@ def with_learning_rate(train_state: TrainState, learning_rate: float) -> TrainSt
     return train_state._replace(opt_state=jax.tree.map(changed, train_state.opt_state, is_leaf=_is_injected))
 
 
-def replaced(now: TrainState, given: Any) -> TrainState:
+def replaced(now: TrainState, other: Any) -> TrainState:
     """A train state that a callback gave to go on from, in arrays of its own.
 
     Raises:
         ConfigError: where it is not one of the same arrays as the train state now.
     """
-    if not isinstance(given, TrainState):
+    if not isinstance(other, TrainState):
         raise ConfigError(
-            f"Replace takes a train state, got {type(given).__name__}; give event.train_state._replace(...)"
+            f"Replace takes a train state, got {type(other).__name__}; give event.train_state._replace(...)"
         )
-    lines = differences(kinds(now), kinds(given), "the train state", "given")
-    if jax.tree.structure(now) != jax.tree.structure(given) and not lines:
+    lines = differences(kinds(now), kinds(other), "the train state", "given")
+    if jax.tree.structure(now) != jax.tree.structure(other) and not lines:
         lines = ["the containers that hold the arrays"]
     if lines:
         raise ConfigError(
@@ -163,7 +163,7 @@ def replaced(now: TrainState, given: Any) -> TrainState:
     def placed(old: Any, new: Any) -> Any:
         return jax.device_put(new, old.sharding) if old.committed else new
 
-    return copied(jax.tree.map(placed, now, given))
+    return copied(jax.tree.map(placed, now, other))
 
 
 def added_to(logs: dict[str, float], result: AddLogs, callback: Any) -> None:

@@ -62,7 +62,7 @@ CONFIG = [
     (lambda: fl.Dense(3, units=4), "Dense got 'units' twice, by position and by name"),
     (lambda: fl.Dense(3, name="a/b"), "name='a/b' is not a name; give a non-empty string without '/'"),
     (lambda: fl.Dense(3, name=""), "name='' is not a name"),
-    (lambda: fl.Dense(3, dtype="half"), "dtype='half' is not a dtype policy; choose from float32, bfloat16"),
+    (lambda: fl.Dense(3, dtype="half"), "dtype='half' is unknown; choose from float32, bfloat16"),
     (lambda: fl.Dense(np.ones(3)), r"an array of shape \(3,\) was given as an option, and options hold no arrays"),
     (lambda: fl.Lambda(jnp.sum, arguments={"a": jnp.ones(2)}), r"an array of shape \(2,\) .*\(array.tolist\(\)\)"),
     (lambda: setattr(fl.Dense(3), "units", 4), r"Dense does not change; write dataclasses.replace\(layer, units=...\)"),

@@ -13,7 +13,8 @@ with np.load(Path(__file__).parents[1] / "golden" / "ops.npz") as _file:
     )
 
 
-SLOW = ("depthwise_conv", "separable_conv")  # compositions of what conv is
+# Compositions of what conv is, and ops that layers' numbers go through as well (tests/laws/test_parity.py)
+SLOW = ("depthwise_conv", "separable_conv", "conv_transpose", "adaptive_max_pool", "adaptive_average_pool")
 OPS = dict.fromkeys(case.op for case in CASES)
 
 

@@ -105,8 +105,8 @@ def test_the_program_does_not_grow_with_length(masked):
     assert equations(1) == equations(20)
 
 
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("cell", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])
 def test_where_x_is_projected_changes_nothing(cell, masked, x64):
     random, gates = np.random.RandomState(0), {"lstm": 4, "gru": 3}[cell]
     x, kernel, inner = (jnp.asarray(random.normal(size=s)) for s in ((5, 3, 2), (2, 2 * gates), (2, 2 * gates)))
@@ -220,8 +220,10 @@ def test_lstm_by_hand():
 OPTIONS = [{}, {"reverse": True}, {"zero_output": True}, {"return_all": False}, {"before": True}, {"unroll": 2}]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "options", [*OPTIONS[:2], *(pytest.param(o, marks=pytest.mark.slow) for o in OPTIONS[2:])], ids=str
+)
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("length", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_gates_are_scanned_as_steps_are(options, masked, length, x64):
     random = np.random.RandomState(0)

@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.export
 import jax.numpy as jnp
@@ -88,29 +89,30 @@ def test_it_is_the_scan_of_single_steps(cell, length, masked, options, for_all_s
     def run(weights, carry, xs):
         return ops.scan_dense(*CELLS[cell][1:], weights, carry, xs, **options)
 
-    def loss(*given):
-        return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(run(*given)))
+    arguments = weights, carry, xs
 
-    def all_of(weights, carry, xs):
-        given, gradients = (weights, carry, xs), jax.grad(loss, argnums=(0, 1, 2))
-        turned = jax.tree.map(jnp.cos, given)
+    def loss(*arguments):
+        return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(run(*arguments)))
+
+    gradients = jax.grad(loss, argnums=(0, 1, 2))
+
+    def derivatives():
+        tangents = jax.tree.map(jnp.cos, arguments)
         several = weights._replace(recurrent=jnp.stack([weights.recurrent, -weights.recurrent]))
         axes = ops.DenseWeights(*(None if leaf is None else 0 if i == 1 else None for i, leaf in enumerate(weights)))
-        return (
-            run(*given),
-            gradients(*given),
-            jax.jvp(run, given, turned),
-            jax.jvp(gradients, given, turned),
-            jax.vmap(run, in_axes=(axes, None, None))(several, carry, xs),
-            jax.grad(jax.checkpoint(loss))(*given),
-        )
+        batched = jax.vmap(run, in_axes=(axes, None, None))(several, carry, xs)
+        return jax.jvp(run, arguments, tangents), jax.jvp(gradients, arguments, tangents), batched
 
-    results = quick_jit(lambda *given: all_of(*given))(weights, carry, xs)
+    def by_itself():
+        return run(*arguments), gradients(*arguments), jax.grad(jax.checkpoint(loss), argnums=(0, 1, 2))(*arguments)
+
+    results, single = quick_jit(lambda: (derivatives(), by_itself()))()
     monkeypatch.setitem(table.TABLES, "scan_dense", ())
-    expected = quick_jit(lambda *given: all_of(*given))(weights, carry, xs)
-    assert jax.tree.structure(results) == jax.tree.structure(expected)
-    for a, b in zip(*map(jax.tree.leaves, (results, expected)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    expected = quick_jit(lambda: derivatives())()
+    close = functools.partial(chex.assert_trees_all_close, rtol=1e-9, atol=1e-12)
+    close(results, expected)
+    (y, _), (of_arguments, _), _ = expected
+    close(single, (y, of_arguments, of_arguments))
 
 
 def program(platform, cell, batch, *, train, **options):

@@ -52,7 +52,7 @@ def test_the_kernel_gets_its_layout_and_what_it_saved(cuda_kernels):
     check(gradients, jax.jit(cudnn_lstm.scan_backward)(*cotangents, *arguments, results[0], saved))
 
 
-@pytest.mark.parametrize("options", [{}, {"reverse": True, "return_all": False}])
+@pytest.mark.parametrize("options", [pytest.param({}, marks=pytest.mark.slow), {"reverse": True, "return_all": False}])
 def test_all_derivatives_are_those_of_the_scan(options, has_kernel):
     arguments = data()
 

@@ -127,27 +127,27 @@ class AUC(Metric):
         return divide(xp.sum(areas * weights), xp.sum(weights))
 
     def _curve(self, sums: Any) -> tuple[Array, Array]:
-        found, taken, left, missed = (sums[name] for name in COUNTS)
-        recall = divide(found, found + missed)
+        true_positives, false_positives, true_negatives, false_negatives = (sums[name] for name in COUNTS)
+        recall = divide(true_positives, true_positives + false_negatives)
         if self.curve.upper() == "ROC":
-            return divide(taken, taken + left), recall
+            return divide(false_positives, false_positives + true_negatives), recall
         if self.curve.upper() == "PR":
-            return recall, divide(found, found + taken)
-        xp = namespace(found)
-        odds = divide(found + missed, left + taken)  # of a one
-        recall_gain = xp.where(found == 0, 0, 1 - odds * divide(missed, found))
-        precision_gain = xp.where(found == 0, 1, 1 - odds * divide(taken, found))
+            return recall, divide(true_positives, true_positives + false_positives)
+        xp = namespace(true_positives)
+        odds = divide(true_positives + false_negatives, true_negatives + false_positives)  # of a one
+        recall_gain = xp.where(true_positives == 0, 0, 1 - odds * divide(false_negatives, true_positives))
+        precision_gain = xp.where(true_positives == 0, 1, 1 - odds * divide(false_positives, true_positives))
         return xp.maximum(recall_gain, 0), precision_gain
 
 
 def _interpolated(sums: Any) -> Array:
     """The area under precision and recall between each two thresholds, precision being no straight line between."""
-    found, taken, _, missed = (sums[name] for name in COUNTS)
-    xp = namespace(found)
-    positives = found + taken
-    new = found[:-1] - found[1:]
+    true_positives, false_positives, _, false_negatives = (sums[name] for name in COUNTS)
+    xp = namespace(true_positives)
+    positives = true_positives + false_positives
+    new = true_positives[:-1] - true_positives[1:]
     slope = divide(new, xp.maximum(positives[:-1] - positives[1:], 0))
-    intercept = found[1:] - slope * positives[1:]
+    intercept = true_positives[1:] - slope * positives[1:]
     both = (positives[:-1] > 0) & (positives[1:] > 0)
     ratio = xp.where(both, divide(positives[:-1], positives[1:]), 1)
-    return divide(slope * (new + intercept * xp.log(ratio)), found[1:] + missed[1:])
+    return divide(slope * (new + intercept * xp.log(ratio)), true_positives[1:] + false_negatives[1:])

@@ -49,8 +49,8 @@ class _Counted(Metric):
         """Of one batch."""
         check_pair(self, y_pred, y_true)
         y_pred, y_true, weight = self.chosen(y_pred, y_true, weights_of(self, weight, y_pred.shape))
-        found = confusion(y_pred.ravel(), y_true.ravel(), weight.ravel(), self.levels())
-        return {name: found[name] for name in self.keeps}
+        counted = confusion(y_pred.ravel(), y_true.ravel(), weight.ravel(), self.levels())
+        return {name: counted[name] for name in self.keeps}
 
     def chosen(self, y_pred: Array, y_true: Array, weight: Array) -> tuple[Array, Array, Array]:
         """What of them counts."""
@@ -77,11 +77,11 @@ class _OverThresholds(_Counted):
 
     def check(self) -> None:
         """Thresholds lie from 0 to 1."""
-        given = self.thresholds if isinstance(self.thresholds, tuple) else (self.thresholds,)
-        for threshold in given:
+        several = self.thresholds if isinstance(self.thresholds, tuple) else (self.thresholds,)
+        for threshold in several:
             if threshold is not None:
                 in_unit(self, "thresholds", threshold)
-        if not given:
+        if not several:
             raise ConfigError(f"{type(self).__name__}: thresholds=() is empty; give one, or None for 0.5")
         for name in ("top_k", "class_id"):
             number = getattr(self, name, None)
@@ -335,8 +335,9 @@ def confusion(y_pred: Array, y_true: Array, weight: Array, thresholds: tuple[flo
         return jnp.cumsum(sums[::-1], axis=0)[::-1][np.argsort(order, kind="stable")]
 
     ones, zeros = jnp.where(y_true != 0, weight, 0), jnp.where(y_true != 0, 0, weight)
-    found, taken = above(ones), above(zeros)
-    return dict(zip(COUNTS, (found, taken, jnp.sum(zeros, 0) - taken, jnp.sum(ones, 0) - found), strict=True))
+    true_positives, false_positives = above(ones), above(zeros)
+    negatives = jnp.sum(zeros, 0) - false_positives, jnp.sum(ones, 0) - true_positives
+    return dict(zip(COUNTS, (true_positives, false_positives, *negatives), strict=True))
 
 
 def _bucket(y_pred: Array, thresholds: np.ndarray) -> Array:

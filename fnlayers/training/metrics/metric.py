@@ -37,8 +37,8 @@ class Metric(Options):
     better: ClassVar[str | None] = "max"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given = {field.name for field, _ in zip(dataclasses.fields(self), args, strict=False)} | set(kwargs)
-        needed = [f.name for f in dataclasses.fields(self) if f.default is dataclasses.MISSING and f.name not in given]
+        named = {field.name for field, _ in zip(dataclasses.fields(self), args, strict=False)} | set(kwargs)
+        needed = [f.name for f in dataclasses.fields(self) if f.default is dataclasses.MISSING and f.name not in named]
         if needed:
             raise ConfigError(f"{type(self).__name__} needs {', '.join(needed)}; write {_call(self, needed)}")
         try:

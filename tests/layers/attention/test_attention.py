@@ -15,7 +15,11 @@ LAYERS = [
     fl.GroupQueryAttention(3, 4, 2),
 ]
 HEADED = LAYERS[3:]
-VARIANTS = [{}, {"return_attention_scores": True}, {"dropout": 0.5}]
+VARIANTS = [
+    {},
+    pytest.param({"return_attention_scores": True}, marks=pytest.mark.slow),
+    pytest.param({"dropout": 0.5}, marks=pytest.mark.slow),
+]
 over_layers = pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
 over_headed = pytest.mark.parametrize("layer", HEADED, ids=lambda layer: type(layer).__name__)
 over_variants = pytest.mark.parametrize("options", VARIANTS, ids=str)
@@ -186,7 +190,10 @@ def test_a_group_is_what_repeated_keys_and_values_would_be():
 
 
 @over_layers
-@pytest.mark.parametrize("queries, keys", [(0, 3), (3, 0), (1, 1), (1, 4)])
+@pytest.mark.parametrize(
+    "queries, keys",
+    [(0, 3), pytest.param(3, 0, marks=pytest.mark.slow), pytest.param(1, 1, marks=pytest.mark.slow), (1, 4)],
+)
 def test_lengths_of_0_and_1(layer, queries, keys):
     x = (array(1, queries, 3), array(1, keys, 3))
     params = drawn(layer, x)
