@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import fnlayers as fl
@@ -30,6 +31,17 @@ def test_a_model_that_begins_with_text_is_run_on_texts():
     rest = fl.Sequential(model.layers[1:])
     np.testing.assert_array_equal(jax.jit(rest.apply)(params, ids), y)
     assert "string" in repr(fl.Input((), dtype="string"))
+
+
+def test_a_string_that_reaches_a_compiled_program_is_an_error_that_says_what_to_write():
+    model = fl.Sequential([fl.TextVectorization(vocabulary=["a"], output_sequence_length=2), fl.Embedding(3, 1)])
+    params, x, y = {"embedding": {"embeddings": np.ones((3, 1), "float32")}}, np.array(["a", "b"]), np.ones((2, 2, 1))
+    training = dict(loss="mse", optimizer=optax.sgd(0.1), epochs=1, verbose=False)
+    for run in (lambda: fl.fit(model, (x, y), **training), lambda: fl.predict(model, params, x)):
+        with pytest.raises(fl.ConfigError, match="encode them before, on the host: fnlayers.StringLookup"):
+            run()
+    with pytest.raises(ValueError, match="encode them before"):
+        fl.jit(model.apply)(params, x)
 
 
 def test_a_graph_of_strings_and_numbers():
