@@ -5,15 +5,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import jax
-
 from fnlayers.core.errors import ConfigError, brief
-
-_SHOWN = 4  # changes in a warning
-
-
-class RetraceWarning(UserWarning):
-    """A function was traced again, which compiles it again."""
+from fnlayers.training.retracing import RetraceWarning, described, least_changes, ordinal
 
 
 def retraces(function: Callable, *, after: int = 1) -> Callable:
@@ -32,7 +25,7 @@ def retraces(function: Callable, *, after: int = 1) -> Callable:
         A function of the same arguments.
 
     Example:
-        >>> import warnings, jax.numpy as jnp, fnlayers as fl
+        >>> import warnings, jax, jax.numpy as jnp, fnlayers as fl
         >>> step = jax.jit(fl.debug.retraces(lambda batch: batch["x"] * 2))
         >>> with warnings.catch_warnings(record=True) as caught:
         ...     warnings.simplefilter("always")
@@ -52,10 +45,8 @@ def retraces(function: Callable, *, after: int = 1) -> Callable:
     def traced(*args: Any, **kwargs: Any) -> Any:
         found = _described(function, args, kwargs)
         if len(earlier) >= after:
-            changed = min((_changes(before, found) for before in earlier), key=len)
-            listed = ", ".join(changed[:_SHOWN]) or "nothing in its arguments changed: a new jit was made each time"
-            more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
-            text = f"{name} is traced for the {_ordinal(len(earlier) + 1)} time: {listed}{more}"
+            changed = least_changes(earlier, found) or "nothing in its arguments changed: a new jit was made each time"
+            text = f"{name} is traced for the {ordinal(len(earlier) + 1)} time: {changed}"
             warnings.warn(text, RetraceWarning, stacklevel=2)
         earlier.append(found)
         return function(*args, **kwargs)
@@ -65,33 +56,10 @@ def retraces(function: Callable, *, after: int = 1) -> Callable:
 
 def _described(function: Callable, args: tuple, kwargs: dict) -> dict[str, str]:
     """Shape and dtype of each argument by its path, and any other value as text."""
-    named = dict(zip(_argument_names(function, len(args)), args, strict=True)) | kwargs
-    found = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(named):
-        found[jax.tree_util.keystr(path, simple=True, separator="/")] = _type_of(leaf)
-    return found
+    return described(dict(zip(_argument_names(function, len(args)), args, strict=True)) | kwargs)
 
 
 def _argument_names(function: Callable, count: int) -> list[str]:
     code = getattr(function, "__code__", None)
     names = list(code.co_varnames[: code.co_argcount]) if code else []
     return [*names[:count], *(f"argument {i}" for i in range(len(names), count))]
-
-
-def _type_of(leaf: Any) -> str:
-    if not hasattr(leaf, "dtype"):
-        return brief(leaf)
-    weak = " from a Python number" if getattr(getattr(leaf, "aval", None), "weak_type", False) else ""
-    return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]{weak}"
-
-
-def _changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """What differs between the arguments of two traces."""
-    other = [f"{path} is {now[path]}, was {before[path]}" for path in now if before.get(path, now[path]) != now[path]]
-    new = [f"{path} is new" for path in now if path not in before]
-    return [*other, *new, *(f"{path} is missing" for path in before if path not in now)]
-
-
-def _ordinal(number: int) -> str:
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number % 100 not in (11, 12, 13) else 0, "th")
-    return f"{number}{ending}"

@@ -1,6 +1,6 @@
 """Batches in chunks: as many as one compiled program takes, stacked, or single ones."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.training.batch import Batch
+from fnlayers.training.retracing import batch_type
 
 
 class Taken(NamedTuple):
@@ -56,7 +57,7 @@ def chunks(items: Iterable[Taken], steps: int, owned: bool) -> Iterator[list[Tak
     waiting: list[Taken] = []
     for each in items:
         each = each if owned else each._replace(batch=_copied(each.batch))
-        if waiting and _kind(waiting[0].batch) != _kind(each.batch):
+        if waiting and batch_type(waiting[0].batch) != batch_type(each.batch):
             yield from ([one] for one in waiting)
             waiting = []
         waiting.append(each)
@@ -83,9 +84,3 @@ def _copied(batch: Batch) -> Batch:
     """The batch in arrays of its own."""
     x, y, weight = jax.tree.map(lambda a: a if isinstance(a, jax.Array) else np.array(a), tuple(batch[:3]))
     return Batch(x, y, weight, batch.count)
-
-
-def _kind(batch: Batch) -> Hashable:
-    """What batches that are stacked have in common."""
-    leaves, structure = jax.tree.flatten(tuple(batch[:3]))
-    return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)

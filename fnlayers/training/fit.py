@@ -69,9 +69,10 @@ def fit(
     """Train a model, and return the result; nothing that is given changes.
 
     The same arguments give the same numbers, bit for bit on one machine, and callbacks that change nothing do not
-    change them. A last batch that is smaller than the others
-    counts as what it is (see `remainder`). Values that losses and layers read from outside, such as a coefficient in a
-    closure, are taken when fit begins.
+    change them. A last batch that is smaller than the others counts as what it is (see `remainder`). Values that losses
+    and layers read from outside, such as a coefficient in a closure, are taken when fit begins. Where the
+    batches of an iterable have the step compiled again and again, a warning names what changed in them
+    (`fnlayers.debug.RetraceWarning`).
 
     Arguments:
         model: the model.

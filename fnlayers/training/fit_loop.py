@@ -37,6 +37,7 @@ from fnlayers.training.results import (
     with_learning_rate,
 )
 from fnlayers.training.resuming import Position, memory_of
+from fnlayers.training.retracing import BatchTypes
 from fnlayers.training.state import TrainState, copied, key_words
 from fnlayers.training.step import evaluation_of, step_of, steps_of
 from fnlayers.training.step_events import StepEvents
@@ -103,6 +104,8 @@ class FitLoop:
         self.events = StepEvents(callbacks, epochs, lambda: self.train_state)
         arrived = self.events.arrived if self.events.callbacks else None
         self.means = EpochMeans(objective, objective.gathered(out, source.first), arrived, guard)
+        # Arrays are cut into batches of one size, and a last one; an iterable may yield what it likes
+        self.batch_types = BatchTypes() if source.dataset is None else None
         self.history: History = {}
         self.selected: TrainState | None = None
         self.stopped: str | None = None
@@ -213,6 +216,8 @@ class FitLoop:
         assert run is not None
         self.train_state, self.all_finite, packed = run(self.train_state, self.all_finite, *batch)
         at, last = self.position, chunk[-1]
+        if self.batch_types is not None:
+            self.batch_types.look(last.batch, f"batch {at.batch + 1} of epoch {at.epoch}")
         at.started, at.taken = at.started + len(chunk), last.taken
         steps = []
         for each in chunk:

@@ -107,6 +107,7 @@ DATA = {
     "going on": (lambda: batches, {"steps_per_epoch": 4}),
     "iterator": (lambda: iter(batches() * 9), {"steps_per_epoch": 6}),
     "state": (Grain, {"steps_per_epoch": 6}),
+    "averaged": (batches, {"ema": 0.9, "guard": "skip", "scan_steps": 2}),
 }
 
 
