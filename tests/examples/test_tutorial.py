@@ -43,7 +43,9 @@ def test_dense_and_activation(lesson):
     out = lesson(1)
     assert "same numbers: True; the smallest is 0.0" in out and "class: Dense, name: 'hidden', without one: None" in out
     assert "names in a container: dense dense_1 hidden" in out
-    assert "{'name': 'hidden', 'units': 32, 'activation': 'relu'}" in out and "a layer made from it is equal: True" in out
+    assert (
+        "{'name': 'hidden', 'units': 32, 'activation': 'relu'}" in out and "a layer made from it is equal: True" in out
+    )
 
 
 def test_activation_layers(lesson):
