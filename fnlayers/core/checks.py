@@ -191,10 +191,21 @@ def check_output_mask(layer: "Layer", y: Any, mask: Mask) -> None:
 
 def _check_each(check: Callable, first: Any, second: Any, mismatch: Callable[[], str]) -> None:
     """Call check for each pair of leaves of two nests; ShapeError where they are not nested alike."""
+    if not _same_entries(first, second):
+        raise ShapeError(mismatch())
     try:
         map_nest(check, first, second)
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ShapeError(mismatch()) from error
+
+
+def _same_entries(first: Any, second: Any) -> bool:
+    """Whether two nests have the same names and numbers of entries, as far as both are nests."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return first.keys() == second.keys() and all(_same_entries(first[name], second[name]) for name in first)
+    if isinstance(first, (tuple, list)) and isinstance(second, (tuple, list)):
+        return len(first) == len(second) and all(map(_same_entries, first, second))
+    return True
 
 
 def refuse_summed(layer: "Layer", x: Any, mask: Mask) -> None:

@@ -108,6 +108,8 @@ SHAPE = [
     (lambda: PAIR.init(KEY, (None, 4)), "the model's shape is structured as"),
     (lambda: COUNTS.apply({}, X), r"input 'i' was declared as int32, got float32; cast it yourself if you mean it"),
     (lambda: fl.Add().apply({}, (X, X), mask=MASK), "masks are nested like the inputs, with None for"),
+    (lambda: fl.Add().apply({}, (X, X), mask=(MASK,)), "masks are nested like the inputs, with None for"),
+    (lambda: fl.Identity().apply({}, {"a": X, "b": X}, mask={"b": MASK}), "nested like the inputs.*got dict for {a: float32"),
     (lambda: fl.Identity().apply({}, X, mask=[MASK, MASK]), "masks are nested like the inputs.*got list for float32"),
 ]  # fmt: skip
 
