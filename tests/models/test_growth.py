@@ -11,7 +11,7 @@ import fnlayers as fl
 from counting import python_calls
 from fnlayers.core import declared, outline
 from fnlayers.core.trace import _trace
-from fnlayers.saving.config import to_config
+from fnlayers.saving.config import from_config, to_config
 
 SHAPE = (None, 4)
 CACHES = (
@@ -144,6 +144,13 @@ def test_a_run_checks_each_layer_once(make):
 
     run(make(2))
     half, whole = (python_calls(functools.partial(run, make(n))) for n in (7, 14))
+    assert whole < 2.5 * half
+
+
+@pytest.mark.parametrize("make", [distributed, residuals, nested_graphs])
+def test_writing_and_reading_a_config_take_each_layer_once(make):
+    models = [make(n) for n in (7, 14)]
+    half, whole = (python_calls(lambda m=m: from_config(to_config(m), layers=[Residual])) for m in models)
     assert whole < 2.5 * half
 
 
