@@ -111,7 +111,7 @@ class Accumulated:
         return self.metric.init(jax.tree.map(lambda a: tuple(a.shape), y_pred))
 
     def _from_model_output(self, y_pred: Any, y_true: Any, weight: Any) -> Any:
-        make = self.arguments if isinstance(self.arguments, functools.partial) else self.cls.from_model_output  # type: ignore
+        make = self.metric if isinstance(self.metric, functools.partial) else self.cls.from_model_output  # type: ignore
         names = inspect.signature(make).parameters
         arguments = {_named(names, _PREDICTIONS): y_pred, _named(names, _LABELS): y_true}
         if None in list(arguments)[:1]:

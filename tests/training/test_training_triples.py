@@ -170,7 +170,7 @@ def test_counts_are_exact_beyond_single_precision():
     """33 million examples in one cell of the matrix: in float32 adding 1 to them changes nothing."""
     metric = metrics.ConfusionMatrix(2)
     kinds = jax.eval_shape(metric.init)
-    gathered = Gathered(objective_of("mse", [metric]).sums and (type("A", (), {"given": metric})(),), (kinds,))
+    gathered = Gathered(objective_of("mse", [metric]).sums and (type("A", (), {"metric": metric})(),), (kinds,))
     assert gathered.merge(np.full(4, 2.0**25), np.ones(4)).tolist() == [2.0**25 + 1] * 4
 
 
