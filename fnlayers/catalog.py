@@ -21,7 +21,14 @@ from fnlayers.layers.embedding import *
 from fnlayers.layers.merge import *
 from fnlayers.layers.normalization import *
 from fnlayers.layers.pooling import *
+from fnlayers.layers.preprocessing.audio import *
 from fnlayers.layers.preprocessing.hashing import *
+from fnlayers.layers.preprocessing.image_color import *
+from fnlayers.layers.preprocessing.image_filters import *
+from fnlayers.layers.preprocessing.image_geometry import *
+from fnlayers.layers.preprocessing.image_mixing import *
+from fnlayers.layers.preprocessing.image_policies import *
+from fnlayers.layers.preprocessing.image_size import *
 from fnlayers.layers.preprocessing.lookup import *
 from fnlayers.layers.preprocessing.numeric import *
 from fnlayers.layers.preprocessing.tabular import *

@@ -35,7 +35,8 @@ ABSENT = {Cropping1D: "data_format", UpSampling1D: "data_format"}  # in Keras al
 RENAMED = {None: "linear", "legacy_sparsemax": "sparsemax"}
 OTHER = {"sparsemax": "computes too small numbers in Keras; write activation='legacy_sparsemax' for Keras's"}
 # Layers whose constructors take no `trainable` in Keras.
-UNTRAINED = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Discretization", "HashedCrossing")
+UNTRAINED = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Discretization", "HashedCrossing", "Pipeline")
+UNTYPED = ("Pipeline",)  # and those whose layers alone have a dtype
 
 
 def layer_config(layer: Layer, name: str | None = None) -> dict:
@@ -45,9 +46,10 @@ def layer_config(layer: Layer, name: str | None = None) -> dict:
     config: dict[str, Any] = {"name": name or layer.name or layer.base_name}
     if kind not in UNTRAINED:
         config["trainable"] = layer.trainable
-    config["dtype"] = policy_config(policy_name(layer))
+    if kind not in UNTYPED:
+        config["dtype"] = policy_config(policy_name(layer))
     for f in fields(layer):
-        if f.name not in (*config, "trainable", *CALL_OPTIONS) and _is_keras_s(layer, f.name, f.default):
+        if f.name not in (*config, "trainable", "dtype", *CALL_OPTIONS) and _is_keras_s(layer, f.name, f.default):
             with within(f.name):
                 config[f.name] = _value(layer, f.name, getattr(layer, f.name))
     module = MODULES.get(kind, "keras.layers")

@@ -25,10 +25,12 @@ from fnlayers.layers.attention.multi_head import MultiHeadAttention
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.attention.single_head import SingleHead
 from fnlayers.layers.basic import CopyMask
+from fnlayers.layers.preprocessing.image_base import ImageLayer
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.bidirectional import Bidirectional
 from fnlayers.layers.recurrent.cell import Cell
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
+from fnlayers.models.pipeline import Pipeline
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
 
 if TYPE_CHECKING:
@@ -136,6 +138,8 @@ class Graph:
         if self.kinds[name] == "CategoryEncoding" and is_tensor(options.get("count_weights")):
             inputs = (inputs, options.pop("count_weights"))
         mask, train, reverse = (options.pop(key, None) for key in ("mask", "training", "reverse"))
+        if train and isinstance(layer, (ImageLayer, Pipeline)):
+            train = None  # the default of their calls in Keras, which the model's own mode replaces
         if reverse and self.kinds[name] != "ReversibleEmbedding":
             raise ConfigError(f"{name}: reverse is an option of ReversibleEmbedding alone")
         if any(value is not None for value in options.values()):

@@ -18,6 +18,7 @@ from fnlayers.layers.basic import CopyMask, DropMask
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.cells import StackedRNNCells
 from fnlayers.models.functional import Functional
+from fnlayers.models.pipeline import Pipeline
 from fnlayers.models.sequential import Sequential
 
 Place = tuple[str, str, Param | State]  # our path, the array in the file, what the model declares
@@ -131,7 +132,7 @@ def _check_carries(specs: dict, stored: set[str]) -> None:
 def default_folders(layer: Layer, children: Any, theirs: str) -> Iterator[tuple[str, str]]:
     """Each child's name and its folder in the file: a container's children are numbered there by class, not by name."""
     del theirs  # where the layer itself lies; others ask the file
-    if not isinstance(layer, (Sequential, Functional, StackedRNNCells)):
+    if not isinstance(layer, (Sequential, Functional, Pipeline, StackedRNNCells)):
         yield from ((name, name) for name in children)
         return
     parent, taken = "cells" if isinstance(layer, StackedRNNCells) else "layers", set()

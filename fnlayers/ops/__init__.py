@@ -3,6 +3,7 @@
 Users write `ops.conv(...)`. Each file holds one family, and each operation is one public function.
 """
 
+from fnlayers.ops import boxes, color, image, signal
 from fnlayers.ops.attention import additive_score, all_of, attention, nearby
 from fnlayers.ops.conv import conv, conv_output_size, conv_transpose, depthwise_conv, separable_conv
 from fnlayers.ops.dense import add_bias, dot, einsum, matmul_in_float32
@@ -49,6 +50,8 @@ __all__ = [
     "attention",
     "average_arrays",
     "average_pool",
+    "boxes",
+    "color",
     "conv",
     "conv_output_size",
     "conv_transpose",
@@ -66,6 +69,7 @@ __all__ = [
     "gradient_once",
     "group_normalize",
     "gru_gates",
+    "image",
     "l2_normalize",
     "lstm_gates",
     "mask_count",
@@ -81,6 +85,7 @@ __all__ = [
     "scan_lstm",
     "scan_time",
     "separable_conv",
+    "signal",
     "spectral_norm",
     "sum_arrays",
     "upsample",

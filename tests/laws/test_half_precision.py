@@ -17,6 +17,7 @@ from residuals import computed_in_float32
 # Layers that multiply in float32 all the same.
 IN_FLOAT32 = {
     fl.SpectralNormalization: "the largest singular value is a statistic, of a kernel alone, as in norms",
+    fl.MelSpectrogram: "powers span ten digits, and Keras computes them in float32, too",
     fl.LoRA: "the product of the factors is of weights alone, and added to a kernel in float32, as by merge",
 }
 

@@ -1,0 +1,55 @@
+"""Image layers give what real Keras gives for the same factors, on a part of a photograph; and so do spectrograms."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from image_entries import ENTRIES, SOUNDS, chirp
+
+import fnlayers as fl
+from fnlayers.ops import image as geometry
+
+FILE = Path(__file__).parents[2] / "golden" / "images.npz"
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    return np.load(FILE)
+
+
+@pytest.mark.parametrize("position", range(len(ENTRIES)), ids=lambda i: f"{i} {ENTRIES[i][0]}")
+def test_images_are_keras_s(position, numbers):
+    name, options, sampled, _ = ENTRIES[position]
+    layer, image = fl.LAYERS[name](**options), numbers["photograph"]
+    if sampled is None:
+        got = jax.jit(lambda image, key: layer.apply({}, image, rng=key, train=True))(image, jax.random.key(0))
+    else:
+        got = jax.jit(layer.transform)(image[0], sampled)[None]
+    atol = 2e-3 if name == "RandomPerspective" else 1e-4  # Keras solves for its matrix in float32
+    np.testing.assert_allclose(got, numbers[str(position)], rtol=1e-6, atol=atol)
+
+
+@pytest.mark.parametrize("position", range(len(SOUNDS)), ids=lambda i: f"{i} {SOUNDS[i][0]}")
+def test_spectrograms_are_keras_s(position, numbers):
+    name, options = SOUNDS[position]
+    x = chirp() if name == "STFTSpectrogram" else chirp()[..., 0]
+    x = x.transpose(0, 2, 1) if options.get("data_format") == "channels_first" else x
+    layer, wanted = fl.LAYERS[name](**options), numbers[f"sound {position}"]
+    got = layer.apply(layer.init(jax.random.key(0), x.shape), x)
+    if options.get("mode") == "angle":  # where both parts are rounding errors, it is a random angle
+        got, wanted = (np.where(abs(got - wanted) < 6.28, a, 0) for a in (got, wanted))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=2e-5 * abs(wanted).max())
+
+
+def test_elastic_displacements_are_keras_s(numbers):
+    """Keras draws the same numbers for both axes, and so do we here."""
+    image, sigma = numbers["photograph"][0], jnp.float32(1.4)
+    noise = jax.random.normal(jnp.array([7, 0], "uint32"), (2, *image.shape[:2]))
+    for drawn, wanted in zip(noise, numbers["elastic"], strict=True):
+        taps = int(6 * sigma) | 1
+        moved = 5 * geometry.displacement(jnp.stack([drawn, drawn], -1), sigma, 13, taps)
+        rows, columns = np.meshgrid(*map(np.arange, image.shape[:2]), indexing="ij")
+        got = geometry.sample_at(jnp.asarray(image), rows + moved[..., 0], columns + moved[..., 1], fill_mode="reflect")
+        np.testing.assert_allclose(got, wanted, atol=1e-3)
