@@ -95,7 +95,6 @@ class Warp(EachImage):
     """
 
     moves: ClassVar[bool] = True
-    value_range: ClassVar[Any] = None  # the least and the greatest value of a pixel, where results are clipped
     interpolation = "bilinear"
     fill_mode = "constant"
     fill_value = 0.0
@@ -106,7 +105,8 @@ class Warp(EachImage):
 
     def transform(self, image: Any, sampled: Any) -> Any:
         read = self._read(image, sampled, self.interpolation)
-        return read if self.value_range is None else jnp.clip(read, *self.value_range)
+        value_range = getattr(self, "value_range", None)  # of the layers that clip their results
+        return read if value_range is None else jnp.clip(read, *value_range)
 
     def transform_mask(self, mask: Any, sampled: Any) -> Any:
         return self._read(mask, sampled, "nearest")
