@@ -97,7 +97,7 @@ class STFTSpectrogram(Layer):
         """A kernel for the real part, and one for the imaginary part."""
         length = self.fft_length or 2 ** math.ceil(math.log2(self.frame_length))
         both: tuple[tuple[Side, Side], ...] = (("real", "imag"), ("imag", "real"))
-        sides = [side for side, other in both if self.mode != other]
+        sides: list[Side] = [side for side, other in both if self.mode != other]
         return {
             f"{side}_kernel": Param(
                 (self.frame_length, 1, length // 2 + 1), STFT(side, self.window, self.scaling, self.periodic)
