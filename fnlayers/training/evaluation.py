@@ -61,7 +61,7 @@ def evaluate(
         The numbers by name, "loss" first.
 
     Example:
-        >>> import fnlayers as fl
+        >>> import optax, fnlayers as fl
         >>> model, x = fl.Dense(1, kernel_initializer="ones"), np.ones((10, 3))
         >>> evaluate(model, model.init(jax.random.key(0), x.shape), (x, x[:, :1]), loss=optax.squared_error)
         {'loss': 4.0}

@@ -149,7 +149,7 @@ def fit(
             error.train_state (finite, after the last step that was) and error.history; fit(train_state=...) goes on.
 
     Example:
-        >>> import fnlayers as fl
+        >>> import numpy as np, fnlayers as fl
         >>> x = np.linspace(-1, 1, 100)[:, None]
         >>> result = fit(
         ...     fl.Dense(1), (x, 2 * x + 1), loss=optax.squared_error, optimizer=optax.sgd(0.5), epochs=9, verbose=False

@@ -201,4 +201,4 @@ def test_from_apply_to_the_product_in_six_calls(monkeypatch):
 
     monkeypatch.setattr(jnp, "matmul", spy)
     layer.apply(params, X)
-    assert found == ["run", "_run", "forward", "call", "dot", "dot"]
+    assert found == ["run", "run_in", "forward", "call", "dot", "dot"]

@@ -46,6 +46,7 @@ class ImageLayer(Layer):
 
     bounding_box_format: BoxFormat | None = field(default=None, kw_only=True)
 
+    takes: ClassVar[str] = "real"
     casts_inputs: ClassVar[str] = "none"
     always: ClassVar[bool] = False  # whether it acts in inference, too
     moves: ClassVar[bool] = False  # whether pixels move, and so masks and boxes
