@@ -20,7 +20,7 @@ def outputs(file: pathlib.Path) -> list:
     given = dict(np.load(file.with_suffix(".npz")))
     values = list(given.values())
     x = values[0] if len(values) == 1 else values if "0" in given else given
-    found = jax.tree.leaves(model(x))
+    found = jax.tree.leaves(model(x, training=False))
     frozen = [weight.path for weight in model.non_trainable_weights]
     return [np.asarray(a, "float32") for a in found], frozen
 
