@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fnlayers.exporting import *
     from fnlayers.keras_files import *
     from fnlayers.saving import load as load, save as save
+    from fnlayers.sharding import *
     from fnlayers.show import summary as summary
     from fnlayers.state_dicts import load_state_dict as load_state_dict, match_weights as match_weights
     from fnlayers.surgery import (
@@ -40,6 +41,7 @@ LATER = {
     "fnlayers.exporting": ("Exported", "export", "load_exported", "to_onnx"),
     "fnlayers.keras_files": ("load_keras", "load_keras_weights", "save_keras"),
     "fnlayers.saving": ("load", "save"),
+    "fnlayers.sharding": ("Shardings", "shardings"),
     "fnlayers.show": ("summary",),
     "fnlayers.state_dicts": ("load_state_dict", "match_weights"),
     "fnlayers.surgery": ("compare", "cut", "intermediates", "lora", "replace_layer", "restrict"),

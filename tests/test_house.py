@@ -24,14 +24,14 @@ PACKAGE = pathlib.Path(fl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     "version": 0, "plain_data": 0, "kinds": 0, "half_precision": 0, "functions": 0, "ops": 0, "core": 1, "layers": 2, "models": 2, "host": 2, "trees": 2,
-    "catalog": 3, "freezing": 3, "training": 3, "saving": 3, "show": 3, "surgery": 3,
+    "catalog": 3, "freezing": 3, "sharding": 3, "training": 3, "saving": 3, "show": 3, "surgery": 3,
     "debug": 4, "keras_files": 4, "state_dicts": 4, "exporting": 4, "__init__": 5, "command_line": 5, "__main__": 6,
 }  # fmt: skip
 # What the families of layers, each a file or a folder, may import of each other.
 COMMON = {"common"}
 BLOCKS = "blocks"  # the folder of layers made of layers of other families
 # On their floor, but used by their neighbors: the list of layers, what a layer holds, trees, the version, plain data, half precision.
-NEIGHBORS = {"catalog", "freezing", "trees", "version", "plain_data", "kinds", "half_precision"}
+NEIGHBORS = {"catalog", "freezing", "sharding", "trees", "version", "plain_data", "kinds", "half_precision"}
 
 # Arguments of Keras that we leave out, each with its reason (docs/deviations.md).
 OMITTED = {

@@ -97,6 +97,7 @@ class Layer(ByValue):
     written_as: ClassVar[str] = ""  # how it is made, for the error where arguments are missing or too many
     on_host: ClassVar[bool] = False  # whether it runs with NumPy, outside of jit: strings live nowhere else
     integer_policies: ClassVar[bool] = False  # whether dtype may be "int32" or "int64"
+    dense_pairs: ClassVar[tuple[tuple[str, str], ...]] = ()  # Dense children of which the second alone reads the first
     is_template: ClassVar[bool] = False  # whether layers inside are copied: one object may be in other layers too
     activity_regularizer = None  # a field in the layers that have it
     # Of the class, by the methods that it writes

@@ -14,6 +14,7 @@ from fnlayers.core.names import fold
 from fnlayers.core.types import Key, Params, StateDict
 from fnlayers.functions.draws import is_key
 from fnlayers.models.sequential import Sequential
+from fnlayers.sharding import Shardings, shardings
 from fnlayers.training.check_state import check_initial, check_optimizer
 from fnlayers.trees import Declared, split
 
@@ -54,6 +55,8 @@ class TrainState(NamedTuple):
         *,
         params: Params | None = None,
         state: StateDict | None = None,
+        mesh: Any = None,
+        rules: Any = "data",
     ) -> "TrainState":
         """The state before the first step.
 
@@ -65,6 +68,8 @@ class TrainState(NamedTuple):
             rng: a random key, or a seed. Params are those of model.init(rng, shape).
             params: what to start from instead; copied, so that a step which donates takes nothing away.
             state: the state that belongs to them; needed with params where the model keeps any.
+            mesh, rules: where the arrays lie, see `fnlayers.shardings`. Each device draws its own part of the params,
+                so that no memory holds all of them.
 
         Returns:
             A TrainState that shares no array with what was given.
@@ -80,13 +85,24 @@ class TrainState(NamedTuple):
         shape = model.in_shape if shape is None else shape
         declared = Declared(model, shape)
         check_initial(model, declared, params, state)
-        params = model.init(key, shape) if params is None else params
-        state = model.init_state(shape) if state is None else state
         if isinstance(model, Sequential) and not model.layers:
             raise ConfigError(f"{brief(model)} has no layers, and so nothing to train; give it some")
-        trained, _ = split(params, declared.trainable)
-        made = cls(jnp.zeros((), "int32"), params, state, optimizer.init(trained), plain_key(fold(key, "training")))
-        return copied(made)
+
+        def made(key: Any, params: Any, state: Any) -> TrainState:
+            params = model.init(key, shape) if params is None else params
+            state = model.init_state(shape) if state is None else state
+            trained, _ = split(params, declared.trainable)
+            return cls(jnp.zeros((), "int32"), params, state, optimizer.init(trained), plain_key(fold(key, "training")))
+
+        if mesh is None:
+            return copied(made(key, params, state))
+        where = sharded_state(shardings(model, shape, mesh, rules, optimizer))
+        return jax.jit(lambda *given: copied(made(*given)), out_shardings=where)(key, params, state)
+
+
+def sharded_state(plan: Shardings) -> Any:
+    """The shardings of a train state, as one."""
+    return TrainState(plan.whole, plan.params, plan.state, plan.opt_state, plan.whole)
 
 
 def as_key(rng: Any) -> Key:

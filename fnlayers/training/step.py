@@ -21,6 +21,7 @@ from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.guard import Guard, checked_guard, finite, guarded
 from fnlayers.training.objective import Numbers, Objective, objective_of
+from fnlayers.training.placing import Placing
 from fnlayers.training.state import TrainState, typed_key
 from fnlayers.trees import Declared, joined, penalty, split
 
@@ -35,6 +36,8 @@ def make_step(
     metrics: Metrics = None,
     loss_weights: Any = None,
     guard: Literal[True, "skip", False] = True,
+    mesh: Any = None,
+    rules: Any = "data",
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]:
     """A compiled training step: step(train_state, batch) -> (train_state, logs).
 
@@ -57,6 +60,10 @@ def make_step(
             step has few examples for its params; with False, a step costs what it does when written by hand. With True
             a step that is left out changes nothing at all; with "skip" it counts in train_state.step, so that the next
             one draws from another key, as in fit(guard="skip").
+        mesh, rules: over which devices to train, and how: see `fnlayers.shardings`. The step puts the train state and
+            each batch where they say (make the state with `TrainState.create(..., mesh=, rules=)`, and no device ever
+            holds all of it); of several processes each gives its own examples. The numbers are those of one device:
+            metrics, batch statistics and dropout are of the whole batch.
 
     Returns:
         A compiled function of a TrainState and a batch, (x, y) or (x, y, weight). logs["loss"] and each metric are
@@ -83,7 +90,8 @@ def make_step(
     guard = checked_guard("make_step", guard, (True, "skip", False))
     objective = objective_of(loss, metrics, model, loss_weights)
     warn_of_endings(model, objective)
-    return Step(jit(logged_step_of(model, objective, optimizer, guard), donate_argnums=0))
+    placing = None if mesh is None else Placing(model, optimizer, mesh, rules)
+    return Step(jit(logged_step_of(model, objective, optimizer, guard, placing), donate_argnums=0), placing)
 
 
 class Step:
@@ -92,12 +100,15 @@ class Step:
     It is called as the compiled function is, and has its methods, such as `lower`.
     """
 
-    def __init__(self, compiled: Callable) -> None:
-        self.compiled = compiled
+    def __init__(self, compiled: Callable, placing: Placing | None = None) -> None:
+        self.compiled, self.placing = compiled, placing
 
     def __call__(self, train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         """Run it: the train state after the step, and its logs."""
         check_batch(batch)
+        if self.placing is not None:
+            x = unpack_batch(batch)[0]
+            train_state, batch = self.placing.train_state(train_state, x), self.placing.batch(batch, x)
         return self.compiled(train_state, batch)
 
     def __getattr__(self, name: str) -> Any:
@@ -172,7 +183,11 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: Gua
 
 
 def logged_step_of(
-    model: Layer, objective: Objective, optimizer: Any, guard: Literal[True, "skip", False] = True
+    model: Layer,
+    objective: Objective,
+    optimizer: Any,
+    guard: Literal[True, "skip", False] = True,
+    placing: Placing | None = None,
 ) -> Callable:
     """The function (train_state, batch) -> (train_state, logs), not compiled."""
     if objective.whole:
@@ -182,6 +197,8 @@ def logged_step_of(
     def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         train_state, all_finite, numbers = train_step(train_state, True, *unpack_batch(batch))
         sums = zip(objective.sums, numbers.sums, strict=True)
+        if placing is not None:
+            train_state = placing.constrained(train_state, unpack_batch(batch)[0])
         results = {term.name: Accumulated(term.name, term.function).result(each) for term, each in sums}
         return train_state, objective.logs(numbers.means, results) | {"finite": all_finite}
 

@@ -59,6 +59,7 @@ class Transformer(Layer):
     rotary_wavelength: float | None = field(default=None, kw_only=True)
 
     most_inputs: ClassVar[int] = 1
+    dense_pairs: ClassVar[Any] = (("feedforward_intermediate_dense", "feedforward_output_dense"),)
     use_causal_mask = False  # fields of TransformerDecoder
     cache = None
 

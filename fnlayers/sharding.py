@@ -1,0 +1,261 @@
+"""Where the arrays of a model lie on a mesh of devices, read from the logical axes that its weights declare."""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from fnlayers.core.errors import ConfigError
+from fnlayers.core.layer import Layer, Shape, check_model
+from fnlayers.core.spec import Param, State, map_specs, only, spec_items, structs
+from fnlayers.core.types import Sizes
+from fnlayers.layers.dense import Dense
+from fnlayers.models.functional import Functional, Node
+from fnlayers.models.opened import is_ref
+from fnlayers.models.repeat import Repeat
+from fnlayers.models.sequential import Sequential
+from fnlayers.plain_data import nest_leaves
+from fnlayers.trees import split
+
+__all__ = ["Shardings", "shardings"]
+
+Tree = Any
+Rules = Mapping[str, str | tuple[str, ...]]
+
+_TENSOR = {"heads": "model", "hidden": "model", "vocab": "model"}
+PRESETS: Mapping[str, Rules] = {
+    "data": {"batch": "data"},
+    "fsdp": {"batch": "data", "largest": "data"},
+    "tensor": _TENSOR,
+    "data+tensor": {"batch": "data", **_TENSOR},
+}
+
+
+class Shardings(NamedTuple):
+    """A jax.sharding.NamedSharding for each array; see `shardings`.
+
+    Arguments:
+        params, state: like the model's.
+        opt_state: like the optimizer's state; None without an optimizer.
+        batch: of each array of a batch: its first axis.
+        whole: of an array that is whole on each device.
+        notes: what a rule names and could not split: "dense/kernel: hidden 6 does not divide by 4 (model)".
+    """
+
+    params: Tree
+    state: Tree
+    opt_state: Any
+    batch: NamedSharding
+    whole: NamedSharding
+    notes: tuple[str, ...] = ()
+
+
+def shardings(
+    model: Layer,
+    shape: Sizes = None,
+    mesh: Any = None,
+    rules: str | Rules = "data",
+    optimizer: optax.GradientTransformation | None = None,
+) -> Shardings:
+    """How params, state and the optimizer's state are split over a mesh of devices.
+
+    Arguments:
+        model: the model.
+        shape: its input's shape with the batch axis, None where unknown. A model with an Input knows its own: None.
+        mesh: a jax.sharding.Mesh, as jax.make_mesh makes it, with automatic or explicit axes.
+        rules: a table {logical axis: axis of the mesh, or a tuple of them}. Logical axes of weights are "in" and "out"
+            (of a kernel), "heads" (of attention), "hidden" (between two Dense layers of which the second alone reads
+            what the first returns), "vocab" (the rows of an embedding), "gates" (of a recurrent layer), "space" (of
+            a convolution's window), "layers" (of a Repeat); "largest" is the largest axis of any weight that can be
+            split; "batch" is the first axis of x and y. Or a preset:
+            "data": the batch over the mesh axis "data", weights whole on each device;
+            "fsdp": weights, and so gradients and the optimizer's state, are split over "data", too;
+            "tensor": heads, hidden features and vocabulary over "model", so that each attention and each pair of
+                Dense layers has one sum over devices;
+            "data+tensor": both.
+        optimizer: whose state is split as the params that it belongs to.
+
+    Returns:
+        Shardings. What does not divide is whole on each device: in `notes`, and for a named axis in a warning.
+
+    Raises:
+        ConfigError: for a mesh without an axis that a rule names, and for a rule that no weight has an axis for.
+
+    Example:
+        >>> from fnlayers.layers.dense import Dense
+        >>> mesh = jax.make_mesh((1, 1), ("data", "model"))
+        >>> print(shardings(Dense(8), (None, 4), mesh, {"batch": "data", "out": "model"}).params["kernel"].spec)
+        P(None, 'model')
+    """
+    check_model(model, "shardings")
+    if not hasattr(mesh, "axis_names"):
+        raise ConfigError(f"shardings: mesh={mesh!r} is not a mesh; write mesh = jax.make_mesh((8,), ('data',))")
+    plan = _Plan(mesh, rules)
+    declared = model.specs(shape)
+    hidden = dict(_hidden(model, model.in_shape if shape is None else shape))
+    params = {path: plan.sharding(path, spec, hidden) for path, spec in spec_items(only(declared, Param))}
+    plan.check_used()
+    plan.warn()
+    by_path = _like(only(declared, Param), iter(params.values()))
+    state = map_specs(lambda spec: plan.named(), only(declared, State))
+    opt_state = None if optimizer is None else _of_optimizer(optimizer, declared, by_path, plan.named())
+    batch = plan.rules.get("batch")
+    return Shardings(by_path, state, opt_state, plan.named(*[batch] * bool(batch)), plan.named(), tuple(plan.notes))
+
+
+class _Plan:
+    """Rules on a mesh, and what became of them so far."""
+
+    def __init__(self, mesh: Any, rules: str | Rules) -> None:
+        if isinstance(rules, str) and rules not in PRESETS:
+            raise ConfigError(f"rules={rules!r} is not a preset; choose from {', '.join(PRESETS)}, or give a table")
+        self.mesh, self.preset = mesh, isinstance(rules, str)
+        self.rules: Rules = PRESETS[rules] if isinstance(rules, str) else dict(rules)
+        self.sizes = dict(zip(mesh.axis_names, mesh.axis_sizes, strict=True))
+        self.names: set[str] = set()  # logical axes of the model
+        self.notes: list[str] = []
+        self.refused: list[str] = []
+        for name, axes in self.rules.items():
+            for axis in _several(axes):
+                if axis not in self.sizes:
+                    raise ConfigError(
+                        f"rules: {name!r} goes to {axis!r}, which is not an axis of the mesh {self.sizes}; write "
+                        f"jax.make_mesh((...), ('{axis}', ...)), or another rule"
+                    )
+
+    def named(self, *axes: Any) -> NamedSharding:
+        return NamedSharding(self.mesh, PartitionSpec(*axes))
+
+    def sharding(self, path: str, spec: Param, hidden: Mapping[str, tuple]) -> NamedSharding:
+        """That of one weight: the axes that rules name, from the first on, and then its largest."""
+        sizes, axes = spec.full_shape, hidden.get(path, spec.axes)
+        names = (*("layers",) * len(spec.stack), *(axes or (None,) * len(spec.shape)))
+        self.names.update(name for name in names if name)
+        found: list[Any] = [None] * len(sizes)
+        taken: set[str] = set()
+        by_name = [(i, self.rules[name]) for i, name in enumerate(names) if name in self.rules]
+        for i, axes in by_name:
+            if taken.isdisjoint(_several(axes)) and self._divides(path, names[i], sizes[i], axes, self.refused):
+                found[i] = axes
+                taken.update(_several(axes))
+        axes = self.rules.get("largest")
+        if axes and sizes and taken.isdisjoint(_several(axes)):
+            free = [i for i, axis in enumerate(found) if axis is None and sizes[i] % self._count(axes) == 0]
+            largest = max(free or range(len(sizes)), key=lambda i: sizes[i])
+            if found[largest] is None and self._divides(path, "largest", sizes[largest], axes, self.notes):
+                found[largest] = axes
+        while found and found[-1] is None:
+            found.pop()
+        return self.named(*found)
+
+    def check_used(self) -> None:
+        """Raise ConfigError for a rule that names no axis of the model's."""
+        unused = [name for name in self.rules if name not in {"batch", "largest", *self.names}]
+        wanted = [name for name in self.rules if name not in ("batch", "largest")]
+        if unused and (not self.preset or len(unused) == len(wanted)):
+            there = ", ".join(sorted(self.names)) or "none"
+            raise ConfigError(
+                f"rules: no weight of the model has an axis {', '.join(unused)}; its logical axes are {there} (and "
+                "'largest', of any weight)"
+            )
+
+    def warn(self) -> None:
+        """Say what a named axis could not be split into."""
+        self.notes = self.refused + self.notes
+        if self.refused:
+            more = f", and {len(self.refused) - 3} more" if len(self.refused) > 3 else ""
+            warnings.warn(f"whole on each device: {'; '.join(self.refused[:3])}{more}", stacklevel=3)
+
+    def _divides(self, path: str, name: str, size: int, axes: Any, notes: list[str]) -> bool:
+        count = self._count(axes)
+        if size % count == 0 and size:
+            return True
+        notes.append(f"{path}: {name} {size} does not divide by {count} ({', '.join(_several(axes))})")
+        return False
+
+    def _count(self, axes: Any) -> int:
+        return math.prod(self.sizes[axis] for axis in _several(axes))
+
+
+def _several(axes: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (axes,) if isinstance(axes, str) else tuple(axes)
+
+
+def _like(specs: Tree, found: Iterator[Any]) -> Tree:
+    """A tree like the specs of what stands in the order of their declaration."""
+    return map_specs(lambda spec: next(found), specs)
+
+
+def _of_optimizer(optimizer: Any, declared: Tree, params: Tree, whole: NamedSharding) -> Any:
+    """A sharding for each array of an optimizer's state: that of the param that it belongs to, if it is as large."""
+    types, _ = structs(declared)
+    trained = split(types, map_specs(lambda spec: spec.trainable, only(declared, Param)))[0]
+    state = jax.eval_shape(optimizer.init, trained)
+    pairs = jax.tree.map(lambda a, sharding: None if a is None else _OfParam(a.shape, sharding), trained, params,
+                         is_leaf=lambda a: a is None)  # fmt: skip
+    return optax.tree_utils.tree_map_params(
+        optimizer,
+        lambda a, param: param.sharding if a.shape == param.shape else whole,
+        state,
+        pairs,
+        transform_non_params=lambda a: whole,
+    )
+
+
+class _OfParam:
+    """The shape and the sharding of a param, as one leaf."""
+
+    def __init__(self, shape: tuple[int, ...], sharding: NamedSharding) -> None:
+        self.shape, self.sharding = shape, sharding
+
+
+def _hidden(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The logical axes of the weights of Dense layers in pairs, by path."""
+    children = {"layer": (layer.layer, shape)} if isinstance(layer, Repeat) else layer.children(shape)
+    for first, second in (*layer.dense_pairs, *_in_container(layer)):
+        yield f"{path}{first}/kernel", ("in", "hidden")
+        yield f"{path}{first}/bias", ("hidden",)
+        yield f"{path}{second}/kernel", ("hidden", "out")
+    for name, (child, child_shape) in children.items():
+        yield from _hidden(child, child_shape, f"{path}{name}/")
+
+
+def _in_container(layer: Layer) -> Iterator[tuple[str, str]]:
+    """(first, second): a Dense layer, and the only one that reads what it returns, weightless layers between them."""
+    if isinstance(layer, Sequential):
+        names = [str(inner.name) for inner in layer.layers]
+        calls = {i: (name, [i - 1]) for i, name in enumerate(names)}
+        outputs = [len(names) - 1]
+    elif isinstance(layer, Functional):
+        calls = {i: (n.layer, [ref.node for ref in nest_leaves(n.inputs, is_ref)]) for i, n in enumerate(layer.nodes)
+                 if isinstance(n, Node)}  # fmt: skip
+        outputs = [ref.node for ref in nest_leaves(layer.outputs, is_ref)]
+    else:
+        return
+    by_name, second = {inner.name: inner for inner in layer.layers}, set()
+    once = [name for name, _ in calls.values()]
+    for i, (name, _) in calls.items():
+        if type(by_name[name]) is not Dense or name in second or once.count(name) > 1:
+            continue
+        other = _only_reader(i, calls, outputs, by_name)
+        if other is not None and once.count(other) == 1:
+            second.add(other)
+            yield name, other
+
+
+def _only_reader(i: int, calls: Mapping, outputs: list[int], layers: Mapping[str | None, Layer]) -> str | None:
+    """The Dense layer that alone reads what call `i` returns."""
+    while i not in outputs:
+        readers = [(j, name, read) for j, (name, read) in calls.items() if i in read]
+        if len(readers) != 1 or len(readers[0][2]) != 1:
+            return None
+        i, name, _ = readers[0]
+        if type(layers[name]) is Dense:
+            return name
+        if layers[name].has_weights or layers[name].has_children:
+            return None
+    return None
