@@ -19,7 +19,7 @@ from fnlayers.models.opened import is_ref
 from fnlayers.models.repeat import Repeat
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import nest_leaves
-from fnlayers.trees import split
+from fnlayers.trees import paths, split
 
 __all__ = ["Shardings", "shardings"]
 
@@ -88,8 +88,9 @@ def shardings(
     Example:
         >>> from fnlayers.layers.dense import Dense
         >>> mesh = jax.make_mesh((1, 1), ("data", "model"))
-        >>> print(shardings(Dense(8), (None, 4), mesh, {"batch": "data", "out": "model"}).params["kernel"].spec)
-        P(None, 'model')
+        >>> plan = shardings(Dense(8), (None, 4), mesh, {"batch": "data", "out": "model"})
+        >>> tuple(plan.params["kernel"].spec), tuple(plan.batch.spec)
+        ((None, 'model'), ('data',))
     """
     check_model(model, "shardings")
     if not hasattr(mesh, "axis_names"):
@@ -97,49 +98,57 @@ def shardings(
     plan = _Plan(mesh, rules)
     declared = model.specs(shape)
     hidden = dict(_hidden(model, model.in_shape if shape is None else shape))
-    params = {path: plan.sharding(path, spec, hidden) for path, spec in spec_items(only(declared, Param))}
+    found = [plan.sharding(path, spec, hidden) for path, spec in spec_items(only(declared, Param))]
     plan.check_used()
     plan.warn()
-    by_path = _like(only(declared, Param), iter(params.values()))
+    in_order = iter(found)
+    params = map_specs(lambda spec: next(in_order), only(declared, Param))
     state = map_specs(lambda spec: plan.named(), only(declared, State))
-    opt_state = None if optimizer is None else _of_optimizer(optimizer, declared, by_path, plan.named())
-    batch = plan.rules.get("batch")
-    return Shardings(by_path, state, opt_state, plan.named(*[batch] * bool(batch)), plan.named(), tuple(plan.notes))
+    opt_state = None if optimizer is None else _of_optimizer(optimizer, declared, params, plan)
+    batch = plan.named(plan.rules["batch"]) if "batch" in plan.rules else plan.named()
+    return Shardings(params, state, opt_state, batch, plan.named(), tuple(plan.notes))
 
 
 class _Plan:
     """Rules on a mesh, and what became of them so far."""
 
     def __init__(self, mesh: Any, rules: str | Rules) -> None:
-        if isinstance(rules, str) and rules not in PRESETS:
-            raise ConfigError(f"rules={rules!r} is not a preset; choose from {', '.join(PRESETS)}, or give a table")
         self.mesh, self.preset = mesh, isinstance(rules, str)
-        self.rules: Rules = PRESETS[rules] if isinstance(rules, str) else dict(rules)
+        self.rules = _table(rules)
         self.sizes = dict(zip(mesh.axis_names, mesh.axis_sizes, strict=True))
         self.names: set[str] = set()  # logical axes of the model
         self.notes: list[str] = []
         self.refused: list[str] = []
         for name, axes in self.rules.items():
-            for axis in _several(axes):
-                if axis not in self.sizes:
-                    raise ConfigError(
-                        f"rules: {name!r} goes to {axis!r}, which is not an axis of the mesh {self.sizes}; write "
-                        f"jax.make_mesh((...), ('{axis}', ...)), or another rule"
-                    )
+            self._check_rule(name, axes)
+
+    def _check_rule(self, name: Any, axes: Any) -> None:
+        """Raise ConfigError for what is no rule, or of another mesh."""
+        several = _several(axes) if isinstance(axes, (str, tuple)) else ()
+        if not several or not all(isinstance(each, str) for each in (name, *several)):
+            raise ConfigError(f"rules: {name!r}: {axes!r} is no rule; give an axis of the mesh, or a tuple of them")
+        for axis in several:
+            if axis not in self.sizes:
+                raise ConfigError(
+                    f"rules: {name!r} goes to {axis!r}, which is not an axis of the mesh {self.sizes}; write "
+                    f"jax.make_mesh((...), ('{axis}', ...)), or another rule"
+                )
+        if len(set(several)) < len(several):
+            raise ConfigError(f"rules: {name!r} goes to {axes}, where an axis stands twice; name each once")
 
     def named(self, *axes: Any) -> NamedSharding:
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
-    def sharding(self, path: str, spec: Param, hidden: Mapping[str, tuple]) -> NamedSharding:
+    def sharding(self, path: str, spec: Any, hidden: Mapping[str, tuple]) -> NamedSharding:
         """That of one weight: the axes that rules name, from the first on, and then its largest."""
-        sizes, axes = spec.full_shape, hidden.get(path, spec.axes)
-        names = (*("layers",) * len(spec.stack), *(axes or (None,) * len(spec.shape)))
+        sizes, declared = spec.full_shape, hidden.get(path, spec.axes)
+        names = (*("layers",) * len(spec.stack), *(declared or (None,) * len(spec.shape)))
         self.names.update(name for name in names if name)
         found: list[Any] = [None] * len(sizes)
         taken: set[str] = set()
-        by_name = [(i, self.rules[name]) for i, name in enumerate(names) if name in self.rules]
-        for i, axes in by_name:
-            if taken.isdisjoint(_several(axes)) and self._divides(path, names[i], sizes[i], axes, self.refused):
+        for i, name in enumerate(names):
+            axes = self.rules.get(name or "")
+            if axes and taken.isdisjoint(_several(axes)) and self._divides(path, name, sizes[i], axes, self.refused):
                 found[i] = axes
                 taken.update(_several(axes))
         axes = self.rules.get("largest")
@@ -170,7 +179,7 @@ class _Plan:
             more = f", and {len(self.refused) - 3} more" if len(self.refused) > 3 else ""
             warnings.warn(f"whole on each device: {'; '.join(self.refused[:3])}{more}", stacklevel=3)
 
-    def _divides(self, path: str, name: str, size: int, axes: Any, notes: list[str]) -> bool:
+    def _divides(self, path: str, name: str | None, size: int, axes: Any, notes: list[str]) -> bool:
         count = self._count(axes)
         if size % count == 0 and size:
             return True
@@ -181,36 +190,39 @@ class _Plan:
         return math.prod(self.sizes[axis] for axis in _several(axes))
 
 
+def _table(rules: str | Rules) -> Rules:
+    """The rules, those of a preset by its name."""
+    if isinstance(rules, Mapping):
+        return dict(rules)
+    if not isinstance(rules, str) or rules not in PRESETS:
+        raise ConfigError(
+            f"rules={rules!r} is not a preset; choose from {', '.join(PRESETS)}, or give a table: {{'out': 'model'}}"
+        )
+    return PRESETS[rules]
+
+
 def _several(axes: str | tuple[str, ...]) -> tuple[str, ...]:
     return (axes,) if isinstance(axes, str) else tuple(axes)
 
 
-def _like(specs: Tree, found: Iterator[Any]) -> Tree:
-    """A tree like the specs of what stands in the order of their declaration."""
-    return map_specs(lambda spec: next(found), specs)
-
-
-def _of_optimizer(optimizer: Any, declared: Tree, params: Tree, whole: NamedSharding) -> Any:
-    """A sharding for each array of an optimizer's state: that of the param that it belongs to, if it is as large."""
+def _of_optimizer(optimizer: Any, declared: Tree, params: Tree, plan: _Plan) -> Any:
+    """A sharding for each array of an optimizer's state: that of the param like it whose path ends the array's own."""
     types, _ = structs(declared)
     trained = split(types, map_specs(lambda spec: spec.trainable, only(declared, Param)))[0]
     state = jax.eval_shape(optimizer.init, trained)
-    pairs = jax.tree.map(lambda a, sharding: None if a is None else _OfParam(a.shape, sharding), trained, params,
-                         is_leaf=lambda a: a is None)  # fmt: skip
-    return optax.tree_utils.tree_map_params(
-        optimizer,
-        lambda a, param: param.sharding if a.shape == param.shape else whole,
-        state,
-        pairs,
-        transform_non_params=lambda a: whole,
-    )
+    shapes, by_path = {path: a.shape for path, a in paths(trained).items()}, paths(params)
 
+    def sharding(path: str, shape: tuple[int, ...]) -> NamedSharding:
+        names = path.split("/")
+        ends = ("/".join(names[start:]) for start in range(len(names)))
+        param = next((end for end in ends if end in shapes), None)  # the longest one
+        if param is None or shape[len(shape) - len(shapes[param]) :] != shapes[param]:
+            return plan.named()
+        more = len(shape) - len(shapes[param])  # axes in front of the param's, of the memory of lbfgs
+        return plan.named(*[None] * more, *by_path[param].spec)
 
-class _OfParam:
-    """The shape and the sharding of a param, as one leaf."""
-
-    def __init__(self, shape: tuple[int, ...], sharding: NamedSharding) -> None:
-        self.shape, self.sharding = shape, sharding
+    found = [sharding(path, a.shape) for path, a in paths(state).items()]
+    return jax.tree.unflatten(jax.tree.structure(state), found)
 
 
 def _hidden(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -29,7 +29,9 @@ class Param:
         shape: its sizes.
         initializer: a name ("glorot_uniform"), an initializer, or any function (key, shape, dtype) -> array.
         regularizer, constraint: a name, an instance, any function of the array, or None.
-        axes: logical axis names ("in", "out", "space", "heads", ...) for sharding; () where there is nothing to say.
+        axes: a logical name of each axis, or None, which rules map to axes of a mesh of devices (`fnlayers.shardings`
+            lists them): "in", "out", "heads", "vocab", "gates", "space", or one of your own; () where there is nothing
+            to say.
         decay: whether weight decay is meant for it; None: if it has two axes or more (kernels, not biases or scales).
         dtype: its dtype; None: the layer's policy decides.
         trainable: filled in by `Layer.specs` from the layer and the containers around it.

@@ -1,5 +1,6 @@
 """Train states and batches on a mesh of devices, as `fnlayers.shardings` plans them."""
 
+import math
 from typing import Any
 
 import jax
@@ -41,31 +42,42 @@ class Placing:
 
     def constrained(self, train_state: TrainState, x: Any) -> TrainState:
         """Within a compiled step: the new train state stays where the old one is."""
-        if self.mesh.empty or any(kind == jax.sharding.AxisType.Explicit for kind in self.mesh.axis_types):
+        if jax.sharding.AxisType.Explicit in self.mesh.axis_types:
             return train_state  # the types say so
         return jax.lax.with_sharding_constraint(train_state, sharded_state(self.plan(x)))
 
     def batch(self, batch: Tree, x: Any) -> Tree:
-        """The batch, its first axis over the devices; of several processes each gives its own examples."""
+        """The batch, its first axis over the devices; of several processes each gives its own examples.
+
+        Raises:
+            ShapeError: for a number of examples that does not divide over the devices.
+        """
         plan = self.plan(x)
-        return jax.tree.map(lambda a: _split(a, plan), batch)
+        return jax.tree.map(lambda a: _placed(a, plan.batch if np.ndim(a) else plan.whole), batch)
 
 
 def _moved(a: Any, sharding: NamedSharding) -> Any:
     return a if isinstance(a, jax.Array) and a.sharding == sharding else jax.device_put(a, sharding)
 
 
-def _split(a: Any, plan: Shardings) -> jax.Array:
-    sharding = plan.batch if np.ndim(a) else plan.whole
+def _placed(a: Any, sharding: NamedSharding) -> jax.Array:
+    """An array of a batch where it belongs; one that is on the mesh stays as it is."""
     if isinstance(a, jax.Array) and isinstance(a.sharding, NamedSharding) and a.sharding.mesh == sharding.mesh:
         return a
-    if jax.process_count() > 1:
-        return jax.make_array_from_process_local_data(sharding, np.asarray(a))
-    try:
-        return jax.device_put(a, sharding)
-    except ValueError:
-        axes = sharding.spec[0] if sharding.spec else ()
+    processes, parts = jax.process_count(), parts_of(sharding)
+    if np.ndim(a) and a.shape[0] * (1 if parts < processes else processes) % parts:
+        of_each = f"{processes} processes with batches" if processes > 1 else "a batch"
+        axes = sharding.spec[0]
         raise ShapeError(
-            f"a batch of {np.shape(a)[0]} examples does not divide over the devices of the mesh axis {axes!r} of "
-            f"{dict(sharding.mesh.shape)}; give a multiple"
-        ) from None
+            f"{of_each} of {len(a)} examples does not divide over the {parts} devices of {axes!r}; give a multiple"
+        )
+    if processes > 1:
+        return jax.make_array_from_process_local_data(sharding, np.asarray(a))
+    return jax.device_put(a, sharding)
+
+
+def parts_of(sharding: NamedSharding) -> int:
+    """Into how many parts a sharding splits the first axis."""
+    axes = sharding.spec[0] if sharding.spec else None
+    names = () if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    return math.prod(sharding.mesh.shape[name] for name in names)

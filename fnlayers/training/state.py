@@ -68,8 +68,8 @@ class TrainState(NamedTuple):
             rng: a random key, or a seed. Params are those of model.init(rng, shape).
             params: what to start from instead; copied, so that a step which donates takes nothing away.
             state: the state that belongs to them; needed with params where the model keeps any.
-            mesh, rules: where the arrays lie, see `fnlayers.shardings`. Each device draws its own part of the params,
-                so that no memory holds all of them.
+            mesh, rules: over which devices the arrays lie, and how: see `fnlayers.shardings`. Each device draws its own
+                part of the params, so that no memory holds all of them.
 
         Returns:
             A TrainState that shares no array with what was given.
@@ -96,8 +96,9 @@ class TrainState(NamedTuple):
 
         if mesh is None:
             return copied(made(key, params, state))
-        where = sharded_state(shardings(model, shape, mesh, rules, optimizer))
-        return jax.jit(lambda *given: copied(made(*given)), out_shardings=where)(key, params, state)
+        plan = shardings(model, shape, mesh, rules, optimizer)
+        params, state = jax.device_put(params, plan.params if params else None), jax.device_put(state, plan.whole)
+        return jax.jit(lambda *given: copied(made(*given)), out_shardings=sharded_state(plan))(key, params, state)
 
 
 def sharded_state(plan: Shardings) -> Any:
