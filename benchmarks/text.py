@@ -15,6 +15,10 @@ import numpy as np
 import fnlayers as fl
 
 WORDS = 50_000
+MODES: tuple[dict, ...] = (
+    {"output_mode": "int", "output_sequence_length": 16},
+    *({"output_mode": mode, "max_tokens": 1000} for mode in ("multi_hot", "count", "tf_idf")),
+)
 
 
 def texts(count: int, words: int) -> list[str]:
@@ -37,14 +41,18 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=12)
     options = parser.parse_args()
     data = texts(options.texts, options.words)
-    for mode in ({"output_mode": "int", "output_sequence_length": 16}, {"output_mode": "tf_idf", "max_tokens": 1000}):
+    total = 0.0
+    for mode in MODES:
         layer = fl.TextVectorization(**mode)
         adapting, layer = seconds(lambda layer=layer: layer.adapt(data, verbose=False))
         encoding, y = seconds(lambda layer=layer: layer.apply({}, data))
+        total += adapting + encoding
         print(
-            f"{mode['output_mode']:7} {options.texts} texts: adapt {adapting:.2f} s, encode {encoding:.2f} s, "
-            f"{layer.vocabulary_size()} words, output {y.shape}"
+            f"{mode['output_mode']:9} {options.texts} texts: adapt {adapting:.2f} s, encode {encoding:.2f} s, "
+            f"{layer.vocabulary_size()} words, output {y.dtype}{y.shape}"
         )
+        del y  # as large as the data, or larger
+    print(f"all of them: {total:.1f} s")
 
 
 if __name__ == "__main__":

@@ -244,7 +244,7 @@ class Layer(ByValue):
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
-        if explicit_mesh(x, params) is None:
+        if self.on_host or explicit_mesh(x, params) is None:
             return run_in(self, params, *outermost(self, params, x, state, rng, mask, train))
 
         def run(params: Any, x: Any, state: Any, rng: Any, mask: Any) -> Out:

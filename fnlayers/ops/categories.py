@@ -38,23 +38,31 @@ def encode_categories(ids: Any, depth: int, mode: CategoryMode, dtype: Any, weig
     return jnp.max(vectors, axis=axis, initial=0)
 
 
-def encode_rows(ids: np.ndarray, rows: np.ndarray, shape: tuple[int, int], count: bool = True) -> np.ndarray:
-    """Integer vectors of rows of any lengths, on the host; ids outside of the vectors count nowhere.
+def encode_rows(
+    ids: np.ndarray, rows: np.ndarray, shape: tuple[int, int], count: bool = True, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Vectors of rows of any lengths, on the host; ids outside of the vectors count nowhere.
+
+    Nothing of the vectors' size is made besides them, and what stays 0 is not written.
 
     Arguments:
         ids: of all rows, one after the other.
         rows: the row of each id.
         shape: (rows, categories).
         count: whether to count, or to say whether an id is there.
+        weights: how much each category counts; the vectors are of their dtype. None: 1, and int64.
 
     Example:
         >>> encode_rows(np.array([0, 2, 2]), np.array([0, 0, 1]), (2, 3)).tolist()
         [[1, 0, 1], [0, 0, 1]]
     """
     inside = (ids >= 0) & (ids < shape[1])
-    flat = rows[inside] * shape[1] + ids[inside]
-    found = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
-    return found if count else np.minimum(found, 1)
+    at, counts = np.unique(rows[inside] * shape[1] + ids[inside], return_counts=True)
+    found = np.zeros(shape[0] * shape[1], np.int64 if weights is None else weights.dtype)
+    found[at] = counts if count else 1
+    if weights is not None:
+        found[at] *= weights[at % shape[1]]
+    return found.reshape(shape)
 
 
 def encode_each(ids: np.ndarray, depth: int) -> np.ndarray:
@@ -64,4 +72,7 @@ def encode_each(ids: np.ndarray, depth: int) -> np.ndarray:
         >>> encode_each(np.array([1, -1]), 2).tolist()
         [[0, 1], [0, 0]]
     """
-    return (ids[..., None] == np.arange(depth)).astype(np.int64)
+    found = np.zeros((ids.size, depth), np.int64)
+    inside = np.flatnonzero((ids.ravel() >= 0) & (ids.ravel() < depth))
+    found[inside, ids.ravel()[inside]] = 1
+    return found.reshape(*ids.shape, depth)

@@ -1,5 +1,6 @@
 """Layers that run on the host, with NumPy: strings live nowhere else, and ids of 64 bits need no jax there."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
@@ -141,37 +142,33 @@ def _described(x: np.ndarray) -> str:
     return "strings" if is_strings(x) else f"an array of {x.dtype}"
 
 
-def encoded(ids: np.ndarray, flat: Flat, mode: str, depth: int) -> np.ndarray:
-    """Ids of all elements in one of the output modes; those below 0 count nowhere.
+def encoded(ids: np.ndarray, flat: Flat, mode: str, depth: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Ids of all elements in one of the output modes, rows with the weights; those below 0 count nowhere.
 
     Shapes: as `ops.encode_categories` has them; rows of several lengths stay so in the modes int and one_hot.
     """
     if flat.lengths is not None:
-        return _encoded_rows(ids, flat.lengths, mode, depth)
+        return _encoded_rows(ids, flat.lengths, mode, depth, weights)
     ids = ids.reshape(flat.shape)
     if mode == "int":
         return ids
     ids = np.atleast_1d(ids)
     if mode == "one_hot":
         return encode_each(ids[..., 0] if ids.ndim > 1 and ids.shape[-1] == 1 else ids, depth)
-    if ids.ndim > 2:
-        vectors = encode_each(ids, depth)
-        return vectors.max(axis=1, initial=0) if mode == "multi_hot" else vectors.sum(axis=1)
-    width = ids.shape[-1]
-    rows = np.arange(ids.size) // max(width, 1)
-    found = encode_rows(ids.ravel(), rows, (ids.size // width if width else _rows(ids), depth), mode != "multi_hot")
-    return found if ids.ndim == 2 else found.reshape(depth)
+    ids = np.moveaxis(ids, min(ids.ndim - 1, 1), -1)  # the axis that a row lies along
+    *leading, width = ids.shape
+    rows = np.repeat(np.arange(math.prod(leading)), width)
+    found = encode_rows(ids.ravel(), rows, (math.prod(leading), depth), mode != "multi_hot", weights)
+    return found.reshape(*leading, depth)
 
 
-def _rows(ids: np.ndarray) -> int:
-    return ids.shape[0] if ids.ndim == 2 else 1
-
-
-def _encoded_rows(ids: np.ndarray, lengths: np.ndarray, mode: str, depth: int) -> np.ndarray:
+def _encoded_rows(
+    ids: np.ndarray, lengths: np.ndarray, mode: str, depth: int, weights: np.ndarray | None
+) -> np.ndarray:
     if mode in ("int", "one_hot"):
         return cut(ids if mode == "int" else encode_each(ids, depth), lengths)
     rows = np.repeat(np.arange(len(lengths)), lengths)
-    return encode_rows(ids, rows, (len(lengths), depth), mode != "multi_hot")
+    return encode_rows(ids, rows, (len(lengths), depth), mode != "multi_hot", weights)
 
 
 def cut(items: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Lookups: tokens of a vocabulary as numbers, vectors or counts, and numbers back as tokens."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -58,7 +59,7 @@ class StringLookup(Lookup):
     def positions(self, items: list[bytes]) -> np.ndarray:
         """By a dict of the vocabulary."""
         get = self.vocabulary.positions(self.first_token).get  # type: ignore[union-attr]
-        return np.fromiter((get(item, -1) for item in items), np.int64, len(items))
+        return np.fromiter(map(get, items, itertools.repeat(-1)), np.int64, len(items))
 
     def buckets(self, items: list[bytes]) -> np.ndarray:
         """By the hash of the string."""

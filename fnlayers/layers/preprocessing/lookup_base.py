@@ -1,7 +1,7 @@
 """What both lookups share: where tokens stand among numbers, unknown and masked ones, and what `adapt` learns."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,15 +16,13 @@ from fnlayers.layers.preprocessing.hashed import Salt, check_salt, refuse_sparse
 from fnlayers.layers.preprocessing.host import (
     Flat,
     HostLayer,
-    batches_of,
     check_last_axis,
     encoded,
     encoded_shape,
     flat_integers,
-    is_ragged,
     one_array,
 )
-from fnlayers.layers.preprocessing.learning import document_frequencies, learned_weights, ordered_tokens, tokens_of
+from fnlayers.layers.preprocessing.learning import TokenCounts, adapted, learned_weights, ordered_tokens
 from fnlayers.layers.preprocessing.vocabulary import Tokens, Vocabulary, as_bytes, as_text
 
 LookupMode = Literal["int", "one_hot", "multi_hot", "count", "tf_idf"]
@@ -199,8 +197,12 @@ class Lookup(HostLayer):
 
     def encode_flat(self, flat: Flat) -> Any:
         """`encode`, of tokens one after the other."""
-        found = encoded(self.ids(flat.items), flat, self.output_mode, self._depth)
-        return found.astype(np.float32) * self.weights_of_all() if self.output_mode == "tf_idf" else found
+        return self.encode_ids(flat._replace(items=self.ids(flat.items)))
+
+    def encode_ids(self, flat: Flat) -> Any:
+        """`encode`, of ids one after the other."""
+        weights = self.weights_of_all() if self.output_mode == "tf_idf" else None
+        return encoded(flat.items, flat, self.output_mode, self._depth, weights)
 
     def ids(self, items: Any) -> np.ndarray:
         """The number of each token; those that count nowhere have -1."""
@@ -279,24 +281,12 @@ class Lookup(HostLayer):
         Raises:
             ConfigError: for a layer that has a vocabulary, and for data without a token.
         """
+        return adapted(self, data, verbose, steps)
 
-        def batches() -> Iterator[Flat]:
-            for batch, whole in batches_of(self, data, verbose, steps):
-                yield self.flat(batch[:, None] if whole and batch.ndim == 1 and not is_ragged(batch) else batch)
-
-        return self.adapt_flat(batches())
-
-    def adapt_flat(self, batches: Iterable[Flat]) -> Any:
-        """`adapt`, of tokens one after the other."""
+    def learner(self) -> TokenCounts:
+        """Counts of the tokens."""
         self._check_adaptable()
-        counts: Counter = Counter()
-        documents: Counter = Counter()
-        rows = 0
-        for flat in batches:
-            counts.update(tokens_of(flat))
-            if self.output_mode == "tf_idf":
-                rows += document_frequencies(flat, documents)
-        return self.learned(counts, documents, rows)
+        return TokenCounts(self)
 
     def learned(self, counts: Counter, documents: Counter, rows: int) -> Any:
         """The layer with the vocabulary, and weights, of what was counted."""

@@ -15,7 +15,8 @@ from fnlayers.core.shapes import known
 from fnlayers.core.spec import State
 from fnlayers.half_precision import accumulation_dtype
 from fnlayers.layers.common import check_rank, normal_axis
-from fnlayers.layers.preprocessing.host import batches_of, finite_numbers
+from fnlayers.layers.preprocessing.host import finite_numbers
+from fnlayers.layers.preprocessing.learning import adapted
 from fnlayers.layers.preprocessing.moments import Moments
 
 __all__ = ["Rescaling", "Normalization"]
@@ -157,24 +158,18 @@ class Normalization(Layer):
         Raises:
             ConfigError: for a layer that has statistics, for no numbers, and for NaN or infinity among them.
         """
+        return adapted(self, data, verbose, steps, lists_are_arrays=False)
+
+    def learner(self) -> "Statistics":
+        """Mean and variance so far."""
         if self.mean is not None:
             raise ConfigError(f"{brief(self)} has statistics; make a layer without mean and variance to adapt it")
-        found: Moments | None = None
-        for batch, whole in batches_of(self, data, verbose, steps, lists_are_arrays=False):
-            self.check_shape(batch.shape)
-            numbers = finite_numbers(self, batch)
-            own = self._kept(numbers.ndim)
-            reduced = tuple(axis for axis in range(numbers.ndim) if axis not in own)
-            new = Moments.of(numbers if whole else numbers.astype(np.float64), reduced)
-            if found is not None and np.shape(found.mean) != np.shape(new.mean):
-                raise ShapeError(
-                    f"{brief(self)}: adapt got batches of {np.shape(found.mean)} and {np.shape(new.mean)} positions"
-                )
-            found = new if found is None else found.joined(new)
-        if found is None or not found.count:
-            raise ConfigError(f"{brief(self)}: adapt found no numbers; give data that hold some")
-        mean, variance = (np.asarray(a, np.float32).tolist() for a in (found.mean, found.variance))
-        return replace(self, mean=mean, variance=variance)
+        return Statistics(self)
+
+    def moments(self, numbers: np.ndarray) -> Moments:
+        """Of some numbers, at each position along the axes."""
+        own = self._kept(numbers.ndim)
+        return Moments.of(numbers, tuple(axis for axis in range(numbers.ndim) if axis not in own))
 
     def _kept(self, rank: int) -> list[int]:
         """The axes with statistics of their own, in order."""
@@ -186,6 +181,35 @@ class Normalization(Layer):
         for axis, size in zip(reversed(self._kept(rank)), reversed(statistics.shape), strict=False):
             sizes[axis] = size
         return statistics.reshape(sizes)
+
+
+class Statistics:
+    """The mean and variance of the batches so far: a Learner.
+
+    Arguments:
+        layer: a Normalization.
+    """
+
+    def __init__(self, layer: Normalization) -> None:
+        self.layer = layer
+        self.found: Moments | None = None
+
+    def add(self, batch: np.ndarray, whole: bool) -> None:
+        """Add the moments of a batch, in its own dtype where it is all the data, as in Keras."""
+        self.layer.check_shape(batch.shape)
+        numbers = finite_numbers(self.layer, batch)
+        new = self.layer.moments(numbers if whole else numbers.astype(np.float64))
+        if self.found is not None and np.shape(self.found.mean) != np.shape(new.mean):
+            sizes = f"{np.shape(self.found.mean)} and {np.shape(new.mean)}"
+            raise ShapeError(f"{brief(self.layer)}: adapt got batches of {sizes} positions")
+        self.found = new if self.found is None else self.found.joined(new)
+
+    def learned(self) -> Normalization:
+        """The layer with them as options."""
+        if self.found is None or not self.found.count:
+            raise ConfigError(f"{brief(self.layer)}: adapt found no numbers; give data that hold some")
+        mean, variance = (np.asarray(a, np.float32).tolist() for a in (self.found.mean, self.found.variance))
+        return replace(self.layer, mean=mean, variance=variance)
 
 
 def _axes(layer: Normalization) -> tuple[int, ...]:

@@ -15,7 +15,8 @@ from fnlayers.core.options import Numbers
 from fnlayers.core.shapes import is_shape
 from fnlayers.layers.common import check_rank
 from fnlayers.layers.preprocessing.hashed import refuse_sparse
-from fnlayers.layers.preprocessing.host import batches_of, check_last_axis, finite_numbers
+from fnlayers.layers.preprocessing.host import check_last_axis, finite_numbers
+from fnlayers.layers.preprocessing.learning import adapted
 from fnlayers.layers.preprocessing.quantiles import boundaries_of, merged, summary_of
 from fnlayers.ops.categories import encode_categories
 
@@ -104,17 +105,39 @@ class Discretization(Layer):
         Raises:
             ConfigError: for a layer that has boundaries, for no numbers, and for NaN or infinity among them.
         """
+        return adapted(self, data, verbose, steps, lists_are_arrays=False)
+
+    def learner(self) -> "Quantiles":
+        """A summary of the numbers so far."""
         if self.num_bins is None:
             raise ConfigError(f"{brief(self)} has boundaries; make a layer with num_bins= to adapt it")
-        summary = np.zeros((2, 0), np.float32)
-        for batch, _ in batches_of(self, data, verbose, steps, lists_are_arrays=False):
-            numbers = finite_numbers(self, batch, "float32")
-            if numbers.size:
-                summary = merged(summary_of(numbers, self.epsilon), summary, self.epsilon)
-        if not summary.size:
-            raise ConfigError(f"{brief(self)}: adapt found no numbers; give data that hold some")
-        found = boundaries_of(summary, self.num_bins)
-        return replace(self, bin_boundaries=tuple(found.tolist()), num_bins=None)
+        return Quantiles(self, self.num_bins)
+
+
+class Quantiles:
+    """A summary of the batches so far, and the boundaries that come of it: a Learner.
+
+    Arguments:
+        layer: a Discretization.
+        bins: how many bins it makes.
+    """
+
+    def __init__(self, layer: Discretization, bins: int) -> None:
+        self.layer, self.bins, self.summary = layer, bins, np.zeros((2, 0), np.float32)
+
+    def add(self, batch: np.ndarray, whole: bool) -> None:
+        """Merge the summary of a batch."""
+        numbers = finite_numbers(self.layer, batch, "float32")
+        if numbers.size:
+            epsilon = self.layer.epsilon
+            self.summary = merged(summary_of(numbers, epsilon), self.summary, epsilon)
+
+    def learned(self) -> Discretization:
+        """The layer with the boundaries as an option."""
+        if not self.summary.size:
+            raise ConfigError(f"{brief(self.layer)}: adapt found no numbers; give data that hold some")
+        found = boundaries_of(self.summary, self.bins)
+        return replace(self.layer, bin_boundaries=tuple(found.tolist()), num_bins=None)
 
 
 @layerclass

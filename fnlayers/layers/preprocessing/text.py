@@ -1,6 +1,6 @@
 """Text as numbers: brought into one form, split into tokens, joined into n-grams, and looked up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +15,13 @@ from fnlayers.layers.preprocessing.hashed import refuse_sparse
 from fnlayers.layers.preprocessing.host import (
     Flat,
     HostLayer,
-    batches_of,
     cut,
     encoded_shape,
     flat_strings,
     one_array,
     rows_of,
 )
+from fnlayers.layers.preprocessing.learning import adapted
 from fnlayers.layers.preprocessing.lookup import StringLookup
 from fnlayers.layers.preprocessing.lookup_base import LookupMode
 from fnlayers.layers.preprocessing.vocabulary import Tokens
@@ -30,6 +30,7 @@ from fnlayers.ops.text import joined_ngrams, split_characters, split_whitespace,
 __all__ = ["TextVectorization"]
 
 LOWER, STRIP = ("lower", "lower_and_strip_punctuation"), ("strip_punctuation", "lower_and_strip_punctuation")
+TEXTS_AT_ONCE = 8192  # whose tokens are in memory at a time
 
 
 @layerclass
@@ -141,11 +142,12 @@ class TextVectorization(HostLayer):
 
     def encode(self, x: Any) -> Any:
         """The numbers of the tokens."""
-        lookup, flat = self.lookup, self.tokens(x)
+        lookup = self.lookup
+        flat = _joined([part._replace(items=lookup.ids(part.items)) for part in self.tokens(x)])
         leading = x.shape[:-1] if self.split is not None and x.ndim > 1 else x.shape
         if self.output_mode == "int":
-            return self._rows(lookup.ids(flat.items), flat, leading)
-        found = lookup.encode_flat(flat)
+            return self._rows(flat.items, flat, leading)
+        found = lookup.encode_ids(flat)
         if flat.lengths is None:
             return found
         return found.reshape(*leading, *found.shape[1:]) if leading or found.dtype != object else found[0]
@@ -186,11 +188,19 @@ class TextVectorization(HostLayer):
 
     # From texts to tokens
 
-    def tokens(self, x: np.ndarray) -> Flat:
-        """The tokens of each text; rows of them where texts are split."""
+    def tokens(self, x: np.ndarray) -> Iterator[Flat]:
+        """The tokens of each text, of some thousand texts at a time; rows of them where texts are split."""
         flat = flat_strings(self, x)
         if flat.lengths is not None:
             raise ShapeError(f"{brief(self)} takes an array of texts, got rows of several lengths")
+        if self.split is None or callable(self.split) or callable(self.standardize):  # functions see all the texts
+            yield self._tokens(flat)
+            return
+        for start in range(0, max(len(flat.items), 1), TEXTS_AT_ONCE):
+            texts = flat.items[start : start + TEXTS_AT_ONCE]
+            yield self._tokens(Flat(texts, (len(texts),)))
+
+    def _tokens(self, flat: Flat) -> Flat:
         texts = self._standardized(flat)
         if self.split is None:
             return texts if self._widths is None else self._dense_ngrams(texts)
@@ -247,14 +257,41 @@ class TextVectorization(HostLayer):
         Raises:
             ConfigError: for a layer that has a vocabulary, and for texts without a word.
         """
+        return adapted(self, data, verbose, steps)
 
-        def batches() -> Any:
-            for batch, whole in batches_of(self, data, verbose, steps):
-                self.check_shape(batch.shape)
-                yield self.tokens(batch[:, None] if whole and batch.ndim == 1 else batch)
+    def learner(self) -> "WordCounts":
+        """Counts of the words."""
+        return WordCounts(self)
 
-        learned = self.lookup.adapt_flat(batches())
-        return replace(self, vocabulary=learned.vocabulary, idf_weights=learned.idf_weights)
+
+class WordCounts:
+    """How often each word of texts occurs, and for weights in how many texts: a Learner.
+
+    Arguments:
+        layer: a TextVectorization.
+    """
+
+    def __init__(self, layer: TextVectorization) -> None:
+        self.layer, self.counts = layer, layer.lookup.learner()
+
+    def add(self, batch: np.ndarray, whole: bool) -> None:
+        """Count the words of texts."""
+        self.layer.check_shape(batch.shape)
+        for flat in self.layer.tokens(batch[:, None] if whole and batch.ndim == 1 else batch):
+            self.counts.add_tokens(flat)
+
+    def learned(self) -> TextVectorization:
+        """The layer with a vocabulary, and weights."""
+        lookup = self.counts.learned()
+        return replace(self.layer, vocabulary=lookup.vocabulary, idf_weights=lookup.idf_weights)
+
+
+def _joined(parts: list[Flat]) -> Flat:
+    """The ids of several parts of the rows as those of all rows."""
+    if len(parts) == 1:
+        return parts[0]
+    lengths = np.concatenate([part.lengths for part in parts if part.lengths is not None])
+    return Flat(np.concatenate([part.items for part in parts]), (len(lengths),), lengths)
 
 
 def _padded(ids: np.ndarray, lengths: np.ndarray, width: int | None) -> np.ndarray:

@@ -77,6 +77,27 @@ def test_texts_in_a_table_and_one_by_one():
     assert fl.TextVectorization(vocabulary=["cat"]).apply({}, []).shape == (0, 0)
 
 
+@pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count", "tf_idf"])
+def test_texts_are_read_in_parts_of_which_nothing_is_to_be_seen(mode, monkeypatch):
+    texts = [*TEXTS, "a a dog", "", "Cat cat cat the"]
+    layer = fl.TextVectorization(7, output_mode=mode, pad_to_max_tokens=True)
+    whole = layer.adapt(texts)
+    y = whole.apply({}, texts)
+    monkeypatch.setattr("fnlayers.layers.preprocessing.text.TEXTS_AT_ONCE", 2)
+    assert layer.adapt(texts) == whole
+    np.testing.assert_equal(list(whole.apply({}, texts)), list(y))
+    with pytest.raises(fl.ConfigError, match="element 3 is None"):
+        whole.apply({}, ["a", "b", "c", None])
+
+
+def test_rows_of_an_array_with_three_axes_lie_along_its_second():
+    words = np.array([[["a", "b"], ["a", "z"]]])  # (1, 2, 2): two rows, of "a", "a" and of "b", "z"
+    layer = fl.StringLookup(vocabulary=["a", "b"], output_mode="tf_idf", idf_weights=[0.5, 3.0])
+    assert layer.apply({}, words).tolist() == [[[0, 1, 0], [1.75, 0, 3]]]
+    counts = dataclasses.replace(layer, output_mode="count", idf_weights=None)
+    assert counts.apply({}, words).tolist() == [[[0, 2, 0], [1, 0, 1]]]
+
+
 def test_ids_outside_count_nowhere_and_below_0_are_an_error_of_rows():
     layer = fl.CategoryEncoding(3)
     assert layer.apply({}, jnp.array([[5, 1]])).tolist() == [[0, 1, 0]]
