@@ -16,12 +16,13 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jax.core import Tracer
 
+HALF = frozenset({np.dtype(jnp.float16), np.dtype(jnp.bfloat16)})
 SAVED = ("reduce_sum", "reduce_max", "name")  # primitives: statistics of an axis or more, and what `statistic` names
 
 
 def is_half_precision(x: Any) -> bool:
     """Whether x is of float16 or bfloat16."""
-    return x.dtype in (jnp.float16, jnp.bfloat16)
+    return x.dtype in HALF
 
 
 def accumulation_dtype(dtype: Any) -> np.dtype:

@@ -17,11 +17,13 @@ Mesh = Any  # jax's AbstractMesh
 
 def explicit_mesh(*trees: Any) -> Mesh | None:
     """The mesh of the first array whose sharding is part of its type; None where there is none, as nearly always."""
-    from fnlayers.core.symbol import Symbol  # no tree of arrays: it is refused where arrays are checked
-
-    for leaf in jax.tree.leaves(trees, is_leaf=lambda value: isinstance(value, Symbol)):
+    try:
+        leaves = jax.tree.leaves(trees)
+    except ConfigError:  # a Symbol: it is refused where arrays are checked, in the layer's own words
+        return None
+    for leaf in leaves:
         mesh = _mesh_of(leaf)
-        if mesh is not None and not mesh.empty and _explicit_axes(mesh):
+        if mesh is not None and _explicit_axes(mesh):
             return mesh
     return None
 
@@ -106,7 +108,7 @@ def _mesh_of(a: Any) -> Mesh | None:
 
 
 def _explicit_axes(mesh: Mesh) -> tuple[str, ...]:
-    return getattr(mesh, "explicit_axes", ())
+    return getattr(mesh, "explicit_axes", ()) if mesh.axis_names else ()
 
 
 def _spec(*axes: Any) -> Any:

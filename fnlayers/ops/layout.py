@@ -12,10 +12,12 @@ import numpy as np
 from fnlayers.kinds import DataFormat
 from fnlayers.plain_data import choices
 
+_DATA_FORMATS = get_args(DataFormat)
+
 
 def channel_axis(data_format: str) -> int:
     """The axis of the channels: -1 or 1."""
-    check_choice("data_format", data_format, get_args(DataFormat))
+    check_choice("data_format", data_format, _DATA_FORMATS)
     return -1 if data_format == "channels_last" else 1
 
 
