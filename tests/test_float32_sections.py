@@ -1,7 +1,5 @@
 """Float32 sections within half precision: the numbers of the function as it is written, and small residuals."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,16 +68,3 @@ def test_residuals_of_a_recurrent_step():
         residuals = jax.eval_shape(lambda p: jax.vjp(lambda p: layer.apply(p, jnp.ones(shape)), p)[1], params)
     steps = [a for a in jax.tree.leaves(residuals) if a.shape[:2] == (4, 3)]
     assert sum(a.shape[-1] for a in steps) <= 7 * 5 and {a.dtype.name for a in steps} == {"bfloat16"}
-
-
-@pytest.mark.parametrize("layer", [fl.DepthwiseConv1D(3), fl.DepthwiseConv2D(3, depth_multiplier=2)])
-def test_a_depthwise_convolution_saves_x_as_it_is(layer):
-    """On CPUs too, where it sums in float32."""
-    shape = (2, *(5,) * layer.rank, 3)
-    params = jax.eval_shape(lambda: layer.init(jax.random.key(0), shape))
-    half = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, "bfloat16"), params)
-    x = jax.ShapeDtypeStruct(shape, "bfloat16")
-    residuals = jax.eval_shape(
-        lambda p, x: jax.vjp(dataclasses.replace(layer, dtype="bfloat16").apply, p, x)[1], half, x
-    )
-    assert not [a for a in jax.tree.leaves(residuals) if a.shape[:1] == (2,) and a.dtype == "float32"]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fnlayers.ops import reference
-from fnlayers.ops.cpu.conv import padded_for_each_channel, strided
+from fnlayers.ops.cpu.conv import for_each_channel, strided
 from fnlayers.ops.cpu.dense import dot
 from fnlayers.ops.cpu.taps import by_row_tiles, padded, taps, total
 from fnlayers.ops.reference import Window
@@ -35,9 +35,9 @@ def depthwise_by_rows(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Ar
     """Each channel by itself, a row of the last spatial axis after the other.
 
     The transpose sums the kernel's gradient in an array of one row's size, which stays in the cache; a sum over whole
-    arrays takes ten times as long. Of half precision each row is widened by itself, so that x is saved as it is.
+    arrays takes ten times as long.
     """
-    dtype, (x, kernel) = x.dtype, padded_for_each_channel(x, kernel, window)
+    dtype, (x, kernel) = x.dtype, for_each_channel(x, kernel, window)
     *outer, width = window.sizes(x.shape[1:-1], kernel.shape[:-1])
     (*spans, _) = [(k - 1) * d + 1 for k, d in zip(kernel.shape, window.dilation, strict=False)]
     *strides, stride = window.strides
@@ -51,7 +51,7 @@ def depthwise_by_rows(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Ar
     def row(x: jax.Array, vectors: list, at: jax.Array) -> jax.Array:
         example, *position = jnp.unravel_index(at, (x.shape[0], *outer))
         start = (example, *(p * s for p, s in zip(position, strides, strict=True)), 0, 0)
-        rows = lax.dynamic_slice(x, start, (1, *spans, *x.shape[-2:])).astype(kernel.dtype)
+        rows = lax.dynamic_slice(x, start, (1, *spans, *x.shape[-2:]))
         found = zip(taps(rows, kernel.shape[:-1], within), vectors, strict=True)
         return total(c.reshape(width, channels) * v for (_, c), v in found)
 
