@@ -10,9 +10,11 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch
 from fnlayers.training.data import Source
 from fnlayers.training.known import takes_of
-from fnlayers.training.objective import Objective, Term, check_outputs, expand_weight, select_output, select_weight
+from fnlayers.training.objective import Objective, check_outputs
 from fnlayers.training.pairing import check_pair
 from fnlayers.training.takes import Takes
+from fnlayers.training.terms import Term, select_output
+from fnlayers.training.weighting import expand_weight, select_weight
 
 # What to say of labels that a loss cannot take
 _EXPECTED = {

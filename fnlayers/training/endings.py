@@ -5,7 +5,8 @@ import warnings
 from fnlayers.core.layer import Layer
 from fnlayers.training.ends import OTHERS, PROBABILITIES, ending
 from fnlayers.training.known import takes_of
-from fnlayers.training.objective import Objective, Term
+from fnlayers.training.objective import Objective
+from fnlayers.training.terms import Term
 
 
 def warn_of_endings(model: Layer, objective: Objective, stacklevel: int = 3) -> None:

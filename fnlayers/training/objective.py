@@ -5,7 +5,7 @@ nothing: the average is taken here, over what has weight, so that padded rows an
 Metrics that are no means give sums of a batch, which are merged elsewhere (`Gathered`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,52 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.errors import ConfigError, ShapeError
+from fnlayers.core.errors import ConfigError
 from fnlayers.training.accumulated import Accumulated, Gathered, is_accumulated
-from fnlayers.training.known import takes_of
 from fnlayers.training.metrics import OnWholeSet
 from fnlayers.training.names import loss_named, metric_named
 from fnlayers.training.pairing import check_pair, explained, function_of, shapes_in
-
-Function = Callable[[Any, Any], Any]
-
-
-class Term(NamedTuple):
-    """One loss or metric: its name in the logs, which output it reads (None: all of them), its function."""
-
-    name: str
-    key: str | int | None
-    function: Function
-
-    def values(self, y_pred: Any, y_true: Any) -> jax.Array:
-        """The function's values as floats, checked to be one for each example at least."""
-        y_pred, y_true = select_output(y_pred, self.key, "the output"), select_output(y_true, self.key, "y")
-        shapes = f"y_pred {shapes_in(y_pred)} and y {shapes_in(y_true)}"
-        check_pair(self.name, self.function, y_pred, y_true)
-        try:
-            values = self.function(to_floats(y_pred), y_true)
-        except Exception as error:
-            if better := explained(self.name, error, y_pred, y_true):
-                raise better from error
-            error.add_note(f"in {self.name!r}, given {shapes}")
-            raise
-        return _as_values(self.name, values, jax.tree.leaves(y_pred)[0].shape[0], shapes)
-
-    def marked(self, values: jax.Array, y_pred: Any, y_true: Any) -> jax.Array:
-        """The values, NaN for a label that the loss cannot take: most losses return some number, -1 the last class's.
-
-        So a step finds wrong labels on a device as it finds numbers that are not finite, and nothing waits for them.
-        """
-        takes, y_true = takes_of(self.function), select_output(y_true, self.key)
-        if takes is None:
-            return values
-        y_pred = select_output(y_pred, self.key)
-        wrong = takes.is_wrong(jnp.asarray(y_true), y_pred.shape[takes.axis])
-        if wrong is None:
-            return values
-        if wrong.ndim > values.ndim:
-            wrong = jnp.any(wrong, takes.axis)
-        return jnp.where(wrong, jnp.nan, values) if wrong.shape == values.shape else values
+from fnlayers.training.terms import Function, Term, is_sequence, select_output, to_floats
+from fnlayers.training.weighting import weight_of, weighted_mean
 
 
 class Numbers(NamedTuple):
@@ -106,14 +67,14 @@ class Objective:
         means, totals = [], []
         for term in self.losses:
             values = term.marked(term.values(out.y, y_true), out.y, y_true)
-            mean, total = _mean(term, values, out, y_true, weight)
+            mean, total = weighted_mean(term, values, out, y_true, weight)
             means.append(mean)
             totals.append(total)
         loss = self._weighted(means) + extra
         means.append(extra)
         totals.append(jnp.float32(jax.tree.leaves(out.y)[0].shape[0]))
         for term in self.metrics:
-            mean, total = _mean(term, term.values(out.y, y_true), out, y_true, weight)
+            mean, total = weighted_mean(term, term.values(out.y, y_true), out, y_true, weight)
             means.append(mean)
             totals.append(total)
         return loss, Numbers(means, totals, self.gather(out, y_true, weight))
@@ -255,7 +216,7 @@ def _loss_weights(losses: list[Term], given: Any) -> tuple[float, ...] | None:
     """A number for each loss."""
     if given is None:
         return None
-    items: Any = dict(given) if isinstance(given, Mapping) else dict(enumerate(given)) if _is_row(given) else None
+    items: Any = dict(given) if isinstance(given, Mapping) else dict(enumerate(given)) if is_sequence(given) else None
     keys = [term.key for term in losses]
     if items is None or keys == [None]:
         raise ConfigError(
@@ -271,7 +232,7 @@ def _loss_weights(losses: list[Term], given: Any) -> tuple[float, ...] | None:
 
 def check_outputs(objective: Objective, y_pred: Any) -> None:
     """Raise ConfigError unless a structured loss speaks of each output of the model, and of nothing else."""
-    there = set(y_pred) if isinstance(y_pred, Mapping) else set(range(len(y_pred))) if _is_row(y_pred) else set()
+    there = set(y_pred) if isinstance(y_pred, Mapping) else set(range(len(y_pred))) if is_sequence(y_pred) else set()
     for term in (*objective.metrics, *objective.sums, *objective.whole):
         if term.key is not None and term.key not in there:
             raise ConfigError(
@@ -286,120 +247,5 @@ def check_outputs(objective: Objective, y_pred: Any) -> None:
         )
 
 
-def select_output(nest: Any, key: str | int | None, what: str = "it") -> Any:
-    """One entry of a dict or tuple; all of it for None."""
-    if key is None or nest is None:
-        return nest
-    try:
-        if not (isinstance(nest, Mapping) or _is_row(nest)):
-            raise TypeError
-        return nest[key]
-    except (KeyError, IndexError, TypeError):
-        raise ConfigError(
-            f"{what} has no {key!r}: it is {shapes_in(nest)}; structure y and the losses like the output"
-        ) from None
-
-
-def to_float32(a: Any) -> Any:
-    """Half-precision floats as float32, in which losses are computed; anything else as it is."""
-    half_precision = (jnp.bfloat16, jnp.float16)
-    return a.astype("float32") if getattr(a, "dtype", None) in half_precision else a
-
-
-def expand_weight(weight: Any, values: Any, name: str, what: str) -> Any:
-    """A weight or mask over the first axes of `values`, brought to as many axes."""
-    if weight.ndim > values.ndim or weight.shape != values.shape[: weight.ndim]:
-        raise ShapeError(
-            f"{name!r} returned values of shape {values.shape}, which the {what} of shape {weight.shape} does not fit: "
-            + (
-                "return a value for each step, or end the mask with fnlayers.DropMask()"
-                if what == "mask"
-                else "a weight is given for each example, or for each step of one"
-            )
-        )
-    return weight.reshape(*weight.shape, *[1] * (values.ndim - weight.ndim))
-
-
-def _as_values(name: str, values: Any, rows: int, shapes: str) -> jax.Array:
-    """What a loss or metric returned, as floats: a value for each of so many rows, or for each part of one."""
-    if not isinstance(values, (jax.Array, np.ndarray, np.generic, int, float)):
-        raise ConfigError(f"{name!r} returned {type(values).__name__}; return an array of values, given {shapes}")
-    if jnp.ndim(values) == 0:
-        raise ConfigError(
-            f"{name!r} returned one number for the whole batch; return a value for each example (leave out "
-            "the mean), so that weights and ragged batches count right"
-        )
-    values = jnp.asarray(values)
-    if values.shape[0] != rows:
-        raise ShapeError(f"{name!r} returned values of shape {values.shape} for {rows} examples, {shapes}")
-    if jnp.issubdtype(values.dtype, jnp.complexfloating):
-        raise ConfigError(f"{name!r} returned complex numbers, which have no order; return their abs or real part")
-    return to_float32(values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype("float32"))
-
-
-def _mean(term: Term, values: jax.Array, out: Any, y_true: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
-    """The mean of a term's values over what has weight, and that weight."""
-    mask, weight = _mask_of(term, out), select_weight(weight, term)
-    ignored = getattr(takes_of(term.function), "ignore", None)
-    if weight is None and mask is None and ignored is None:
-        return jnp.mean(values), jnp.asarray(values.size, values.dtype)
-    weights = jnp.ones((), values.dtype)
-    if weight is not None:
-        weights = weights * expand_weight(weight, values, term.name, "sample weight").astype(values.dtype)
-    if mask is not None:
-        weights = weights * expand_weight(mask, values, term.name, "mask").astype(values.dtype)
-    if ignored is not None:
-        weights = weights * (select_output(y_true, term.key) != ignored).astype(values.dtype)
-    weights = jnp.broadcast_to(weights, values.shape)
-    total = jnp.sum(weights)
-    # What has no weight is cleared before the product: 0 * NaN is NaN
-    summed = jnp.sum(jnp.where(weights == 0, 0, values) * weights)
-    return summed / jnp.where(total == 0, 1, total), total
-
-
-def select_weight(weight: Any, term: Term) -> Any:
-    """The sample weight of the output that a term reads: there may be one for each output."""
-    if not isinstance(weight, (Mapping, tuple, list)):
-        return weight
-    if term.key is None:
-        raise ConfigError(
-            f"{term.name!r} reads all outputs, and the sample weights are a nest, one for each; give one array, or a "
-            "function for each output"
-        )
-    items: Any = weight if isinstance(weight, Mapping) else dict(enumerate(weight))
-    return items.get(term.key)
-
-
-def weight_of(term: Term, out: Any, weight: Any) -> Any:
-    """Sample weight and mask of an output in one array over its first axes; None where there is neither."""
-    mask, weight = _mask_of(term, out), select_weight(weight, term)
-    if mask is None or weight is None:
-        return weight if mask is None else mask.astype("float32")
-    few, many = sorted((weight, mask), key=lambda a: a.ndim)
-    return many.astype("float32") * expand_weight(few, many, term.name, "sample weight").astype("float32")
-
-
-def to_floats(nest: Any) -> Any:
-    """`to_float32` of each array."""
-    return jax.tree.map(to_float32, nest)
-
-
-def _mask_of(term: Term, out: Any) -> Any:
-    """The mask of the output that a term reads."""
-    if out.mask is None or not jax.tree.leaves(out.mask):
-        return None
-    mask = select_output(out.mask, term.key)
-    if mask is not None and not hasattr(mask, "ndim"):
-        raise ConfigError(
-            f"{term.name!r} reads several outputs, and some have masks; give a function for each output, or end the "
-            "masks with fnlayers.DropMask()"
-        )
-    return mask
-
-
 def _listed(keys: set) -> str:
     return ", ".join(sorted(map(repr, keys)))
-
-
-def _is_row(nest: Any) -> bool:
-    return isinstance(nest, (tuple, list))

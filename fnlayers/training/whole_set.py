@@ -7,7 +7,7 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError, LayerError
 from fnlayers.training.batch import Batch
-from fnlayers.training.objective import Term, select_output
+from fnlayers.training.terms import Term, select_output
 
 
 class WholeSet:
