@@ -4,7 +4,6 @@ A step returns the sums of its batch alone, and they are merged on the host in d
 however many examples there are, and nothing is carried from step to step on the device.
 """
 
-import functools
 import inspect
 from typing import Any, NamedTuple
 
@@ -13,16 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.training.merging import check_merge, from_model_output, merging_class
 from fnlayers.training.metrics import Metric
-
-# What metrics of clu and of google-metrax call their arguments.
-_PREDICTIONS = ("predictions", "logits", "y_pred", "values", "preds", "outputs")
-_LABELS = ("labels", "targets", "y_true", "target")
-_WEIGHTS = ("sample_weights", "sample_weight", "weights", "weight", "mask")
 
 
 def is_accumulated(metric: Any) -> bool:
-    """Whether something is a metric by sums: a triple, or a class that merges (see `MergedClass`)."""
+    """Whether something is a metric by sums: a triple, or a class that merges (see `merging_class`)."""
     return is_triple(metric) or merging_class(metric) is not None
 
 
@@ -30,17 +25,6 @@ def is_triple(metric: Any) -> bool:
     """Whether something has the three methods `init`, `update` and `result`."""
     methods = (getattr(metric, name, None) for name in ("init", "update", "result"))
     return not inspect.isclass(metric) and all(map(callable, methods))
-
-
-def merging_class(metric: Any) -> Any:
-    """The class of clu's protocol that this is, is an object of, or makes; None for anything else."""
-    if isinstance(metric, functools.partial):
-        metric = metric.func
-    if inspect.ismethod(metric) and metric.__name__ == "from_model_output":
-        metric = metric.__self__
-    cls = metric if inspect.isclass(metric) else type(metric)
-    methods = (getattr(cls, name, None) for name in ("from_model_output", "merge", "compute"))
-    return cls if all(map(callable, methods)) else None
 
 
 class Accumulated:
@@ -58,7 +42,7 @@ class Accumulated:
     def of_batch(self, y_pred: Any, y_true: Any, weight: Any) -> Any:
         """The sums of one batch, a pytree of arrays."""
         if self.cls is not None:
-            return self._from_model_output(y_pred, y_true, weight)
+            return from_model_output(self.name, self.metric, y_pred, y_true, weight)
         sums, update = self._init(y_pred), self.metric.update
         if weight is None:
             return update(sums, y_pred, y_true)
@@ -84,12 +68,14 @@ class Accumulated:
             sums = jax.tree.map(lambda a, kind: jnp.asarray(a).astype(kind.dtype), sums, kinds)
         return sums.compute() if self.cls is not None else self.metric.result(sums)
 
-    def check_sums(self, y_pred: Any, y_true: Any) -> None:
-        """Raise ConfigError for a user's triple whose sums of two batches may not be added, and that has no merge.
+    def check_sums(self, y_pred: Any, y_true: Any, sums: Any) -> None:
+        """Raise ConfigError for a user's metric whose sums of two batches may not be added, and that has no merge.
 
         Arguments:
-            y_pred, y_true: anything with their shapes and dtypes.
+            y_pred, y_true, sums: anything with their shapes and dtypes.
         """
+        if self.cls is not None:
+            check_merge(self.name, self.metric, sums)
         if self.cls is not None or isinstance(self.metric, Metric) or hasattr(self.metric, "merge"):
             return
         y_pred = jax.tree.map(lambda a: jnp.linspace(0.1, 0.9, int(np.prod(a.shape))).reshape(a.shape), y_pred)
@@ -109,24 +95,6 @@ class Accumulated:
         if _most_arguments(self.metric.init) == 0:
             return self.metric.init()
         return self.metric.init(jax.tree.map(lambda a: tuple(a.shape), y_pred))
-
-    def _from_model_output(self, y_pred: Any, y_true: Any, weight: Any) -> Any:
-        make = self.metric if isinstance(self.metric, functools.partial) else self.cls.from_model_output  # type: ignore
-        names = inspect.signature(make).parameters
-        arguments = {_named(names, _PREDICTIONS): y_pred, _named(names, _LABELS): y_true}
-        if None in list(arguments)[:1]:
-            raise ConfigError(
-                f"the metric {self.name!r}: from_model_output takes {', '.join(names)}, none of which is called "
-                f"{' or '.join(_PREDICTIONS)}; write a class whose init, update and result call it"
-            )
-        if weight is not None:
-            if _named(names, _WEIGHTS) is None:
-                raise ConfigError(
-                    f"the metric {self.name!r}: from_model_output takes no sample_weights, and there are some, or a "
-                    "mask; leave them out, or give a metric of fnlayers.metrics"
-                )
-            arguments[_named(names, _WEIGHTS)] = weight
-        return make(**{name: value for name, value in arguments.items() if name is not None})
 
 
 class Gathered(NamedTuple):
@@ -171,10 +139,6 @@ class Gathered(NamedTuple):
         rows = np.split(vector, ends[:-1]) if leaves else []
         shaped = [row.reshape(leaf.shape) for row, leaf in zip(rows, leaves, strict=True)]
         return list(jax.tree.unflatten(structure, shaped))
-
-
-def _named(names: Any, choices: tuple[str, ...]) -> str | None:
-    return next((name for name in choices if name in names), None)
 
 
 def _most_arguments(function: Any) -> int:

@@ -8,6 +8,7 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.plain_data import FrozenDict, choices
 from fnlayers.training import metrics
 from fnlayers.training.known import KNOWN
+from fnlayers.training.merging import better_of_class, merging_class
 from fnlayers.training.objective import Objective
 from fnlayers.training.takes import Better
 
@@ -23,6 +24,8 @@ def direction_of(function: Any) -> str | None:
         if better not in get_args(Better):
             raise ConfigError(f"the metric {function!r}: {choices('better', better, get_args(Better))}")
         return better
+    if cls := merging_class(function):
+        return better_of_class(cls)
     if isinstance(function, functools.partial):
         return direction_of(function.func)
     if isinstance(function, metrics.TopKAccuracy):

@@ -104,8 +104,8 @@ class Objective:
         """
         kinds = jax.eval_shape(self.gather, out, batch.y, batch.weight)
         found = [Accumulated(term.name, term.function) for term in self.sums]
-        for term, accumulated in zip(self.sums, found, strict=True):
-            accumulated.check_sums(select_output(out.y, term.key), select_output(batch.y, term.key))
+        for term, accumulated, sums in zip(self.sums, found, kinds, strict=True):
+            accumulated.check_sums(select_output(out.y, term.key), select_output(batch.y, term.key), sums)
         return Gathered(tuple(found), tuple(kinds))
 
     def for_whole_set(self, out: Any, weight: Any) -> list:

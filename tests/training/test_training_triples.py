@@ -232,8 +232,82 @@ def test_a_label_that_is_ignored_does_not_count():
     assert found["loss"] == pytest.approx(float(expected)) and found["p"] == pytest.approx(float(np.exp(expected)))
 
 
-def test_metrax():
-    metrax = pytest.importorskip("metrax")
-    found = evaluate(fl.Dense(1, activation="sigmoid"), P1, (X, ANSWERS), loss="bce", metrics={"p": metrax.Precision})
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Text(Clu):
+    """One of texts."""
+
+    @classmethod
+    def from_model_output(cls, predictions, references):
+        raise AssertionError
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Inherits(Clu):
+    """One that says of itself that it has no merge."""
+
+    def merge(self, other):
+        raise NotImplementedError("Must override merge()")
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        (Text, "'m': Text compares texts, and a step has arrays"),
+        (Inherits, "'m': Inherits has no merge of its own, so it cannot be of more than one batch; give"),
+    ],
+)
+def test_classes_that_cannot_be_taken(metric, text):
+    with pytest.raises(fl.ConfigError, match=text):
+        evaluate(SCORES, P3, (X, Y), loss=ENTROPY, metrics={"m": metric}, batch_size=4)
+
+
+RANKS = np.array([1, 2])
+METRAX = {
+    "Precision": {"threshold": 0.4}, "Recall": {}, "AUCPR": {"num_thresholds": 50}, "AUCROC": {}, "MAE": {}, "MSE": {},
+    "RMSE": {}, "RSQUARED": {}, "Dice": {}, "SNR": {}, "MRR": {"ks": RANKS}, "NDCGAtK": {"ks": RANKS}, "RecallAtK": {"ks": RANKS},
+}  # fmt: skip
+WEIGHTED = ("AUCPR", "AUCROC", "MAE", "MSE", "RMSE")
+
+
+@pytest.fixture(scope="module")
+def metrax():
+    return pytest.importorskip("metrax")
+
+
+def test_metrax_over_ragged_batches_is_metrax_of_the_whole_set(metrax):
+    model, draw = fl.Activation("sigmoid"), np.random.default_rng(0)
+    weight = draw.random(11).astype("float32")
+    for columns in (1, 5):
+        options = {name: more for name, more in METRAX.items() if ("ks" in more) == (columns == 5)}
+        given = {n: functools.partial(getattr(metrax, n).from_model_output, **more) for n, more in options.items()}
+        x, y = draw.normal(size=(11, columns)).astype("float32"), draw.integers(0, 2, (11, columns)).astype("float32")
+        p = np.asarray(model.apply({}, x))
+        found = evaluate(model, {}, (x, y), loss="mse", metrics=given, batch_size=4)
+        for name, make in given.items():
+            rows = (p.ravel(), y.ravel()) if "AUC" in name else (p, y)
+            np.testing.assert_allclose(found[name], make(*rows).compute(), rtol=1e-4, err_msg=name)
+        weighted = {name: make for name, make in given.items() if name in WEIGHTED}
+        found = evaluate(model, {}, (x, y, weight), loss="mse", metrics=weighted, batch_size=4)
+        for name, make in weighted.items():
+            expected = make(p.ravel(), y.ravel(), sample_weights=weight).compute()
+            np.testing.assert_allclose(found[name], expected, rtol=1e-5, err_msg=name)
+
+
+def test_metrax_classes_in_fit(metrax):
+    nnx = pytest.importorskip("metrax.nnx")
+    model = fl.Dense(1, activation="sigmoid")
+    given = {"p": metrax.Precision, "area": nnx.AUCROC(), "mse": metrax.MSE, "mean": metrax.Average}
+    found = evaluate(model, P1, (X, ANSWERS), loss="bce", metrics=given, batch_size=4)
     y = jax.nn.sigmoid(LOGITS.apply(P1, X))
     assert found["p"] == pytest.approx(float(alone(metrics.Precision(), y, ANSWERS)))
+    assert found["mse"] == pytest.approx(float(np.mean((y - ANSWERS) ** 2)))
+    assert [direction_of(metric) for metric in given.values()] == ["max", "max", "min", None]
+    keep = fl.KeepBest("val_area")
+    options = {"loss": "bce", "optimizer": SGD, "metrics": given, "validation_data": (X, ANSWERS), "verbose": False}
+    assert len(fit(model, (X, ANSWERS), callbacks=[keep], batch_size=4, **options).history["area"]) == 1
+    with pytest.raises(fl.ConfigError, match="MRR needs ks; write functools.partial.MRR.from_model_output, ks=..."):
+        evaluate(model, P1, (X, ANSWERS), loss="bce", metrics={"m": metrax.MRR})
+    with pytest.raises(fl.ConfigError, match="WER compares texts"):
+        evaluate(model, P1, (X, ANSWERS), loss="bce", metrics={"m": metrax.WER})
