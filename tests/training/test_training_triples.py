@@ -276,6 +276,7 @@ def metrax():
     return pytest.importorskip("metrax")
 
 
+@pytest.mark.slow
 def test_metrax_over_ragged_batches_is_metrax_of_the_whole_set(metrax):
     model, draw = fl.Activation("sigmoid"), np.random.default_rng(0)
     weight = draw.random(11).astype("float32")
