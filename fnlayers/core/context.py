@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+from jax.tree_util import GetAttrKey
 
 from fnlayers.core.errors import ConfigError, MissingError
 from fnlayers.core.names import fold
@@ -212,12 +213,19 @@ class Context:
         return self.state[name]
 
 
-jax.tree_util.register_dataclass(
-    Context,
-    data_fields=["state", "rng", "mask", "examples"],
-    meta_fields=["train", "frozen", "path", "folded"],
-    drop_fields=["gathered", "observer", "outline"],
-)
+_DATA, _STATIC = ("state", "rng", "mask", "examples"), ("train", "frozen", "path", "folded")
+
+
+def _flattened(ctx: Context) -> tuple[Any, Any]:
+    return [(GetAttrKey(name), getattr(ctx, name)) for name in _DATA], tuple(getattr(ctx, name) for name in _STATIC)
+
+
+def _unflattened(static: Any, data: Any) -> Context:
+    return Context(**dict(zip(_DATA, data, strict=True)), **dict(zip(_STATIC, static, strict=True)))
+
+
+# Not by register_dataclass: in jax 0.6.0 that one's drop_fields (observer, gathered, outline) does not work
+jax.tree_util.register_pytree_with_keys(Context, _flattened, _unflattened)
 
 
 def called_by_run(forward: Callable) -> Callable:

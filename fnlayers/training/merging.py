@@ -1,7 +1,8 @@
 """Metrics of clu's protocol, as google-metrax's: classes with `from_model_output`, `merge` and `compute`.
 
-They are taken as they are. Their arguments are called differently from class to class. Those of google-metrax multiply by
-sample weights without a look at the shapes, so they are given weights of their labels' shape, and its areas take vectors.
+They are taken as they are. Their arguments are called differently from class to class. Those of google-metrax multiply
+by sample weights without a look at the shapes, so they are given weights of their labels' shape, and its areas take
+vectors.
 """
 
 import functools

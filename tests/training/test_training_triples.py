@@ -296,6 +296,7 @@ def test_metrax_over_ragged_batches_is_metrax_of_the_whole_set(metrax):
             np.testing.assert_allclose(found[name], expected, rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_metrax_classes_in_fit(metrax):
     nnx = pytest.importorskip("metrax.nnx")
     model = fl.Dense(1, activation="sigmoid")
