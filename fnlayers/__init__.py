@@ -68,7 +68,9 @@ def __getattr__(name: str) -> Any:
             value = import_module(f"fnlayers.{name}") if module == "fnlayers" else getattr(import_module(module), name)
             globals()[name] = value
             return value
-    return refuse_name("fnlayers", name)
+    training = () if name.startswith("_") else (__getattr__("losses"), __getattr__("metrics"))
+    modules = (activations, initializers, regularizers, constraints, *training)
+    return refuse_name("fnlayers", name, __all__, modules)
 
 
 def __dir__() -> list[str]:

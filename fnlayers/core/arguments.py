@@ -1,8 +1,11 @@
 """The arguments of a layer: which a call has, and what to write for those that it does not have."""
 
 import functools
+import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from types import FunctionType
 from typing import Any
 
 from fnlayers.core.errors import ConfigError
@@ -40,6 +43,41 @@ def own_init(cls: type) -> str:
         f"{cls.__name__} has an __init__ of its own, and a layer has none: write its options as fields, as in "
         f"@fnlayers.layerclass class {cls.__name__}(fnlayers.Layer): units: int = 32, and check them in check(self)"
     )
+
+
+AUTHORED = {
+    "check": (),
+    "check_shape": ("shape",),
+    "weights": ("shape",),
+    "children": ("shape",),
+    "call": ("params", "x"),
+    "forward": ("params", "x", "ctx"),
+}
+
+
+def check_methods(cls: type) -> None:
+    """Raise ConfigError for a class that writes a layer's methods as another library's layers have them."""
+    if "__call__" in vars(cls):
+        raise ConfigError(
+            f"{cls.__name__} has a __call__ of its own, and calling a layer builds a graph; write its output as "
+            "def call(self, params, x)"
+        )
+    for name, arguments in AUTHORED.items():
+        method = vars(cls).get(name)
+        if isinstance(method, FunctionType) and not _takes(method, 1 + len(arguments)):
+            of_params = "; params holds the arrays that weights(self, shape) declares" if "params" in arguments else ""
+            raise ConfigError(
+                f"{cls.__name__}.{name} takes {inspect.signature(method)}; write "
+                f"def {name}({', '.join(('self', *arguments))}){of_params}"
+            )
+
+
+def _takes(method: FunctionType, positional: int) -> bool:
+    """Whether it can be called with so many arguments by position, and no others. (A signature takes far longer.)"""
+    code = method.__code__
+    least = code.co_argcount - len(method.__defaults__ or ())
+    most = math.inf if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+    return least <= positional <= most and code.co_kwonlyargcount <= len(method.__kwdefaults__ or ())
 
 
 @functools.cache

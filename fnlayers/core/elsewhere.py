@@ -1,10 +1,11 @@
 """Names of other libraries, each with what is written here instead. They are never answered, only explained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.plain_data import FrozenDict
+from fnlayers.plain_data import FrozenDict, did_you_mean
 
 
 class AbsentError(ConfigError, AttributeError):
@@ -58,7 +59,23 @@ NAMES: Mapping[str, str] = FrozenDict(
     SpectralNorm="SpectralNormalization(layer)",
     optimizers="the optimizers of optax: fit(model, data, loss=loss, optimizer=optax.adam(1e-3))",
     Optimizer="the optimizers of optax: optax.adam(1e-3)",
+    Adam="optax.adam(1e-3)",
+    AdamW="optimizer('adam', 1e-3, model=model, shape=shape, weight_decay=...): kernels only; or optax.adamw(1e-3)",
+    SGD="optax.sgd(1e-2, momentum=...)",
+    RMSprop="optax.rmsprop(1e-3)",
     callbacks="EarlyStopping, KeepBest, CSVLog and JSONLog, or any function of an Event",
+    Callback="any function of an Event: fit(..., callbacks=[function])",
+    LambdaCallback="any function of an Event: fit(..., callbacks=[function])",
+    ModelCheckpoint="fit(..., checkpoint=Checkpoint(folder)), or KeepBest(name) for the best params",
+    BackupAndRestore="fit(..., checkpoint=Checkpoint(folder), resume=folder)",
+    CSVLogger="CSVLog(path)",
+    TensorBoard="TensorBoardLog(folder)",
+    TerminateOnNaN="NonFiniteError, which fit raises by itself (see guard=)",
+    LearningRateScheduler="a schedule of optax: optax.adam(optax.cosine_decay_schedule(1e-3, steps))",
+    ReduceLROnPlateau="a callback that returns SetLearningRate(value)",
+    Variable="Param and State, declared in weights(self, shape); values are in params and state",
+    backend="jax itself: jax.numpy, jax.nn, jax.random",
+    random="jax.random",
     utils="show.graph for plot_model, jax.nn.one_hot for to_categorical",
     to_categorical="jax.nn.one_hot(labels, classes)",
     set_random_seed="a random key: model.init(jax.random.key(0), shape)",
@@ -66,13 +83,26 @@ NAMES: Mapping[str, str] = FrozenDict(
 )
 
 
-def refuse_name(where: str, name: str) -> Any:
-    """Raise AbsentError for a name that a module does not have."""
-    message = f"{where} has no {name!r}"
-    hint = NAMES.get(name)
-    if hint is None and name[:1].isupper() and name.endswith(("1d", "2d", "3d")):
+def refuse_name(where: str, name: str, near: Iterable[str] = (), modules: Iterable[ModuleType] = ()) -> Any:
+    """Raise AbsentError for a name that a module does not have.
+
+    Arguments:
+        where: the module's name.
+        name: what was asked for.
+        near: the names that the module has: a mistyped one is recognized.
+        modules: others in which the name may stand.
+    """
+    if name.startswith("_"):  # asked for by Python and notebooks, not by people
+        raise AbsentError(f"{where} has no {name!r}")
+    hint = NAMES.get(name) or " or ".join(f"{_public(module)}.{name}" for module in modules if hasattr(module, name))
+    if not hint and name[:1].isupper() and name.endswith(("1d", "2d", "3d")):
         hint = f"{name[:-1]}D, if that layer is in fnlayers.LAYERS"
-    raise AbsentError(f"{message}; here it is {hint}" if hint else message)
+    said = f"here it is {hint}" if hint else did_you_mean(name, near)
+    raise AbsentError(f"{where} has no {name!r}" + (f"; {said}" if said else ""))
+
+
+def _public(module: ModuleType) -> str:
+    return f"fnlayers.{module.__name__.rpartition('.')[2]}"
 
 
 # Of a layer or model: the methods and properties of Keras.

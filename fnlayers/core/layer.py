@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from fnlayers.core import dtypes
-from fnlayers.core.arguments import bound, own_init
+from fnlayers.core.arguments import bound, check_methods, own_init
 from fnlayers.core.checks import (
     check_input,
     check_key,
@@ -111,6 +111,7 @@ class Layer(ByValue):
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
             raise ConfigError(own_init(cls))
+        check_methods(cls)
         if "forward" in vars(cls):
             cls.forward = called_by_run(cls.forward)
         cls.has_weights = cls.weights is not Layer.weights

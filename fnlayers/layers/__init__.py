@@ -11,7 +11,7 @@ def __getattr__(name: str) -> Any:
     # Read from the package, the only place where all layers stand: importing this one loads no family
     if name in __dir__():
         return getattr(sys.modules["fnlayers"], name)
-    return refuse_name("fnlayers.layers", name)
+    return refuse_name("fnlayers.layers", name, __dir__())
 
 
 def __dir__() -> list[str]:

@@ -18,4 +18,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    return refuse_name("fnlayers.models", name)
+    return refuse_name("fnlayers.models", name, __all__)

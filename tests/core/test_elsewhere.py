@@ -43,6 +43,24 @@ def test_names_of_other_libraries_are_explained(name, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("relu", "here it is fnlayers.activations.relu$"),
+        ("HeNormal", "here it is fnlayers.initializers.HeNormal$"),
+        ("mean_squared_error", "here it is fnlayers.losses.mean_squared_error or fnlayers.metrics.mean_squared_error$"),
+        ("ModelCheckpoint", "Checkpoint"),
+        ("Conv2DTranpose", "did you mean 'Conv2DTranspose'?"),
+        ("sumary", "did you mean 'summary'?"),
+        ("__wrapped__", "fnlayers has no '__wrapped__'$"),
+        ("qqqq", "fnlayers has no 'qqqq'$"),
+    ],
+)
+def test_names_in_other_modules_and_mistyped_ones(name, message):
+    with pytest.raises(fl.ConfigError, match=message):
+        getattr(fl, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
         ("get_weights", "params are what init returns"),
         ("kernel", "params are what init returns"),
         ("compile", "fnlayers.fit"),

@@ -56,6 +56,27 @@ def test_classes_that_are_no_layer_classes(make, text):
         make()
 
 
+@pytest.mark.parametrize(
+    ("methods", "text"),
+    [
+        ({"call": lambda self, x: x}, r"Mine.call takes \(self, x\); write def call\(self, params, x\); params holds"),
+        ({"call": lambda self, params, x, train: x}, r"write def call\(self, params, x\)"),
+        ({"call": lambda self, params, x, *, train: x}, r"write def call\(self, params, x\)"),
+        ({"forward": lambda self, params, x: x}, r"write def forward\(self, params, x, ctx\)"),
+        ({"weights": lambda self: {}}, r"Mine.weights takes \(self\); write def weights\(self, shape\)$"),
+        ({"__call__": lambda self, x: x}, r"has a __call__ of its own, .* def call\(self, params, x\)"),
+    ],
+)
+def test_methods_with_other_arguments(methods, text):
+    with pytest.raises(fl.ConfigError, match=text):
+        layer_with(**methods)
+
+
+def test_methods_may_take_more():
+    taken = {"call": lambda self, *arrays: arrays[1], "weights": lambda self, shape, scale=2: {}}
+    assert layer_with(**taken).apply({}, X) is X
+
+
 def test_class_variables_need_no_decoration():
     class Mine(fl.Layer):
         passes_mask: "ClassVar[bool]" = True  # noqa: F821
