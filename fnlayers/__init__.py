@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
             globals()[name] = value
             return value
     training = () if name.startswith("_") else (__getattr__("losses"), __getattr__("metrics"))
-    modules = (activations, initializers, regularizers, constraints, *training)
+    modules = (*(getattr(functions, name) for name in functions.__all__), *training)
     return refuse_name("fnlayers", name, __all__, modules)
 
 
