@@ -35,7 +35,7 @@ y = model.apply(params, jnp.ones((2, 4)), state=state)
 
 A layer of Keras is the layer of the same name here, with the same arguments, defaults, weights and numbers. A file is read and
 written as data alone ([security.md](security.md)). `save_keras` writes Sequential models and graphs (shared layers, several inputs
-and outputs, models inside, operations as `keras.ops`), dtype policies, initializers, regularizers, constraints and which layers are
+and outputs, models inside, operations as `keras.ops`, arrays that they hold), dtype policies, initializers, regularizers, constraints and which layers are
 frozen; a layer by itself is written as a graph of it. A model that was loaded, written and loaded again is the same model.
 """
 

@@ -271,9 +271,9 @@ class Layer(ByValue):
         return iter((Verb(self, "init"), Verb(self, "apply")))
 
     def __call__(self, *inputs: Any) -> Any:
-        """Add this layer to a graph: takes Symbols (see Input), returns Symbols."""
+        """Add this layer to a graph: takes Symbols (see Input), and arrays among them; returns Symbols."""
         x = inputs[0] if len(inputs) == 1 else inputs
-        if not nest_leaves(x) or not all(isinstance(leaf, Symbol) for leaf in nest_leaves(x)):
+        if not any(isinstance(leaf, Symbol) for leaf in nest_leaves(x)):
             raise ConfigError(
                 f"{type(self).__name__} holds no weights; write params = layer.init(rng, x.shape), then "
                 "layer.apply(params, x). Calling a layer builds a graph, from fnlayers.Input(shape)"

@@ -5,6 +5,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import cast, policy
@@ -13,6 +15,7 @@ from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.options import is_integer
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.symbol import Symbol
+from fnlayers.core.values import check_values
 from fnlayers.functions import activations
 from fnlayers.plain_data import FrozenDict, choices, freeze, map_nest, nest_leaves
 
@@ -33,15 +36,77 @@ class Cut(NamedTuple):
     step: int | None = None
 
 
+class Constant(NamedTuple):
+    """An array of numbers as plain data: nested tuples, and the name of their dtype."""
+
+    values: Any
+    dtype: str
+
+    @classmethod
+    def of(cls, array: Any) -> "Constant":
+        """That of an array of NumPy or jax."""
+        array = np.asarray(array)
+        _check_size(array.size)
+        return cls(freeze(array.tolist()), array.dtype.name)
+
+    @property
+    def array(self) -> np.ndarray:
+        """The numbers as an array, of no axis or of several."""
+        return np.array(self.values, jnp.dtype(self.dtype))
+
+    def check(self) -> None:
+        """Real numbers that the dtype holds, and not too many to be compared and hashed at every call."""
+        shown = f"the constant {str(self.values)[:80]}"
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"a constant: {choices('dtype', self.dtype, DTYPES)}")
+        leaves = nest_leaves(self.values)
+        if not all(isinstance(leaf, (bool, int, float)) and leaf == leaf for leaf in leaves):
+            raise ConfigError(f"{shown} holds what is not a number; give numbers, none of them NaN")
+        _check_size(len(leaves))
+        try:
+            with np.errstate(over="ignore"):
+                array = self.array
+                whole = array.dtype.kind in "biu"
+                held = array if whole else array.astype(jax.dtypes.canonicalize_dtype(array.dtype))
+                given = np.array(self.values, None if whole else np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(f"{shown} is not an array of {self.dtype}: {error}") from None
+        check_values(array, "the constant")
+        if not np.array_equal(held, given) if whole else (np.isinf(held) != np.isinf(given)).any():
+            raise ConfigError(f"{shown} is not of {self.dtype}; give numbers that are")
+
+
+def _check_size(size: int) -> None:
+    if size > MOST_NUMBERS:
+        raise ConfigError(
+            f"a constant of {size} numbers, where at most {MOST_NUMBERS} are taken; make it an input of the model, or "
+            "a weight of a layer of yours"
+        )
+
+
+# Of constants.
+MOST_NUMBERS = 10_000
+DTYPES = (
+    *("float32", "float16", "bfloat16", "float64", "bool"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+)
+
+
+def is_part(value: Any) -> bool:
+    """Whether a value among an Operation's arguments is one of the tuples above, and no nest of arguments."""
+    return isinstance(value, (Slot, Cut, Constant))
+
+
 @layerclass
 class Operation(Layer):
     """One function of the table OPERATIONS, on arrays and constants.
 
     Arguments:
         function: its name, as Keras names the operation ("Add", "GetItem", "Mean").
-        arguments: its positional arguments: numbers, tuples, `Cut`s, "..." for an ellipsis, a `Slot` for an array.
+        arguments: its positional arguments: numbers, tuples, `Cut`s, "..." for an ellipsis, a `Slot` for an array that
+            the operation is given, a `Constant` for one that it holds.
         options: its keyword arguments.
-        dtype: the policy whose compute dtype floating inputs are cast to; None: they stay as they are.
+        dtype: the policy whose compute dtype floating inputs and constants are cast to; None: they stay as they are.
 
     Shapes: what the function makes of them.
     Mask: ended, as in Keras.
@@ -58,13 +123,16 @@ class Operation(Layer):
     casts_inputs: ClassVar[str] = "none"
 
     def check(self) -> None:
-        """A function of the table."""
+        """A function of the table, and constants that jax can hold."""
         if self.function not in OPERATIONS:
             raise ConfigError(f"Operation: {choices('function', self.function, sorted(OPERATIONS))}")
+        for value in nest_leaves((self.arguments, dict(self.options)), is_part):
+            if isinstance(value, Constant):
+                value.check()
 
     def check_shape(self, shape: Shape) -> None:
         """An array for each slot."""
-        slots = [v.index for v in nest_leaves(self.arguments, lambda v: isinstance(v, Slot)) if isinstance(v, Slot)]
+        slots = [v.index for v in nest_leaves(self.arguments, is_part) if isinstance(v, Slot)]
         count = 0 if isinstance(shape, Mapping) else 1 if is_shape(shape) else len(shape)
         if count != max(slots, default=0) + 1:
             raise ShapeError(f"{self!r} takes {max(slots, default=0) + 1} arrays, alone or in a tuple, got {shape!r}")
@@ -72,22 +140,25 @@ class Operation(Layer):
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """The function of the table, on the arrays of x and the constants."""
         arrays = x if isinstance(x, (tuple, list)) else (x,)
-        if self.dtype is not None:
-            arrays = [cast(a, policy(self.dtype).compute) for a in arrays]
+
+        def as_computed(array: Any) -> Any:
+            return array if self.dtype is None else cast(array, policy(self.dtype).compute)
 
         def fill(value: Any) -> Any:
             if isinstance(value, Slot):
-                return jnp.asarray(arrays[value.index])
+                return jnp.asarray(as_computed(arrays[value.index]))
+            if isinstance(value, Constant):
+                return as_computed(jnp.asarray(value.array))
             if isinstance(value, Cut):
                 return slice(*value)
             return Ellipsis if value == "..." else value
 
-        filled = map_nest(fill, self.arguments, is_leaf=lambda v: isinstance(v, (Slot, Cut)))
+        filled = map_nest(fill, self.arguments, is_leaf=is_part)
         return Out(OPERATIONS[self.function](*filled, **self.options))
 
 
 def operate(function: str, *arguments: Any) -> Any:
-    """The Symbol of a function of the table, of Symbols and numbers: what `x * 2` and `x + y` mean."""
+    """The Symbol of a function of the table, of Symbols, numbers and arrays: what `x * 2` and `x + y` mean."""
     symbols = [value for value in arguments if isinstance(value, Symbol)]
     slots = iter(range(len(symbols)))
     filled = tuple(
@@ -100,6 +171,17 @@ def operate(function: str, *arguments: Any) -> Any:
     except (TypeError, ValueError) as error:
         types = " and ".join(str(symbol.type) for symbol in symbols)
         raise ShapeError(f"{function} does not take {types}: {str(error).splitlines()[0]}") from error
+
+
+def constant_symbol(symbol: Symbol, array: Any) -> Symbol:
+    """The Symbol of an array that a layer is called with besides Symbols: it is there whatever the first of them is."""
+    return Operation("Copy", (Constant.of(array),))(symbol)
+
+
+def held_constant(layer: Layer) -> Constant | None:
+    """The array of such a Symbol's layer; None for all other layers."""
+    copied = layer.arguments[:1] if isinstance(layer, Operation) and layer.function == "Copy" else ()
+    return next((value for value in copied if isinstance(value, Constant)), None)
 
 
 def sliced(x: Symbol, key: Any) -> Any:
@@ -151,9 +233,13 @@ def _frozen(value: Any) -> Any:
 
 
 def _constant(function: str, value: Any) -> Any:
+    if isinstance(value, (np.ndarray, jax.Array)) and value.ndim and not isinstance(value, Tracer):
+        return Constant.of(value)
     value = _frozen(value)
     if not isinstance(value, (bool, int, float)):
-        raise ConfigError(f"{function} takes Symbols and numbers, got {value!r}; or wrap a function in fnlayers.Lambda")
+        raise ConfigError(
+            f"{function} takes Symbols, numbers and arrays, got {value!r}; or wrap a function in fnlayers.Lambda"
+        )
     return value
 
 

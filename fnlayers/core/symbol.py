@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from fnlayers.core.elsewhere import AbsentError
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, shortened
 from fnlayers.core.one_step import refuse_cell
 from fnlayers.core.shapes import ArrayType, canonical, is_shape
 from fnlayers.core.strings import STRING
 from fnlayers.core.trace import trace
-from fnlayers.plain_data import FrozenDict, freeze, map_nest
+from fnlayers.plain_data import FrozenDict, freeze, map_nest, nest_leaves
 
 if TYPE_CHECKING:
     from fnlayers.core.layer import Layer
@@ -236,9 +238,25 @@ InputLayer = Input  # Keras's name of the same, where it stands among the layers
 
 def call_symbolically(layer: "Layer", x: Any) -> Any:
     """The Symbols of a layer's outputs; a wrong shape is an error here, at the line that wrote it."""
+    x = _with_constants(layer, x)
     types = trace(layer, freeze(map_nest(lambda symbol: symbol.type, x)))
     refuse_cell(layer, freeze(map_nest(lambda symbol: symbol.shape, x)))
     call = Call(layer, freeze(x))
     leaves, structure = jax.tree.flatten(types)
     symbols = [Symbol(t.shape, t.dtype, call, index, masked=t.masked) for index, t in enumerate(leaves)]
     return jax.tree.unflatten(structure, symbols)
+
+
+def _with_constants(layer: "Layer", x: Any) -> Any:
+    """Arrays among the Symbols that a layer is called with become Symbols, whose Operations hold them."""
+    from fnlayers.core.operation import constant_symbol
+
+    leaves = nest_leaves(x)
+    first = next(leaf for leaf in leaves if isinstance(leaf, Symbol))
+    for leaf in leaves:
+        if not isinstance(leaf, (Symbol, np.ndarray, jax.Array)) or isinstance(leaf, Tracer):
+            raise ConfigError(
+                f"{type(layer).__name__} is called with {shortened(leaf)}, together with {first!r}; it takes Symbols, "
+                "and arrays whose values are known"
+            )
+    return map_nest(lambda leaf: leaf if isinstance(leaf, Symbol) else constant_symbol(first, leaf), x)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
-from fnlayers.core.operation import Cut, Operation, Slot
+from fnlayers.core.operation import Operation, Slot, is_part
 from fnlayers.keras_files.refusals import cannot
 from fnlayers.layers.attention.inputs import by_name
 from fnlayers.layers.attention.multi_head_base import MultiHead
@@ -76,10 +76,15 @@ def has_refs(nest: Any) -> bool:
     return any(map(is_ref, nest_leaves(nest, is_leaf=is_ref)))
 
 
+def _is_whole(value: Any) -> bool:
+    """Whether a tuple stands for one thing, and is no nest."""
+    return is_ref(value) or is_part(value)
+
+
 def _leaves(nest: Any) -> list:
     if isinstance(nest, Mapping):
         return [leaf for key in sorted(nest) for leaf in _leaves(nest[key])]
-    if isinstance(nest, (list, tuple)) and not isinstance(nest, (Ref, Slot, Cut)):
+    if isinstance(nest, (list, tuple)) and not _is_whole(nest):
         return [leaf for value in nest for leaf in _leaves(value)]
     return [nest]
 
@@ -94,9 +99,7 @@ def _operation_call(layer: Operation, node: Node) -> Call:
     def fill(value: Any) -> Any:
         return arrays[value.index] if isinstance(value, Slot) else value
 
-    parts = (Slot, Cut, Ref)
-    args = map_nest(fill, layer.arguments, is_leaf=lambda value: isinstance(value, parts))
-    kwargs = map_nest(fill, dict(layer.options), is_leaf=lambda value: isinstance(value, parts))
+    args, kwargs = (map_nest(fill, nest, is_leaf=_is_whole) for nest in (layer.arguments, dict(layer.options)))
     return Call(list(args), dict(kwargs))
 
 

@@ -111,19 +111,19 @@ def input_shape_of(node: Any) -> Any:
     return input_shape(found)
 
 
-def model_and_shape(node: Any, custom: CustomObjects, most: int) -> tuple[Layer, Any]:
-    """The model that a config describes, as `model_of` makes it, and the shape of its input.
+def model_and_shape(node: Any, custom: CustomObjects, most: int, era: int = 3) -> tuple[Layer, Any]:
+    """The model that a config of Keras 1, 2 or 3 describes, as `model_of` makes it, and the shape of its input.
 
     A Sequential inside declares its input, too, unless a call inside disagrees with one of them, as Keras lets it.
     """
-    model = model_of(node, custom, most)
+    model = Reader(custom, most, fixes_modes=era < 3).model(node)
     shape = input_shape_of(node) if model.in_shape is None else model.in_shape
     try:
         model.specs(shape)
         disagrees = _leaves_sizes_open(model, shape)
     except ShapeError:
         disagrees = True
-    return (Reader(custom, most, strict=False).model(node) if disagrees else model), shape
+    return (Reader(custom, most, strict=False, fixes_modes=era < 3).model(node) if disagrees else model), shape
 
 
 def _leaves_sizes_open(layer: Layer, shape: Any) -> bool:
@@ -145,10 +145,11 @@ class Reader:
         most: layers and calls, at most.
         strict: whether a Sequential inside another model declares its input as it says; False: as Keras sees it there,
             which compares the rank alone and casts to the dtype.
+        fixes_modes: whether a call that is recorded with `training` has that mode in each run.
     """
 
-    def __init__(self, custom: CustomObjects, most: int, strict: bool = True) -> None:
-        self.custom, self.most, self.strict = custom, most, strict
+    def __init__(self, custom: CustomObjects, most: int, strict: bool = True, fixes_modes: bool = False) -> None:
+        self.custom, self.most, self.strict, self.fixes_modes = custom, most, strict, fixes_modes
         self.layers = self.depth = 0
 
     def count(self, layers: int) -> None:

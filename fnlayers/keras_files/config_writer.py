@@ -10,7 +10,7 @@ from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.keras_files.calls import CALL_OPTIONS
 from fnlayers.keras_files.config import TABLES
 from fnlayers.keras_files.lookups import policy_name
-from fnlayers.keras_files.refusals import cannot, refuse_absent
+from fnlayers.keras_files.refusals import cannot, finite, refuse_absent
 from fnlayers.layers.reshaping import Cropping1D, UpSampling1D
 from fnlayers.models.functional import Functional
 from fnlayers.models.sequential import Sequential
@@ -95,7 +95,7 @@ def _value(layer: Layer, name: str, value: Any) -> Any:
     if isinstance(value, (FrozenDict, Mapping)):
         return {key: _value(layer, "", item) for key, item in value.items()}
     if value is None or isinstance(value, (bool, int, float, str)):
-        return value
+        return finite(value)
     raise cannot(layer, f"has {name}={value!r}", "give plain values, or save with fnlayers.save")
 
 
@@ -122,7 +122,7 @@ def _from_table(part: str, value: Any) -> Any:
 
 def _plain_fields(value: Any) -> dict:
     def plain(item: Any) -> Any:
-        return [plain(part) for part in item] if type(item) is tuple else item
+        return [plain(part) for part in item] if type(item) is tuple else finite(item)
 
     return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
 

@@ -20,17 +20,25 @@ from fnlayers.keras_files.nodes import (
     safe_name,
 )
 from fnlayers.keras_files.recurrent import recurrent_call
-from fnlayers.keras_files.tensors import checked_call, histories, history, is_end, is_tensor, operation_of, tensors
+from fnlayers.keras_files.tensors import (
+    checked_call,
+    constant_of,
+    histories,
+    history,
+    is_constant,
+    is_end,
+    is_tensor,
+    operation_of,
+    tensors,
+)
 from fnlayers.layers.attention.multi_head import MultiHeadAttention
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.attention.single_head import SingleHead
 from fnlayers.layers.basic import CopyMask
-from fnlayers.layers.preprocessing.image_base import ImageLayer
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.bidirectional import Bidirectional
 from fnlayers.layers.recurrent.cell import Cell
 from fnlayers.models.functional import Functional, InputNode, Node, Ref
-from fnlayers.models.pipeline import Pipeline
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
 
 if TYPE_CHECKING:
@@ -63,7 +71,8 @@ class Graph:
         for key in [*(key for key in outputs if key not in self.position), *self.calls]:
             self._visit(key, found)
         for key in self._in_keras_order(list(found)):
-            node = self._node(key[0], self.calls[key])
+            with within(safe_name(key[0])):
+                node = self._node(key[0], self.calls[key])
             self.position[key] = len(self.nodes)
             self.nodes.append(node)
             self._copy_masks(key[0])
@@ -129,7 +138,7 @@ class Graph:
         layer = self.layers[name]
         if isinstance(layer, Operation):
             return Node(safe_name(name), freeze(tuple(self.ref(t) for t in tensors(call))), mask=False)
-        args, options = call.get("args", []), dict(call.get("kwargs") or {})
+        args, options = self._with_constants(call)
         if isinstance(layer, (SingleHead, MultiHead)):
             return self._attention_node(name, layer, args, options)
         if isinstance(layer, (Recurrent, Bidirectional, Cell)):
@@ -138,12 +147,10 @@ class Graph:
         if self.kinds[name] == "CategoryEncoding" and is_tensor(options.get("count_weights")):
             inputs = (inputs, options.pop("count_weights"))
         mask, train, reverse = (options.pop(key, None) for key in ("mask", "training", "reverse"))
-        if train and isinstance(layer, (ImageLayer, Pipeline)):
-            train = None  # the default of their calls in Keras, which the model's own mode replaces
         if reverse and self.kinds[name] != "ReversibleEmbedding":
-            raise ConfigError(f"{name}: reverse is an option of ReversibleEmbedding alone")
+            raise ConfigError("reverse is an option of ReversibleEmbedding alone")
         if any(value is not None for value in options.values()):
-            raise ConfigError(f"{name}: called with {', '.join(options)}, which is not supported here")
+            raise ConfigError(f"called with {', '.join(options)}, which is not supported here")
         refs = freeze(map_nest(self.ref, inputs, is_leaf=is_tensor))
         if looks_up(layer) and not reverse:
             refs = self._as_integers(name, refs)
@@ -153,14 +160,34 @@ class Graph:
             mask = False
         else:
             mask = self._own_masks(refs)
-        return Node(safe_name(name), refs, mask, train)
+        return Node(safe_name(name), refs, mask, self._mode(train))
+
+    def _with_constants(self, call: dict) -> tuple[list, dict]:
+        """The arguments of a layer's call; a node for each array of numbers among them, which they name instead."""
+        first = next(tensors(call), None)
+
+        def named(value: Any) -> Any:
+            if is_constant(value) and first is not None:
+                return self._constant(value, first)
+            if is_tensor(value) or not isinstance(value, (list, dict)):
+                return value
+            return {k: named(v) for k, v in value.items()} if isinstance(value, dict) else [*map(named, value)]
+
+        return named(call.get("args", [])), named(dict(call.get("kwargs") or {}))
+
+    def _constant(self, value: dict, other: dict) -> dict:
+        """A tensor that stands for an array of numbers, from a node that is given another tensor, as each node is."""
+        self.reader.count(1 + layers_worth(value, "an array in the graph"))
+        label = number("constant", {*self.layers, *self.kinds})
+        self.layers[label] = Operation("Copy", (constant_of(value),))
+        self.position[label, 0] = len(self.nodes)
+        self.nodes.append(Node(label, self.ref(other), mask=False))
+        return {"class_name": "__keras_tensor__", "config": {"keras_history": [label, 0, 0]}}
 
     def _attention_node(self, name: str, layer: Any, args: list, options: dict) -> Node:
         call = attention_call(layer, args, options)
         if self.kinds[name] == "called" and call.layer != layer:
-            raise ConfigError(
-                f"{name}: it is called twice, with options that differ; give each call a layer of its own"
-            )
+            raise ConfigError("it is called twice, with options that differ; give each call a layer of its own")
         self.layers[name], self.kinds[name] = call.layer, "called"
         refs = freeze(map_nest(self.ref, call.inputs, is_leaf=is_tensor))
         masks = map_nest(
@@ -171,7 +198,7 @@ class Graph:
         )
         if isinstance(layer, MultiHeadAttention):  # Keras: its call takes the masks off the arrays that it is given
             self.unmasked.update(refs[key] for key in ("query", "value", "key") if key in refs)
-        return Node(safe_name(name), refs, freeze(masks), call.train)
+        return Node(safe_name(name), refs, freeze(masks), self._mode(call.train))
 
     def _recurrent_node(self, name: str, layer: Any, args: list, options: dict) -> Node:
         call = recurrent_call(layer, args, options, is_tensor)
@@ -183,7 +210,13 @@ class Graph:
         else:  # Keras: a call with states looks at no mask, and yet its sequences carry that of x
             mask = False
             self.carried += [(Ref(len(self.nodes), index), refs[0]) for index in range(call.sequences)]
-        return Node(safe_name(name), refs, mask, call.train)
+        return Node(safe_name(name), refs, mask, self._mode(call.train))
+
+    def _mode(self, training: Any) -> bool | None:
+        """The mode that a call fixes: with Keras 1 and 2. Keras 3 replaces what is recorded by the mode of each run."""
+        if training not in (None, False, True):
+            raise ConfigError(f"a layer is called with training={str(training)[:80]}, expected a boolean")
+        return None if training is None or not self.reader.fixes_modes else bool(training)
 
     def _copy_masks(self, name: str) -> None:
         """A node for each array of that call that carries a mask which the call has not seen."""
@@ -214,6 +247,8 @@ class Graph:
 
     def ref(self, tensor: Any) -> Ref:
         """The Ref of a tensor that an earlier call made."""
+        if not is_tensor(tensor):
+            raise ConfigError(f"a layer is called with {str(tensor)[:80]}, which is not an array of the graph")
         name, call, index = history(tensor)
         ref = Ref(self.position[name, call], index)
         return self.masked.get(ref, ref)

@@ -9,17 +9,20 @@ from fnlayers.core.dtypes import policy
 from fnlayers.core.errors import within
 from fnlayers.core.layer import Layer
 from fnlayers.core.names import number
-from fnlayers.core.operation import Cut, Operation
+from fnlayers.core.operation import Constant, Cut, Operation, held_constant
 from fnlayers.core.shapes import ArrayType
 from fnlayers.core.trace import trace
 from fnlayers.keras_files.calls import as_lists, call_of, is_ref
 from fnlayers.keras_files.config_writer import layer_config, policy_config
 from fnlayers.keras_files.keras_form import is_silent
 from fnlayers.keras_files.operation_table import INIT_OPTIONS, MODULES
-from fnlayers.keras_files.refusals import cannot
+from fnlayers.keras_files.refusals import cannot, finite
+from fnlayers.layers.merge import Add, Average, Concatenate, Dot, Maximum, Merge, Minimum, Multiply
 from fnlayers.models.functional import Functional, InputNode, Ref, types_of
 from fnlayers.models.sequential import Sequential
 from fnlayers.plain_data import nest_leaves
+
+COMMUTATIVE = (Add, Average, Maximum, Minimum, Multiply)
 
 
 def model_config(model: Layer, types: Any, name: str | None = None) -> dict:
@@ -104,7 +107,9 @@ class _Nodes:
             with within(node.layer):
                 node_types = types_of(node, self.types)
                 self.types[position] = jax.tree.leaves(trace(model.by_name[node.layer], node_types))
-        self.order = [*self.inputs, *(str(layer.name) for layer in model.layers)]
+        held = {str(layer.name): held_constant(layer) for layer in model.layers}
+        self.constants = {name: constant for name, constant in held.items() if constant is not None}
+        self.order = [*self.inputs, *(name for name in held if name not in self.constants)]
 
     def entry(self, layer: Layer, name: str) -> dict:
         """A layer with its calls."""
@@ -113,7 +118,13 @@ class _Nodes:
             node: Any = self.model.nodes[position]
             node_types = nest_leaves(types_of(node, self.types))
             floats = node_types[0].dtype.startswith(("float", "bfloat"))
+            if node.train:
+                raise cannot(
+                    layer, "is in training mode in each run", "Keras 3 follows the mode of the run; so leave it out"
+                )
             call = call_of(layer, node, floats)
+            if isinstance(layer, (Merge, Concatenate, Dot)):
+                call = self._constants_last(layer, call)
             if isinstance(layer, Operation):
                 _check_policy(layer, node_types)
                 call, config = _split(layer, call)
@@ -127,6 +138,21 @@ class _Nodes:
             entry = any_config(layer, self._types_inside(layer, name), name)
         return entry | {"inbound_nodes": nodes}
 
+    def _constants_last(self, layer: Layer, call: Any) -> Any:
+        """The call of a merge, whose first array Keras takes for one of the graph."""
+        refs = call.args[0]
+        held = [ref for ref in refs if self._held(ref) is not None]
+        if not held or self._held(refs[0]) is None:
+            return call
+        if not isinstance(layer, COMMUTATIVE):
+            raise cannot(layer, "is called with an array of numbers first", "call it with an array of the graph first")
+        return call._replace(args=[[ref for ref in refs if ref not in held] + held])
+
+    def _held(self, ref: Ref) -> Any:
+        """The constant that an array of the graph is; None for all others."""
+        node: Any = self.model.nodes[ref.node]
+        return None if isinstance(node, InputNode) else self.constants.get(node.layer)
+
     def _types_inside(self, layer: Layer, name: str) -> Any:
         """What a Sequential inside is given, so that its file says it."""
         node: Any = self.model.nodes[self.calls[name][0]]
@@ -139,14 +165,19 @@ class _Nodes:
             return self.tensor(value)
         if isinstance(value, Cut):
             return {"class_name": "__slice__", "config": value._asdict()}
+        if isinstance(value, Constant):
+            numbers = self.written(value.array.tolist())
+            return {"class_name": "__numpy__", "config": {"value": numbers, "dtype": value.dtype}}
         if isinstance(value, Mapping):
             return {key: self.written(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.written(item) for item in value]
-        return {"class_name": "__ellipsis__", "config": {}} if value == "..." else value
+        return {"class_name": "__ellipsis__", "config": {}} if value == "..." else finite(value)
 
     def tensor(self, ref: Ref) -> dict:
-        """An array of the graph."""
+        """An array of the graph; one that the graph holds is written where it is used."""
+        if (held := self._held(ref)) is not None:
+            return self.written(held)
         type_ = self.types[ref.node][ref.index]
         config = {"shape": list(type_.shape), "dtype": type_.dtype, "keras_history": self.history(ref)}
         return {"class_name": "__keras_tensor__", "config": config}
@@ -162,6 +193,8 @@ class _Nodes:
         """The inputs or outputs of the graph."""
         if is_ref(refs):
             name, call, index = self.history(refs)
+            if name in self.constants:
+                raise cannot(self.model.by_name[name], "holds an output of the graph", "leave that output out")
             inner = isinstance(self.model.by_name.get(name), Functional)
             return [name, call + inner, index]  # Keras: here, and nowhere else, its calls count from 1
         if isinstance(refs, Mapping):
@@ -184,7 +217,7 @@ def _split(layer: Operation, call: Any) -> tuple[Any, dict]:
     names = INIT_OPTIONS.get(layer.function, ())
     args, config = list(call.args), {key: value for key, value in call.kwargs.items() if key in names}
     kwargs = {key: value for key, value in call.kwargs.items() if key not in names}
-    if names:
+    if names and layer.function != "Einsum":  # whose arguments are all arrays
         config |= dict(zip(names, args[1:], strict=False))
         args = args[:1]
     return call._replace(args=args, kwargs=kwargs), config

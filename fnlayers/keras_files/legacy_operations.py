@@ -7,6 +7,8 @@ node of a TensorFlow graph. Both go through one closed table each; what is not i
 from typing import Any, NamedTuple
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.keras_files.nodes import layers_worth
+from fnlayers.plain_data import nest_leaves
 
 FUNCTION_KINDS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 
@@ -90,6 +92,9 @@ FUNCTIONS: dict[str, Function] = {
     "nn.leaky_relu": Function("LeakyRelu", ("alpha",), (0.2,)),
     "nn.gelu": Function("Gelu", ("approximate",), (False,)),
 }
+# Arguments that are arrays, so that a list is one; the first argument of these functions is a list of arrays.
+ARRAYS = ("x", "y", "b")
+OF_SEVERAL = ("concat", "stack")
 # Arguments that TensorFlow's functions have besides, with the values under which they mean nothing.
 INERT = {
     "conjugate": (False,),
@@ -166,6 +171,8 @@ def _call(name: Any, first: Any, options: dict) -> tuple[str, list, dict]:
     if not isinstance(name, str) or name not in FUNCTIONS:
         raise ConfigError(f"the function {str(name)[:80]!r} of TensorFlow is not supported here; replace it in Keras")
     kind, names, defaults = FUNCTIONS[name]
+    first = first if name in OF_SEVERAL else _array(first)
+    options = {key: _array(value) if key in ARRAYS else value for key, value in options.items()}
     if kind == "Matmul" and (options.get("transpose_a") or options.get("transpose_b")):
         left, right = (options.pop(key, False) for key in ("transpose_a", "transpose_b"))
         subscripts = f"...{'ji' if left else 'ij'},...{'kj' if right else 'jk'}->...ik"
@@ -176,6 +183,19 @@ def _call(name: Any, first: Any, options: dict) -> tuple[str, list, dict]:
         wrong = sorted(set(filled) ^ set(names))
         raise ConfigError(f"{name} is called with or without {', '.join(wrong)}, which is not supported here")
     return kind, [first, *(_argument(name, key, filled[key]) for key in names)], {}
+
+
+def _array(value: Any) -> Any:
+    """A list of numbers, which stands for an array there, as Keras 3 writes one."""
+    if not isinstance(value, list):
+        return value
+    layers_worth(value, "a constant of the graph")
+    leaves = nest_leaves(value)
+    if not leaves or not all(isinstance(leaf, (bool, int, float)) for leaf in leaves):
+        return value
+    kinds = {type(leaf) for leaf in leaves}
+    dtype = "float32" if float in kinds else "int32" if int in kinds else "bool"
+    return {"class_name": "__numpy__", "config": {"value": value, "dtype": dtype}}
 
 
 def plain_value(value: Any) -> Any:

@@ -13,7 +13,7 @@ from fnlayers.keras_files import archive, limits
 from fnlayers.keras_files.config import model_and_shape
 from fnlayers.keras_files.custom_objects import CustomObjects, custom_objects
 from fnlayers.keras_files.hdf5 import SIGNATURE, open_hdf5
-from fnlayers.keras_files.legacy import keras3_config
+from fnlayers.keras_files.legacy import era_of, keras3_config
 from fnlayers.keras_files.legacy_weights import legacy_arrays
 from fnlayers.keras_files.lookups import Stored, stored_weights, weights_of_lookups, with_vocabularies
 from fnlayers.keras_files.sections import Section, open_regular
@@ -96,11 +96,12 @@ def _load(section: Section, custom: CustomObjects) -> Loaded:
     if archive.METADATA in members:
         text = archive.read_text(section, members[archive.METADATA], most)
         metadata = config_of(text, archive.METADATA)
-    translated = keras3_config(config, metadata.get("keras_version", "3"), custom)  # tf.keras wrote .keras files, too
+    version = metadata.get("keras_version", "3")
+    translated = keras3_config(config, version, custom)  # tf.keras wrote .keras files, too
     with open_hdf5(archive.open_member(section, members[archive.WEIGHTS])) as file:
         texts, of_tokens = archive.read_vocabularies(section, members), weights_of_lookups(file.arrays())
         translated = with_vocabularies(translated, Stored(texts, file, of_tokens))
-        model, shape = model_and_shape(translated, custom, limits.most_layers(section.length))
+        model, shape = model_and_shape(translated, custom, limits.most_layers(section.length), era_of(version))
         places = list(weight_places(model, shape, names_in(file)))
         refuse_unowned(file, places, {name for name, _ in stored_weights(model, shape, default_folders)})
         weights = read_weights(file, model, shape, places)
@@ -116,8 +117,9 @@ def _load_hdf5(section: Section, custom: CustomObjects) -> Loaded:
                 "the file holds weights without a model; build the model, and read them with "
                 "fnlayers.load_keras_weights(path, model, params, state)"
             )
-        config = keras3_config(config_of(said["model_config"], "model_config"), said.get("keras_version"), custom)
-        model, shape = model_and_shape(config, custom, limits.most_layers(section.length))
+        version = said.get("keras_version")
+        config = keras3_config(config_of(said["model_config"], "model_config"), version, custom)
+        model, shape = model_and_shape(config, custom, limits.most_layers(section.length), era_of(version))
         read = legacy_arrays(file, model, shape, by_order=True)
         if read.missing or read.unused or read.mismatched:
             raise (ShapeError if read.mismatched else MissingError)(f"its weights are not the model's:\n{read}")

@@ -1,5 +1,6 @@
 """What Keras's files cannot say, and what to do instead."""
 
+import math
 from typing import Any
 
 from fnlayers.catalog import LAYERS
@@ -31,6 +32,13 @@ IN_GRAPHS = ("Operation", "DropMask", "CopyMask", "Sequential", "Functional")  #
 def cannot(layer: Layer, what: str, instead: str) -> ConfigError:
     """The error for what Keras's files cannot say."""
     return ConfigError(f"{type(layer).__name__} {what}, which Keras cannot express; {instead}")
+
+
+def finite(value: Any) -> Any:
+    """The value; ConfigError for a number that JSON does not have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{value} is not a number in JSON, in which Keras writes; take a finite one, such as -1e9")
+    return value
 
 
 def refuse_absent(layer: Layer) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.core.operation import Cut, Operation, Slot
-from fnlayers.plain_data import nest_leaves
+from fnlayers.core.operation import Constant, Cut, Operation, Slot
+from fnlayers.plain_data import freeze, nest_leaves
 from fnlayers.saving.strict import is_count
 
 
@@ -16,6 +16,8 @@ def operation_of(kind: str, config: dict, call: dict) -> Operation:
     def argument(value: Any) -> Any:
         if is_tensor(value):
             return Slot(next(count))
+        if is_constant(value):
+            return constant_of(value)
         if isinstance(value, dict) and value.get("class_name") == "__slice__":
             return Cut(*_bounds(value.get("config")))
         if isinstance(value, dict) and value.get("class_name") == "__ellipsis__":
@@ -29,6 +31,21 @@ def operation_of(kind: str, config: dict, call: dict) -> Operation:
     arguments = tuple(map(argument, call.get("args", [])))
     options = {key: value for key, value in {**config, **(call.get("kwargs") or {})}.items() if key != "name"}
     return Operation(kind, arguments, {key: argument(value) for key, value in options.items()})
+
+
+def is_constant(value: Any) -> bool:
+    """Whether a value of a config is an array of numbers, of NumPy or of Keras's backend."""
+    return isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__")
+
+
+def constant_of(value: dict) -> Constant:
+    """Its numbers, which Operation checks: the config is {"value": nested lists, "dtype": a name}."""
+    config = value.get("config")
+    if not isinstance(config, dict) or config.keys() != {"value", "dtype"} or not isinstance(config["dtype"], str):
+        raise ConfigError(f"an array in the graph is {str(config)[:80]}, expected value and dtype")
+    if any(not isinstance(number, (bool, int, float)) for number in nest_leaves(config["value"])):
+        raise ConfigError(f"an array in the graph holds {str(config['value'])[:80]}, expected numbers")
+    return Constant(freeze(config["value"]), config["dtype"])
 
 
 def _bounds(config: Any) -> list:

@@ -13,7 +13,7 @@ from typing import Any
 from fnlayers.catalog import LAYERS
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
-from fnlayers.core.operation import Cut, Slot
+from fnlayers.core.operation import Constant, Cut, Slot
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
@@ -31,7 +31,14 @@ TABLES: dict[str, Mapping[str, type]] = {
     "regularizer": REGULARIZERS,
     "constraint": CONSTRAINTS,
 }
-TUPLES: dict[str, Any] = {"ref": Ref, "input": InputNode, "node": Node, "slot": Slot, "cut": Cut}
+TUPLES: dict[str, Any] = {
+    "ref": Ref,
+    "input": InputNode,
+    "node": Node,
+    "slot": Slot,
+    "cut": Cut,
+    "constant": Constant,
+}
 FLOATS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
 Given = Iterable[Any] | Mapping[str, Any]

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from fnlayers.core.layer import Layer
-from fnlayers.core.operation import Cut, Operation, Slot
+from fnlayers.core.operation import Constant, Cut, Operation, Slot, is_part
 from fnlayers.layers.activation import Activation
 from fnlayers.layers.basic import Lambda
 from fnlayers.models.pair import Pair
 from fnlayers.plain_data import map_nest, nest_leaves
+
+SHOWN_NUMBERS = 6  # of a constant
 
 
 def function_of(layer: Layer) -> str:
@@ -40,15 +42,17 @@ def function_name(function: Any) -> str:
 
 
 def _operation(layer: Operation) -> str:
-    slots = [a for a in nest_leaves(layer.arguments, _is_argument) if isinstance(a, Slot)]
+    slots = [a for a in nest_leaves(layer.arguments, is_part) if isinstance(a, Slot)]
     alone = len({slot.index for slot in slots}) == 1
 
     def text_of(value: Any) -> str:
         if isinstance(value, Slot):
             return "x" if alone else f"x{value.index}"
+        if isinstance(value, Constant):
+            return _numbers(value.array)
         return _cut(value) if isinstance(value, Cut) else "..." if value == "..." else str(value)
 
-    shown = [map_nest(text_of, argument, is_leaf=_is_argument) for argument in layer.arguments]
+    shown = [map_nest(text_of, argument, is_leaf=is_part) for argument in layer.arguments]
     texts = [a if isinstance(a, str) else f"[{', '.join(map(str, a))}]" for a in shown]
     texts += [f"{name}={value}" for name, value in layer.options.items()]
     return f"{layer.function}({', '.join(texts)})"
@@ -59,8 +63,9 @@ def _cut(cut: Cut) -> str:
     return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
 
 
-def _is_argument(value: Any) -> bool:
-    return isinstance(value, (Slot, Cut))
+def _numbers(array: Any) -> str:
+    """Some numbers, or the shape of many."""
+    return str(array.tolist()) if array.size <= SHOWN_NUMBERS else f"{array.dtype}{array.shape}"
 
 
 def _arguments(positional: tuple, named: Any) -> str:

@@ -1,9 +1,11 @@
 """Models in HDF5 files: those that Keras 2.15 and 3.15 wrote (the programs in golden/), and Keras 1's, made here by hand."""
 
+import json
 import pathlib
 import zipfile
 
 import h5py
+import jax
 import numpy as np
 import pytest
 
@@ -213,6 +215,45 @@ def test_functions_that_are_not_in_the_table(golden, tmp_path):
                                if "." in old else config.replace(old, new), "keras_version": "2.15.0"})  # fmt: skip
         with pytest.raises(fl.ConfigError, match=said):
             fl.load_keras(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize(
+    "function, call, expected",
+    [
+        ("math.multiply", ["x", 0, 0, {"y": [1.0, 2.0], "name": None}], [3.0, 8.0]),
+        ("math.multiply", ["x", 0, 0, {"y": [1, 2]}], [3.0, 8.0]),
+        ("__operators__.add", ["x", 0, 0, {"y": [[1.0, 2.0]]}], [4.0, 6.0]),
+        ("math.subtract", ["_CONSTANT_VALUE", -1, [1.0, 2.0], {"y": ["x", 0, 0]}], [-2.0, -2.0]),
+        ("linalg.matmul", ["x", 0, 0, {"b": [[0.0], [1.0]]}], [4.0]),
+    ],
+)
+def test_arrays_as_constants_of_functions(tmp_path, function, call, expected):
+    start = entry("InputLayer", "x", batch_input_shape=[None, 2], dtype="float32")
+    node = entry("TFOpLambda", "f", function=function) | {"inbound_nodes": [call]}
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [["f", 0, 0]]}
+    config = {"class_name": "Functional", "config": {"name": "m", "layers": [start, node], **ends}}
+    model = fl.load_keras(written(tmp_path / "m.h5", config)).model
+    np.testing.assert_array_equal(model.apply({}, np.array([[3.0, 4.0]], "float32")), [expected])
+
+
+def written(path, config):
+    """A model without weights in a file of Keras 2."""
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"model_config": json.dumps(config), "keras_version": "2.15.0"})
+        file.create_group("model_weights").attrs["layer_names"] = np.zeros(0, "S1")
+    return path
+
+
+@pytest.mark.parametrize("fixed", [False, True, None])
+def test_calls_that_fix_their_mode(tmp_path, fixed):
+    """In Keras 2.15 a Dropout that was called with training= has that mode in each run, predict and fit alike."""
+    start = entry("InputLayer", "x", batch_input_shape=[None, 2], dtype="float32")
+    drop = entry("Dropout", "d", rate=0.5) | {"inbound_nodes": [[["x", 0, 0, {"training": fixed}]]]}
+    config = {"name": "m", "layers": [start, drop], "input_layers": [["x", 0, 0]], "output_layers": [["d", 0, 0]]}
+    model = fl.load_keras(written(tmp_path / "m.h5", {"class_name": "Functional", "config": config})).model
+    for train in (False, True):
+        y = model.apply({}, np.ones((9, 2), "float32"), rng=jax.random.key(0), train=train)
+        assert (y == 1).all() == (not (train if fixed is None else fixed))
 
 
 def test_training_data(golden):

@@ -70,6 +70,67 @@ def test_a_graph_with_a_shared_layer_and_an_operation(path):
     assert loaded.trainable == ["shared/kernel", "shared/bias"]
 
 
+def scaled(value, dtype="float32", kind="__numpy__"):
+    """The entries of a graph that multiplies by an array."""
+    array = {"class_name": kind, "config": {"value": value, "dtype": dtype}}
+    call = {"args": [tensor("x"), array], "kwargs": {}}
+    times = {"module": "keras.src.ops.numpy", "class_name": "Multiply", "config": {"name": "y"}, "name": "y"}
+    return functional([start(), times | {"inbound_nodes": [call]}])
+
+
+@pytest.mark.parametrize("kind", ["__numpy__", "__tensor__"])
+def test_an_array_as_a_constant_of_a_graph(path, kind):
+    loaded = fl.load_keras(write(path, scaled([[1.0, 2.0, 4.0]], kind=kind)))
+    np.testing.assert_array_equal(loaded.model.apply({}, X), X * np.array([1, 2, 4]))
+
+
+@pytest.mark.parametrize(
+    "value, dtype, said",
+    [
+        ([1.0, [2.0]], "float32", "y: .*constant .* inhomogeneous"),
+        ([1.0, "2"], "float32", "expected numbers"),
+        ([1.0, 2.0], "object", "dtype='object' is unknown"),
+        ([1.0, 2.0], ["float32"], "expected value and dtype"),
+        ([1.5, 2.0], "int32", "is not of int32"),
+        ([2**40], "int64", "which int32 cannot hold"),
+        ([0.0] * 10_001, "float32", "more than 10000 values"),
+    ],
+)
+def test_arrays_that_are_none(path, value, dtype, said):
+    with pytest.raises(fl.ConfigError, match=said):
+        fl.load_keras(write(path, scaled(value, dtype)))
+
+
+def test_an_array_that_a_layer_is_called_with(path):
+    array = {"class_name": "__numpy__", "config": {"value": [[1.0, 2.0, 4.0]], "dtype": "float32"}}
+    entries = [
+        layer(kind, kind) | {"inbound_nodes": [{"args": [[array, tensor("x")]]}]} for kind in ("Add", "Multiply")
+    ]
+    ends = {"outputs": [["Add", 0, 0], ["Multiply", 0, 0]]}
+    model = fl.load_keras(write(path, functional([start(), *entries], **ends))).model
+    total, product = model.apply({}, X)
+    np.testing.assert_array_equal([total[0], product[0]], [X[0] + [1, 2, 4], X[0] * [1, 2, 4]])
+    fl.save_keras(path, model, {}, {})
+    np.testing.assert_array_equal(fl.load_keras(path).model.apply({}, X), [total, product])
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_the_mode_of_a_run_replaces_the_one_that_a_call_is_recorded_with(path, recorded):
+    """Keras 3.15: model(x, training=...) and predict do so; model(x) alone does not, and our runs always have a mode."""
+    call = {"args": [tensor("x")], "kwargs": {"training": recorded}}
+    entries = [start(), layer("Dropout", "y", rate=0.5) | {"inbound_nodes": [call]}]
+    model = fl.load_keras(write(path, functional(entries))).model
+    for train in (False, True):
+        y = model.apply({}, np.ones((9, 3), "float32"), rng=jax.random.key(0), train=train)
+        assert (y == 1).all() == (not train)
+
+
+def test_a_mode_that_is_none(path):
+    call = {"args": [tensor("x")], "kwargs": {"training": 5}}
+    with pytest.raises(fl.ConfigError, match="y: a layer is called with training=5, expected a boolean"):
+        fl.load_keras(write(path, functional([start(), layer("Dropout", "y", rate=0.5) | {"inbound_nodes": [call]}])))
+
+
 @pytest.mark.parametrize("count, kind", [(1, "Functional"), (0, "Sequential")])
 def test_a_model_whose_output_is_that_of_a_model_inside(path, count, kind):
     """At the ends of a graph, Keras counts the calls of a Functional from 1."""
@@ -277,7 +338,7 @@ def test_initial_states_become_inputs(args, kwargs):
 
 def test_a_cell_in_a_graph_is_given_its_carry():
     model = recurrent_graph("LSTMCell", [tensor("h"), [ON_H, ON_C]], {"training": True}, units=2)
-    assert model.nodes[-1][1:] == (((1, 0), (1, 0), (2, 0)), False, True)
+    assert model.nodes[-1][1:] == (((1, 0), (1, 0), (2, 0)), False, None)
 
 
 def test_a_mask_given_with_states_is_for_the_sequences():

@@ -12,7 +12,7 @@ import pytest
 
 import fnlayers as fl
 from cases import CASES, runs_by_default
-from fnlayers.core.operation import Cut, Slot
+from fnlayers.core.operation import Constant, Cut, Slot
 
 HERE = pathlib.Path(__file__).parent
 IDS = np.array([[1, 2, 0, 0], [3, 4, 2, 0]], "int32")
@@ -91,7 +91,17 @@ def scaled():
     return fl.functional(x, fl.StochasticDepth(0.5)(fl.CustomScaleLayer(0.5)(x, fl.Dense(4)(x))))
 
 
+def constants():
+    """Arrays that a graph holds: among what layers are called with, on each side of an operator, and in an Einsum."""
+    x = fl.Input((3, 4), name="x")
+    row, square = np.array([[[1.0, -2.0, 0.5, 4.0]]], "float32"), np.arange(16, dtype="float32").reshape(4, 4)
+    scaled = fl.Concatenate()(fl.Multiply()(row, x), fl.Add()(x, jnp.asarray(row)))
+    products = fl.Operation("Einsum", (Slot(0), Slot(1)), {"subscripts": "bij,bkj->bik"})(x, (row - x) @ square)
+    return fl.functional(x, (scaled, products))
+
+
 MODELS = {
+    "constants": (constants, X),
     "scaled": (scaled, X),
     "branches": (branches, X[:, 0]),
     "shared": (shared, (X, -X)),
@@ -156,6 +166,11 @@ def lacking(model, shape=(None, 3, 4)):
     return lambda path: fl.save_keras(path, model, *drawn(model, shape), shape)
 
 
+def of_x(formula):
+    x = fl.Input((3, 4))
+    return fl.functional(x, formula(x))
+
+
 @pytest.mark.parametrize(
     ("save", "said"),
     [
@@ -177,6 +192,9 @@ def lacking(model, shape=(None, 3, 4)):
         (lambda path: fl.save_keras(path, fl.Add(), {}), "does not know the shape of its input"),
         (lacking(fl.TimeDistributed(fl.GRU(2, return_state=True)), (None, 2, 3, 4)), "makes several outputs"),
         (lacking(fl.GRUCell(2), (None, 4)), "is given no states"),
+        (lacking(of_x(lambda x: fl.Subtract()(np.ones((1, 3, 4)), x))), "subtract: .* with an array of numbers first"),
+        (lacking(of_x(lambda x: x * np.inf)), "operation: inf is not a number in JSON"),
+        (lacking(of_x(lambda x: x + np.array([1.0, 2.0, 3.0, -np.inf]))), "operation: -inf is not a number in JSON"),
         (lambda path: fl.save(path, fl.Dense(2), {}), r"for a file of Keras: fnlayers.save_keras\('model.keras'"),
     ],
 )  # fmt: skip
@@ -232,6 +250,8 @@ def test_operations_are_split_into_config_and_call(tmp_path):
         fl.Operation("Mean", (Slot(0), 1), {"keepdims": True}), fl.Operation("GetItem", (Slot(0), (Cut(), 0))),
         fl.Operation("Reshape", (Slot(0), (-1, 2))), fl.Operation("Clip", (Slot(0), -0.5, 0.5)),
         fl.Operation("Transpose", (Slot(0),), {"axes": (0, 2, 1)}), fl.Operation("Gelu"),
+        fl.Operation("Subtract", (Constant((1.0, 2.0, 3.0, 4.0), "float32"), Slot(0))),
+        fl.Operation("Einsum", (Slot(0), Constant(((1.0,),) * 4, "float32")), {"subscripts": "bij,jk->bik"}),
     )  # fmt: skip
     model = fl.functional(x, tuple(part(x) for part in parts))
     ours = written(tmp_path, "operations", model, X)

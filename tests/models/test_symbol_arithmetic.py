@@ -20,6 +20,8 @@ FORMULAS = [
     lambda x: x[:, ::-1, 1:],
     lambda x: x[:, None, 0],
     lambda x: x * np.int64(3),
+    lambda x: (x - np.array([1.0, 2.0, 4.0])) / jnp.array([[2.0], [4.0]]),
+    lambda x: np.array([True, False, True]) * x @ np.arange(6).reshape(3, 2),
 ]
 
 
@@ -32,12 +34,12 @@ def test_formulas_have_numpys_values(number):
 
 def test_two_symbols_and_a_file(tmp_path):
     x, y = fl.Input((2, 3)), fl.Input((3, 2))
-    model = fl.functional((x, y), (x @ y)[:, 0] + 1)
+    model = fl.functional((x, y), (x @ y)[:, 0] + np.array([1.0, -np.inf]))
     fl.save(tmp_path / "m.safetensors", model, {}, {})
     loaded = fl.load(tmp_path / "m.safetensors")[0]
     assert loaded == model
     other = X.reshape(2, 3, 2)
-    assert np.allclose(loaded.apply({}, (X, other)), (X @ other)[:, 0] + 1)
+    assert np.allclose(loaded.apply({}, (X, other)), (X @ other)[:, 0] + np.array([1.0, -np.inf]))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,13 @@ def test_two_symbols_and_a_file(tmp_path):
         lambda x: len(x),
         lambda x: jnp.sin(x),
         lambda x: np.sin(x),
-        lambda x: x * np.ones(3),
+        lambda x: x * [1, 2, 3],
+        lambda x: x * np.ones(4),
+        lambda x: x * np.full(3, np.nan),
+        lambda x: x * np.full(3, 1j),
+        lambda x: x * np.full(3, 2**40),
+        lambda x: x * np.array(["a", "b", "c"]),
+        lambda x: x * np.ones((100, 2, 3, 20)),
         lambda x: x + "a",
         lambda x: x + fl.Input((5, 7)),
         lambda x: x[:, 2],
@@ -93,3 +101,12 @@ def test_symbols_in_dicts_and_sets_and_beside_numbers_of_numpy():
     assert x.ndim == 3 and not hasattr(x, "nothing")
     model = fl.functional(x, np.sqrt(2.0) * x - np.float32(1))
     assert np.allclose(model.apply({}, X), np.sqrt(2.0) * X - 1)
+
+
+def test_a_layer_is_called_with_arrays():
+    x, row = fl.Input((3,)), np.array([[1.0, 2.0, 4.0]], "float32")
+    model = fl.functional(x, fl.Multiply()(x, row) - fl.Add()([jnp.asarray(row), x]))
+    assert np.allclose(model.apply({}, X[:, 0]), X[:, 0] * row - (X[:, 0] + row))
+    for value in (2.0, "a", np.array(["a", "b", "c"]), np.ones((1, 10_001))):
+        with pytest.raises(fl.ConfigError, match="together with <Symbol|constant"):
+            fl.Add()(x, value)
