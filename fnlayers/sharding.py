@@ -93,8 +93,6 @@ def shardings(
         ((None, 'model'), ('data',))
     """
     check_model(model, "shardings")
-    if not hasattr(mesh, "axis_names"):
-        raise ConfigError(f"shardings: mesh={mesh!r} is not a mesh; write mesh = jax.make_mesh((8,), ('data',))")
     plan = _Plan(mesh, rules)
     declared = model.specs(shape)
     hidden = dict(_hidden(model, model.in_shape if shape is None else shape))
@@ -105,14 +103,20 @@ def shardings(
     params = map_specs(lambda spec: next(in_order), only(declared, Param))
     state = map_specs(lambda spec: plan.named(), only(declared, State))
     opt_state = None if optimizer is None else _of_optimizer(optimizer, declared, params, plan)
-    batch = plan.named(plan.rules["batch"]) if "batch" in plan.rules else plan.named()
-    return Shardings(params, state, opt_state, batch, plan.named(), tuple(plan.notes))
+    return Shardings(params, state, opt_state, plan.batch, plan.named(), tuple(plan.notes))
+
+
+def batch_sharding(mesh: Any, rules: str | Rules) -> NamedSharding:
+    """The sharding of each array of a batch; see `shardings`."""
+    return _Plan(mesh, rules).batch
 
 
 class _Plan:
     """Rules on a mesh, and what became of them so far."""
 
     def __init__(self, mesh: Any, rules: str | Rules) -> None:
+        if not hasattr(mesh, "axis_names"):
+            raise ConfigError(f"mesh={mesh!r} is not a mesh; write mesh = jax.make_mesh((8,), ('data',))")
         self.mesh, self.preset = mesh, isinstance(rules, str)
         self.rules = _table(rules)
         self.sizes = dict(zip(mesh.axis_names, mesh.axis_sizes, strict=True))
@@ -135,6 +139,11 @@ class _Plan:
                 )
         if len(set(several)) < len(several):
             raise ConfigError(f"rules: {name!r} goes to {axes}, where an axis stands twice; name each once")
+
+    @property
+    def batch(self) -> NamedSharding:
+        """That of each array of a batch."""
+        return self.named(self.rules["batch"]) if "batch" in self.rules else self.named()
 
     def named(self, *axes: Any) -> NamedSharding:
         return NamedSharding(self.mesh, PartitionSpec(*axes))

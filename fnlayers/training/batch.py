@@ -121,7 +121,7 @@ def _checked_weight(weight: Any, fetch: bool) -> Any:
     if np.issubdtype(weight.dtype, np.complexfloating):
         raise ConfigError(f"weight is {weight.dtype}; give real numbers of at least 0")
     weight = weight.astype("float32")
-    if isinstance(weight, jax.Array) and not fetch:
+    if isinstance(weight, jax.Array) and not (fetch and weight.is_fully_addressable):
         return weight
     values = np.asarray(weight)  # also from a device: few numbers, which were there before the step
     if values.size and not (values.min() >= 0 and np.isfinite(values.max())):

@@ -50,7 +50,7 @@ def check_labels(objective: Objective, batch: Batch, out: Any, fetch: bool = Fal
         fetch: whether labels on a device are looked at, too, which waits for them; in training the step itself does.
     """
     if fetch:
-        batch = batch._replace(y=jax.tree.map(np.asarray, batch.y))
+        batch = batch._replace(y=jax.tree.map(_fetched, batch.y))
     check_outputs(objective, out.y)
     for term in objective.terms:
         takes, y = takes_of(term.function), select_output(batch.y, term.key, "y")
@@ -70,6 +70,11 @@ def check_labels(objective: Objective, batch: Batch, out: Any, fetch: bool = Fal
                 select_weight(batch.weight, term),
                 y_pred.shape[takes.axis] if takes.labels == "classes" else 0,
             )
+
+
+def _fetched(a: Any) -> Any:
+    """An array on the host, but for one of which other processes have a part."""
+    return a if isinstance(a, jax.Array) and not a.is_fully_addressable else np.asarray(a)
 
 
 def _of_rows(a: Any, count: int) -> jax.ShapeDtypeStruct:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch, batch_of
 from fnlayers.training.named import Named, keys_of, reader
+from fnlayers.training.placing import is_spread, rows_of
 
 ENOUGH = "itertools.islice(batches(), number)"  # what to give where there is no argument for a number of steps
 MOST_BATCHES = 10_000  # of a validation of which nothing says how long it is: it might never end
@@ -164,11 +164,14 @@ def pad_batch(batch: Batch, size: int, weighted: bool) -> Batch:
     if not lacking:
         return batch._replace(weight=weight)
 
+    rows = np.minimum(np.arange(size), batch.count - 1)
+
     def fill(a: Any) -> Any:
-        return _concatenate([a, np.repeat(a[-1:], lacking, axis=0)])
+        return rows_of(a, rows)
 
     def without_weight(a: Any) -> Any:
-        return _concatenate([a, np.zeros((lacking, *a.shape[1:]), "float32")])
+        valid = np.reshape(rows == np.arange(size), (size, *[1] * (a.ndim - 1)))
+        return fill(a) * valid.astype("float32")
 
     x, y = jax.tree.map(fill, batch.x), jax.tree.map(fill, batch.y)
     return Batch(x, y, jax.tree.map(without_weight, weight), batch.count)
@@ -176,13 +179,14 @@ def pad_batch(batch: Batch, size: int, weighted: bool) -> Batch:
 
 def _from_arrays(whole: Batch, batch_size: int) -> Source:
     count = whole.count
-    # Rows are taken out of NumPy arrays: a gather on the device would be compiled, and wait its turn behind a step
+    # Rows are taken out of NumPy arrays: a gather on the device would be compiled, and wait its turn behind a step.
+    # What is spread over devices stays there, since no host may hold it.
     x, y, weight = jax.tree.map(_on_host, whole[:3])
     whole = Batch(x, y, weight, count)
     size = min(batch_size, count)
 
     def take(rows: Any) -> Batch:
-        x, y, weight = jax.tree.map(lambda a: a[rows], whole[:3])
+        x, y, weight = jax.tree.map(lambda a: rows_of(a, rows), whole[:3])
         return Batch(x, y, weight, jax.tree.leaves(x)[0].shape[0])
 
     def epoch(seed: Sequence[int] | None, taken: int) -> Iterator[Batch]:
@@ -350,10 +354,8 @@ def _sized(data: Any) -> int | None:
         return None
 
 
-def _on_host(a: Any) -> np.ndarray:
+def _on_host(a: Any) -> Any:
+    if is_spread(a):
+        return a
     # 64-bit numbers are what NumPy makes by itself and jax does not keep: cast once, not for each batch
     return np.asarray(a, jax.dtypes.canonicalize_dtype(a.dtype)) if a.dtype.kind in "fiu" else np.asarray(a)
-
-
-def _concatenate(pieces: list) -> Any:
-    return (jnp if isinstance(pieces[0], jax.Array) else np).concatenate(pieces)

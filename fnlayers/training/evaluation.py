@@ -11,13 +11,14 @@ from fnlayers.core.types import Loss, Metrics, Params, StateDict
 from fnlayers.plain_data import choices
 from fnlayers.training.check_state import check_declared
 from fnlayers.training.check_targets import check_data
-from fnlayers.training.data import ENOUGH, Remainder, inputs_only, source_of
+from fnlayers.training.data import ENOUGH, Remainder, inputs_only, source_of, whole_number
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.epoch_means import EpochMeans
 from fnlayers.training.fit_loop import run_evaluation
 from fnlayers.training.named import Names, named
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
+from fnlayers.training.placing import placing_for, rows_here, share_of
 from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
 from fnlayers.training.step import evaluation_of, prediction_of, shapes
@@ -38,6 +39,8 @@ def evaluate(
     state: StateDict | None = None,
     batch_size: int = 32,
     remainder: Remainder | None = None,
+    mesh: Any = None,
+    rules: Any = "data",
     verbose: bool = False,
 ) -> dict[str, float]:
     """The loss and the metrics of a model in inference, averaged over all examples.
@@ -55,6 +58,7 @@ def evaluate(
         state: the model's state, where it has one.
         batch_size: examples a batch, where data are arrays.
         remainder: what becomes of a last batch that is smaller, as for `fit`.
+        mesh, rules: over which devices, and how, as for `fit`; the numbers are of all examples of all processes.
         verbose: whether to show a bar.
 
     Returns:
@@ -68,17 +72,22 @@ def evaluate(
     """
     check_model(model, "evaluate")
     objective = objective_of(loss, metrics, model, loss_weights)
-    source = source_of(data, batch_size, argument=ENOUGH, names=named("evaluate", inputs, targets, sample_weights))
+    share = share_of(placing_for(model, None, mesh, rules), whole_number("batch_size", batch_size), data)
+    source = source_of(data, share, argument=ENOUGH, names=named("evaluate", inputs, targets, sample_weights))
     state = {} if state is None else state
     check_declared(model, Declared(model, shapes(source.first.x)), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     check_data(objective, source, out)
     warn_of_endings(model, objective)
     source.remainder = remainder_of(remainder, may_pad(model, source.first.x, out, state, False, objective))
-    evaluation = program(evaluation_of, model, objective)
+    placing = placing_for(model, None, mesh, rules, source.first.x, (params, state))
+    if placing is not None:
+        placing.check_shares(source)
+        params, state = placing.weights(params, state, source.first.x)
+    evaluation = program(evaluation_of, model, objective, placing)
     means = EpochMeans(objective, objective.gathered(out, source.first))
     progress = Progress(verbose, "evaluate", source.length)
-    return run_evaluation(evaluation, means, params, state, source, out, progress)
+    return run_evaluation(evaluation, means, params, state, source, out, progress, placing)
 
 
 def predict(
@@ -90,6 +99,8 @@ def predict(
     state: StateDict | None = None,
     batch_size: int = 32,
     remainder: Remainder | None = None,
+    mesh: Any = None,
+    rules: Any = "data",
     verbose: bool = False,
 ) -> Any:
     """The model's outputs for all of x in inference, batch by batch.
@@ -102,6 +113,7 @@ def predict(
         state: the model's state, where it has one.
         batch_size: examples a batch, where x is arrays.
         remainder: what becomes of a last batch that is smaller, as for `fit`; "drop" leaves out its outputs.
+        mesh, rules: over which devices, and how, as for `fit`; each process gets the outputs for its own examples.
         verbose: whether to show a bar.
 
     Returns:
@@ -114,14 +126,19 @@ def predict(
         (5, 1)
     """
     check_model(model, "predict")
-    source = source_of(inputs_only(x, named("predict", inputs, labelled=False)), batch_size)
-    run, state = program(prediction_of, model), {} if state is None else state
+    data = inputs_only(x, named("predict", inputs, labelled=False))
+    share = share_of(placing_for(model, None, mesh, rules), whole_number("batch_size", batch_size), data)
+    source, state = source_of(data, share), {} if state is None else state
     check_declared(model, Declared(model, shapes(source.first.x)), params, state)
     out = jax.eval_shape(lambda p, s, x: model.run(p, x, state=s), params, state, source.first.x)
     source.remainder = remainder_of(remainder, may_pad(model, source.first.x, out._replace(losses=()), state, False))
-    progress, made = Progress(verbose, "predict", source.length), []
+    placing = placing_for(model, None, mesh, rules, source.first.x, (params, state))
+    if placing is not None:
+        placing.check_shares(source)
+        params, state = placing.weights(params, state, source.first.x)
+    run, progress, made = program(prediction_of, model, placing), Progress(verbose, "predict", source.length), []
     for batch in source.batches(None):
-        y = run(params, state, batch.x, None, None)
+        y = run(params, state, batch.x if placing is None else placing.batch(batch.x), None, None)
         jax.tree.map(lambda a: a.copy_to_host_async(), y)
         made.append((y, batch.count))
         if len(made) > 1:  # the one before, while this one runs
@@ -144,4 +161,4 @@ def remainder_of(requested: Remainder | None, pads: bool) -> Remainder:
 
 
 def _on_host(y: Any, count: int) -> tuple[Any, int]:
-    return jax.tree.map(lambda a: np.asarray(a)[:count], y), count
+    return jax.tree.map(lambda a: rows_here(a)[:count], y), count

@@ -25,6 +25,7 @@ from fnlayers.training.guard import Guard, checked_guard
 from fnlayers.training.named import Named, Names, named
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
+from fnlayers.training.placing import Placing, placing_for, share_of
 from fnlayers.training.resuming import resume as go_on
 from fnlayers.training.splitting import split_off, weighted_by_class
 from fnlayers.training.state import TrainState, as_key, copied
@@ -64,6 +65,8 @@ def fit(
     callbacks: Iterable[Any] = (),
     checkpoint: Checkpoint | None = None,
     resume: str | Path | None = None,
+    mesh: Any = None,
+    rules: Any = "data",
     verbose: bool = True,
 ) -> Fitted:
     """Train a model, and return the result; nothing that is given changes.
@@ -133,6 +136,10 @@ def fit(
         resume: a folder of checkpoints: from the newest one the training goes on to the same numbers, bit for bit, as
             if nothing had come between; the other arguments are those of the training that wrote it (epochs may be
             more). Where it is the folder of `checkpoint` and empty, the training begins.
+        mesh, rules: over which devices to train, and how, see `fnlayers.shardings`: params are drawn where they lie and
+            batches are split, to the same numbers as on one device, whatever is drawn or averaged over the batch. Of
+            several processes each gives arrays, or batches, with examples of its own, as many as the others; batch_size
+            counts those of all. None: one device, or where x is on a mesh already, that mesh, to which arrays stay.
         verbose: whether to show a bar (in a log file: a line an epoch); of several processes the first one does.
 
     Returns:
@@ -176,13 +183,20 @@ def fit(
         directions = with_skipped(directions)
     callbacks, directions = checked_callbacks(callbacks, directions)
     _check_checkpoint(checkpoint, resume, directions)
-    source = source_of(data, batch_size, epochs, steps_per_epoch, names=names)
+    placing = placing_for(model, optimizer, mesh, rules)
+    batch_size = whole_number("batch_size", batch_size)
+    share = share_of(placing, batch_size, data)
+    source = source_of(data, share, epochs, steps_per_epoch, names=names)
     if class_weight is not None:
         source = weighted_by_class(source, class_weight, objective)
-    held_out = _validation_source(validation_data, batch_size, epochs, validation_steps, names)
+    held_out = _validation_source(validation_data, share, epochs, validation_steps, names)
     if ema is not None:
         optimizer = for_evaluation(optimizer, ema, model, shapes(source.first.x))
-    train_state = _initial_train_state(model, optimizer, source, rng, params, state, train_state)
+    placing = placing_for(model, optimizer, mesh, rules, source.first.x, (params, state, train_state))
+    if placing is not None:
+        placing.check_batch_size(source.first.count, placing.processes_of(source.first))
+        placing.check_shares(source, held_out)
+    train_state = _initial_train_state(model, optimizer, source, rng, params, state, train_state, placing)
     out = _output_shapes(model, train_state, source.first)
     for each in filter(None, (source, held_out)):
         check_data(objective, each, out)
@@ -204,6 +218,7 @@ def fit(
         shuffle,
         guard,
         scan_steps,
+        placing,
     )
     if resume is not None:
         go_on(loop, resume, may_begin=checkpoint is not None and same_folder(resume, checkpoint.folder))
@@ -211,16 +226,24 @@ def fit(
 
 
 def _initial_train_state(
-    model: Layer, optimizer: Any, source: Source, rng: Any, params: Tree, state: Tree, train_state: TrainState | None
+    model: Layer,
+    optimizer: Any,
+    source: Source,
+    rng: Any,
+    params: Tree,
+    state: Tree,
+    train_state: TrainState | None,
+    placing: Placing | None,
 ) -> TrainState:
     """The train state to begin with, in arrays of its own."""
     if train_state is None:
-        return TrainState.create(model, shapes(source.first.x), optimizer, rng, params=params, state=state)
+        on = {} if placing is None else {"mesh": placing.mesh, "rules": placing.rules}
+        return TrainState.create(model, shapes(source.first.x), optimizer, rng, params=params, state=state, **on)
     if params is not None or state is not None:
         raise ConfigError("fit: give train_state, or params and state, not both")
     declared = Declared(model, shapes(source.first.x))
     check_train_state(model, declared, optimizer, train_state, "fit(train_state=...)")
-    return copied(train_state)
+    return copied(train_state if placing is None else placing.train_state(train_state, source.first.x))
 
 
 def _output_shapes(model: Layer, train_state: TrainState, batch: Batch) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
@@ -24,6 +25,7 @@ from fnlayers.training.epoch_means import EpochMeans
 from fnlayers.training.guard import Guard
 from fnlayers.training.interrupts import Interrupts
 from fnlayers.training.objective import Objective
+from fnlayers.training.placing import Placing
 from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
 from fnlayers.training.results import (
@@ -90,15 +92,18 @@ class FitLoop:
         shuffle: bool = True,
         guard: Guard = "raise",
         scan_steps: int = 1,
+        placing: Placing | None = None,
     ) -> None:
         self.model, self.objective, self.source, self.out = model, objective, source, out
         self.optimizer, self.held_out, self.callbacks, self.directions = optimizer, held_out, callbacks, directions
-        self.epochs, self.shuffle = epochs, shuffle
-        self.train_step = program(step_of, model, objective, optimizer, guard)
+        self.epochs, self.shuffle, self.placing = epochs, shuffle, placing
+        self.train_step = program(step_of, model, objective, optimizer, guard, placing)
         self.scan_steps = scan_steps
-        self.scan = program(steps_of, model, objective, optimizer, guard) if scan_steps > 1 else None
-        self.evaluation = program(evaluation_of, model, objective)
+        self.scan = program(steps_of, model, objective, optimizer, guard, placing) if scan_steps > 1 else None
+        self.evaluation = program(evaluation_of, model, objective, placing)
         self.train_state, self.all_finite = train_state, jnp.array(True)
+        if placing is not None:
+            self.all_finite = jax.device_put(np.array(True), placing.whole)
         self.steps_done = int(train_state.step)
         self.position = Position(started=self.steps_done)
         self.events = StepEvents(callbacks, epochs, lambda: self.train_state)
@@ -207,13 +212,16 @@ class FitLoop:
             return {}
         now, quiet = self.train_state, Progress(False, "", None)
         means = EpochMeans(self.objective, self.means.gathered)
-        found = run_evaluation(self.evaluation, means, evaluated_params(now), now.state, self.held_out, self.out, quiet)
+        weights = evaluated_params(now), now.state
+        found = run_evaluation(self.evaluation, means, *weights, self.held_out, self.out, quiet, self.placing)
         return {f"val_{name}": value for name, value in found.items()}
 
     def start(self, chunk: list[Taken]) -> None:
         """Start the steps of one program; look at those that are done."""
         run, batch = (self.train_step, chunk[0].batch[:3]) if len(chunk) == 1 else (self.scan, stacked(chunk))
         assert run is not None
+        if self.placing is not None:
+            batch = self.placing.batch(batch, stacked=len(chunk) > 1)
         self.train_state, self.all_finite, packed = run(self.train_state, self.all_finite, *batch)
         at, last = self.position, chunk[-1]
         if self.batch_types is not None:
@@ -323,12 +331,21 @@ class FitLoop:
 
 
 def run_evaluation(
-    evaluation: Callable, means: EpochMeans, params: Tree, state: Tree, source: Source, out: Any, progress: Progress
+    evaluation: Callable,
+    means: EpochMeans,
+    params: Tree,
+    state: Tree,
+    source: Source,
+    out: Any,
+    progress: Progress,
+    placing: Placing | None = None,
 ) -> dict[str, Any]:
     """The averages over a source, in `means`. `out`: the shapes of what the model returns."""
-    objective, whole = means.objective, WholeSet(means.objective.whole)
+    objective = means.objective
+    whole = WholeSet(objective.whole, 1 if placing is None else placing.processes)
     for batch in source.batches(None, functools.partial(check_labels, objective, out=out, fetch=True)):
-        packed, predictions = evaluation(params, state, batch.x, batch.y, batch.weight)
+        arrays = tuple(batch[:3])
+        packed, predictions = evaluation(params, state, *(arrays if placing is None else placing.batch(arrays)))
         means.push(packed, None)
         whole.push(predictions, batch)
         means.collect()

@@ -102,10 +102,11 @@ def _between_epochs(source: Any) -> Any:
 def _facts(loop: Any) -> dict[str, Any]:
     """What a position in the data is relative to."""
     source, held_out = loop.source, loop.held_out
+    processes = 1 if loop.placing is None else loop.placing.processes_of(source.first)
     return {
-        "batch size": source.first.count,
+        "batch size": source.first.count * processes,
         "batches an epoch": source.length,
-        "examples": None if source.dataset is None else source.dataset.count,
+        "examples": None if source.dataset is None else source.dataset.count * processes,
         "shuffle": loop.shuffle,
         "validation data": held_out is not None,
     }

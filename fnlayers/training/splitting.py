@@ -14,6 +14,7 @@ from fnlayers.training.data import Source
 from fnlayers.training.known import takes_of
 from fnlayers.training.named import Named
 from fnlayers.training.objective import Objective
+from fnlayers.training.placing import rows_of
 
 
 def split_off(data: Any, fraction: Any, names: Named | None = None) -> tuple[Any, Any]:
@@ -44,7 +45,7 @@ def split_off(data: Any, fraction: Any, names: Named | None = None) -> tuple[Any
             "examples, or another fraction"
         )
     parts = whole[:3] if whole.weight is not None else whole[:2]
-    return tuple(jax.tree.map(lambda a, part=part: a[part], parts) for part in (slice(0, at), slice(at, None)))  # type: ignore
+    return tuple(jax.tree.map(lambda a, part=part: rows_of(a, part), parts) for part in (slice(0, at), slice(at, None)))  # type: ignore
 
 
 def weighted_by_class(source: Source, class_weight: Any, objective: Objective) -> Source:

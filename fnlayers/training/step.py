@@ -21,7 +21,7 @@ from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.guard import Guard, checked_guard, finite, guarded
 from fnlayers.training.objective import Numbers, Objective, objective_of
-from fnlayers.training.placing import Placing
+from fnlayers.training.placing import Placing, placing_for
 from fnlayers.training.state import TrainState, typed_key
 from fnlayers.trees import Declared, joined, penalty, split
 
@@ -90,7 +90,7 @@ def make_step(
     guard = checked_guard("make_step", guard, (True, "skip", False))
     objective = objective_of(loss, metrics, model, loss_weights)
     warn_of_endings(model, objective)
-    placing = None if mesh is None else Placing(model, optimizer, mesh, rules)
+    placing = placing_for(model, optimizer, mesh, rules)
     return Step(jit(logged_step_of(model, objective, optimizer, guard, placing), donate_argnums=0), placing)
 
 
@@ -108,7 +108,8 @@ class Step:
         check_batch(batch)
         if self.placing is not None:
             x = unpack_batch(batch)[0]
-            train_state, batch = self.placing.train_state(train_state, x), self.placing.batch(batch, x)
+            self.placing.check_batch_size(len(jax.tree.leaves(x)[0]), self.placing.processes_of(x))
+            train_state, batch = self.placing.train_state(train_state, x), self.placing.batch(batch)
         return self.compiled(train_state, batch)
 
     def __getattr__(self, name: str) -> Any:
@@ -153,7 +154,9 @@ def update_of(declared: Declared, optimizer: Any, loss_at: Callable, loss: Any, 
     return update
 
 
-def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise") -> Callable:
+def train_step_of(
+    model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise", placing: Placing | None = None
+) -> Callable:
     """The function (train_state, all_finite, x, y, weight) -> (train_state, all_finite, numbers), not compiled.
 
     With the guard "raise" `all_finite` becomes False at the first step whose loss, gradients, or what it would keep are
@@ -169,6 +172,7 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: Gua
         loss_at = loss_of(model, declared, objective, train_state, x, y, weight)
         trained, _ = split(params, declared.trainable)
         (loss, (numbers, new_state)), gradients = value_and_gradients(model, loss_at, trained)
+        gradients = gradients if placing is None else placing.gradients(gradients, x)
         update = update_of(declared, optimizer, loss_at, loss, gradients)
         before = (step, params, opt_state)
         if guard:
@@ -177,7 +181,8 @@ def train_step_of(model: Layer, objective: Objective, optimizer: Any, guard: Gua
         else:
             after, all_finite = update(before), finite(loss)
         step, params, opt_state = (step + 1, *after[1:]) if guard == "skip" else after
-        return TrainState(step, params, new_state, opt_state, rng), all_finite, numbers
+        train_state = TrainState(step, params, new_state, opt_state, rng)
+        return train_state if placing is None else placing.constrained(train_state, x), all_finite, numbers
 
     return train_step
 
@@ -192,42 +197,44 @@ def logged_step_of(
     """The function (train_state, batch) -> (train_state, logs), not compiled."""
     if objective.whole:
         raise ConfigError(f"metrics: {objective.whole[0].name!r} is of a whole set; give it to evaluate")
-    train_step = train_step_of(model, objective, optimizer, "raise" if guard is True else guard)
+    train_step = train_step_of(model, objective, optimizer, "raise" if guard is True else guard, placing)
 
     def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         train_state, all_finite, numbers = train_step(train_state, True, *unpack_batch(batch))
         sums = zip(objective.sums, numbers.sums, strict=True)
-        if placing is not None:
-            train_state = placing.constrained(train_state, unpack_batch(batch)[0])
         results = {term.name: Accumulated(term.name, term.function).result(each) for term, each in sums}
         return train_state, objective.logs(numbers.means, results) | {"finite": all_finite}
 
     return partitioned(step, like=(0, None))
 
 
-def step_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise") -> Callable:
+def step_of(
+    model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise", placing: Placing | None = None
+) -> Callable:
     """`train_step_of`, compiled for the loop: the logs in one array, so that one transfer brings them all."""
-    train_step = train_step_of(model, objective, optimizer, guard)
+    train_step = train_step_of(model, objective, optimizer, guard, placing)
 
     @functools.partial(jit, donate_argnums=(0, 1))
     @functools.partial(partitioned, like=(0, None, None))
     def step(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
         train_state, all_finite, numbers = train_step(train_state, all_finite, x, y, weight)
-        return train_state, all_finite, packed(numbers, all_finite)
+        return train_state, all_finite, packed(numbers, all_finite, placing)
 
     return step
 
 
-def steps_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise") -> Callable:
+def steps_of(
+    model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise", placing: Placing | None = None
+) -> Callable:
     """`step_of` for several batches, stacked along a first axis, one after the other: their logs in as many rows."""
-    train_step = train_step_of(model, objective, optimizer, guard)
+    train_step = train_step_of(model, objective, optimizer, guard, placing)
 
     @functools.partial(jit, donate_argnums=(0, 1))
     @functools.partial(partitioned, like=(0, None, None))
     def steps(train_state: TrainState, all_finite: Any, x: Any, y: Any, weight: Any) -> tuple:
         def one(carry: tuple, batch: tuple) -> tuple:
             train_state, all_finite, numbers = train_step(*carry, *batch)
-            return (train_state, all_finite), packed(numbers, all_finite)
+            return (train_state, all_finite), packed(numbers, all_finite, placing)
 
         (train_state, all_finite), rows = jax.lax.scan(one, (train_state, all_finite), (x, y, weight))
         return train_state, all_finite, rows
@@ -235,7 +242,7 @@ def steps_of(model: Layer, objective: Objective, optimizer: Any, guard: Guard = 
     return steps
 
 
-def evaluation_of(model: Layer, objective: Objective) -> Callable:
+def evaluation_of(model: Layer, objective: Objective, placing: Placing | None = None) -> Callable:
     """(params, state, x, y, weight) -> (the numbers of one batch in inference, packed; what is for the whole set)."""
 
     @jit
@@ -244,23 +251,28 @@ def evaluation_of(model: Layer, objective: Objective) -> Callable:
         out = model.run(params, x, state=state)
         extra = sum(out.losses, penalty(model, shapes(x))(params))
         _, numbers = objective.measure(out, y, weight, extra)
-        return packed(numbers, True), objective.for_whole_set(out, weight)
+        return packed(numbers, True, placing), _by_rows(objective.for_whole_set(out, weight), placing)
 
     return evaluation
 
 
-def prediction_of(model: Layer) -> Callable:
+def prediction_of(model: Layer, placing: Placing | None = None) -> Callable:
     """(params, state, x, None, None) -> y in inference: called as an evaluation is."""
 
     @jit
     def prediction(params: Tree, state: Tree, x: Any, y: None, weight: None) -> Any:
-        return model.run(params, x, state=state).y
+        return _by_rows(model.run(params, x, state=state).y, placing)
 
     return prediction
 
 
-def packed(numbers: Numbers, all_finite: Any) -> jax.Array:
+def _by_rows(outputs: Tree, placing: Placing | None) -> Tree:
+    return outputs if placing is None else placing.by_rows(outputs)
+
+
+def packed(numbers: Numbers, all_finite: Any, placing: Placing | None = None) -> jax.Array:
     """Means, weights, sums and the flag in one array."""
     columns = jnp.stack([*numbers.means, *numbers.totals])
     sums = [jnp.ravel(leaf).astype("float32") for leaf in jax.tree.leaves(numbers.sums)]
-    return jnp.concatenate([columns, *sums, jnp.asarray(all_finite, "float32")[None]])
+    row = jnp.concatenate([columns, *sums, jnp.asarray(all_finite, "float32")[None]])
+    return row if placing is None else placing.on_all(row)

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 
 import fnlayers as fl
+from fnlayers.training.placing import rows_of
 
 LOSS = optax.softmax_cross_entropy_with_integer_labels
 OPTIMIZER = optax.sgd(0.05, momentum=0.9)
@@ -29,6 +30,7 @@ QUICK = fl.Sequential(
         fl.Dense(8, bias_constraint="non_neg"),
     ]
 )
+SMALL = fl.Sequential([fl.Embedding(16, 8), fl.Flatten(), fl.BatchNormalization(), fl.Dropout(0.3), fl.Dense(8)])
 LONG = fl.Sequential(
     [
         fl.Embedding(16, 8),
@@ -94,6 +96,34 @@ def check_given_params(model):
     check_places(model, made, mesh, "fsdp")
 
 
+def fitted(model, data, **on):
+    """All that fit, evaluate and predict return: shuffled, with validation whose last batch does not divide."""
+    options = {"loss": LOSS, "metrics": ["sparse_categorical_accuracy"], "batch_size": 8}
+    on_data = {name: on[name] for name in ("mesh", "rules") if name in on}
+    result = fl.fit(model, data, optimizer=OPTIMIZER, epochs=2, validation_data=(X[:11], Y[:11]), verbose=False,
+                    ema=0.5, **options, **on)  # fmt: skip
+    history = {name: values for name, values in result.history.items() if name != "seconds"}
+    found = fl.evaluate(model, result.params, data, state=result.state, **options, **on_data)
+    y = fl.predict(model, result.params, data[0], state=result.state, batch_size=8, **on_data)
+    return (history, result.params, result.state, found, y), result.train_state
+
+
+def check_fit(model):
+    """Numbers of one device; arrays that are on a mesh already stay there, without mesh=, too."""
+    data = np.concatenate([X, X])[:24], np.concatenate([Y, Y])[:24]  # three batches, of which two in one program
+    expected, _ = fitted(model, data)
+    got, state = fitted(model, data, mesh=mesh_of("fsdp"), rules="fsdp", scan_steps=2)
+    close(got, expected, "fit")
+    check_places(model, state._replace(opt_state=state.opt_state[0]), mesh_of("fsdp"), "fsdp")
+    rows = jax.sharding.NamedSharding(mesh_of("data", "Explicit"), jax.sharding.PartitionSpec("data"))
+    x, y = (jax.device_put(a, rows) for a in data)
+    assert rows_of(x, slice(0, 8)).sharding == rows_of(x, np.arange(8)[::-1]).sharding == rows
+    got, state = fitted(model, (x, y))
+    close(got, expected, "sharded inputs")
+    assert all(len(a.sharding.device_set) == 8 for a in jax.tree.leaves(state))
+    print("fit", flush=True)
+
+
 def check_errors(model):
     step = fl.make_step(model, LOSS, OPTIMIZER, mesh=mesh_of("data"))
     try:
@@ -112,6 +142,7 @@ def main(length, *presets):
 
     check_steps(QUICK, 2, [("fsdp", "Auto"), ("data+tensor", "Explicit")])
     check_given_params(QUICK)
+    check_fit(SMALL)
     check_errors(QUICK)
 
 
