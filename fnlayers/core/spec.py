@@ -81,11 +81,16 @@ class Param:
 
 @dataclass(frozen=True)
 class State:
-    """An array that a training pass replaces, such as a running mean; no optimizer sees it."""
+    """An array that a training pass replaces, such as a running mean; no optimizer sees it.
+
+    Arguments:
+        shape, initializer, stack: see Param.
+        dtype: its dtype; None: float32, and float64 where the layer's policy is.
+    """
 
     shape: tuple[int, ...]
     initializer: Initializer = "zeros"
-    dtype: str = "float32"
+    dtype: str | None = None
     stack: tuple[int, ...] = ()
 
     @property
@@ -264,7 +269,7 @@ def declare(tree: Mapping[str, Any], dtype: str, trainable: bool) -> dict:
         if isinstance(spec, Drawn):
             return replace(spec, trainable=trainable)
         if isinstance(spec, State):
-            return spec
+            return replace(spec, dtype=spec.dtype or ("float64" if dtype == "float64" else "float32"))
         raise ConfigError(f"weights() must name a Param or State for each array, got {type(spec).__name__}")
 
     if not isinstance(tree, Mapping):

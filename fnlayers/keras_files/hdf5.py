@@ -53,6 +53,7 @@ class Hdf5:
     def __init__(self, file: Any, section: Section) -> None:
         self._file, self._section = file, section
         self._read: dict[str, tuple[int, int]] = {}  # of each array read: its bytes in the file, and in memory
+        self._places: list[str] | None = None  # of all arrays, once they were asked for
 
     def attributes(self, place: str = "") -> dict[str, Any]:
         """The attributes of a group or array: numbers, strings, and lists of them.
@@ -85,10 +86,15 @@ class Hdf5:
             except MissingError:
                 return False
 
-    def arrays(self, place: str = "") -> list[str]:
-        """The places of all arrays in a group and the groups in it, each of which is reached in one way alone."""
+    def arrays(self) -> list[str]:
+        """The places of all arrays, each of which is reached in one way alone. The file is walked through once."""
+        if self._places is None:
+            self._places = self._walked()
+        return list(self._places)
+
+    def _walked(self) -> list[str]:
         h5py = _h5py()
-        found, waiting, seen = [], [(place, self._open(place))], set()
+        found, waiting, seen = [], [("", self._open(""))], set()
         while waiting:
             here, opened = waiting.pop()
             with _refusing(here):
@@ -102,7 +108,7 @@ class Hdf5:
                         f"{limits.MAX_OBJECTS} groups and arrays"
                     )
                 seen.add(address)
-                inner = [(f"{here}/{name}" if here else name, _child(opened, name)) for name in _children(opened)]
+                inner = [(f"{here}/{name}" if here else name, _opened(opened, name)) for name in _children(opened)]
                 waiting += reversed(inner)
         return found
 
@@ -155,7 +161,7 @@ class Hdf5:
 
 
 def _children(group: Any) -> list[str]:
-    """The names in an open group."""
+    """The names in an open group, all of which are hard links."""
     h5py = _h5py()
     if not isinstance(group, h5py.h5g.GroupID):
         raise ConfigError("it is not a group")
@@ -172,8 +178,13 @@ def _children(group: Any) -> list[str]:
 
 def _child(group: Any, name: str) -> Any:
     """The group or dataset that an open group has under a name."""
-    h5py = _h5py()
     _check_hard(group, name.encode())
+    return _opened(group, name)
+
+
+def _opened(group: Any, name: str) -> Any:
+    """The same, of a link that is known to be hard."""
+    h5py = _h5py()
     found = h5py.h5o.open(group, name.encode())
     if not isinstance(found, (h5py.h5g.GroupID, h5py.h5d.DatasetID)):
         raise ConfigError(f"{name[:200]!r} is neither a group nor an array")

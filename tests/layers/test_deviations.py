@@ -40,6 +40,17 @@ def test_the_mean_of_a_sequence_without_steps_is_0():
     assert gradient[..., 0].tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
 
 
+def test_batch_normalization_is_in_float64_where_its_policy_is(x64):
+    layer, draw = fl.BatchNormalization(dtype="float64"), np.random.RandomState(0)
+    x, mean, variance = draw.rand(4, 3), draw.rand(3), draw.rand(3)
+    params, state = made(layer, x)
+    assert {a.dtype.name for a in jax.tree.leaves((params, state))} == {"float64"}
+    y = layer.apply(
+        params, jnp.asarray(x), state={"moving_mean": jnp.asarray(mean), "moving_variance": jnp.asarray(variance)}
+    )
+    np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + layer.epsilon), rtol=1e-14)
+
+
 def test_a_batch_that_is_masked_whole_moves_no_statistics():
     layer, x = fl.BatchNormalization(), jnp.ones((2, 3, 2)) * 7
     params, state = made(layer, x)

@@ -330,6 +330,13 @@ def test_a_bomb_is_refused_where_no_shape_was_given(tmp_path: Path) -> None:
         load(changed_config(tmp_path / "m.safetensors", bomb))
 
 
+def test_float64_models_are_read_whose_state_was_float32_still(tmp_path: Path, x64: None) -> None:
+    model = fl.BatchNormalization(dtype="float64")
+    state = {name: a.astype("float32") for name, a in model.init_state((None, 2)).items()}
+    save(tmp_path / "m.safetensors", model, model.init(KEY, (None, 2)), state)
+    assert_same(load(tmp_path / "m.safetensors")[2], state)
+
+
 def test_x64_arrays_need_x64(tmp_path: Path) -> None:
     path = write_small(tmp_path, fl.Dense(2))
 
