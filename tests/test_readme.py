@@ -40,6 +40,17 @@ def test_programs_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch)
             exec(compile(program, page.name, "exec"), names)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "# needs " in page.read_text(encoding="utf8")], ids=lambda page: page.stem
+)
+def test_programs_that_need_packages_run_where_all_are_installed(page, tmp_path, monkeypatch):
+    """The long tests run in an environment with further extras."""
+    for package in re.findall(r"^# needs .*\((\w+)\)$", page.read_text(encoding="utf8"), re.MULTILINE):
+        pytest.importorskip(package)
+    test_programs_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch)
+
+
 def test_it_names_every_extra():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert all(f"`{name}`" in README.read_text() for name in extras)

@@ -137,7 +137,10 @@ def _length(name: str, nest: Any) -> int | None:
     sizes = set()
     for leaf in jax.tree.leaves(nest):
         if leaf.ndim == 0:
-            raise ShapeError(f"{name} holds a scalar, which has no batch axis")
+            raise ShapeError(
+                f"{name} holds a scalar, which has no batch axis; give arrays whose first axis is the examples (data "
+                "of single examples: cut into batches, as by .batch(32) of grain)"
+            )
         sizes.add(leaf.shape[0])
     if len(sizes) > 1:
         raise ShapeError(f"the arrays of {name} have different lengths: {', '.join(map(str, sorted(sizes)))}")

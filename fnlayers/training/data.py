@@ -14,10 +14,12 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.batch import Batch, batch_of
+from fnlayers.training.iterator_state import go_to_state, tells_state
 from fnlayers.training.named import Named, keys_of, reader
 from fnlayers.training.placing import is_spread, rows_of
 
 ENOUGH = "itertools.islice(batches(), number)"  # what to give where there is no argument for a number of steps
+ENDLESS = 10**12  # batches that nobody runs: what such data as MapDataset.repeat() of grain say for an endless length
 MOST_BATCHES = 10_000  # of a validation of which nothing says how long it is: it might never end
 
 Remainder = Literal["pad", "run", "drop"]  # what becomes of a batch that is smaller than the others
@@ -143,9 +145,10 @@ def inputs_only(x: Any, names: Named | None = None) -> Any:
         return (x, None) if names is None else names.unpacked(x, "x")
 
     def pairs() -> Iterator:
-        iterator = _iterator(x if _makes(x) else lambda: x, x)
-        if _never_ends(iterator):
-            raise ConfigError(_endless("x", iterator, ENOUGH))
+        given = x() if _makes(x) else x
+        iterator = _iterator(given, x)
+        if _never_ends(iterator, given):
+            raise ConfigError(_endless("x", iterator, given, ENOUGH))
         return ((batch, None) if names is None else names.unpacked(batch, "a batch of x") for batch in iterator)
 
     return pairs if _makes(x) else pairs()
@@ -203,9 +206,10 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str, read
         return batch_of(read(given, called), called)
 
     start: Callable[[], Any] = data if _makes(data) else lambda: data
-    iterator = _iterator(start, data)
+    given = start()
+    iterator = _iterator(given, data)
     once = iterator is data
-    _check_end(data, iterator, once, epochs, steps, argument)
+    _check_end(data, given, iterator, once, epochs, steps, argument)
     first = next(iterator, iterator)
     if first is iterator:
         raise ConfigError("the data set is empty: it yields no batch")
@@ -265,13 +269,13 @@ class Stream:
 
     def state(self, between_epochs: bool) -> Any:
         """The iterator's own account of where it is; None where it gives none, or begins again anyway."""
-        tells = all(hasattr(self.iterator, name) for name in ("get_state", "set_state"))
-        return self.iterator.get_state() if tells and (self.goes_on or not between_epochs) else None  # type: ignore
+        matters = self.goes_on or not between_epochs
+        return self.iterator.get_state() if matters and tells_state(self.iterator) else None  # type: ignore
 
     def go_to(self, epochs: int, taken: int, state: Any) -> None:
         """Leave out what was taken in so many epochs and batches, or have the iterator go to a state of its own."""
         if state is not None:
-            self.iterator.set_state(state)  # type: ignore[attr-defined]
+            go_to_state(self.iterator, state)
             self.batches = self._flow(self.iterator)
             return
         over = epochs * self.steps if self.goes_on and self.steps is not None else 0
@@ -280,20 +284,24 @@ class Stream:
 
     def _flow(self, iterator: Iterator | None) -> Iterator:
         if iterator is None:
-            iterator = self.iterator = _iterator(self.start, self.data)
+            iterator = self.iterator = _iterator(self.start(), self.data)
         yield from iterator
         empty = False
         while self.repeats and not empty:
             empty = True
-            self.iterator = _iterator(self.start, self.data)
+            self.iterator = _iterator(self.start(), self.data)
             for given in self.iterator:
                 empty = False
                 yield given
 
 
-def _iterator(start: Callable[[], Any], data: Any) -> Iterator:
-    """An iterator over the batches, from the beginning where they have one."""
-    given = start()
+def _iterator(given: Any, data: Any) -> Iterator:
+    """An iterator over the batches, from the beginning where they have one.
+
+    Arguments:
+        given: the batches: the data, or what they return where they are a function.
+        data: the data, for errors.
+    """
     by_index = getattr(type(given), "__iter__", None) in (None, Sequence.__iter__) and hasattr(given, "__getitem__")
     if by_index:  # Python itself goes on until an IndexError, which many such classes do not raise
         size = _sized(given)
@@ -312,12 +320,14 @@ def _iterator(start: Callable[[], Any], data: Any) -> Iterator:
         ) from None
 
 
-def _check_end(data: Any, iterator: Iterator, once: bool, epochs: int, steps: int | None, argument: str) -> None:
+def _check_end(
+    data: Any, given: Any, iterator: Iterator, once: bool, epochs: int, steps: int | None, argument: str
+) -> None:
     """Refuse what is spent too soon, or is known never to end, where nothing says how many batches to take."""
     if steps is not None:
         return
-    if _never_ends(iterator):
-        raise ConfigError(_endless("data", iterator, argument))
+    if _never_ends(iterator, given):
+        raise ConfigError(_endless("data", iterator, given, argument))
     if once and argument == "validation_steps":
         why = "may not end, and is spent after one epoch"
         raise ConfigError(f"data is an iterator ({type(iterator).__name__}), which {why}; give {argument}, or a list")
@@ -328,12 +338,15 @@ def _check_end(data: Any, iterator: Iterator, once: bool, epochs: int, steps: in
         )
 
 
-def _endless(what: str, iterator: Iterator, argument: str) -> str:
-    return f"{what} is an iterator ({type(iterator).__name__}), which does not end; give {argument}, or a list"
+def _endless(what: str, iterator: Iterator, given: Any, argument: str) -> str:
+    kind = f"an iterator ({type(iterator).__name__})" if _sized(given) is None else type(given).__name__
+    return f"{what} is {kind}, which does not end; give {argument}, or a list"
 
 
-def _never_ends(iterator: Iterator) -> bool:
-    """Whether an iterator is known not to end: some of itertools, and generators such as `while True: yield ...`."""
+def _never_ends(iterator: Iterator, given: Any) -> bool:
+    """Whether batches are known not to end: some of itertools, `while True: yield ...`, a length that is none."""
+    if (_sized(given) or 0) >= ENDLESS:
+        return True
     if isinstance(iterator, types.GeneratorType):
         names = (instruction.opname for instruction in dis.get_instructions(iterator.gi_code))
         return not any(name.startswith("RETURN") and name != "RETURN_GENERATOR" for name in names)
@@ -350,8 +363,10 @@ def _makes(data: Any) -> bool:
 def _sized(data: Any) -> int | None:
     try:
         return len(data)
-    except TypeError:
+    except (TypeError, NotImplementedError):
         return None
+    except OverflowError:
+        return ENDLESS
 
 
 def _on_host(a: Any) -> Any:
