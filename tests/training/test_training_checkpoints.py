@@ -322,13 +322,15 @@ assert state.params["kernel"].is_fully_replicated != several
 x = np.arange(48, dtype="float32").reshape(8, 6) / 48
 more = {"train_state": state, "loss": optax.squared_error, "optimizer": optimizer, "shuffle": False, "verbose": False} | on
 if out == "write":
-    fl.fit(model, (x, x[:, :4]), epochs=2, checkpoint=fl.Checkpoint(folder), **more)
+    written = fl.fit(model, (x, x[:, :4]), epochs=2, checkpoint=fl.Checkpoint(folder), **more)
+    np.save(folder + ".npy", written.params["kernel"])
 else:
     found = fl.restore(folder, state)
     assert found.params["kernel"].sharding.is_equivalent_to(state.params["kernel"].sharding, 2)
     result = fl.fit(model, (x, x[:, :4]), epochs=3, resume=folder, **more)
     assert len(result.params["kernel"].sharding.device_set) == len(jax.devices()) and int(result.train_state.step) == 3
-    np.savez(out, found.params["kernel"], result.params["kernel"])
+    np.testing.assert_array_equal(found.params["kernel"], np.load(folder + ".npy"))
+    np.save(out, result.params["kernel"])
 """
 
 
@@ -339,14 +341,12 @@ def test_on_another_number_of_devices(tmp_path):
 
     results = []
     for before, after in ((1, 2), (2, 1), (1, 1)):
-        folder, out = tmp_path / f"{before}{after}", tmp_path / f"{before}{after}.npz"
+        folder, out = tmp_path / f"{before}{after}", tmp_path / f"{before}{after}_out.npy"
         on(before, folder, "write")
         on(after, folder, out)
-        with np.load(out) as found:
-            results.append([found[name] for name in found.files])
-    for restored, trained in results[:2]:
-        np.testing.assert_allclose(restored, results[2][0], rtol=1e-6)
-        np.testing.assert_allclose(trained, results[2][1], rtol=1e-5)
+        results.append(np.load(out))
+    for trained in results[:2]:
+        np.testing.assert_allclose(trained, results[2], rtol=1e-5)
 
 
 def test_without_orbax_the_error_says_what_to_install(tmp_path, monkeypatch):
