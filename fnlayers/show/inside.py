@@ -71,3 +71,9 @@ def _inner_dtype(layer: Layer, child: Layer, in_types: Any) -> Any:
     if layer.casts_inputs != "none" or len(came) != 1 or not isinstance(child.in_dtype, str):
         return child.in_dtype
     return came.pop()
+
+
+def bytes_of(spec: Param | State) -> int:
+    """What an array takes in memory."""
+    name = str(spec.dtype or "float32")
+    return math.prod(spec.full_shape) * (8 if name.startswith("key<") else jnp.dtype(name).itemsize)

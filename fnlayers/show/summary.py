@@ -8,29 +8,29 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from fnlayers import ops
 from fnlayers.core.errors import ConfigError, within
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import snake_case
 from fnlayers.core.shapes import shape_of
-from fnlayers.core.spec import Param, State, is_spec, spec_items
+from fnlayers.core.spec import Param, is_spec, spec_items
 from fnlayers.models.functional import InputNode, Node
 from fnlayers.models.opened import calls, is_ref, opened
 from fnlayers.models.repeat import Repeat
 from fnlayers.ops.record import PLATFORMS, Platform
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
 from fnlayers.show.describe import function_of
-from fnlayers.show.inside import Counts, counts, inner_layers, input_types
+from fnlayers.show.held import Held, held
+from fnlayers.show.inside import Counts, bytes_of, counts, inner_layers, input_types
 from fnlayers.show.table import LEAST, Column, Table, fold, terminal
 
 COLUMNS = (
-    *("path", "layer", "output shape", "dtype", "params", "state", "trainable"),
-    *("function", "connected to", "shared", "rules", "algorithms"),
+    *("path", "layer", "output shape", "dtype", "params", "state", "a device", "trainable"),
+    *("function", "connected to", "shared", "rules", "algorithms", "split"),
 )
-_NUMBERS = ("params", "state")
-_MOST = dict(zip(COLUMNS, (40, 24, 36, 18, None, None, None, 32, 36, None, 40, 40), strict=True))
+_NUMBERS = ("params", "state", "a device")
+_MOST = dict(zip(COLUMNS, (40, 24, 36, 18, None, None, None, None, 32, 36, None, 40, 40, 40), strict=True))
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Row:
         function: what a Lambda, Operation, Activation or Pair computes, with its constants: "sum(axis=-1)".
         algorithms: what runs for its operations: "conv: pointwise"; with `explain=` alone.
         connected: in a graph, the layers and inputs that it is given, for each call: "conv2d, add".
+        device: how many of its numbers one device holds; with `mesh=` alone.
+        split: the axes of the mesh that its own weights are split over: "kernel: (None, 'model')"; with `mesh=` alone.
     """
 
     path: str
@@ -63,6 +65,8 @@ class Row:
     function: str = ""
     connected: str = ""
     algorithms: str = ""
+    device: int = 0
+    split: str = ""
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -71,9 +75,9 @@ class Row:
         shapes = str(map_nest(lambda t: t.shape, self.output))
         dtypes = ", ".join(dict.fromkeys(t.dtype for t in types))
         indent = "  " * self.path.count("/")
-        numbers = (f"({n:,})" if n and self.inside else f"{n:,}" for n in (self.params, self.state))
+        numbers = (f"({n:,})" if n and self.inside else f"{n:,}" for n in (self.params, self.state, self.device))
         calls = f"{self.calls} calls" if self.calls > 1 else ""
-        texts = (self.trained, self.function, self.connected, calls, self.rules, self.algorithms)
+        texts = (self.trained, self.function, self.connected, calls, self.rules, self.algorithms, self.split)
         return indent + (self.path or "."), self.layer, shapes, dtypes, *numbers, *texts
 
     @property
@@ -96,6 +100,7 @@ class Row:
             f"from: {self.connected}": self.connected not in ("", above),
             self.rules: self.rules,
             self.algorithms: self.algorithms,
+            f"split: {self.split}": self.split,
         }
         return "; ".join(text for text, holds in notes.items() if holds)
 
@@ -112,6 +117,8 @@ class Summary:
         rows: a Row for each layer, in the order in which they run, those inside another one after it.
         params, trainable, frozen, state: how many numbers there are of each.
         bytes: what params and state take in memory.
+        device_bytes: what one device holds of them; None without `mesh=`.
+        notes: what rules name and could not split, as of `fnlayers.shardings`.
         width: how many columns of text the table may take; None: those of the terminal, 80 where there is none.
     """
 
@@ -123,13 +130,16 @@ class Summary:
     state: int
     bytes: int
     width: int | None = None
+    device_bytes: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def totals(self) -> str:
         """The line below the table."""
+        of_device = "" if self.device_bytes is None else f"   on each device: {readable(self.device_bytes)}"
         return (
             f"params: {self.params:,} (trainable: {self.trainable:,}, frozen: {self.frozen:,})   "
-            f"state: {self.state:,}   memory: {readable(self.bytes)}"
+            f"state: {self.state:,}   memory: {readable(self.bytes)}{of_device}"
         )
 
     def __str__(self) -> str:
@@ -153,6 +163,7 @@ class Summary:
                 totals, line = [*totals, line], ""
             line = f"{line}   {part}" if line else part
         below = [folded for line in (*totals, line) for folded in fold(line, width)]
+        below += [folded for note in self.notes for folded in fold(f"whole on each device: {note}", width)]
         return [*fold(self.title, width), *table.lines(width), *below]
 
     def _full(self) -> Table:
@@ -199,6 +210,7 @@ class Summary:
         return (
             f"<p><b>{html.escape(self.title)}</b></p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             f"<p>{html.escape(self.totals)}</p>"
+            + "".join(f"<p>whole on each device: {html.escape(note)}</p>" for note in self.notes)
         )
 
     @property
@@ -211,6 +223,8 @@ class Summary:
             "shared": any(row.calls > 1 for row in self.rows),
             "rules": any(row.rules for row in self.rows),
             "algorithms": any(row.algorithms for row in self.rows),
+            "a device": self.device_bytes is not None,
+            "split": any(row.split for row in self.rows),
         }
         return tuple(name for name in COLUMNS if shown.get(name, True))
 
@@ -227,6 +241,8 @@ def summary(
     depth: int | None = None,
     width: int | None = None,
     explain: bool | Platform = False,
+    mesh: Any = None,
+    rules: Any = "data",
 ) -> Summary:
     """The table of a model's layers: output shapes and dtypes, params, state, what is frozen, shared, regularized.
 
@@ -242,6 +258,8 @@ def summary(
         width: how many columns of text the table may take, at least 40; None: those of the terminal, 80 without one.
         explain: whether to say which algorithms run for each layer, forward and backward, as `fl.ops.explain` does: on
             "cpu" (as `fl.jit` compiles), "cuda" or "tpu"; True: where jax runs. The shape needs all sizes then.
+        mesh, rules: devices, and how weights are split over them, as for `fnlayers.shardings`: the table says what each
+            device holds, and what is whole on each because it does not divide.
 
     Returns:
         A Summary: print it, or let a notebook show it. Its rows and totals are plain data.
@@ -274,9 +292,16 @@ def summary(
     if brief:
         rows = tuple(replace(row, algorithms=brief.get(row.path, "")) for row in rows)
     params, state, trainable = counts(specs)
-    size = sum(_bytes(spec) for _, spec in spec_items(specs))
+    size = sum(bytes_of(spec) for _, spec in spec_items(specs))
     title = f"{model.name or type(model).__name__}, input {_shown(in_types)}"
-    return Summary(title, rows, params, trainable, params - trainable, state, size, width)
+    table = Summary(title, rows, params, trainable, params - trainable, state, size, width)
+    return table if mesh is None else _on_devices(table, held(model, shape_of(in_types), mesh, rules))
+
+
+def _on_devices(table: Summary, of_device: Held) -> Summary:
+    """The table with what each device holds."""
+    rows = (replace(row, device=of_device.numbers(row.path), split=of_device.split(row.path)) for row in table.rows)
+    return replace(table, rows=tuple(rows), device_bytes=of_device.bytes, notes=of_device.notes)
 
 
 def _platform(explain: bool | Platform) -> Platform | None:
@@ -363,11 +388,6 @@ def _inside(layer: Layer, in_types: Any) -> dict[str, _Use]:
         label = f"{name} (call {count + 1})" if often[name] > 1 else name
         sources[call.position] = [f"{label}[{i}]" for i in range(arrays)] if arrays > 1 else [label]
     return found
-
-
-def _bytes(spec: Param | State) -> int:
-    name = str(spec.dtype or "float32")
-    return math.prod(spec.full_shape) * (8 if name.startswith("key<") else jnp.dtype(name).itemsize)
 
 
 def _rules(layer: Layer, specs: Any) -> str:

@@ -333,3 +333,22 @@ def test_algorithms_need_sizes_and_a_platform() -> None:
         summary(fl.Dense(3), (None, 4), explain=True)
     with pytest.raises(fl.ConfigError, match="give True, False or a platform: 'cpu', 'cuda', 'tpu'"):
         summary(fl.Dense(3), (2, 4), explain="gpu")
+
+
+def test_what_each_device_holds():
+    """Numbers and axes of the split weights by row, bytes in all, and what does not divide."""
+    mesh = jax.sharding.AbstractMesh((2, 4), ("data", "model"))
+    model = fl.Sequential([fl.Dense(8, "relu"), fl.Dense(4), fl.BatchNormalization(), fl.MultiHeadAttention(3, 2)])
+    found = summary(model, (None, 5, 6), mesh=mesh, rules="data+tensor", width=200)
+    first, second, norm, attention = found.rows
+    assert (first.params, first.device, first.split) == (56, 14, "kernel: (None, 'model'); bias: ('model',)")
+    assert (second.params, second.device, second.split) == (36, 12, "kernel: ('model',)")
+    assert norm.device == norm.params + norm.state and attention.device == attention.params
+    assert found.device_bytes == found.bytes - 4 * (42 + 24)
+    assert "multi_head_attention/query/kernel: heads 3 does not divide by 4 (model)" in str(found)
+    assert (
+        "| a device |" in str(found)
+        and f"on each device: {found.device_bytes} B" in str(found)
+        and "a device" in found._repr_html_()
+    )
+    assert "a device" not in str(summary(model, (None, 5, 6)))

@@ -124,6 +124,19 @@ def check_fit(model):
     print("fit", flush=True)
 
 
+def check_born_sharded():
+    """The program that makes a train state needs memory for a device's own part alone, in which it is drawn."""
+    mesh, model = mesh_of("fsdp"), fl.Sequential([fl.Embedding(4096, 64), fl.Dense(512), fl.Dense(1024)])
+
+    def create(key):
+        return fl.TrainState.create(model, (None, 8), optax.adam(0.1), key, mesh=mesh, rules="fsdp")
+
+    used = jax.jit(create).lower(jax.random.key(0)).compile().memory_analysis()
+    params = 4 * fl.count(jax.eval_shape(create, jax.random.key(0)).params)
+    assert used.output_size_in_bytes < 1.01 * 3 * params / 8, used  # with the two moments of adam
+    assert used.temp_size_in_bytes < params / 2, used  # some arrays like the part that is drawn
+
+
 def check_errors(model):
     step = fl.make_step(model, LOSS, OPTIMIZER, mesh=mesh_of("data"))
     try:
@@ -143,6 +156,7 @@ def main(length, *presets):
     check_steps(QUICK, 2, [("fsdp", "Auto"), ("data+tensor", "Explicit")])
     check_given_params(QUICK)
     check_fit(SMALL)
+    check_born_sharded()
     check_errors(QUICK)
 
 
