@@ -11,9 +11,10 @@ from fnlayers.training.batch import Batch
 from fnlayers.training.data import Source
 from fnlayers.training.known import takes_of
 from fnlayers.training.objective import Objective, check_outputs
+from fnlayers.training.outputs import select_output
 from fnlayers.training.pairing import check_pair
 from fnlayers.training.takes import Takes
-from fnlayers.training.terms import Term, select_output
+from fnlayers.training.terms import Term
 from fnlayers.training.weighting import expand_weight, select_weight
 
 # What to say of labels that a loss cannot take

@@ -84,8 +84,9 @@ def fit(
             one for each epoch; or, with `inputs` and `targets`, a dict of arrays, or batches that are dicts.
         loss: a function (y_pred, y_true) -> values, one or more for each example (those of optax and `fnlayers.losses`
             are such), or Keras's name of one, which takes logits unless the model ends in a softmax or sigmoid; for
-            several outputs also a dict or tuple of them. Their mean is weighted by the sample weights and leaves out
-            masked steps. Added to it are the regularizers' penalty and the activity losses.
+            several outputs also a dict or tuple of them, in a dict also one for several outputs together, by the tuple
+            of their names: loss={"a": f, ("a", "b"): g}, of tuples (a, b). Their mean is weighted by the sample weights
+            and leaves out masked steps. Added to it are the regularizers' penalty and the activity losses.
         optimizer: an optax optimizer; its learning rate may be an optax schedule.
         epochs: how often to go through the data.
         batch_size: examples a step, where data are arrays.
@@ -125,8 +126,7 @@ def fit(
             at the initial params, and is part of the train state: train_state.params are those of the last step, and
             `fnlayers.averaged(train_state)` the average. The model's state belongs to both.
         scan_steps: how many steps one compiled program makes (`jax.lax.scan`), which saves the cost of starting each
-            where steps are small. They are the same steps, of dense networks on CPUs bit for bit; XLA compiles some
-            operations, such as convolutions, in another way within a loop, so that their last digits differ. What is
+            where steps are small. They are the same steps and give the same numbers, on CPUs bit for bit. What is
             left over at the end of an epoch, before a checkpoint that is due, or before a batch of another size runs
             step by step. What a callback returns for a step takes effect between two such programs.
         callbacks: functions of an `Event`, called after each epoch, and objects with a method `on_step`, given a

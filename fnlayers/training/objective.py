@@ -15,10 +15,12 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.training.accumulated import Accumulated, Gathered, is_accumulated
+from fnlayers.training.known import takes_of
 from fnlayers.training.metrics import OnWholeSet
 from fnlayers.training.names import loss_named, metric_named
+from fnlayers.training.outputs import Key, Name, is_sequence, names_in, outputs_in, prefix, select_output
 from fnlayers.training.pairing import check_pair, explained, function_of, shapes_in
-from fnlayers.training.terms import Function, Term, is_sequence, select_output, to_floats
+from fnlayers.training.terms import Function, Term, to_floats
 from fnlayers.training.weighting import weight_of, weighted_mean
 
 
@@ -47,7 +49,7 @@ class Objective:
 
     losses: tuple[Term, ...]
     metrics: tuple[Term, ...]
-    outputs: tuple[str | int, ...] | None = None
+    outputs: tuple[Name, ...] | None = None
     weights: tuple[float, ...] | None = None
     sums: tuple[Term, ...] = ()
     whole: tuple[Term, ...] = ()
@@ -143,7 +145,8 @@ def objective_of(loss: Any, metrics: Any = None, model: Any = None, loss_weights
 
     Arguments:
         loss: a function (y_pred, y_true) -> values, or Keras's name of one; for a model with several outputs also a
-            dict or tuple of them, structured like the output, None where an output has no loss.
+            dict or tuple of them, structured like the output, None where an output has no loss; in a dict also one for
+            several outputs together, by the tuple of their names.
         metrics: functions, metrics or names, by name, or a list of metrics and names; for several outputs also a dict
             {output: such}.
         model: the model, whose end says whether a loss given by name is of logits or of probabilities.
@@ -154,18 +157,14 @@ def objective_of(loss: Any, metrics: Any = None, model: Any = None, loss_weights
     """
     if isinstance(loss, Mapping) or (isinstance(loss, (tuple, list)) and not callable(loss)):
         items = dict(loss if isinstance(loss, Mapping) else enumerate(loss))
-        outputs: tuple | None = tuple(items)
-        losses = [Term(f"{key}_loss", key, _loss(f, model, key)) for key, f in items.items() if f is not None]
+        outputs: tuple | None = outputs_in(items)
+        losses = [Term(f"{prefix(key)}loss", key, _loss(f, model, key)) for key, f in items.items() if f is not None]
     else:
         outputs, losses = None, [Term("loss", None, _loss(loss, model, None))]
     if not losses:
         raise ConfigError("no output has a loss; give loss= a function of (y_pred, y_true)")
     found = [_metric(*item, model, losses) for item in _named(metrics)]
-    taken = {"loss", "seconds", "finite", *(term.name for term in losses)}
-    for term in found:
-        if term.name in taken:
-            raise ConfigError(f"metrics: the name {term.name!r} is taken; choose another")
-        taken.add(term.name)
+    _check_names(losses, found)
     whole = tuple(term for term in found if isinstance(term.function, OnWholeSet))
     sums = tuple(term for term in found if is_accumulated(term.function) and term not in whole)
     means = tuple(term for term in found if term not in whole and term not in sums)
@@ -173,7 +172,22 @@ def objective_of(loss: Any, metrics: Any = None, model: Any = None, loss_weights
     return Objective(tuple(losses), means, outputs, weights, sums, whole, tuple(term.name for term in found))
 
 
-def _loss(given: Any, model: Any, key: Any) -> Function:
+def _check_names(losses: list[Term], metrics: list[Term]) -> None:
+    """Each number of the logs needs a name of its own."""
+    taken = {"seconds", "finite"} if [term.key for term in losses] == [None] else {"loss", "seconds", "finite"}
+    for what, terms in (("loss", losses), ("metrics", metrics)):
+        for term in terms:
+            if term.name in taken:
+                raise ConfigError(f"{what}: the name {term.name!r} is taken; choose another")
+            taken.add(term.name)
+
+
+def _loss(given: Any, model: Any, key: Key) -> Function:
+    if isinstance(key, tuple) and (isinstance(given, str) or (callable(given) and takes_of(given) is not None)):
+        raise ConfigError(
+            f"loss: {given!r} takes one output, and {key!r} are several; give a function (y_pred, y_true) -> a value "
+            "for each example, of which both are tuples in this order"
+        )
     return function_of("loss", loss_named(given, model, key) if isinstance(given, str) else given)
 
 
@@ -191,14 +205,14 @@ def _named(metrics: Any, key: Any = None) -> list[tuple[str, Any, Any]]:
     """(name, output, metric) of each of a user's metrics."""
     if metrics is None:
         return []
-    prefix = "" if key is None else f"{key}_"
+    before = prefix(key)
     if isinstance(metrics, Mapping):
         found = []
         for name, given in metrics.items():
             if isinstance(given, (Mapping, list)) and key is None:
                 found += _named(given, name)
             else:
-                found.append((f"{prefix}{name}", key, given))
+                found.append((f"{before}{name}", key, given))
         return found
     if not isinstance(metrics, (list, tuple)):
         raise ConfigError(
@@ -209,7 +223,7 @@ def _named(metrics: Any, key: Any = None) -> list[tuple[str, Any, Any]]:
     for name, given in zip(names, metrics, strict=True):
         if not isinstance(name, str) or not name or name == "<lambda>":
             raise ConfigError(f"metrics: {given!r} has no name; give a dict, as in metrics={{'name': function}}")
-    return [(f"{prefix}{name}", key, given) for name, given in zip(names, metrics, strict=True)]
+    return [(f"{before}{name}", key, given) for name, given in zip(names, metrics, strict=True)]
 
 
 def _loss_weights(losses: list[Term], given: Any) -> tuple[float, ...] | None:
@@ -234,9 +248,9 @@ def check_outputs(objective: Objective, y_pred: Any) -> None:
     """Raise ConfigError unless a structured loss speaks of each output of the model, and of nothing else."""
     there = set(y_pred) if isinstance(y_pred, Mapping) else set(range(len(y_pred))) if is_sequence(y_pred) else set()
     for term in (*objective.metrics, *objective.sums, *objective.whole):
-        if term.key is not None and term.key not in there:
+        if absent := [name for name in names_in(term.key) if name not in there]:
             raise ConfigError(
-                f"metrics speak of the output {term.key!r}, but the model's are {_listed(there) or 'one array'}; for "
+                f"metrics speak of the output {absent[0]!r}, but the model's are {_listed(there) or 'one array'}; for "
                 "one output write metrics={name: function}"
             )
     named = set(objective.outputs or there)

@@ -3,7 +3,7 @@
 A loss or metric is a function (y_pred, y_true) -> values, one for each example, or for each part of one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,16 +12,17 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.training.known import takes_of
+from fnlayers.training.outputs import Key, select_output
 from fnlayers.training.pairing import check_pair, explained, shapes_in
 
 Function = Callable[[Any, Any], Any]
 
 
 class Term(NamedTuple):
-    """One loss or metric: its name in the logs, which output it reads (None: all of them), its function."""
+    """One loss or metric: its name in the logs, which outputs it reads (None: all of them), its function."""
 
     name: str
-    key: str | int | None
+    key: Key
     function: Function
 
     def values(self, y_pred: Any, y_true: Any) -> jax.Array:
@@ -55,20 +56,6 @@ class Term(NamedTuple):
         return jnp.where(wrong, jnp.nan, values) if wrong.shape == values.shape else values
 
 
-def select_output(nest: Any, key: str | int | None, what: str = "it") -> Any:
-    """One entry of a dict or tuple; all of it for None."""
-    if key is None or nest is None:
-        return nest
-    try:
-        if not (isinstance(nest, Mapping) or is_sequence(nest)):
-            raise TypeError
-        return nest[key]
-    except (KeyError, IndexError, TypeError):
-        raise ConfigError(
-            f"{what} has no {key!r}: it is {shapes_in(nest)}; structure y and the losses like the output"
-        ) from None
-
-
 def to_float32(a: Any) -> Any:
     """Half-precision floats as float32, in which losses are computed; anything else as it is."""
     half_precision = (jnp.bfloat16, jnp.float16)
@@ -78,11 +65,6 @@ def to_float32(a: Any) -> Any:
 def to_floats(nest: Any) -> Any:
     """`to_float32` of each array."""
     return jax.tree.map(to_float32, nest)
-
-
-def is_sequence(nest: Any) -> bool:
-    """Whether a nest is a tuple or list of entries."""
-    return isinstance(nest, (tuple, list))
 
 
 def _as_values(name: str, values: Any, rows: int, shapes: str) -> jax.Array:

@@ -1,5 +1,6 @@
 """What counts in a mean, and how much: sample weights and masks over a term's values."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.training.known import takes_of
-from fnlayers.training.terms import Term, select_output
+from fnlayers.training.outputs import names_in, select_output
+from fnlayers.training.terms import Term
 
 
 def weighted_mean(term: Term, values: jax.Array, out: Any, y_true: Any, weight: Any) -> tuple[jax.Array, jax.Array]:
@@ -32,7 +34,7 @@ def weighted_mean(term: Term, values: jax.Array, out: Any, y_true: Any, weight: 
 
 
 def select_weight(weight: Any, term: Term) -> Any:
-    """The sample weight of the output that a term reads: there may be one for each output."""
+    """The sample weight of the outputs that a term reads: there may be one for each, of which it has the product."""
     if not isinstance(weight, (Mapping, tuple, list)):
         return weight
     if term.key is None:
@@ -41,7 +43,8 @@ def select_weight(weight: Any, term: Term) -> Any:
             "function for each output"
         )
     items: Any = weight if isinstance(weight, Mapping) else dict(enumerate(weight))
-    return items.get(term.key)
+    found = [items[name] for name in names_in(term.key) if items.get(name) is not None]
+    return functools.reduce(functools.partial(_product, name=term.name), found) if found else None
 
 
 def weight_of(term: Term, out: Any, weight: Any) -> Any:
@@ -49,8 +52,13 @@ def weight_of(term: Term, out: Any, weight: Any) -> Any:
     mask, weight = _mask_of(term, out), select_weight(weight, term)
     if mask is None or weight is None:
         return weight if mask is None else mask.astype("float32")
-    few, many = sorted((weight, mask), key=lambda a: a.ndim)
-    return many.astype("float32") * expand_weight(few, many, term.name, "sample weight").astype("float32")
+    return _product(weight, mask, term.name)
+
+
+def _product(one: Any, other: Any, name: str) -> Any:
+    """The product of two weights over the first axes of an output."""
+    few, many = sorted((one, other), key=lambda a: a.ndim)
+    return many.astype("float32") * expand_weight(few, many, name, "sample weight").astype("float32")
 
 
 def expand_weight(weight: Any, values: Any, name: str, what: str) -> Any:
@@ -72,7 +80,9 @@ def _mask_of(term: Term, out: Any) -> Any:
     if out.mask is None or not jax.tree.leaves(out.mask):
         return None
     mask = select_output(out.mask, term.key)
-    if mask is not None and not hasattr(mask, "ndim"):
+    if not jax.tree.leaves(mask):
+        return None
+    if not hasattr(mask, "ndim"):
         raise ConfigError(
             f"{term.name!r} reads several outputs, and some have masks; give a function for each output, or end the "
             "masks with fnlayers.DropMask()"

@@ -7,8 +7,9 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError, LayerError
 from fnlayers.training.batch import Batch
+from fnlayers.training.outputs import select_output
 from fnlayers.training.placing import rows_here
-from fnlayers.training.terms import Term, select_output
+from fnlayers.training.terms import Term
 
 
 class WholeSet:

@@ -247,6 +247,46 @@ def test_several_outputs(dict_of):
     np.testing.assert_allclose(logs["loss"], parts[0], rtol=1e-5)
 
 
+def test_a_loss_of_two_outputs_together():
+    model, (x, y), z, weight = several(True), numbers(), np.arange(40) % 4, np.linspace(0, 1, 40, dtype="float32")
+    params = model.init(jax.random.key(0), x.shape)
+
+    def apart(y_pred, y_true):
+        (a, b), (true, kind) = y_pred, y_true
+        return (a - b.mean(-1, keepdims=True))[:, 0] ** 2 + true[:, 0] * kind
+
+    losses = {"a": optax.squared_error, "b": CROSS_ENTROPY, ("a", "b"): apart}
+    data = x, {"a": y, "b": z}, {"a": weight, "b": 1 - weight}
+    found = fl.evaluate(
+        model,
+        params,
+        data,
+        loss=losses,
+        loss_weights={("a", "b"): 0.5},
+        metrics={("b", "a"): {"gap": lambda p, y: p[1]}},
+    )
+    out = model.apply(params, x)
+    expected = np.average(apart((out["a"], out["b"]), (y, z)), weights=weight * (1 - weight))
+    np.testing.assert_allclose(found["a_b_loss"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found["loss"], found["a_loss"] + found["b_loss"] + 0.5 * expected, rtol=1e-5)
+    gap = np.average(np.asarray(out["a"])[:, 0], weights=weight * (1 - weight))
+    np.testing.assert_allclose(found["b_a_gap"], gap, rtol=1e-5)
+
+
+def test_errors_of_a_loss_of_two_outputs_together():
+    model, (x, y) = several(True), numbers()
+    params = model.init(jax.random.key(0), x.shape)
+    for loss, message in (
+        ({("a", "b"): "mse"}, "'mse' takes one output, and .* are several; give a function"),
+        ({("a", "b"): optax.squared_error}, "takes one output"),
+        ({("a",): lambda p, y: p}, "is for a loss of several outputs; give two names or more"),
+        ({("a", "c"): lambda p, y: p[0]}, "loss speaks of the outputs 'a', 'c', but the model's are 'a', 'b'"),
+        ({("a", "b"): lambda p, y: p[0], "a_b": lambda p, y: p}, "loss: the name 'a_b_loss' is taken"),
+    ):
+        with pytest.raises(fl.ConfigError, match=message):
+            fl.evaluate(model, params, (x, {"a": y, "b": y}), loss=loss)
+
+
 @pytest.mark.slow
 def test_optimizers_that_want_the_loss():
     model, (x, y) = fl.Dense(1), numbers()

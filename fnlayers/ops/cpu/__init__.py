@@ -6,6 +6,7 @@ algorithms, with derivatives of all orders, forward and reverse.
 
 - `dense.py`, `attention.py`, `scan.py`, `conv.py`, `conv_kernel_gradient.py`, `conv_transpose.py`, `pooling.py`: the
   algorithms, functions of arrays.
+- `conv_layouts.py`: convolutions in the bodies of loops, which XLA leaves in the layouts of the backward pass.
 - `fusion.py`: arrays that XLA shall compute once, or not together with what reads them.
 - `table/`: the rows that say for which problem which algorithm is taken, why, and what measures it.
 - `limits.py`: the numbers that the rows compare with.
