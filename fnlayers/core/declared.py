@@ -55,6 +55,7 @@ def check_sizes(layer: "Layer", shape: Any, params: Any, state: Any) -> None:
         error = (
             size_error(layer, shape, params, state)
             or missing_error(layer, shape, params)
+            or _empty_state_error(layer, shape, state)
             or _surplus_error(layer, shape, params, state)
         )
     if error is not None:
@@ -73,11 +74,22 @@ def missing_error(layer: "Layer", shape: Any, params: Any) -> MissingError | Non
     ]
     if not absent:
         return None
-    there = ", ".join(map(str, params)) if _is_dict(params) else type(params).__name__
+    names = [str(name) for name, value in params.items() if value is not None] if _is_dict(params) else ["no dict"]
+    there = ", ".join(names)
     return MissingError(
         f"{brief(layer)} has no {', '.join(absent)} in its params (they hold: {there or 'nothing'}); pass what init "
         "returned for this model"
     )
+
+
+def _empty_state_error(layer: "Layer", shape: Any, state: Any) -> MissingError | None:
+    """The error for None in place of an array of the state; None: there is none. State that is absent is `ctx.read`'s."""
+    for declared in _declared_arrays(layer, shape) or ():
+        if declared.is_state and _is_dict(state) and declared.path[0] in state and leaf_at(state, declared.path) is None:
+            return MissingError(
+                f"{brief(layer)}: the state holds no array for {'/'.join(declared.path)}; pass what init_state returned"
+            )
+    return None
 
 
 def _stray_error(layer: "Layer", params: Any) -> ConfigError | None:
@@ -211,6 +223,11 @@ def _error_of(layer: "Layer", shape: Any, declared: DeclaredArray, array: Any) -
         return ConfigError(
             f"{brief(layer)}: {where} complex numbers for {path}, declared {declared.dtype}: the imaginary part would "
             "be lost; give real numbers"
+        )
+    if kind in "iub" and kind and jnp.issubdtype(declared.dtype, jnp.floating):
+        return ConfigError(
+            f"{brief(layer)}: {where} {array.dtype} for {path}, declared {declared.dtype}; write "
+            f".astype({declared.dtype!r})"
         )
     return None
 

@@ -75,3 +75,21 @@ def test_a_table_of_another_size_is_refused():
     params = fl.Embedding(7, 3).init(KEY, (2, 4))
     with pytest.raises(fl.ShapeError, match=r"embeddings has shape \(5, 3\), but params hold \(7, 3\)"):
         fl.Embedding(5, 3).apply(params, jnp.ones((2, 4), "int32"))
+
+
+@pytest.mark.parametrize("layer", [fl.Conv1D(2, 2), fl.LSTM(2), fl.Embedding(5, 3), fl.BatchNormalization()])
+def test_integers_where_floats_are_declared_are_refused(layer):
+    shape = (2, 4) if isinstance(layer, fl.Embedding) else (2, 4, 3)
+    params, state, x = layer.init(KEY, shape), layer.init_state(shape), jnp.ones(shape, layer.in_dtype)
+    whole = jax.tree.map(lambda a: a.astype("int32"), params)
+    with pytest.raises(fl.ConfigError, match=r"params hold int32 for [a-z/]+, declared float32; write .astype"):
+        layer.apply(whole, x, state=state)
+
+
+def test_none_in_place_of_an_array_is_missing():
+    layer, x = fl.BatchNormalization(), jnp.ones((2, 3))
+    params, state = layer.init(KEY, x.shape), layer.init_state(x.shape)
+    with pytest.raises(fl.MissingError, match="the state holds no array for moving_mean"):
+        layer.run(params, x, state=state | {"moving_mean": None}, train=True)
+    with pytest.raises(fl.MissingError, match=r"no gamma in its params \(they hold: beta\)"):
+        layer.run(params | {"gamma": None}, x, state=state)
