@@ -68,7 +68,6 @@ CONFIG = [
     (lambda: setattr(fl.Dense(3), "units", 4), r"Dense does not change; write dataclasses.replace\(layer, units=...\)"),
     # calling a layer
     (lambda: fl.Dense(3)(X), r"Dense holds no weights; write params = layer.init\(rng, x.shape\)"),
-    (lambda: fl.Add()(A, jnp.ones((2, 4))), "are not of one batch"),
     (lambda: fl.Dense(3).apply({}, A), "run and apply take arrays; to build a graph, call the layer itself"),
     (lambda: np.tanh(A), "is not an array yet: .* wrap a function of arrays in fnlayers.Lambda"),
     (lambda: fl.Input(4), r"Input\(shape=4\): write a tuple of sizes without the batch axis"),
@@ -92,6 +91,7 @@ CONFIG = [
 ]  # fmt: skip
 
 SHAPE = [
+    (lambda: fl.Add()(A, jnp.ones((2, 4))), "are not of one batch"),
     (lambda: fl.Dense(3).init(KEY, (2, None)), r"axis -1 \(features\) of \(2, None\) must be known"),
     (lambda: fl.Dense(3).init(KEY, ()), r"the input has shape \(\), which has no axis -1 \(features\)"),
     (lambda: fl.Dense(3).init(KEY, ((2, 3), (2, 3))), "one input"),
