@@ -83,11 +83,14 @@ def missing_error(layer: "Layer", shape: Any, params: Any) -> MissingError | Non
 
 
 def _empty_state_error(layer: "Layer", shape: Any, state: Any) -> MissingError | None:
-    """The error for None in place of an array of the state; None: there is none. State that is absent is `ctx.read`'s."""
-    for declared in _declared_arrays(layer, shape) or ():
-        if declared.is_state and _is_dict(state) and declared.path[0] in state and leaf_at(state, declared.path) is None:
+    """The error for None in place of an array of the state; None: there is none.
+
+    State that is absent is left to `ctx.read`.
+    """
+    for path in [d.path for d in _declared_arrays(layer, shape) or () if d.is_state]:
+        if _is_dict(state) and path[0] in state and leaf_at(state, path) is None:
             return MissingError(
-                f"{brief(layer)}: the state holds no array for {'/'.join(declared.path)}; pass what init_state returned"
+                f"{brief(layer)}: the state holds no array for {'/'.join(path)}; pass what init_state returned"
             )
     return None
 
