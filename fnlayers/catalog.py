@@ -22,6 +22,7 @@ from fnlayers.layers.merge import *
 from fnlayers.layers.normalization import *
 from fnlayers.layers.pooling import *
 from fnlayers.layers.preprocessing.audio import *
+from fnlayers.layers.preprocessing.feature_space import *
 from fnlayers.layers.preprocessing.hashing import *
 from fnlayers.layers.preprocessing.image_color import *
 from fnlayers.layers.preprocessing.image_filters import *

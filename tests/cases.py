@@ -886,6 +886,18 @@ TABULAR = [
     Case(fl.Discretization([-1.0, 0.0, 1.5]), (2, 3), keras=TEXTGOLD),
     Case(fl.Discretization([-1.0, 0.5], output_mode="one_hot"), (3, 1), keras=TEXTGOLD),
     Case(fl.Discretization([-1.0, 0.5], output_mode="count", dtype="mixed_bfloat16"), (3, 4), keras=TEXTGOLD),
+    Case(
+        fl.FeatureSpace(
+            {
+                "a": fl.FeatureSpace.feature("float32", fl.Normalization(mean=0.5, variance=4.0), "float"),
+                "b": fl.FeatureSpace.float_discretized(None, [-1.0, 0.5]),
+                "c": "float",
+            }
+        ),
+        {"c": (3,), "b": (3, 1), "a": (3, 2)},
+        keras="tests/keras_files/golden/feature_spaces.zip holds Keras's numbers",
+        name="FeatureSpace of numbers",
+    ),
     Case(fl.CategoryEncoding(5), (2, 4), below=5, keras=TEXTGOLD),
     Case(fl.CategoryEncoding(5, "one_hot"), (2, 4), below=6, keras=TEXTGOLD),
     Case(fl.CategoryEncoding(4, "count"), (2, 3, 2), below=5, keras=TEXTGOLD),

@@ -24,6 +24,7 @@ from fnlayers.core.outline import declared_by
 from fnlayers.core.running import cast, outermost, run_in
 from fnlayers.core.shapes import canonical, shape_of, with_dtype
 from fnlayers.core.spec import Drawn, Param, State, Tree, declare, expand, initialize
+from fnlayers.core.strings import as_arrays
 from fnlayers.core.symbol import Symbol, call_symbolically
 from fnlayers.core.trace import trace, trace_training
 from fnlayers.core.types import Key, Params, Sizes, StateDict
@@ -245,7 +246,8 @@ class Layer(ByValue):
                 infinity in the others count as 0.
             train: whether to train: dropout drops, batch statistics are used and collected.
         """
-        if self.on_host or explicit_mesh(x, params) is None:
+        x = as_arrays(x) if self.takes_strings else x
+        if explicit_mesh(x, params) is None:
             return run_in(self, params, *outermost(self, params, x, state, rng, mask, train))
 
         def run(params: Any, x: Any, state: Any, rng: Any, mask: Any) -> Out:

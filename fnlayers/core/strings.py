@@ -26,6 +26,8 @@ def is_strings(x: Any) -> bool:
 def as_arrays(x: Any) -> Any:
     """The nest with an array for each list, and for each string by itself; tuples and dicts hold several inputs.
 
+    A DataFrame becomes a dict of its columns.
+
     A list of lists of several lengths becomes an array of objects, one list a row. No string loses a NUL at its end,
     as it would in NumPy's own arrays of str.
 
@@ -34,6 +36,8 @@ def as_arrays(x: Any) -> Any:
     """
     if isinstance(x, Mapping):
         return {key: as_arrays(value) for key, value in x.items()}
+    if hasattr(x, "columns") and hasattr(x, "__getitem__"):  # a DataFrame
+        return {key: np.asarray(x[key]) for key in x.columns}
     if isinstance(x, tuple):
         return tuple(map(as_arrays, x))
     if isinstance(x, (str, bytes, np.str_, np.bytes_)):

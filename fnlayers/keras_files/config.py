@@ -18,6 +18,7 @@ from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
 from fnlayers.keras_files import limits
 from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS, CustomObjects, names_of
+from fnlayers.keras_files.feature_spaces import feature_space_of
 from fnlayers.keras_files.graph import functional_of
 from fnlayers.keras_files.lookups import FUNCTIONS, LISTS, known_options
 from fnlayers.keras_files.masking import looks_up, refuses_mask, to_integers
@@ -71,7 +72,7 @@ UNNAMED = frozenset(
         "CopyMask",
         "PositionEmbedding",
     )
-    + ("SinePositionEncoding", "RotaryEmbedding", "TokenAndPositionEmbedding", "TransformerEncoder")
+    + ("FeatureSpace", "SinePositionEncoding", "RotaryEmbedding", "TokenAndPositionEmbedding", "TransformerEncoder")
     + ("TransformerDecoder",)
 )
 OURS = frozenset(("rotary_wavelength", "cache", "keras_masks"))
@@ -80,6 +81,8 @@ TABLES: dict[str, Mapping[str, Callable]] = {
     "regularizer": REGULARIZERS,
     "constraint": CONSTRAINTS,
 }
+# Layers that Keras's FeatureSpace puts into a graph.
+OF_FEATURE_SPACES = {"TFDIdentity": "Identity", "TFDConcat": "Concatenate"}
 # What the config of a Sequential may say besides its layers.
 OF_SEQUENTIAL = frozenset(("name", "trainable", "dtype", "layers", "build_input_shape"))
 
@@ -168,6 +171,8 @@ class Reader:
         try:
             if self.is_custom(node):
                 return self._custom_layer(next(name for name in names_of(node) if name in self.custom.layers), config)
+            if kind == "FeatureSpace":
+                return feature_space_of(node, self.model)
             check_origin(node, "layer")
             if kind == "Functional":
                 return functional_of(config, self)
@@ -218,6 +223,7 @@ class Reader:
 
     def _layer(self, kind: str, config: dict) -> Layer:
         """A layer of the catalog, from its config."""
+        kind = OF_FEATURE_SPACES.get(kind, kind)
         if kind not in LAYERS or kind in UNNAMED:
             raise ConfigError(f"{kind!r} is not a layer that a file may name")
         options = self._options(kind, LAYERS[kind], known_options(kind, config))

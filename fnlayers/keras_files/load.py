@@ -15,7 +15,7 @@ from fnlayers.keras_files.custom_objects import CustomObjects, custom_objects
 from fnlayers.keras_files.hdf5 import SIGNATURE, open_hdf5
 from fnlayers.keras_files.legacy import era_of, keras3_config
 from fnlayers.keras_files.legacy_weights import legacy_arrays
-from fnlayers.keras_files.lookups import Stored, stored_weights, weights_of_lookups, with_vocabularies
+from fnlayers.keras_files.lookups import Stored, options_among, stored_weights, with_vocabularies
 from fnlayers.keras_files.sections import Section, open_regular
 from fnlayers.keras_files.texts import config_of
 from fnlayers.keras_files.training import Training, legacy_training_of, training_of
@@ -99,7 +99,7 @@ def _load(section: Section, custom: CustomObjects) -> Loaded:
     version = metadata.get("keras_version", "3")
     translated = keras3_config(config, version, custom)  # tf.keras wrote .keras files, too
     with open_hdf5(archive.open_member(section, members[archive.WEIGHTS])) as file:
-        texts, of_tokens = archive.read_vocabularies(section, members), weights_of_lookups(file.arrays())
+        texts, of_tokens = archive.read_vocabularies(section, members), options_among(file.arrays())
         translated = with_vocabularies(translated, Stored(texts, file, of_tokens))
         model, shape = model_and_shape(translated, custom, limits.most_layers(section.length), era_of(version))
         places = list(weight_places(model, shape, names_in(file)))

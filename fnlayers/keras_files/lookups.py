@@ -4,6 +4,7 @@ A vocabulary that was given stands in the config; one that was learned is a text
 folder that is named as that of the layer's weights is. It is read as data: no path in a config is opened.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -13,7 +14,9 @@ import numpy as np
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape
 from fnlayers.core.names import number_from, snake_case
+from fnlayers.keras_files.feature_spaces import KIND, arrays_of_space, filled_space, with_statistics
 from fnlayers.keras_files.hdf5 import Hdf5
+from fnlayers.layers.preprocessing.feature_space import FeatureSpace
 from fnlayers.layers.preprocessing.hashing import HashedCrossing, Hashing, output_dtype
 from fnlayers.layers.preprocessing.lookup_base import Lookup
 from fnlayers.layers.preprocessing.text import TextVectorization
@@ -22,6 +25,7 @@ LISTS = ("vocabulary", "idf_weights", "bin_boundaries")  # options of as many va
 FUNCTIONS = ("standardize", "split")  # options that may be a function of the caller's
 WITH_VOCABULARY = ("IntegerLookup", "StringLookup", "TextVectorization")
 SPARSE = ("CategoryEncoding", "Discretization", "HashedCrossing", "Hashing", *WITH_VOCABULARY)
+MAX_OPTION = 100_000  # numbers of an array that becomes an option
 INSIDE = "_lookup_layer/"  # of a TextVectorization, where Keras writes all a second time
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 
@@ -45,6 +49,12 @@ class Stored(NamedTuple):
     file: Hdf5
     arrays: frozenset[str]
 
+    def small(self, name: str) -> np.ndarray:
+        """An array that becomes an option."""
+        if math.prod(self.file.stored(name).shape) > MAX_OPTION:
+            raise ConfigError(f"{name} has the shape {self.file.stored(name).shape}, for a column of a table")
+        return np.asarray(self.file.read(name), np.float32)
+
 
 def with_vocabularies(node: Any, stored: Stored) -> Any:
     """The config of a model with the tokens and weights that its file stores.
@@ -59,9 +69,9 @@ def with_vocabularies(node: Any, stored: Stored) -> Any:
     return filled
 
 
-def weights_of_lookups(names: Any) -> frozenset[str]:
-    """Those arrays of a file that hold the weights of tokens."""
-    return frozenset(name for name in names if name.endswith("vars/idf_weights"))
+def options_among(names: Any) -> frozenset[str]:
+    """Those arrays of a file that become options here: weights of tokens, and statistics of columns."""
+    return frozenset(n for n in names if n.endswith("vars/idf_weights") or n.startswith("preprocessors/"))
 
 
 def _filled(node: Any, stored: Stored, folder: str, used: set[str]) -> Any:
@@ -71,6 +81,13 @@ def _filled(node: Any, stored: Stored, folder: str, used: set[str]) -> Any:
     if kind in WITH_VOCABULARY:
         used |= {folder, folder + INSIDE}
         return {**node, "config": config | _learned(kind, config, stored, folder)}
+    if kind == KIND:
+
+        def fill(inner: Any, place: str) -> Any:
+            inner = with_statistics(inner, folder + place, stored.arrays, stored.small)
+            return _filled(inner, stored, folder + place, used)
+
+        return {**node, "config": filled_space(config, fill)}
     if kind not in ("Sequential", "Functional") or not isinstance(config.get("layers"), list):
         return node
     taken: set[str] = set()
@@ -134,6 +151,8 @@ def stored_weights(layer: Layer, shape: Shape, folders: Any, theirs: str = "") -
             for folder in ("", *inside):
                 yield f"{theirs}{folder}vars/idf_weights", lookup.weights_of_all()
         return
+    if isinstance(layer, FeatureSpace):
+        yield from ((f"{theirs}{name}", np.zeros(0)) for name in arrays_of_space(layer))
     children = layer.children(shape) if layer.has_children else {}
     for name, folder in folders(layer, children, theirs):
         child, child_shape = children[name]

@@ -15,11 +15,13 @@ from fnlayers.layers.wrappers import SpectralNormalization
 # Layers that are not written: why, and what to do; "" stands for all others.
 WHY = {
     "": "is not a layer of Keras",
+    "FeatureSpace": "keeps what it learned as options of its layers, which Keras's file has elsewhere",
     "Lambda": "holds a function of yours",
     "SpectralNormalization": "divides its kernel in inference too",
 }
 INSTEAD = {
     "": "write it with layers that Keras has, or save with fnlayers.save",
+    "FeatureSpace": "save the layers behind it, and it by itself with fnlayers.save (load_keras reads Keras's own)",
     "Lambda": "write it with layers and operations of a graph, or save with fnlayers.save",
     "Pair": "write it with layers of the catalog, or save with fnlayers.save",
     "Repeat": "list the layers, each by itself",

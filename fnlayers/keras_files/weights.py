@@ -12,9 +12,11 @@ from fnlayers.core.names import number_from
 from fnlayers.core.operation import Operation
 from fnlayers.core.spec import Param, State, spec_items
 from fnlayers.keras_files import limits
+from fnlayers.keras_files.feature_spaces import folders_of_space
 from fnlayers.keras_files.hdf5 import Hdf5
 from fnlayers.layers.attention.multi_head_base import MultiHead
 from fnlayers.layers.basic import CopyMask, DropMask
+from fnlayers.layers.preprocessing.feature_space import FeatureSpace
 from fnlayers.layers.recurrent.base import Recurrent
 from fnlayers.layers.recurrent.cells import StackedRNNCells
 from fnlayers.models.functional import Functional
@@ -132,6 +134,10 @@ def _check_carries(specs: dict, stored: set[str]) -> None:
 def default_folders(layer: Layer, children: Any, theirs: str) -> Iterator[tuple[str, str]]:
     """Each child's name and its folder in the file: a container's children are numbered there by class, not by name."""
     del theirs  # where the layer itself lies; others ask the file
+    if isinstance(layer, FeatureSpace):
+        places = {name: folder for name, _, folder in folders_of_space(layer)}
+        yield from ((name, places[name][:-1]) for name in children if name in places)  # crosses have no arrays
+        return
     if not isinstance(layer, (Sequential, Functional, Pipeline, StackedRNNCells)):
         yield from ((name, name) for name in children)
         return

@@ -18,6 +18,7 @@ from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
 from fnlayers.functions.regularizers import REGULARIZERS
+from fnlayers.layers.preprocessing.columns import Cross, Feature
 from fnlayers.layers.preprocessing.vocabulary import Vocabulary
 from fnlayers.models.functional import InputNode, Node, Ref
 from fnlayers.plain_data import FrozenDict, choices
@@ -38,6 +39,8 @@ TUPLES: dict[str, Any] = {
     "slot": Slot,
     "cut": Cut,
     "constant": Constant,
+    "feature": Feature,
+    "cross": Cross,
 }
 FLOATS = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 

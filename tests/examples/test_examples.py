@@ -76,6 +76,24 @@ def test_a_series_that_will_not_do(run, tmp_path, text, options, message):
 
 
 @pytest.mark.slow
+def test_a_table_is_learned_saved_loaded_and_asked_for_one_raw_row(run, tmp_path):
+    rng = np.random.default_rng(0)
+    size, city = rng.uniform(1, 9, 60), rng.choice(["Rome", "Oslo"], 60)
+    price = 10 * size + 30 * (city == "Rome")
+    rows = "\n".join(f"{s},{c},{p}" for s, c, p in zip(size, city, price, strict=True))
+    (tmp_path / "homes.csv").write_text(f"size,city,price\n{rows}\n")
+    given = ["--data", tmp_path / "homes.csv", "--target", "price", "--categories", "city", "--epochs", 60]
+    out = run("tabular", *given, "--out", tmp_path)
+    mean, model = (float(line.split()[-1]) for line in out.splitlines() if line.startswith("  the "))
+    assert model < mean / 2 and "one raw row: size" in out
+    whole, params, state = fl.load(tmp_path / "model.safetensors")
+    guess = [float(whole.apply(params, {"size": 5.0, "city": city}, state=state)[0]) for city in ("Rome", "Oslo")]
+    assert guess[0] > guess[1]
+    with pytest.raises(SystemExit, match="has no column rooms"):
+        run("tabular", *given, "--categories", "rooms")
+
+
+@pytest.mark.slow
 def test_a_text_classifier_learns_what_is_there(run, tmp_path):
     rng = np.random.default_rng(0)
     words = {"vowels": list("aeiou"), "others": list("bcdfg")}

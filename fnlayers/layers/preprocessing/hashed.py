@@ -32,6 +32,7 @@ def refuse_sparse(layer: Any) -> None:
     """Raise ConfigError for sparse results."""
     if layer.sparse:
         raise ConfigError(
-            f"{type(layer).__name__}: sparse=True is not supported, because results are dense arrays; leave it out "
-            "(jax.experimental.sparse.BCOO.fromdense(y) makes a sparse one)"
+            f"{type(layer).__name__}: sparse=True is not supported, because jax's sparse arrays go through neither fit "
+            "nor most layers; leave it out, and give many categories as ids to an Embedding, or hash them "
+            "(jax.experimental.sparse.BCOO.fromdense(y) makes a sparse array)"
         )

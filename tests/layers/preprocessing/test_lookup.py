@@ -96,7 +96,7 @@ TRACED = "runs on the host, and cannot be part of a compiled program"
         (lambda: fl.StringLookup(invert=True, output_mode="count"), "invert goes with output_mode='int'"),
         (lambda: fl.StringLookup(vocabulary=["a"], output_mode="tf_idf"), "needs idf_weights"),
         (lambda: fl.StringLookup(vocabulary=["a"], output_mode="tf_idf", idf_weights=[1.0, 2.0]), "a weight for each"),
-        (lambda: fl.StringLookup(sparse=True), "results are dense arrays"),
+        (lambda: fl.StringLookup(sparse=True), "go through neither fit nor most layers"),
         (lambda: fl.StringLookup(salt=(1, 2, 3)), "give an integer, or two"),
         (lambda: fl.IntegerLookup(salt=3), "salt goes with oov_method='farmhash'"),
         (lambda: fl.StringLookup().apply({}, ["a"]), "has no vocabulary; write layer = layer.adapt"),

@@ -1,0 +1,208 @@
+"""What a FeatureSpace does with each column of a table, and with several together, as plain data."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+from fnlayers.core.errors import ConfigError, LayerError, brief
+from fnlayers.core.layer import Layer
+from fnlayers.core.strings import STRING
+from fnlayers.layers.preprocessing.hashing import HashedCrossing, Hashing
+from fnlayers.layers.preprocessing.lookup import IntegerLookup, StringLookup
+from fnlayers.layers.preprocessing.lookup_base import Lookup
+from fnlayers.layers.preprocessing.numeric import Normalization, Rescaling
+from fnlayers.layers.preprocessing.tabular import Discretization
+from fnlayers.plain_data import choices
+
+FLOATS, INTEGERS = "float32", "int32"  # Keras's names for columns of numbers
+MODES = ("int", "one_hot", "float")
+
+NumberMode = Literal["int", "one_hot"]
+
+
+@contextmanager
+def of_column(name: str) -> Iterator[None]:
+    """Errors that leave this block say which column they are about."""
+    try:
+        yield
+    except LayerError as error:
+        error.args = (f"column {name!r}: {error.args[0]}",)
+        raise
+
+
+class Feature(NamedTuple):
+    """What becomes of a column.
+
+    Arguments:
+        dtype: what the column holds: "float32" numbers, "int32" integers (of 64 bits on the host), or "string".
+        preprocessor: the layer that it goes through; None: it stays as it is.
+        output_mode: "float": what the layer gives, as floats. "one_hot": a vector of the numbers of categories that it
+            gives. "int": these numbers.
+        depth: the size of such a vector; None: as many categories as the layer knows.
+    """
+
+    dtype: str
+    preprocessor: Layer | None
+    output_mode: str
+    depth: int | None = None
+
+    @property
+    def size(self) -> int | None:
+        """The size of a vector of the mode "one_hot"; None where it is not known yet, or not at all."""
+        layer = self.preprocessor
+        if self.depth is not None:
+            return self.depth
+        if isinstance(layer, Lookup):
+            return None if layer.vocabulary is None else layer.vocabulary_size()
+        if isinstance(layer, Discretization):
+            return layer.num_bins or len(layer.bin_boundaries) + 1  # type: ignore[arg-type]
+        return layer.num_bins if isinstance(layer, (Hashing, HashedCrossing)) else None
+
+
+class Cross(NamedTuple):
+    """Columns that are hashed together.
+
+    Arguments:
+        feature_names: their names, in order.
+        crossing_dim: the number of buckets.
+        output_mode: "one_hot": a vector for the bucket; "int": its number.
+    """
+
+    feature_names: tuple[str, ...]
+    crossing_dim: int
+    output_mode: str = "one_hot"
+
+    @property
+    def name(self) -> str:
+        """As Keras names it."""
+        return "_X_".join(self.feature_names)
+
+    @property
+    def feature(self) -> Feature:
+        """The cross as a column of its own."""
+        return Feature(INTEGERS, HashedCrossing(self.crossing_dim), self.output_mode)
+
+
+def feature(dtype: str, preprocessor: Layer | None, output_mode: str) -> Feature:
+    """A column that goes through a layer of one's own."""
+    return Feature(dtype, preprocessor, output_mode)
+
+
+def cross(feature_names: Sequence[str], crossing_dim: int, output_mode: NumberMode = "one_hot") -> Cross:
+    """Columns that are hashed together into so many buckets."""
+    return Cross(tuple(feature_names), crossing_dim, output_mode)
+
+
+def float_as_it_is() -> Feature:
+    """Numbers as they are."""
+    return Feature(FLOATS, None, "float")
+
+
+def float_rescaled(scale: Any = 1.0, offset: Any = 0.0) -> Feature:
+    """Numbers times `scale`, plus `offset`."""
+    return Feature(FLOATS, Rescaling(scale, offset), "float")
+
+
+def float_normalized() -> Feature:
+    """Numbers of mean 0 and variance 1."""
+    return Feature(FLOATS, Normalization(), "float")
+
+
+def float_discretized(num_bins: int | None, bin_boundaries: Any = None, output_mode: NumberMode = "one_hot") -> Feature:
+    """The bin of each number: of `num_bins` with equally many numbers, or between boundaries that are given."""
+    return Feature(FLOATS, Discretization(bin_boundaries, num_bins), output_mode)
+
+
+def integer_categorical(
+    max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: NumberMode = "one_hot"
+) -> Feature:
+    """Integers that stand for categories, which `adapt` lists."""
+    return Feature(INTEGERS, IntegerLookup(max_tokens, num_oov_indices), output_mode)
+
+
+def string_categorical(
+    max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: NumberMode = "one_hot"
+) -> Feature:
+    """Strings that stand for categories, which `adapt` lists."""
+    return Feature(STRING, StringLookup(max_tokens, num_oov_indices), output_mode)
+
+
+def integer_hashed(num_bins: int, output_mode: NumberMode = "one_hot") -> Feature:
+    """The bucket that the hash of each integer falls into."""
+    return Feature(INTEGERS, Hashing(num_bins), output_mode)
+
+
+def string_hashed(num_bins: int, output_mode: NumberMode = "one_hot") -> Feature:
+    """The bucket that the hash of each string falls into."""
+    return Feature(STRING, Hashing(num_bins), output_mode)
+
+
+# A feature by the name of its kind, of a FeatureSpace with its sizes.
+KINDS: Mapping[str, Callable[[Any], Feature]] = {
+    "float": lambda space: float_as_it_is(),
+    "float_normalized": lambda space: float_normalized(),
+    "float_rescaled": lambda space: float_rescaled(),
+    "float_discretized": lambda space: float_discretized(space.num_discretization_bins),
+    "integer_categorical": lambda space: integer_categorical(),
+    "string_categorical": lambda space: string_categorical(),
+    "integer_hashed": lambda space: integer_hashed(space.hashing_dim),
+    "string_hashed": lambda space: string_hashed(space.hashing_dim),
+}
+
+
+def checked_feature(space: Any, given: Any) -> Feature:
+    """The Feature that a kind's name, a Feature or a layer stands for.
+
+    Raises:
+        ConfigError: for anything else, and for a Feature whose parts are wrong.
+    """
+    if isinstance(given, str):
+        if given not in KINDS:
+            raise ConfigError(choices("the kind of feature", given, KINDS))
+        return KINDS[given](space)
+    if not isinstance(given, Feature):
+        raise ConfigError(
+            f"{brief(given)} is no feature; give the name of a kind ({', '.join(KINDS)}), or a layer of your own by "
+            "FeatureSpace.feature(dtype, layer, output_mode)"
+        )
+    if given.dtype not in (FLOATS, INTEGERS, STRING):
+        raise ConfigError(choices("dtype", given.dtype, (FLOATS, INTEGERS, STRING)))
+    if given.preprocessor is not None and not isinstance(given.preprocessor, Layer):
+        raise ConfigError(f"preprocessor={brief(given.preprocessor)} is no layer; make one, such as StringLookup()")
+    if given.output_mode not in MODES:
+        raise ConfigError(choices("output_mode", given.output_mode, MODES))
+    if given.output_mode == "one_hot":
+        _check_numbers(given)
+    return given
+
+
+def _check_numbers(given: Feature) -> None:
+    """Raise ConfigError for a layer that does not give the numbers of categories, or does not say how many."""
+    layer: Any = given.preprocessor
+    mode = getattr(layer, "output_mode", "int")
+    counted = isinstance(layer, (Lookup, Discretization, Hashing, HashedCrossing)) or given.depth is not None
+    if mode != "int" or getattr(layer, "invert", False) or not counted:
+        raise ConfigError(
+            f"output_mode='one_hot' takes the numbers of categories, which {brief(layer)} does not give; write "
+            "output_mode='float' for vectors of the layer's own, or 'int'"
+        )
+
+
+def checked_cross(space: Any, given: Any) -> Cross:
+    """The Cross that a tuple of names stands for.
+
+    Raises:
+        ConfigError: for names that no feature has, fewer than two of them, or wrong sizes.
+    """
+    made = given if isinstance(given, Cross) else None
+    if made is None and isinstance(given, tuple):
+        made = Cross(given, space.crossing_dim)
+    if made is None or not all(isinstance(name, str) for name in made.feature_names) or len(made.feature_names) < 2:
+        raise ConfigError(f"{brief(given)} is no cross; give a tuple of two or more names of features")
+    if strange := [name for name in made.feature_names if name not in space.features]:
+        raise ConfigError(f"the cross {made.feature_names} names {choices('a feature', strange[0], space.features)}")
+    if not isinstance(made.crossing_dim, int) or isinstance(made.crossing_dim, bool) or made.crossing_dim < 1:
+        raise ConfigError(f"the cross {made.feature_names}: crossing_dim={made.crossing_dim!r}; give 1 or more")
+    if made.output_mode not in MODES[:2]:
+        raise ConfigError(f"the cross {made.feature_names}: {choices('output_mode', made.output_mode, MODES[:2])}")
+    return made
