@@ -263,9 +263,9 @@ def embedding(*, batch: int, steps: int, tokens: int, size: int, dtype: str = "f
     return Contest([table, ids], functions, batch * steps * size)
 
 
-def bound(contest: Callable, *given: Any, **fixed: Any) -> Callable[..., Contest | None]:
+def bound(contest: Callable, *args: Any, **fixed: Any) -> Callable[..., Contest | None]:
     """A contest with what does not vary."""
-    return lambda **point: contest(*given, **fixed, **point)
+    return lambda **point: contest(*args, **fixed, **point)
 
 
 # The rules, which rows of the table name as their `bench`.
@@ -364,10 +364,10 @@ def with_gradients(function: Callable, floating: Sequence[int]) -> Callable:
 
     def run(cotangent: Any, *arrays: jax.Array) -> Any:
         def at(*values: jax.Array) -> Any:
-            given = list(arrays)
+            replaced = list(arrays)
             for position, value in zip(floating, values, strict=True):
-                given[position] = value
-            return function(*given)
+                replaced[position] = value
+            return function(*replaced)
 
         y, back = jax.vjp(at, *(arrays[position] for position in floating))
         return y, back(cotangent)

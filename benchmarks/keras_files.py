@@ -63,12 +63,12 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--megabytes", type=int, default=100)
     arguments.add_argument("--rounds", type=int, default=5)
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        small, large = written(Path(folder), 1), written(Path(folder), max(1, given.megabytes // 4))
+        small, large = written(Path(folder), 1), written(Path(folder), max(1, options.megabytes // 4))
         size = large.stat().st_size / 2**20
         found: dict[str, list[tuple[float, float]]] = {"plain": [], "load_keras": []}
-        for _ in range(given.rounds):
+        for _ in range(options.rounds):
             for reader, rounds in found.items():
                 rounds.append(measured(reader, small, large))
     least = {reader: [min(column) for column in zip(*rounds, strict=True)] for reader, rounds in found.items()}

@@ -106,10 +106,10 @@ class Case:
 
     # Runs
 
-    def run(self, train: bool = False, x: Any = None, layer: fl.Layer | None = None, **given: Any) -> fl.Out:
+    def run(self, train: bool = False, x: Any = None, layer: fl.Layer | None = None, **replaced: Any) -> fl.Out:
         """One pass with this case's arrays, any of which `given` replaces."""
         key = jax.random.key(7) if train and self.random else None
-        arrays = dict(params=self.params, state=self.state, rng=key, mask=self.masks) | given
+        arrays = dict(params=self.params, state=self.state, rng=key, mask=self.masks) | replaced
         return (layer or self.layer).run(x=self.inputs() if x is None else x, train=train, **arrays)
 
     @property

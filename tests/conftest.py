@@ -76,13 +76,13 @@ def pytest_generate_tests(metafunc):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        given = item.callspec.params if hasattr(item, "callspec") else {}
-        for case in given.values():
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        for case in params.values():
             if isinstance(case, Case) and not runs_by_default(case):
                 item.add_marker("slow")
-        case = given.get("case")
+        case = params.get("case")
         law = item.originalname.removeprefix("test_") if case else ""
-        if case and law in case.exempt and given.get("name") != "float32":  # where dtypes cannot differ
+        if case and law in case.exempt and params.get("name") != "float32":  # where dtypes cannot differ
             item.add_marker(pytest.mark.xfail(reason=case.exempt[law], strict=True))
 
 

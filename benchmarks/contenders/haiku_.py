@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 import kinds
 from contenders import Passes
-from contenders.jitted import chained, given, passes
+from contenders.jitted import chained, inputs_of, passes
 from workloads import Workload
 
 GATE_BIASES = {"LSTM": 4, "GRU": 3, "ConvLSTM": 8}
@@ -14,7 +14,7 @@ GATE_BIASES = {"LSTM": 4, "GRU": 3, "ConvLSTM": 8}
 
 def prepare(workload: Workload, channels_first: bool) -> Passes:
     model = hk.without_apply_rng(hk.transform_with_state(lambda x, train: chained(workload.chain, x, train, called)))
-    x, _ = given(workload)
+    x, _ = inputs_of(workload)
     params, state = jax.jit(model.init, static_argnums=2)(jax.random.key(0), x, True)
     return passes(workload, model.apply, params, state)
 

@@ -28,7 +28,7 @@ def passes(workload: Workload, apply: Callable, params: Any, state: Any, channel
         updates, opt_state = optimizer.update(gradients, opt_state, params)
         return optax.apply_updates(params, updates), new_state, opt_state, loss
 
-    x, target = given(workload, channels_first)
+    x, target = inputs_of(workload, channels_first)
     forward, step = jax.jit(forward), jax.jit(step, donate_argnums=(0, 1, 2))
     out_shape = jax.eval_shape(forward, params, state, x).shape
     if channels_first:
@@ -56,7 +56,7 @@ def chained(chain: tuple[kinds.Kind, ...], x: jax.Array, train: bool, called: Ca
     return x
 
 
-def given(workload: Workload, channels_first: bool = False) -> tuple[jax.Array, jax.Array]:
+def inputs_of(workload: Workload, channels_first: bool = False) -> tuple[jax.Array, jax.Array]:
     """The input and the targets of a workload."""
     x, target = drawn(workload, channels_first)
     return jnp.asarray(x), jnp.asarray(target)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 import kinds
 from contenders import Passes
-from contenders.jitted import chained, given, passes
+from contenders.jitted import chained, inputs_of, passes
 from workloads import Workload
 
 GATE_BIASES = {"LSTM": 4, "GRU": 4, "ConvLSTM": 8}
@@ -14,7 +14,7 @@ GATE_BIASES = {"LSTM": 4, "GRU": 4, "ConvLSTM": 8}
 
 def prepare(workload: Workload, channels_first: bool) -> Passes:
     model = Model(workload.chain)
-    x, _ = given(workload)
+    x, _ = inputs_of(workload)
     variables = jax.jit(model.init)(jax.random.key(0), x)
     state = {name: tree for name, tree in variables.items() if name != "params"}
 

@@ -6,13 +6,13 @@ import optax
 import fnlayers as fl
 import kinds
 from contenders import LEARNING_RATE, Passes
-from contenders.jitted import given, size
+from contenders.jitted import inputs_of, size
 from workloads import Workload
 
 
 def prepare(workload: Workload, channels_first: bool) -> Passes:
     model = built(workload)
-    x, target = given(workload)
+    x, target = inputs_of(workload)
     optimizer = optax.adam(LEARNING_RATE)
     params, state = model.init(jax.random.key(0), x.shape), model.init_state(x.shape)
     # no peer's step looks for NaN, so ours does not either

@@ -79,8 +79,8 @@ def observed(
     if mesh is not None:
         like = x
         with automatic(mesh):
-            params, x, given, additions = enter(mesh, (params, x, dict(state=state, rng=rng, mask=mask), additions))
-            observer = observed(model, params, x, **given, train=train, additions=additions)
+            params, x, context, additions = enter(mesh, (params, x, dict(state=state, rng=rng, mask=mask), additions))
+            observer = observed(model, params, x, **context, train=train, additions=additions)
         observer.seen = {path: (layer, leave(mesh, y, like)) for path, (layer, y) in observer.seen.items()}
         return observer
     observer = Observer(additions)

@@ -67,12 +67,12 @@ class Constant(NamedTuple):
             with np.errstate(over="ignore"):
                 array = self.array
                 whole = array.dtype.kind in "biu"
-                held = array if whole else array.astype(jax.dtypes.canonicalize_dtype(array.dtype))
-                given = np.array(self.values, None if whole else np.float64)
+                stored = array if whole else array.astype(jax.dtypes.canonicalize_dtype(array.dtype))
+                values = np.array(self.values, None if whole else np.float64)
         except (TypeError, ValueError, OverflowError) as error:
             raise ConfigError(f"{shown} is not an array of {self.dtype}: {error}") from None
         check_values(array, "the constant")
-        if not np.array_equal(held, given) if whole else (np.isinf(held) != np.isinf(given)).any():
+        if not np.array_equal(stored, values) if whole else (np.isinf(stored) != np.isinf(values)).any():
             raise ConfigError(f"{shown} is not of {self.dtype}; give numbers that are")
 
 

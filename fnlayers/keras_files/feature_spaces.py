@@ -111,12 +111,12 @@ def _numbered(kinds: Iterator[str]) -> Iterator[str]:
 
 def filled_space(config: dict, fill: Callable[[Any, str], Any]) -> dict:
     """The config of a space with what `fill(config of a layer, folder)` finds for each layer."""
-    given = config.get("features")
-    features = dict(given) if isinstance(given, dict) else {}
+    entries = config.get("features")
+    features = dict(entries) if isinstance(entries, dict) else {}
     for name, inner, folder in folders_of_config(config):
         feature = features[name]
         features[name] = {**feature, "config": {**feature["config"], "preprocessor": fill(inner, folder)}}
-    return {**config, "features": features or given}
+    return {**config, "features": features or entries}
 
 
 def with_statistics(node: Any, folder: str, arrays: frozenset[str], read: Callable[[str], np.ndarray]) -> Any:

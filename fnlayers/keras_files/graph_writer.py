@@ -107,9 +107,9 @@ class _Nodes:
             with within(node.layer):
                 node_types = types_of(node, self.types)
                 self.types[position] = jax.tree.leaves(trace(model.by_name[node.layer], node_types))
-        held = {str(layer.name): held_constant(layer) for layer in model.layers}
-        self.constants = {name: constant for name, constant in held.items() if constant is not None}
-        self.order = [*self.inputs, *(name for name in held if name not in self.constants)]
+        by_name = {str(layer.name): held_constant(layer) for layer in model.layers}
+        self.constants = {name: constant for name, constant in by_name.items() if constant is not None}
+        self.order = [*self.inputs, *(name for name in by_name if name not in self.constants)]
 
     def entry(self, layer: Layer, name: str) -> dict:
         """A layer with its calls."""
@@ -141,12 +141,12 @@ class _Nodes:
     def _constants_last(self, layer: Layer, call: Any) -> Any:
         """The call of a merge, whose first array Keras takes for one of the graph."""
         refs = call.args[0]
-        held = [ref for ref in refs if self._held(ref) is not None]
-        if not held or self._held(refs[0]) is None:
+        constants = [ref for ref in refs if self._held(ref) is not None]
+        if not constants or self._held(refs[0]) is None:
             return call
         if not isinstance(layer, COMMUTATIVE):
             raise cannot(layer, "is called with an array of numbers first", "call it with an array of the graph first")
-        return call._replace(args=[[ref for ref in refs if ref not in held] + held])
+        return call._replace(args=[[ref for ref in refs if ref not in constants] + constants])
 
     def _held(self, ref: Ref) -> Any:
         """The constant that an array of the graph is; None for all others."""
@@ -176,8 +176,8 @@ class _Nodes:
 
     def tensor(self, ref: Ref) -> dict:
         """An array of the graph; one that the graph holds is written where it is used."""
-        if (held := self._held(ref)) is not None:
-            return self.written(held)
+        if (constant := self._held(ref)) is not None:
+            return self.written(constant)
         type_ = self.types[ref.node][ref.index]
         config = {"shape": list(type_.shape), "dtype": type_.dtype, "keras_history": self.history(ref)}
         return {"class_name": "__keras_tensor__", "config": config}

@@ -98,9 +98,9 @@ def _input_name(position: int, count: int) -> str:
 
 def _sequential_form(model: Sequential, types: Any) -> Layer:
     """The same where Keras treats the masks alike by itself; a graph where a Sequential of Keras cannot say it."""
-    given = types
+    in_types = types
     if isinstance(types, ArrayType) and model.input is not None:
-        given = types = replace(types, dtype=model.input.dtype)
+        in_types = types = replace(types, dtype=model.input.dtype)
     carried = any(t.masked for t in nest_leaves(types))
     layers: list[Layer] = []
     plain = isinstance(types, ArrayType) and len(set(map(id, model.layers))) == len(model.layers)
@@ -115,7 +115,7 @@ def _sequential_form(model: Sequential, types: Any) -> Layer:
             carried = not drops_mask(layer) and any(t.masked for t in nest_leaves(types))
     if plain:
         return replace(model, layers=tuple(layers))
-    return _Form(as_graph(model, given), given).made()
+    return _Form(as_graph(model, in_types), in_types).made()
 
 
 def _fits_a_sequential(layer: Layer, model: Sequential) -> bool:
@@ -191,8 +191,8 @@ class _Form:
         made = self._append(call)
         outs = [Ref(made.node, index) for index in range(len(self.types[position]))]
         self.refs |= {Ref(position, index): out for index, out in enumerate(outs)}
-        masked, given = [t.masked for t in self.types[position]], nest_leaves(masks, is_leaf=is_ref)
-        made_masks = mask_outputs(self.new_operation, layer, call, masked, given, types)
+        masked, in_masks = [t.masked for t in self.types[position]], nest_leaves(masks, is_leaf=is_ref)
+        made_masks = mask_outputs(self.new_operation, layer, call, masked, in_masks, types)
         self.masks.ours |= {out: mask for out, mask in zip(outs, made_masks, strict=True) if mask is not None}
         self.masks.carry(layer, call, outs, masked)
 
@@ -209,15 +209,15 @@ class _Form:
             return Node(node.layer, arrays, False, node.train)
         if not uses_mask(layer):
             return Node(node.layer, arrays, False if drops_mask(layer) else None, node.train)
-        given = freeze(map_nest(lambda mask: mask if is_ref(mask) else None, masks, is_leaf=is_ref))
+        explicit_masks = freeze(map_nest(lambda mask: mask if is_ref(mask) else None, masks, is_leaf=is_ref))
         if isinstance(layer, (Recurrent, Bidirectional)) and not is_ref(refs):
             if any(mask is OWN for mask in nest_leaves(masks, is_leaf=is_ref)):
                 raise cannot(layer, "is given states and the mask of an input of the graph", "put DropMask() before it")
         else:
             arrays = freeze(map_nest(self._without_mask, arrays, masks, is_leaf=is_ref))
         if type(layer).__name__ in SKIPPING or self._sees_own_masks(layer, node, arrays):
-            given = None  # these read the masks that the arrays have
-        return Node(node.layer, arrays, given if has_refs(given) else None, node.train)
+            explicit_masks = None  # these read the masks that the arrays have
+        return Node(node.layer, arrays, explicit_masks if has_refs(explicit_masks) else None, node.train)
 
     def _sees_own_masks(self, layer: Layer, node: Node, arrays: Any) -> bool:
         """Whether an attention layer of Keras finds the masks that ours has on the arrays themselves.

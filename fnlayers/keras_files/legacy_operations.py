@@ -225,8 +225,8 @@ def _argument(function: str, name: str, value: Any) -> Any:
 
 def _slices(options: dict) -> list:
     """The slices of `x[...]`."""
-    given = options.get("slice_spec")
-    if set(options) != {"slice_spec"} or not isinstance(given, list):
+    bounds = options.get("slice_spec")
+    if set(options) != {"slice_spec"} or not isinstance(bounds, list):
         raise ConfigError("a slice of a tensor is not written as a list of slices, which is not supported here")
 
     def part(value: Any) -> Any:
@@ -239,7 +239,7 @@ def _slices(options: dict) -> list:
             return {"class_name": "__ellipsis__", "config": {}}
         raise ConfigError(f"a slice of a tensor with {str(value)[:80]} is not supported here")
 
-    return [part(value) for value in given]
+    return [part(value) for value in bounds]
 
 
 def _node(config: dict, first: Any) -> tuple[str, Any, dict]:
@@ -249,15 +249,15 @@ def _node(config: dict, first: Any) -> tuple[str, Any, dict]:
     op = node.get("op")
     if not isinstance(op, str) or op not in NODES or not isinstance(constants, dict):
         raise ConfigError(f"the operation {str(op)[:80]!r} of TensorFlow is not supported here; replace it in Keras")
-    given = list(first) if isinstance(first, list) else [first]
+    arguments = list(first) if isinstance(first, list) else [first]
     for key in sorted(constants, key=str):
-        if not (isinstance(key, str) and key.isdigit() and int(key) <= len(given)):
+        if not (isinstance(key, str) and key.isdigit() and int(key) <= len(arguments)):
             raise ConfigError(f"{op}: the constants {str(constants)[:80]} are not supported here")
-        given.insert(int(key), plain_value(constants[key]))
+        arguments.insert(int(key), plain_value(constants[key]))
     function = NODES[op]
     names = FUNCTIONS[function].arguments
-    if len(given) > 1 + len(names):
-        raise ConfigError(f"{op} is given {len(given)} inputs, expected at most {1 + len(names)}")
+    if len(arguments) > 1 + len(names):
+        raise ConfigError(f"{op} is given {len(arguments)} inputs, expected at most {1 + len(names)}")
     attributes = node.get("attr") or {}
     options = {
         NODE_ATTRIBUTES[key]: value.get("b", False)
@@ -268,4 +268,4 @@ def _node(config: dict, first: Any) -> tuple[str, Any, dict]:
         raise ConfigError(f"{op} with {', '.join(sorted(unknown))} is not supported here")
     if not set(options) <= {*names, *INERT}:
         raise ConfigError(f"{op} with {', '.join(options)} is not supported here")
-    return function, given[0], dict(zip(names, given[1:], strict=False)) | options
+    return function, arguments[0], dict(zip(names, arguments[1:], strict=False)) | options

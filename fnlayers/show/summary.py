@@ -21,7 +21,7 @@ from fnlayers.models.repeat import Repeat
 from fnlayers.ops.record import PLATFORMS, Platform
 from fnlayers.plain_data import freeze, map_nest, nest_leaves
 from fnlayers.show.describe import function_of
-from fnlayers.show.held import Held, held
+from fnlayers.show.devices import OnDevice, on_device
 from fnlayers.show.inside import Counts, bytes_of, counts, inner_layers, input_types
 from fnlayers.show.table import LEAST, Column, Table, fold, terminal
 
@@ -295,10 +295,10 @@ def summary(
     size = sum(bytes_of(spec) for _, spec in spec_items(specs))
     title = f"{model.name or type(model).__name__}, input {_shown(in_types)}"
     table = Summary(title, rows, params, trainable, params - trainable, state, size, width)
-    return table if mesh is None else _on_devices(table, held(model, shape_of(in_types), mesh, rules))
+    return table if mesh is None else _on_devices(table, on_device(model, shape_of(in_types), mesh, rules))
 
 
-def _on_devices(table: Summary, of_device: Held) -> Summary:
+def _on_devices(table: Summary, of_device: OnDevice) -> Summary:
     """The table with what each device holds."""
     rows = (replace(row, device=of_device.numbers(row.path), split=of_device.split(row.path)) for row in table.rows)
     return replace(table, rows=tuple(rows), device_bytes=of_device.bytes, notes=of_device.notes)

@@ -55,10 +55,10 @@ class Made(NamedTuple):
 
 def flattenings_of(model: Layer, shape: Sizes) -> Flattenings:
     """Which layers of a model are in need of reordered weights, and how."""
-    found: dict[str, Any] = {}
-    given = model.in_types(model.in_shape if shape is None else canonical(shape))
-    _after(model, "", given, None, [_of_input(type_) for type_ in nest_leaves(given)], found)
-    return found
+    orders: dict[str, Any] = {}
+    in_types = model.in_types(model.in_shape if shape is None else canonical(shape))
+    _after(model, "", in_types, None, [_of_input(type_) for type_ in nest_leaves(in_types)], orders)
+    return orders
 
 
 def flattening_of(path: str, flattenings: Flattenings) -> Mapping[str, tuple[int, ...]] | None:
@@ -73,74 +73,80 @@ def _of_input(type_: ArrayType) -> str | None:
     return LAST if len(type_.shape) > 3 else None
 
 
-def _after(layer: Layer, path: str, given: Any, made: Any, before: Sequence[Any], found: dict) -> Any:
+def _after(layer: Layer, path: str, in_types: Any, out_types: Any, before: Sequence[Any], orders: dict) -> Any:
     """What is known of a layer's output, by what is known of its inputs; notes what its weights are in need of."""
-    if opened(layer, given) is not None:
-        return _after_all(layer, path, given, before, found)
+    if opened(layer, in_types) is not None:
+        return _after_all(layer, path, in_types, before, orders)
     known = before[0] if len(set(before)) == 1 else None
-    if made is None or not isinstance(made, ArrayType) or not isinstance(given, ArrayType):
+    if out_types is None or not isinstance(out_types, ArrayType) or not isinstance(in_types, ArrayType):
         return known if isinstance(layer, _KEEPING) else None
     if isinstance(layer, (Flatten, Reshape)):
-        return _reshaped(layer, given.shape, made.shape, known, found)
+        return _reshaped(layer, in_types.shape, out_types.shape, known, orders)
     if isinstance(layer, Permute):
         to_first = known == LAST and layer.dims == (len(layer.dims), *range(1, len(layer.dims)))
         return FIRST if to_first else known and UNKNOWN
     if isinstance(layer, _BY_FEATURE):
-        _note(found, path, "flattened", known)
+        _note(orders, path, "flattened", known)
         return Made((*known.weights, (path, "flattened"))) if isinstance(known, Made) else known
     if isinstance(layer, _SUMMING):
-        _note(found, path, "flattened", known)
-        return Made(((path, "unflattened"),)) if isinstance(layer, Dense) and len(made.shape) == 2 else None
+        _note(orders, path, "flattened", known)
+        return Made(((path, "unflattened"),)) if isinstance(layer, Dense) and len(out_types.shape) == 2 else None
     if hasattr(layer, "data_format"):
         return (
             (FIRST if getattr(layer, "data_format", None) == "channels_first" else LAST)
-            if len(made.shape) > 2
+            if len(out_types.shape) > 2
             else None
         )
     return known if isinstance(layer, _KEEPING) else None
 
 
-def _after_all(layer: Layer, path: str, given: Any, before: Sequence[Any], found: dict) -> Any:
+def _after_all(layer: Layer, path: str, in_types: Any, before: Sequence[Any], orders: dict) -> Any:
     """The same of the layers in a container, one after the other."""
-    graph = opened(layer, given)
+    graph = opened(layer, in_types)
     assert graph is not None
-    inputs = graph._bind(given, lambda value: isinstance(value, ArrayType), "input")
+    inputs = graph._bind(in_types, lambda value: isinstance(value, ArrayType), "input")
     own = [*before] * len(inputs) if len(before) == 1 else [_of_input(type_) for type_ in inputs.values()]
     known: dict[Ref, Any] = dict(zip(map(Ref, inputs), own, strict=True))
-    for call in calls(graph, given):
+    for call in calls(graph, in_types):
         refs = nest_leaves(call.node.inputs, is_leaf=is_ref)
         inner = f"{path}/{call.node.layer}".removeprefix("/")
         known[Ref(call.position)] = _after(
-            call.layer, inner, call.in_types, call.out_types, [*map(known.get, refs)], found
+            call.layer, inner, call.in_types, call.out_types, [*map(known.get, refs)], orders
         )
     outputs = nest_leaves(graph.outputs, is_leaf=is_ref)
     return known.get(outputs[0]) if len(outputs) == 1 else None
 
 
-def _reshaped(layer: Any, given: tuple, made: tuple, known: Any, found: dict) -> Any:
+def _reshaped(layer: Any, in_shape: tuple, out_shape: tuple, known: Any, orders: dict) -> Any:
     """What is known of the output of a Flatten or Reshape."""
     if isinstance(known, Made):
-        sizes = made[1:] if getattr(layer, "data_format", None) == "channels_first" else (made[-1], *made[1:-1])
-        for path, argument in known.weights if len(made) > 3 else ():
-            _note(found, path, argument, Flat(sizes))
-        return LAST if len(made) > 3 else None
+        sizes = (
+            out_shape[1:]
+            if getattr(layer, "data_format", None) == "channels_first"
+            else (out_shape[-1], *out_shape[1:-1])
+        )
+        for path, argument in known.weights if len(out_shape) > 3 else ():
+            _note(orders, path, argument, Flat(sizes))
+        return LAST if len(out_shape) > 3 else None
     if isinstance(known, Flat):
-        return known if made == given else LAST if made[1:] == (*known.sizes[1:], known.sizes[0]) else UNKNOWN
-    if known in (None, UNKNOWN) or made[-1] == given[-1]:
+        return (
+            known if out_shape == in_shape else LAST if out_shape[1:] == (*known.sizes[1:], known.sizes[0]) else UNKNOWN
+        )
+    if known in (None, UNKNOWN) or out_shape[-1] == in_shape[-1]:
         return known
     moves = getattr(layer, "data_format", None) == "channels_first"  # as a Flatten moves the channels to the end
-    if len(made) > 2:
+    if len(out_shape) > 2:
         return UNKNOWN
     if known == FIRST:
-        return Flat(given[1:]) if moves else None
-    return UNKNOWN if moves else Flat((given[-1], *given[1:-1]))
+        return Flat(in_shape[1:]) if moves else None
+    return UNKNOWN if moves else Flat((in_shape[-1], *in_shape[1:-1]))
 
 
-def _note(found: dict, path: str, argument: str, known: Any) -> None:
+def _note(orders: dict, path: str, argument: str, known: Any) -> None:
     if known == UNKNOWN:
-        found[path] = None
-    elif isinstance(known, Flat) and found.setdefault(path, {}) is not None and _is_another_order(known.sizes):
-        found[path] = found[path] | {argument: known.sizes}
+        orders[path] = None
+    elif isinstance(known, Flat) and orders.setdefault(path, {}) is not None and _is_another_order(known.sizes):
+        orders[path] = orders[path] | {argument: known.sizes}
 
 
 def _is_another_order(sizes: tuple[int, ...]) -> bool:

@@ -82,11 +82,11 @@ def restrict(model: Layer, tree: Mapping[str, Any]) -> dict[str, Any]:
     check_model(model, "restrict")
     if not isinstance(tree, Mapping):
         raise ConfigError(f"restrict takes params or state, nested dicts by the names of layers, got {brief(tree)}")
-    held, parts = held_layers(model), {}
+    children, parts = held_layers(model), {}
     for name, branch in tree.items():
-        if name in held:
-            if found := restrict(held[name], branch):
-                parts[name] = found
+        if name in children:
+            if child := restrict(children[name], branch):
+                parts[name] = child
         elif not isinstance(model, Container):
             parts[name] = branch
     return parts

@@ -115,7 +115,7 @@ def _check_like(label: str, y: Any, array: Any) -> None:
         raise ShapeError(f"intermediates: the output at {label!r} has shape {shapes[0]}, what is added {shapes[1]}")
 
 
-def _listed(given: Any, labels: Mapping[str, Any]) -> str:
+def _listed(wanted: Any, labels: Mapping[str, Any]) -> str:
     """The paths that there are, after one that may have been meant."""
     listed = ", ".join(label or "'' (the model)" for label in labels)
-    return f"{did_you_mean(str(given), labels)} the paths are {listed}".strip()
+    return f"{did_you_mean(str(wanted), labels)} the paths are {listed}".strip()

@@ -97,14 +97,14 @@ def replace_layer(
 def _with_layer(layer: Layer, path: Sequence[str], new: Layer) -> tuple[Layer, tuple[str, ...]]:
     """The layer with the new one at that path inside of it, and the path of the new one."""
     name, *rest = path
-    held = held_layers(layer)
-    if name not in held:
-        raise no_layer("replace_layer", name, layer, held)
+    children = held_layers(layer)
+    if name not in children:
+        raise no_layer("replace_layer", name, layer, children)
     if rest:
-        child, place = _with_layer(held[name], rest, new)
-        return replace(layer, **held_options(layer, {**held, name: child})), (name, *place)
+        child, place = _with_layer(children[name], rest, new)
+        return replace(layer, **held_options(layer, {**children, name: child})), (name, *place)
     if not isinstance(layer, Container):
-        return replace(layer, **held_options(layer, {**held, name: new})), (name,)
+        return replace(layer, **held_options(layer, {**children, name: new})), (name,)
     child = new if new.name else new.renamed(name)
     layers = tuple(child if y.name == name else y for y in layer.layers)
     if isinstance(layer, Sequential):

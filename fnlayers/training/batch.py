@@ -34,11 +34,11 @@ def unpack_batch(batch: Any) -> tuple[Any, Any, Any]:
     return x, y, weight[0] if weight else None
 
 
-def batch_of(given: Any, called: str = "the data set", fetch: bool = True) -> Batch:
+def batch_of(batch: Any, called: str = "the data set", fetch: bool = True) -> Batch:
     """A user's (x, y) or (x, y, weight) with its leaves as arrays: of one length, of numbers that jax can hold.
 
     Arguments:
-        given: the tuple; weight may be one array, or one for each output, structured like y. Values are looked at
+        batch: the tuple; weight may be one array, or one for each output, structured like y. Values are looked at
             before they are cast, where they are on the host.
         called: what it is in an error: the whole data set, or a batch.
         fetch: whether sample weights are looked at on a device, too, which waits for them.
@@ -47,7 +47,7 @@ def batch_of(given: Any, called: str = "the data set", fetch: bool = True) -> Ba
         ConfigError: for what is empty, no array of numbers, or too large for 32 bits; for weights that are no weights.
         ShapeError: for parts of different lengths.
     """
-    x, y, weight = (_arrays(part, name) for name, part in zip(("x", "y", "weight"), unpack_batch(given), strict=True))
+    x, y, weight = (_arrays(part, name) for name, part in zip(("x", "y", "weight"), unpack_batch(batch), strict=True))
     lengths = {name: _length(name, part) for name, part in (("x", x), ("y", y), ("weight", weight))}
     counts = {name: n for name, n in lengths.items() if n is not None}
     if "x" not in counts:
@@ -91,11 +91,11 @@ def _as_array(leaf: Any, name: str) -> Any:
     if not hasattr(leaf, "__array__"):
         raise ConfigError(f"{name} holds {leaf!r} of type {type(leaf).__name__}; give arrays (numpy.asarray of a list)")
     try:
-        found = np.asanyarray(leaf)
+        array = np.asanyarray(leaf)
     except Exception as error:
         raise ConfigError(f"{name} holds a {type(leaf).__name__} that makes no NumPy array: {error}") from error
-    check_values(found, name)
-    return np.asarray(found)
+    check_values(array, name)
+    return np.asarray(array)
 
 
 def _weights(weight: Any, y: Any, fetch: bool) -> Any:
@@ -107,13 +107,13 @@ def _weights(weight: Any, y: Any, fetch: bool) -> Any:
             "the sample weights are a nest, and y is one array; give one array: a number for each example, or for each "
             "step of one"
         )
-    given: dict = dict(weight if isinstance(weight, Mapping) else enumerate(weight))
+    weights: dict = dict(weight if isinstance(weight, Mapping) else enumerate(weight))
     outputs: dict = dict(y if isinstance(y, Mapping) else enumerate(y))
-    if surplus := [key for key in given if key not in outputs]:
+    if surplus := [key for key in weights if key not in outputs]:
         raise ConfigError(f"the sample weights speak of {surplus[0]!r}, and y has {', '.join(map(repr, outputs))}")
     ones = np.ones(_length("y", y) or 0, "float32")
-    found = {key: ones if given.get(key) is None else _checked_weight(given[key], fetch) for key in outputs}
-    return found if isinstance(y, Mapping) else tuple(found.values())
+    checked = {key: ones if weights.get(key) is None else _checked_weight(weights[key], fetch) for key in outputs}
+    return checked if isinstance(y, Mapping) else tuple(checked.values())
 
 
 def _checked_weight(weight: Any, fetch: bool) -> Any:

@@ -145,10 +145,10 @@ def inputs_only(x: Any, names: Named | None = None) -> Any:
         return (x, None) if names is None else names.unpacked(x, "x")
 
     def pairs() -> Iterator:
-        given = x() if _makes(x) else x
-        iterator = _iterator(given, x)
-        if _never_ends(iterator, given):
-            raise ConfigError(_endless("x", iterator, given, ENOUGH))
+        batches = x() if _makes(x) else x
+        iterator = _iterator(batches, x)
+        if _never_ends(iterator, batches):
+            raise ConfigError(_endless("x", iterator, batches, ENOUGH))
         return ((batch, None) if names is None else names.unpacked(batch, "a batch of x") for batch in iterator)
 
     return pairs if _makes(x) else pairs()
@@ -202,14 +202,14 @@ def _from_arrays(whole: Batch, batch_size: int) -> Source:
 
 
 def _from_batches(data: Any, epochs: int, steps: int | None, argument: str, read: Callable[[Any, str], Any]) -> Source:
-    def batch(given: Any, called: str) -> Batch:
-        return batch_of(read(given, called), called)
+    def batch(item: Any, called: str) -> Batch:
+        return batch_of(read(item, called), called)
 
     start: Callable[[], Any] = data if _makes(data) else lambda: data
-    given = start()
-    iterator = _iterator(given, data)
+    batches = start()
+    iterator = _iterator(batches, data)
     once = iterator is data
-    _check_end(data, given, iterator, once, epochs, steps, argument)
+    _check_end(data, batches, iterator, once, epochs, steps, argument)
     first = next(iterator, iterator)
     if first is iterator:
         raise ConfigError("the data set is empty: it yields no batch")
@@ -220,13 +220,13 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str, read
 
     def epoch(_: Sequence[int] | None, taken: int) -> Iterator[Batch]:
         number = taken
-        for given in itertools.islice(stream.batches, None if steps is None else steps - taken):
+        for item in itertools.islice(stream.batches, None if steps is None else steps - taken):
             number += 1
             if number > most:
                 raise ConfigError(
                     f"the validation data went on after {MOST_BATCHES} batches; if they end, give validation_steps"
                 )
-            yield batch(given, f"batch {number} of the epoch")
+            yield batch(item, f"batch {number} of the epoch")
         if number < (steps or 1):
             expected = f", and {argument}={steps} asks for more" if steps else ""
             raise ConfigError(f"the data ended after {number} batches of this epoch{expected}")
@@ -290,44 +290,44 @@ class Stream:
         while self.repeats and not empty:
             empty = True
             self.iterator = _iterator(self.start(), self.data)
-            for given in self.iterator:
+            for item in self.iterator:
                 empty = False
-                yield given
+                yield item
 
 
-def _iterator(given: Any, data: Any) -> Iterator:
+def _iterator(batches: Any, data: Any) -> Iterator:
     """An iterator over the batches, from the beginning where they have one.
 
     Arguments:
-        given: the batches: the data, or what they return where they are a function.
+        batches: the data, or what they return where they are a function.
         data: the data, for errors.
     """
-    by_index = getattr(type(given), "__iter__", None) in (None, Sequence.__iter__) and hasattr(given, "__getitem__")
+    by_index = getattr(type(batches), "__iter__", None) in (None, Sequence.__iter__) and hasattr(batches, "__getitem__")
     if by_index:  # Python itself goes on until an IndexError, which many such classes do not raise
-        size = _sized(given)
+        size = _sized(batches)
         if size is None:
             raise ConfigError(
-                f"data is {type(given).__name__}, which has __getitem__, but nothing says where it ends; give it a "
+                f"data is {type(batches).__name__}, which has __getitem__, but nothing says where it ends; give it a "
                 "__len__ or an __iter__"
             )
-        return (given[index] for index in range(size))
+        return (batches[index] for index in range(size))
     try:
-        return iter(given)
+        return iter(batches)
     except TypeError:
-        what = f"a function that returns {type(given).__name__}" if given is not data else type(data).__name__
+        what = f"a function that returns {type(batches).__name__}" if batches is not data else type(data).__name__
         raise ConfigError(
             f"data is {what}; give a tuple (x, y) of arrays, an iterable of batches, or a function that returns one"
         ) from None
 
 
 def _check_end(
-    data: Any, given: Any, iterator: Iterator, once: bool, epochs: int, steps: int | None, argument: str
+    data: Any, batches: Any, iterator: Iterator, once: bool, epochs: int, steps: int | None, argument: str
 ) -> None:
     """Refuse what is spent too soon, or is known never to end, where nothing says how many batches to take."""
     if steps is not None:
         return
-    if _never_ends(iterator, given):
-        raise ConfigError(_endless("data", iterator, given, argument))
+    if _never_ends(iterator, batches):
+        raise ConfigError(_endless("data", iterator, batches, argument))
     if once and argument == "validation_steps":
         why = "may not end, and is spent after one epoch"
         raise ConfigError(f"data is an iterator ({type(iterator).__name__}), which {why}; give {argument}, or a list")
@@ -338,14 +338,14 @@ def _check_end(
         )
 
 
-def _endless(what: str, iterator: Iterator, given: Any, argument: str) -> str:
-    kind = f"an iterator ({type(iterator).__name__})" if _sized(given) is None else type(given).__name__
+def _endless(what: str, iterator: Iterator, batches: Any, argument: str) -> str:
+    kind = f"an iterator ({type(iterator).__name__})" if _sized(batches) is None else type(batches).__name__
     return f"{what} is {kind}, which does not end; give {argument}, or a list"
 
 
-def _never_ends(iterator: Iterator, given: Any) -> bool:
+def _never_ends(iterator: Iterator, batches: Any) -> bool:
     """Whether batches are known not to end: some of itertools, `while True: yield ...`, a length that is none."""
-    if (_sized(given) or 0) >= ENDLESS:
+    if (_sized(batches) or 0) >= ENDLESS:
         return True
     if isinstance(iterator, types.GeneratorType):
         names = (instruction.opname for instruction in dis.get_instructions(iterator.gi_code))

@@ -25,14 +25,14 @@ _NEITHER = ("Average",)
 _OF_VECTORS = ("AUCPR", "AUCROC")
 
 
-def merging_class(given: Any) -> Any:
+def merging_class(metric: Any) -> Any:
     """The class of clu's protocol that this is, is an object of, wraps or makes; None for anything else."""
-    if isinstance(given, functools.partial):
-        given = given.func
-    if inspect.ismethod(given) and given.__name__ == "from_model_output":
-        given = given.__self__
-    given = getattr(given, "clu_metric", given)  # metrax.nnx's objects hold one
-    cls = given if inspect.isclass(given) else type(given)
+    if isinstance(metric, functools.partial):
+        metric = metric.func
+    if inspect.ismethod(metric) and metric.__name__ == "from_model_output":
+        metric = metric.__self__
+    metric = getattr(metric, "clu_metric", metric)  # metrax.nnx's objects hold one
+    cls = metric if inspect.isclass(metric) else type(metric)
     methods = (getattr(cls, name, None) for name in ("from_model_output", "merge", "compute"))
     return cls if all(map(callable, methods)) else None
 
@@ -45,20 +45,20 @@ def better_of_class(cls: type) -> str | None:
     return "min" if name in _LESS_IS_BETTER else "max"
 
 
-def from_model_output(name: str, given: Any, y_pred: Any, y_true: Any, weight: Any) -> Any:
+def from_model_output(name: str, metric: Any, y_pred: Any, y_true: Any, weight: Any) -> Any:
     """The sums of one batch, an object of the metric's class.
 
     Arguments:
         name: what the metric is called in errors.
-        given: the class, an object of it, or a functools.partial of its from_model_output.
+        metric: the class, an object of it, or a functools.partial of its from_model_output.
         y_pred, y_true: the batch's.
         weight: sample weights, and masks, over the first axes; None for 1.
 
     Raises:
         ConfigError: where it cannot be called with these.
     """
-    cls = merging_class(given)
-    make = given if isinstance(given, functools.partial) else cls.from_model_output
+    cls = merging_class(metric)
+    make = metric if isinstance(metric, functools.partial) else cls.from_model_output
     parameters = inspect.signature(make).parameters
     predictions, labels, weights = (_named(parameters, names) for names in (_PREDICTIONS, _LABELS, _WEIGHTS))
     if predictions is None:
@@ -82,7 +82,7 @@ def from_model_output(name: str, given: Any, y_pred: Any, y_true: Any, weight: A
     return make(**arguments)
 
 
-def check_merge(name: str, given: Any, sums: Any) -> None:
+def check_merge(name: str, metric: Any, sums: Any) -> None:
     """Raise ConfigError for a class that inherits `merge` without writing it, as metrax.FBetaScore (0.2.4) does.
 
     Arguments:
@@ -92,7 +92,7 @@ def check_merge(name: str, given: Any, sums: Any) -> None:
     try:
         nothing.merge(nothing)
     except NotImplementedError:
-        cls = merging_class(given).__name__
+        cls = merging_class(metric).__name__
         raise ConfigError(
             f"the metric {name!r}: {cls} has no merge of its own, so it cannot be of more than one batch; give a "
             f"metric of fnlayers.metrics, or fnlayers.metrics.OnWholeSet(lambda y_pred, y_true: "

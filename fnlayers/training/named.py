@@ -57,11 +57,11 @@ def named(verb: str, inputs: Any, targets: Any = None, weights: Any = None, *, l
     Raises:
         ConfigError: for what is no name, and for inputs without targets or the other way round.
     """
-    given = {"inputs": inputs, "targets": targets, "sample_weights": weights}
-    for argument, names in given.items():
+    arguments = {"inputs": inputs, "targets": targets, "sample_weights": weights}
+    for argument, names in arguments.items():
         _check(verb, argument, names)
     if inputs is None:
-        if speaks := [argument for argument, names in given.items() if names is not None]:
+        if speaks := [argument for argument, names in arguments.items() if names is not None]:
             raise ConfigError(f"{verb}: {speaks[0]}= was given without inputs=; name both, inputs='image'")
         return None
     if labelled and targets is None:

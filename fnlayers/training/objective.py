@@ -83,20 +83,20 @@ class Objective:
 
     def gather(self, out: Any, y_true: Any, weight: Any) -> list:
         """The sums of a batch, for each metric that is no mean."""
-        found = []
+        sums = []
         for term in self.sums:
             y_pred = jax.tree.map(jax.lax.stop_gradient, select_output(out.y, term.key, "the output"))
             y = select_output(y_true, term.key, "y")
             check_pair(term.name, term.function, y_pred, y)
             weights = weight_of(term, out, weight)
             try:
-                found.append(Accumulated(term.name, term.function).of_batch(to_floats(y_pred), y, weights))
+                sums.append(Accumulated(term.name, term.function).of_batch(to_floats(y_pred), y, weights))
             except Exception as error:
                 if better := explained(term.name, error, y_pred, y):
                     raise better from error
                 error.add_note(f"in {term.name!r}, given y_pred {shapes_in(y_pred)} and y {shapes_in(y)}")
                 raise
-        return found
+        return sums
 
     def gathered(self, out: Any, batch: Any) -> Gathered:
         """How the sums of batches like this one are merged, `out` being the model's Out with the shapes of its output.
@@ -105,10 +105,10 @@ class Objective:
             LayerError: for a metric that does not fit its output.
         """
         kinds = jax.eval_shape(self.gather, out, batch.y, batch.weight)
-        found = [Accumulated(term.name, term.function) for term in self.sums]
-        for term, accumulated, sums in zip(self.sums, found, kinds, strict=True):
-            accumulated.check_sums(select_output(out.y, term.key), select_output(batch.y, term.key), sums)
-        return Gathered(tuple(found), tuple(kinds))
+        metrics = [Accumulated(term.name, term.function) for term in self.sums]
+        for term, metric, sums in zip(self.sums, metrics, kinds, strict=True):
+            metric.check_sums(select_output(out.y, term.key), select_output(batch.y, term.key), sums)
+        return Gathered(tuple(metrics), tuple(kinds))
 
     def for_whole_set(self, out: Any, weight: Any) -> list:
         """For each function of a whole set: (its output, the weight of each example or step, None for 1)."""
@@ -163,13 +163,13 @@ def objective_of(loss: Any, metrics: Any = None, model: Any = None, loss_weights
         outputs, losses = None, [Term("loss", None, _loss(loss, model, None))]
     if not losses:
         raise ConfigError("no output has a loss; give loss= a function of (y_pred, y_true)")
-    found = [_metric(*item, model, losses) for item in _named(metrics)]
-    _check_names(losses, found)
-    whole = tuple(term for term in found if isinstance(term.function, OnWholeSet))
-    sums = tuple(term for term in found if is_accumulated(term.function) and term not in whole)
-    means = tuple(term for term in found if term not in whole and term not in sums)
+    terms = [_metric(*item, model, losses) for item in _named(metrics)]
+    _check_names(losses, terms)
+    whole = tuple(term for term in terms if isinstance(term.function, OnWholeSet))
+    sums = tuple(term for term in terms if is_accumulated(term.function) and term not in whole)
+    means = tuple(term for term in terms if term not in whole and term not in sums)
     weights = _loss_weights(losses, loss_weights)
-    return Objective(tuple(losses), means, outputs, weights, sums, whole, tuple(term.name for term in found))
+    return Objective(tuple(losses), means, outputs, weights, sums, whole, tuple(term.name for term in terms))
 
 
 def _check_names(losses: list[Term], metrics: list[Term]) -> None:
@@ -182,22 +182,22 @@ def _check_names(losses: list[Term], metrics: list[Term]) -> None:
             taken.add(term.name)
 
 
-def _loss(given: Any, model: Any, key: Key) -> Function:
-    if isinstance(key, tuple) and (isinstance(given, str) or (callable(given) and takes_of(given) is not None)):
+def _loss(loss: Any, model: Any, key: Key) -> Function:
+    if isinstance(key, tuple) and (isinstance(loss, str) or (callable(loss) and takes_of(loss) is not None)):
         raise ConfigError(
-            f"loss: {given!r} takes one output, and {key!r} are several; give a function (y_pred, y_true) -> a value "
+            f"loss: {loss!r} takes one output, and {key!r} are several; give a function (y_pred, y_true) -> a value "
             "for each example, of which both are tuples in this order"
         )
-    return function_of("loss", loss_named(given, model, key) if isinstance(given, str) else given)
+    return function_of("loss", loss_named(loss, model, key) if isinstance(loss, str) else loss)
 
 
-def _metric(name: str, key: Any, given: Any, model: Any, losses: list[Term]) -> Term:
+def _metric(name: str, key: Any, metric: Any, model: Any, losses: list[Term]) -> Term:
     """One metric, by whatever it was given."""
-    if isinstance(given, str):
+    if isinstance(metric, str):
         loss = next((term.function for term in losses if term.key == key), losses[0].function)
-        given = metric_named(given, model, key, loss)
-    accepted = isinstance(given, OnWholeSet) or is_accumulated(given)
-    function: Any = given if accepted else function_of("metric", given)
+        metric = metric_named(metric, model, key, loss)
+    accepted = isinstance(metric, OnWholeSet) or is_accumulated(metric)
+    function: Any = metric if accepted else function_of("metric", metric)
     return Term(name, key, function)
 
 
@@ -207,34 +207,35 @@ def _named(metrics: Any, key: Any = None) -> list[tuple[str, Any, Any]]:
         return []
     before = prefix(key)
     if isinstance(metrics, Mapping):
-        found = []
-        for name, given in metrics.items():
-            if isinstance(given, (Mapping, list)) and key is None:
-                found += _named(given, name)
+        items = []
+        for name, metric in metrics.items():
+            if isinstance(metric, (Mapping, list)) and key is None:
+                items += _named(metric, name)
             else:
-                found.append((f"{before}{name}", key, given))
-        return found
+                items.append((f"{before}{name}", key, metric))
+        return items
     if not isinstance(metrics, (list, tuple)):
         raise ConfigError(
             f"metrics={metrics!r}: give a list, as in metrics=['accuracy'], or name them, as in "
             "metrics={'accuracy': fnlayers.metrics.accuracy}"
         )
     names = [g if isinstance(g, str) else getattr(g, "name", getattr(g, "__name__", "")) for g in metrics]
-    for name, given in zip(names, metrics, strict=True):
+    for name, metric in zip(names, metrics, strict=True):
         if not isinstance(name, str) or not name or name == "<lambda>":
-            raise ConfigError(f"metrics: {given!r} has no name; give a dict, as in metrics={{'name': function}}")
-    return [(f"{before}{name}", key, given) for name, given in zip(names, metrics, strict=True)]
+            raise ConfigError(f"metrics: {metric!r} has no name; give a dict, as in metrics={{'name': function}}")
+    return [(f"{before}{name}", key, metric) for name, metric in zip(names, metrics, strict=True)]
 
 
-def _loss_weights(losses: list[Term], given: Any) -> tuple[float, ...] | None:
+def _loss_weights(losses: list[Term], loss_weights: Any) -> tuple[float, ...] | None:
     """A number for each loss."""
-    if given is None:
+    if loss_weights is None:
         return None
-    items: Any = dict(given) if isinstance(given, Mapping) else dict(enumerate(given)) if is_sequence(given) else None
+    items: Any = dict(enumerate(loss_weights)) if is_sequence(loss_weights) else loss_weights
     keys = [term.key for term in losses]
-    if items is None or keys == [None]:
+    if not isinstance(items, Mapping) or keys == [None]:
         raise ConfigError(
-            f"loss_weights={given!r}: give a number for each output's loss, structured like loss; one loss needs none"
+            f"loss_weights={loss_weights!r}: give a number for each output's loss, structured like loss; one loss "
+            "needs none"
         )
     if surplus := [key for key in items if key not in keys]:
         raise ConfigError(f"loss_weights speak of {surplus[0]!r}, which has no loss; those with one are {keys}")

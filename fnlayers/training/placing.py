@@ -137,7 +137,7 @@ class Placing:
 
 
 def placing_for(
-    model: Layer, optimizer: Any, mesh: Any, rules: Any, x: Any = None, held: Tree = None
+    model: Layer, optimizer: Any, mesh: Any, rules: Any, x: Any = None, tree: Tree = None
 ) -> Placing | None:
     """What `mesh=` and `rules=` say; without a mesh, what the inputs do that are on several devices already.
 
@@ -145,12 +145,12 @@ def placing_for(
         model, optimizer: what is trained, and by what.
         mesh, rules: as they were given.
         x: a batch of inputs.
-        held: params or a train state that were given; where those are on several devices, they stay as they are.
+        tree: params or a train state that were given; where those are on several devices, they stay as they are.
     """
     if mesh is not None:
         return Placing(model, optimizer, mesh, rules)
     spread = [a for a in jax.tree.leaves(x) if is_spread(a)]
-    if not spread or any(map(is_spread, jax.tree.leaves(held))):
+    if not spread or any(map(is_spread, jax.tree.leaves(tree))):
         return None
     sharding = spread[0].sharding
     axes = sharding.spec[0] if sharding.spec else None

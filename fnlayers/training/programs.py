@@ -105,11 +105,11 @@ def _contents(value: Any) -> Any:
     if isinstance(value, types.FunctionType):
         cells = value.__closure__ or ()
         try:
-            held = [cell.cell_contents for cell in cells]
+            enclosed = [cell.cell_contents for cell in cells]
         except ValueError:  # an empty cell
             return None
         named = (*(value.__kwdefaults__ or {}).values(), *vars(value).values())
-        return (*held, *(value.__defaults__ or ()), *named) if _is_trusted(value) else None
+        return (*enclosed, *(value.__defaults__ or ()), *named) if _is_trusted(value) else None
     if type(value) is tuple:
         return value
     if not _is_trusted(type(value)):

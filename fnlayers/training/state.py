@@ -98,7 +98,7 @@ class TrainState(NamedTuple):
             return copied(made(key, params, state))
         plan = shardings(model, shape, mesh, rules, optimizer)
         params, state = jax.device_put(params, plan.params if params else None), jax.device_put(state, plan.whole)
-        return jax.jit(lambda *given: copied(made(*given)), out_shardings=sharded_state(plan))(key, params, state)
+        return jax.jit(lambda *args: copied(made(*args)), out_shardings=sharded_state(plan))(key, params, state)
 
 
 def sharded_state(plan: Shardings) -> Any:

@@ -195,7 +195,7 @@ def _activation_option(rng: random.Random) -> Program | None:
     options = list(inspect.signature(function).parameters)[1:]
     if not options:
         return None
-    given = {"threshold": {"threshold": 0.0, "default_value": 1.0}}.get(name, {})
+    needed = {"threshold": {"threshold": 0.0, "default_value": 1.0}}.get(name, {})
     option, value = rng.choice(options), rng.choice(POOL)
     means = OF_ACTIVATIONS[option]
     if option == "axis" and name not in ("softmax", "log_softmax"):
@@ -203,4 +203,4 @@ def _activation_option(rng: random.Random) -> Program | None:
     if hasattr(value, "dtype") or means(plain(value)) is not False:
         return None  # arrays count as numbers, a learned slope for one
     x = np.ones((2, 4), "float32")
-    return Program(f"{name}({option}={shown(value)})", called(function, (x,), given | {option: value}), (option, name))
+    return Program(f"{name}({option}={shown(value)})", called(function, (x,), needed | {option: value}), (option, name))

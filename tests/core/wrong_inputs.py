@@ -72,7 +72,7 @@ WORDS = (
 )
 
 
-class Given(NamedTuple):
+class Arguments(NamedTuple):
     """The arguments of a right call of a layer."""
 
     layer: fl.Layer
@@ -85,14 +85,14 @@ class Given(NamedTuple):
 
 
 @functools.cache
-def given_of(name: str) -> Given:
+def given_of(name: str) -> Arguments:
     """A right call of the layer of that name in the table."""
     case = RIGHT[name]
-    return Given(case.layer, case.weights(fl.Param), case.inputs(), case.weights(fl.State))
+    return Arguments(case.layer, case.weights(fl.Param), case.inputs(), case.weights(fl.State))
 
 
-def run(given: Given) -> Any:
-    layer, params, x, state, mask, rng, train = given
+def run(arguments: Arguments) -> Any:
+    layer, params, x, state, mask, rng, train = arguments
     return jax.eval_shape(lambda: layer.run(params, x, state=state, mask=mask, rng=rng, train=train).y)
 
 
@@ -113,8 +113,8 @@ def wrong_inputs(rng: random.Random) -> Iterator[Program]:
 Found = tuple[str, Callable[[], Any], bool] | None
 
 
-def _call(what: str, given: Given, must: bool = True) -> Found:
-    return what, lambda: run(given), must
+def _call(what: str, arguments: Arguments, must: bool = True) -> Found:
+    return what, lambda: run(arguments), must
 
 
 def _paths(tree: Any, path: tuple = ()) -> list[tuple]:
@@ -187,14 +187,14 @@ def _is_container(layer: fl.Layer) -> bool:
     return layer.has_children and layer.casts_inputs == "none"
 
 
-def _params(rng: random.Random, case: Case, given: Given) -> Found:
-    wrong = _wrong_tree(rng, given.params, _is_container(given.layer))
-    return wrong and _call(f"params: {wrong[0]}", given._replace(params=wrong[1]))
+def _params(rng: random.Random, case: Case, arguments: Arguments) -> Found:
+    wrong = _wrong_tree(rng, arguments.params, _is_container(arguments.layer))
+    return wrong and _call(f"params: {wrong[0]}", arguments._replace(params=wrong[1]))
 
 
-def _state(rng: random.Random, case: Case, given: Given) -> Found:
-    wrong = _wrong_tree(rng, given.state, False)
-    return wrong and _call(f"state: {wrong[0]}", given._replace(state=wrong[1]))
+def _state(rng: random.Random, case: Case, arguments: Arguments) -> Found:
+    wrong = _wrong_tree(rng, arguments.state, False)
+    return wrong and _call(f"state: {wrong[0]}", arguments._replace(state=wrong[1]))
 
 
 def _other(rng: random.Random, shape: tuple) -> tuple[int, ...]:
@@ -205,22 +205,24 @@ def _other(rng: random.Random, shape: tuple) -> tuple[int, ...]:
     ])  # fmt: skip
 
 
-def _x(rng: random.Random, case: Case, given: Given) -> Found:
-    if isinstance(given.layer, fl.CopyMask):
+def _x(rng: random.Random, case: Case, arguments: Arguments) -> Found:
+    if isinstance(arguments.layer, fl.CopyMask):
         return None  # the second input is looked at for its mask alone
-    leaves = nest_leaves(given.x)
+    leaves = nest_leaves(arguments.x)
     at = rng.randrange(len(leaves))
 
-    def with_leaf(value: Any) -> Given:
+    def with_leaf(value: Any) -> Arguments:
         numbers = iter(range(len(leaves)))
-        return given._replace(x=map_nest(lambda a: value if next(numbers) == at else a, given.x))
+        return arguments._replace(x=map_nest(lambda a: value if next(numbers) == at else a, arguments.x))
 
     kind = rng.choice(["shape", "junk", "complex"])
     array = np.asarray(leaves[at])
     if kind == "shape":
         shape = _other(rng, array.shape)
         sizes = map_nest(lambda a: np.shape(a), with_leaf(np.zeros(shape)).x)
-        return _call(f"x[{at}] of shape {shape}", with_leaf(np.ones(shape, array.dtype)), _declares_other(given, sizes))
+        return _call(
+            f"x[{at}] of shape {shape}", with_leaf(np.ones(shape, array.dtype)), _declares_other(arguments, sizes)
+        )
     if kind == "junk":
         value = rng.choice(NO_ARRAYS)
         return _call(f"x[{at}] = {shown(value)}", with_leaf(value))
@@ -232,18 +234,20 @@ def _loses_nothing(y: Any) -> None:
         raise TypeError("the imaginary part was lost")
 
 
-def _declares_other(given: Given, shape: Any) -> bool:
+def _declares_other(arguments: Arguments, shape: Any) -> bool:
     """Whether the layer refuses inputs of that shape, or declares other sizes for them."""
     try:
-        specs = jax.tree.leaves(jax.eval_shape(lambda: (given.layer.init(KEY, shape), given.layer.init_state(shape))))
+        specs = jax.tree.leaves(
+            jax.eval_shape(lambda: (arguments.layer.init(KEY, shape), arguments.layer.init_state(shape)))
+        )
     except Exception:
         return True
-    return [a.shape for a in specs] != [a.shape for a in jax.tree.leaves((given.params, given.state))]
+    return [a.shape for a in specs] != [a.shape for a in jax.tree.leaves((arguments.params, arguments.state))]
 
 
-def _many(rng: random.Random, case: Case, given: Given) -> Found:
+def _many(rng: random.Random, case: Case, arguments: Arguments) -> Found:
     """Another number of inputs, or another structure."""
-    x = given.x
+    x = arguments.x
     leaves = nest_leaves(x)
     wrong = rng.choice(
         [
@@ -262,35 +266,35 @@ def _many(rng: random.Random, case: Case, given: Given) -> Found:
         ]
     )
     return (
-        _call(f"x = {map_nest(np.shape, wrong)}", given._replace(x=wrong), not nest_leaves(wrong))
+        _call(f"x = {map_nest(np.shape, wrong)}", arguments._replace(x=wrong), not nest_leaves(wrong))
         if jax.tree.structure(wrong) != jax.tree.structure(x)
         else None
     )
 
 
-def _mask(rng: random.Random, case: Case, given: Given) -> Found:
+def _mask(rng: random.Random, case: Case, arguments: Arguments) -> Found:
     if not is_shape(case.shape):
         value = rng.choice([np.ones(3), "a", 1, object(), np.ones((2, 2, 2, 2, 2, 2, 2), bool), SYMBOL])
-        return _call(f"mask = {shown(value)}", given._replace(mask=value))
-    sizes = tuple(np.shape(given.x))
+        return _call(f"mask = {shown(value)}", arguments._replace(mask=value))
+    sizes = tuple(np.shape(arguments.x))
     wrong = rng.choice([
         np.ones(sizes[:2], "int32"), np.ones(sizes[:2], "float32"), np.ones((*sizes[:-1], sizes[-1] + 1), bool), np.ones((*sizes, 1), bool),
         np.ones((sizes[0] + 1,), bool), np.ones(sizes[:2]).tolist(), "a", 1, True, object(), SYMBOL, np.array("a"), (np.ones(sizes[:1], bool),),
         {"a": np.ones(sizes[:1], bool)}, fl.Dense, np.ones(sizes[:2], object), print,
     ])  # fmt: skip
-    return _call(f"mask = {shown(wrong)}", given._replace(mask=wrong))
+    return _call(f"mask = {shown(wrong)}", arguments._replace(mask=wrong))
 
 
-def _key(rng: random.Random, case: Case, given: Given) -> Found:
+def _key(rng: random.Random, case: Case, arguments: Arguments) -> Found:
     if rng.random() < 0.5:
         value = rng.choice([value for value in POOL if value is not None])
-        return _call(f"rng = {shown(value)}", given._replace(rng=value, train=rng.random() < 0.5))
+        return _call(f"rng = {shown(value)}", arguments._replace(rng=value, train=rng.random() < 0.5))
     value = rng.choice([value for value in POOL if not isinstance(value, (bool, np.bool_))])
-    return _call(f"train = {shown(value)}", given._replace(train=value, rng=KEY))
+    return _call(f"train = {shown(value)}", arguments._replace(train=value, rng=KEY))
 
 
-def _carry(rng: random.Random, case: Case, given: Given) -> Found:
-    layer, x = given.layer, given.x
+def _carry(rng: random.Random, case: Case, arguments: Arguments) -> Found:
+    layer, x = arguments.layer, arguments.x
     if not isinstance(
         layer, (fl.RNN, fl.LSTM, fl.GRU, fl.SimpleRNN, fl.ConvLSTM1D, fl.ConvLSTM2D, fl.ConvLSTM3D, fl.Cell)
     ) or not hasattr(x, "shape"):
@@ -315,11 +319,11 @@ def _carry(rng: random.Random, case: Case, given: Given) -> Found:
         "junk": [*carry[:at], rng.choice([junk for junk in NO_ARRAYS if junk is not None]), *carry[at + 1 :]],
         "complex": [*carry[:at], array * 1j, *carry[at + 1 :]],
     }[kind]
-    return _call(f"initial state: {kind}", given._replace(x=(x, *wrong)))
+    return _call(f"initial state: {kind}", arguments._replace(x=(x, *wrong)))
 
 
-def _shape(rng: random.Random, case: Case, given: Given) -> Found:
-    layer = given.layer
+def _shape(rng: random.Random, case: Case, arguments: Arguments) -> Found:
+    layer = arguments.layer
     verb = rng.choice(["init", "init_state", "out_shape", "specs"])
     call = (lambda shape: jax.eval_shape(lambda: layer.init(KEY, shape))) if verb == "init" else getattr(layer, verb)
     if rng.random() < 0.5:
@@ -333,8 +337,8 @@ def _shape(rng: random.Random, case: Case, given: Given) -> Found:
     return f"{verb}({wrong})", lambda: call(wrong), False
 
 
-def _symbol(rng: random.Random, case: Case, given: Given) -> Found:
-    layer, x = given.layer, given.x
+def _symbol(rng: random.Random, case: Case, arguments: Arguments) -> Found:
+    layer, x = arguments.layer, arguments.x
     array = nest_leaves(x)[0]
     symbol = fl.Input(np.shape(array)[1:])
     wrong: list[tuple[str, Callable[[], Any], bool]] = [

@@ -142,17 +142,17 @@ def wrong_options(rng: random.Random) -> Iterator[Program]:
         case = RIGHT[cls.__name__]
         name, value = rng.choice([f.name for f in dataclasses.fields(cls)]), rng.choice(POOL)
         if meaning(cls, name)(plain(value)) is False:
-            given = {f.name: getattr(case.layer, f.name) for f in dataclasses.fields(cls)} | {name: value}
-            yield Program(f"{cls.__name__}({name}={shown(value)})", _made(cls, given, case.shape), (name,))
+            options = {f.name: getattr(case.layer, f.name) for f in dataclasses.fields(cls)} | {name: value}
+            yield Program(f"{cls.__name__}({name}={shown(value)})", _made(cls, options, case.shape), (name,))
 
 
 def _of_signals(cls: type) -> bool:
     return cls.__module__.startswith(("fnlayers.layers.preprocessing.image_", "fnlayers.layers.preprocessing.audio"))
 
 
-def _made(cls: type, given: dict[str, Any], shape: Any) -> Callable[[], Any]:
+def _made(cls: type, options: dict[str, Any], shape: Any) -> Callable[[], Any]:
     def run() -> None:
-        layer = cls(**given)
+        layer = cls(**options)
         jax.eval_shape(lambda: layer.init(KEY, shape))
         layer.out_shape(shape)
 
@@ -166,7 +166,7 @@ def wrong_names(rng: random.Random) -> Iterator[Program]:
         cls = fl.LAYERS[rng.choice(names)]
         options = [f.name for f in dataclasses.fields(cls)]
         needed = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING]
-        given = {name: getattr(RIGHT[cls.__name__].layer, name) for name in needed}
+        required = {name: getattr(RIGHT[cls.__name__].layer, name) for name in needed}
         name = rng.choice(options)
         kind = rng.choice(["misspelt", "surplus", "missing", "twice"])
         if kind == "misspelt":
@@ -174,16 +174,16 @@ def wrong_names(rng: random.Random) -> Iterator[Program]:
             wrong = rng.choice([name[:at] + name[at + 1 :], f"{name}s", name.replace("_", ""), name.upper()])
             if wrong in options or not wrong:
                 continue
-            run = called(cls, (), given | {wrong: 1})
+            run = called(cls, (), required | {wrong: 1})
             yield Program(f"{cls.__name__}({wrong}=1)", run, (repr(wrong),))
         elif kind == "surplus":
             many = (None,) * (len(options) + rng.randrange(1, 4))
             yield Program(f"{cls.__name__}(*{len(many)} arguments)", called(cls, many, {}), ("positional arguments",))
         elif kind == "missing" and needed:
-            left = {key: value for key, value in given.items() if key != needed[0]}
+            left = {key: value for key, value in required.items() if key != needed[0]}
             yield Program(f"{cls.__name__}() without {needed[0]}", called(cls, (), left), (needed[0],))
         elif kind == "twice" and needed:
-            run = called(cls, tuple(given.values()), {needed[0]: 1})
+            run = called(cls, tuple(required.values()), {needed[0]: 1})
             yield Program(f"{cls.__name__} with {needed[0]} twice", run, (needed[0],))
 
 

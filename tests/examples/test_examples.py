@@ -45,8 +45,8 @@ def waves(hours):
 def test_a_forecast_is_better_than_none(run, tmp_path):
     rows = "\n".join(f"{n},{warmth},{wind}" for n, (warmth, wind) in enumerate(waves(1200)))
     (tmp_path / "hours.csv").write_text(f"measured,by us\nhour,warmth,wind\n{rows}\n")
-    given = ["--data", tmp_path / "hours.csv", "--columns", "warmth,wind", "--epochs", 40]
-    out = run("forecast", *given, "--out", tmp_path / "out")
+    options = ["--data", tmp_path / "hours.csv", "--columns", "warmth,wind", "--epochs", 40]
+    out = run("forecast", *options, "--out", tmp_path / "out")
     errors = [float(line.split()[-1]) for line in out.splitlines() if line.startswith("  ")]
     assert len(errors) == 3 and errors[2] < min(errors[:2])
     assert (tmp_path / "out" / "forecast.png").stat().st_size > 10_000
@@ -82,15 +82,15 @@ def test_a_table_is_learned_saved_loaded_and_asked_for_one_raw_row(run, tmp_path
     price = 10 * size + 30 * (city == "Rome")
     rows = "\n".join(f"{s},{c},{p}" for s, c, p in zip(size, city, price, strict=True))
     (tmp_path / "homes.csv").write_text(f"size,city,price\n{rows}\n")
-    given = ["--data", tmp_path / "homes.csv", "--target", "price", "--categories", "city", "--epochs", 60]
-    out = run("tabular", *given, "--out", tmp_path)
+    options = ["--data", tmp_path / "homes.csv", "--target", "price", "--categories", "city", "--epochs", 60]
+    out = run("tabular", *options, "--out", tmp_path)
     mean, model = (float(line.split()[-1]) for line in out.splitlines() if line.startswith("  the "))
     assert model < mean / 2 and "one raw row: size" in out
     whole, params, state = fl.load(tmp_path / "model.safetensors")
     guess = [float(whole.apply(params, {"size": 5.0, "city": city}, state=state)[0]) for city in ("Rome", "Oslo")]
     assert guess[0] > guess[1]
     with pytest.raises(SystemExit, match="has no column rooms"):
-        run("tabular", *given, "--categories", "rooms")
+        run("tabular", *options, "--categories", "rooms")
 
 
 @pytest.mark.slow
@@ -165,8 +165,8 @@ def installed(package):
 def test_silero_gives_what_it_gives_in_torch():
     module, golden = example("pretrained_speech"), np.load(GOLDEN)
     zeros = np.zeros((1, 1, 128), "float32")
-    given = {"input": golden["sound"], "h": zeros, "c": zeros}
-    assert module.largest_difference(module.runner(module.detector(), module.weights_file()), given, golden) < 1e-4
+    inputs = {"input": golden["sound"], "h": zeros, "c": zeros}
+    assert module.largest_difference(module.runner(module.detector(), module.weights_file()), inputs, golden) < 1e-4
     assert np.ptp(golden["speech_probs"]) > 0.1  # silence alone would be no test
 
 
@@ -202,8 +202,8 @@ def test_transfer_from_a_small_network(run, monkeypatch):
     network = fl.functional(x, fl.Dense(7, "softmax")(fl.GlobalAveragePooling2D()(fl.Identity(name="add_4")(y))))
     loaded = SimpleNamespace(model=network, params=network.init(jax.random.key(0)), state=network.init_state())
     monkeypatch.setattr(fl, "load_keras", lambda path: loaded)
-    given = ["--weights", "faces.h5", "--examples", 100, "--tests", 50, "--epochs", 1]
-    out = run("transfer_learning", *given)
+    options = ["--weights", "faces.h5", "--examples", 100, "--tests", 50, "--epochs", 1]
+    out = run("transfer_learning", *options)
     assert "83 params read, 48 of them taken over, up to add_4" in out
     assert "the base is as it was: True" in out and "all kernels trained" in out
 

@@ -105,12 +105,17 @@ def test_a_program_with_gradients_has_those_of_the_model(tmp_path):
 )
 def test_what_cannot_be_exported_is_said(tmp_path, options, error, says):
     model = fl.Dense(2)
-    given = {"path": "m.exported", "model": model, "params": model.init(jax.random.key(0), (1, 3)), "shape": (None, 3)}
-    given |= options
-    if isinstance(given["path"], str):
-        given["path"] = tmp_path / given["path"]
+    arguments = {
+        "path": "m.exported",
+        "model": model,
+        "params": model.init(jax.random.key(0), (1, 3)),
+        "shape": (None, 3),
+    }
+    arguments |= options
+    if isinstance(arguments["path"], str):
+        arguments["path"] = tmp_path / arguments["path"]
     with pytest.raises(error, match=says):
-        fl.export(**given)
+        fl.export(**arguments)
     assert not list(tmp_path.iterdir())
 
 

@@ -21,7 +21,7 @@ SHAPES = [(), (0,), (5,), (3, 4), (draws.BLOCK + 3,), (2 * draws.PER_THREAD + dr
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(
     "draw",
-    [draws.normal, draws.truncated_normal, lambda *given: draws.uniform(*given, -0.3, 0.5)],
+    [draws.normal, draws.truncated_normal, lambda *args: draws.uniform(*args, -0.3, 0.5)],
     ids=["normal", "truncated_normal", "uniform"],
 )
 def test_draws_are_those_of_jax_random(draw, shape):

@@ -44,9 +44,9 @@ def twin(value: Any, name: str | None = None) -> Any:
     if isinstance(value, fl.Functional):
         return twin_graph(value, name)
     if isinstance(value, fl.Layer):
-        given = {f.name: twin(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != f.default}
-        given = {name: option for name, option in given.items() if name not in (*OF_CALLS, "keras_masks")}
-        return getattr(keras.layers, type(value).__name__)(**(given | ({"name": name} if name else {})))
+        options = {f.name: twin(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != f.default}
+        options = {name: option for name, option in options.items() if name not in (*OF_CALLS, "keras_masks")}
+        return getattr(keras.layers, type(value).__name__)(**(options | ({"name": name} if name else {})))
     if is_dataclass(value) and not isinstance(value, type):
         options = {f.name: getattr(value, f.name) for f in fields(value)}
         return getattr(KINDS[type(value).__module__.split(".")[2]], type(value).__name__)(**options)
@@ -122,12 +122,14 @@ class Twin:
 
     def called(self, x: Any, **mode: Any) -> Any:
         """Keras's output: attention of several heads takes its inputs one by one, a recurrent layer states by name."""
-        given, layer, options = self.inputs(x), self.case.layer, self.options | mode
+        inputs, layer, options = self.inputs(x), self.case.layer, self.options | mode
         if isinstance(layer, (fl.MultiHeadAttention, fl.GroupQueryAttention)):
-            return self.layer(*given, **options)
-        if not isinstance(layer, (Recurrent, fl.Bidirectional)) or not isinstance(given, list):
-            return self.layer(given, **options)
-        x, *states = given  # Keras: where states are given, the mask that x brings is forgotten, unless it is given too
+            return self.layer(*inputs, **options)
+        if not isinstance(layer, (Recurrent, fl.Bidirectional)) or not isinstance(inputs, list):
+            return self.layer(inputs, **options)
+        x, *states = (
+            inputs  # Keras: where states are given, the mask that x brings is forgotten, unless it is given too
+        )
         return self.layer(x, initial_state=[as_keras(s) for s in states], mask=get_keras_mask(x), **options)
 
     def run(self, weights: Any, x: Any, train: bool) -> tuple[Any, list, dict[str, Any]]:

@@ -139,14 +139,14 @@ def main():
         for arguments in several:
             for weighted in (False, True):
                 # An IoU in Keras's integers warns of weights that are floats
-                given = None if not weighted else weight.astype("int32") if "IoU" in name else weight
-                value = measured(name, arguments or {}, *data[kind], given)
+                weights = None if not weighted else weight.astype("int32") if "IoU" in name else weight
+                value = measured(name, arguments or {}, *data[kind], weights)
                 out[f"metric {name} {json.dumps(arguments or {})} {kind} {'weighted' if weighted else 'plain'}"] = value
     for name, kind, several in LOSSES:
         y_pred, y_true = map(jnp.asarray, data[kind])
         for arguments in several:
-            given = {k: tuple(v) if isinstance(v, list) else v for k, v in (arguments or {}).items()}
-            loss = functools.partial(getattr(keras.losses, name), y_true, **given)
+            weights = {k: tuple(v) if isinstance(v, list) else v for k, v in (arguments or {}).items()}
+            loss = functools.partial(getattr(keras.losses, name), y_true, **weights)
             key = f"loss {name} {json.dumps(arguments or {})} {kind}"
             out[f"{key} value"] = np.asarray(loss(y_pred))
             out[f"{key} gradient"] = np.asarray(jax.grad(lambda p, loss=loss: jnp.sum(loss(p)))(y_pred))

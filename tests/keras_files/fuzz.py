@@ -253,6 +253,6 @@ if __name__ == "__main__":
     arguments.add_argument("--format", choices=FORMATS, default="keras")
     arguments.add_argument("--count", type=int, default=1000)
     arguments.add_argument("--seed", default="0")
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(len(run(folder, given.format, given.count, given.seed)), "faults")
+        print(len(run(folder, options.format, options.count, options.seed)), "faults")

@@ -28,7 +28,7 @@ def in_float64() -> None:
     jax.config.update("jax_enable_x64", True)
     keras.config.set_floatx("float64")
     known = dtypes.result_type
-    backend.result_type = dtypes.result_type = lambda *given: "float64" if "float64" in given else known(*given)
+    backend.result_type = dtypes.result_type = lambda *args: "float64" if "float64" in args else known(*args)
 
 
 def randomized(model: keras.Model, draw: np.random.RandomState) -> None:
@@ -54,5 +54,5 @@ for name in sys.argv[3:]:
     x = draw.uniform(0, 255 if prepares else 1, (1, side, side, 3)).astype(floatx)
     model.save(folder / f"{name}.keras")
     weights = [[v.value for v in part] for part in (model.trainable_variables, model.non_trainable_variables)]
-    y, _ = jax.jit(lambda *given: model.stateless_call(*given, training=False))(*weights, x)  # noqa: B023
+    y, _ = jax.jit(lambda *args: model.stateless_call(*args, training=False))(*weights, x)  # noqa: B023
     np.savez(folder / f"{name}.npz", x=x, y=np.asarray(y))

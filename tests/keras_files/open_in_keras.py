@@ -17,9 +17,9 @@ jax.config.update("jax_disable_most_optimizations", True)
 
 def outputs(file: pathlib.Path) -> list:
     model = keras.models.load_model(file)
-    given = dict(np.load(file.with_suffix(".npz")))
-    values = list(given.values())
-    x = values[0] if len(values) == 1 else values if "0" in given else given
+    inputs = dict(np.load(file.with_suffix(".npz")))
+    values = list(inputs.values())
+    x = values[0] if len(values) == 1 else values if "0" in inputs else inputs
     found = jax.tree.leaves(model(x, training=False))
     frozen = [weight.path for weight in model.non_trainable_weights]
     return [np.asarray(a, "float32") for a in found], frozen

@@ -51,11 +51,11 @@ def stored():
 def test_arrays_are_found_by_name_in_any_order(tmp_path, stored):
     backwards = {name: dict(reversed(stored[name].items())) for name in reversed(stored)}
     model, (hidden, head) = hidden_and_head(), (list(stored[name].values()) for name in stored)
-    given = zeros(model)
-    params, state, report = fl.load_keras_weights(old_file(tmp_path / "any name", backwards), model, given)
+    before = zeros(model)
+    params, state, report = fl.load_keras_weights(old_file(tmp_path / "any name", backwards), model, before)
     wanted = np.tanh(X @ hidden[0] + hidden[1]) @ head[0] + head[1]
     np.testing.assert_allclose(model.apply(params, X), wanted, rtol=1e-5)
-    assert params["head"]["kernel"].dtype == jnp.float32 and state == {} and not jnp.any(given["head"]["kernel"])
+    assert params["head"]["kernel"].dtype == jnp.float32 and state == {} and not jnp.any(before["head"]["kernel"])
     assert report.loaded == ["head/bias", "head/kernel", "hidden/bias", "hidden/kernel"]
     assert not (report.missing or report.unused or report.mismatched)
 

@@ -24,10 +24,10 @@ class Passes:
         self, params: Any, floats: Any, key: Any = None, train: bool = False, layer: Any = None, state: Any = None
     ) -> Any:
         """A pass as a function of what may be differentiated or mapped: params, floating inputs, key."""
-        given = dict(
+        context = dict(
             state=self.state if state is None else state, rng=key if train else None, mask=self.masks, train=train
         )
-        return (layer or self.case.layer).run(params, merge(floats, self.rest), **given)
+        return (layer or self.case.layer).run(params, merge(floats, self.rest), **context)
 
     def objective(self, params: Any, floats: Any, key: Any = None, train: bool = False) -> Any:
         """A scalar that every output and loss moves."""

@@ -26,8 +26,8 @@ def same(a, b):
 
 def described(layer, x):
     """The ArrayType that comes out, and the one that was inferred with the batch axis left open."""
-    given, y = as_arrays(x), layer.apply({}, x)
-    shape = map_nest(lambda a: (None, *a.shape[1:]), given)
+    arrays, y = as_arrays(x), layer.apply({}, x)
+    shape = map_nest(lambda a: (None, *a.shape[1:]), arrays)
     return y, layer.out_type(shape)
 
 
@@ -41,13 +41,13 @@ def test_shape_and_dtype_are_inferred(layer, x):
 
 @EACH
 def test_same_inputs_same_outputs_in_both_modes_and_the_input_stays(layer, x):
-    given = as_arrays(x)
-    before = copy.deepcopy(given)
-    y = layer.apply({}, given)
-    same(layer.run({}, given, train=True).y, y)
+    arrays = as_arrays(x)
+    before = copy.deepcopy(arrays)
+    y = layer.apply({}, arrays)
+    same(layer.run({}, arrays, train=True).y, y)
     same(layer.apply({}, x), y)
-    map_nest(np.testing.assert_array_equal, given, before)
-    shape = map_nest(lambda a: a.shape, given)
+    map_nest(np.testing.assert_array_equal, arrays, before)
+    shape = map_nest(lambda a: a.shape, arrays)
     assert isinstance(y, np.ndarray) and layer.init(jax.random.key(0), shape) == {} == layer.init_state(shape)
 
 

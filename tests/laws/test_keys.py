@@ -29,9 +29,9 @@ def test_adding_a_layer_moves_no_other_numbers(case, passes):
     jax.tree.map(np.testing.assert_array_equal, one, two)
     if case.random:
         x = {"x": passes.x, "new": np.ones((2, 3), "float32")}
-        given = dict(state=both.init_state(shape), rng=key, train=True)
-        first = alone.run(one, {"x": passes.x}, **given).y["y"]
-        second = both.run(both.init(key, shape), x, **given).y["y"]
+        context = dict(state=both.init_state(shape), rng=key, train=True)
+        first = alone.run(one, {"x": passes.x}, **context).y["y"]
+        second = both.run(both.init(key, shape), x, **context).y["y"]
         jax.tree.map(np.testing.assert_array_equal, first, second)
 
 

@@ -33,10 +33,10 @@ def test_same_inputs_same_outputs(case, passes):
 
 
 def test_inputs_are_untouched(case):
-    given = {"params": case.params, "x": case.inputs(), "state": case.state, "mask": case.masks}
-    case.layer.run(**given, rng=jax.random.key(0), train=True)
+    arguments = {"params": case.params, "x": case.inputs(), "state": case.state, "mask": case.masks}
+    case.layer.run(**arguments, rng=jax.random.key(0), train=True)
     wanted = {"params": case.params, "x": case.inputs(), "state": case.state, "mask": case.masks}
-    close(given, wanted)
+    close(arguments, wanted)
 
 
 def test_training_keeps_the_structure_of_the_state(case, passes):
@@ -46,12 +46,12 @@ def test_training_keeps_the_structure_of_the_state(case, passes):
 
 def test_apply_refuses_to_drop_state_or_losses(case, passes):
     out = passes.eager["train"]
-    given = dict(state=passes.state, rng=passes.key, mask=case.masks, train=True)
+    context = dict(state=passes.state, rng=passes.key, mask=case.masks, train=True)
     if not (out.state or out.losses):
-        close(case.layer.apply(passes.params, passes.x, **given), out.y)
+        close(case.layer.apply(passes.params, passes.x, **context), out.y)
         return
     with pytest.raises(fl.MissingError, match=r"apply\(train=True\) would drop .*run\(\.\.\., train=True\)"):
-        case.layer.apply(passes.params, passes.x, **given)
+        case.layer.apply(passes.params, passes.x, **context)
 
 
 def test_missing_state_is_an_error_that_says_what_to_write(case, passes):

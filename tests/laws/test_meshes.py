@@ -26,8 +26,8 @@ def passed(passes, params, x, state, mask):
     """(output, new state, mask, gradients) of a training pass, whose output in inference has the same types."""
 
     def objective(params, floats, rest):
-        given = dict(state=state, mask=mask, rng=passes.key)
-        out = passes.case.layer.run(params, merge(floats, rest), train=True, **given)
+        context = dict(state=state, mask=mask, rng=passes.key)
+        out = passes.case.layer.run(params, merge(floats, rest), train=True, **context)
         floating = [a for a in jax.tree.leaves(out.y) if jnp.issubdtype(a.dtype, jnp.floating)]
         return sum([jnp.sum(a.astype("float32")) for a in floating], sum(out.losses, jnp.float32(0))), out
 
@@ -45,14 +45,14 @@ def test_runs_where_the_batch_is_sharded_explicitly(case):
             lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=Sharding(mesh, spec if a.ndim else P())), tree
         )
 
-    given = types(passes.params, P()), types((passes.floats, passes.rest), P("data")), types(passes.state, P())
+    arguments = types(passes.params, P()), types((passes.floats, passes.rest), P("data")), types(passes.state, P())
     y, state, mask, gradients = jax.eval_shape(
-        lambda *arrays: passed(passes, *arrays), *given, types(passes.masks, P("data"))
+        lambda *arrays: passed(passes, *arrays), *arguments, types(passes.masks, P("data"))
     )
     for a in jax.tree.leaves((y, mask)):
         of_batch = P("data") if a.shape[:1] == mesh.axis_sizes else P()
         assert a.sharding.spec == padded(of_batch, a)
-    before = given[2], (given[0], given[1][0])
+    before = arguments[2], (arguments[0], arguments[1][0])
     for a, old in zip(jax.tree.leaves((state, gradients)), jax.tree.leaves(before), strict=True):
         assert a.sharding.spec == padded(old.sharding.spec, a)
 

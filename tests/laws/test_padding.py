@@ -32,9 +32,9 @@ class Padded:
 
     def run(self, params, x, states, mask=None):
         shape = (x.shape, *(s.shape for s in states)) if states else x.shape
-        given = (x, *states) if states else x
+        inputs = (x, *states) if states else x
         masks = (mask, *(None for _ in states)) if states else mask
-        out = self.layer.run(params, given, state=self.layer.init_state(shape), mask=masks)
+        out = self.layer.run(params, inputs, state=self.layer.init_state(shape), mask=masks)
         leaves = jax.tree.leaves(out.y)
         sequences = self.one.return_sequences * (1 if getattr(self.layer, "merge_mode", "one") else 2)
         return leaves[:sequences], leaves[sequences:]

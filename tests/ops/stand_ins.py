@@ -13,14 +13,14 @@ def lstm(x, h, c, weights, lengths, **sizes):
     return rnn.lstm_ref(x, h, c, *split, lengths, *list(sizes.values())[:3], 0.0, sizes["bidirectional"])
 
 
-def lstm_forward(*given, **options):
-    results = lstm(*given, **options)
-    return results, (*given, results[0], jnp.full(SAVED, 3.0))
+def lstm_forward(*arrays, **options):
+    results = lstm(*arrays, **options)
+    return results, (*arrays, results[0], jnp.full(SAVED, 3.0))
 
 
 def lstm_backward(*, residuals, gradients, **options):
-    *given, lengths, ys, saved = residuals
-    results, pull = jax.vjp(lambda *given: lstm(*given, lengths, **options), *given)
+    *arrays, lengths, ys, saved = residuals
+    results, pull = jax.vjp(lambda *arrays: lstm(*arrays, lengths, **options), *arrays)
     # The kernel needs what it gave before; without it its gradients are wrong
     right = jnp.all(saved == 3) & jnp.all(ys == results[0])
     return (*(jnp.where(right, g, jnp.nan) for g in pull(gradients)), jnp.zeros_like(lengths))

@@ -25,12 +25,12 @@ def as_if_cuda(monkeypatch):
     """As on a machine with a CUDA device, with XLA's implementation instead of the kernel, on every platform."""
     taken = []
 
-    def portable(*given, **options):
+    def portable(*args, **options):
         taken.append("cudnn")
-        return jax.nn.dot_product_attention(*given, implementation="xla", **options)
+        return jax.nn.dot_product_attention(*args, implementation="xla", **options)
 
-    def everywhere(*given, default, **by_platform):
-        return by_platform.get("cuda", default)(*given)
+    def everywhere(*args, default, **by_platform):
+        return by_platform.get("cuda", default)(*args)
 
     monkeypatch.setattr(cuda_attention, "kernel", portable)
     monkeypatch.setattr(cuda_attention, "has_cudnn_attention", lambda: True)
@@ -38,18 +38,18 @@ def as_if_cuda(monkeypatch):
     return taken
 
 
-def both(function, given):
-    y, back = jax.vjp(function, *given)
+def both(function, args):
+    y, back = jax.vjp(function, *args)
     return [y, *back(jnp.cos(jnp.arange(y.size, dtype="float32")).reshape(y.shape).astype(y.dtype))]
 
 
 @pytest.mark.parametrize("options", [{}, {"causal": True}, {"causal": True, "window": 3}], ids=str)
 def test_the_fused_algorithm_is_the_reference(options, as_if_cuda):
-    given = arrays()
+    args = arrays()
     run = functools.partial(ops.attention, scale=0.3, **options)
-    found = both(lambda *a: run(*a, fused=True)[0], given)
+    found = both(lambda *a: run(*a, fused=True)[0], args)
     assert as_if_cuda == ["cudnn"]
-    wanted = both(lambda *a: run(*a, fused=False)[0], given)
+    wanted = both(lambda *a: run(*a, fused=False)[0], args)
     assert len(as_if_cuda) == 1
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(np.asarray(a, "float32"), np.asarray(b, "float32"), atol=0.03, rtol=0.02)
@@ -71,13 +71,13 @@ REFERENCE = {
 @pytest.mark.parametrize("name", REFERENCE)
 def test_all_else_goes_to_the_reference(name, as_if_cuda):
     options = dict(REFERENCE[name])
-    given = arrays(**{n: options.pop(n) for n in ("dtype", "features", "keys", "groups") if n in options})
+    args = arrays(**{n: options.pop(n) for n in ("dtype", "features", "keys", "groups") if n in options})
     if "mask" in options:
         options["mask"] = jnp.ones((2, 1, 6, 6), bool)
-    ops.attention(*given, scale=0.3, **options)
+    ops.attention(*args, scale=0.3, **options)
     assert not as_if_cuda
     with pytest.raises(ValueError, match="the fused kernel needs .*; with fused=None the reference runs instead"):
-        ops.attention(*given, scale=0.3, fused=True, **options)
+        ops.attention(*args, scale=0.3, fused=True, **options)
 
 
 def test_the_kernel_is_chosen_by_platform_in_one_program(monkeypatch):
@@ -85,11 +85,11 @@ def test_the_kernel_is_chosen_by_platform_in_one_program(monkeypatch):
     attend = functools.partial(jax.nn.dot_product_attention, implementation="xla")
     monkeypatch.setattr(cuda_attention, "kernel", lambda *a, **o: 2 * attend(*a, **o))
     monkeypatch.setattr(cuda_attention, "has_cudnn_attention", lambda: True)
-    given = arrays()
+    args = arrays()
     run = jax.jit(lambda *a: ops.attention(*a, scale=0.3)[0])
-    np.testing.assert_array_equal(run(*given), jax.jit(lambda *a: ops.attention(*a, scale=0.3, fused=False)[0])(*given))
+    np.testing.assert_array_equal(run(*args), jax.jit(lambda *a: ops.attention(*a, scale=0.3, fused=False)[0])(*args))
     for platform in ("cpu", "tpu", "rocm", "cuda"):
-        assert export.export(run, platforms=[platform])(*given).platforms == (platform,)
+        assert export.export(run, platforms=[platform])(*args).platforms == (platform,)
 
 
 def test_without_a_cuda_device_the_kernel_is_not_here():

@@ -37,13 +37,13 @@ def arrays(dtype, *shapes):
 def test_no_operand_is_widened_in_derivatives_of_any_order(name, platform):
     function, *shapes = PRODUCTS[name]
 
-    def loss(*given):
-        return jnp.sum(jnp.sin(function(*given).astype("float32")))
+    def loss(*operands):
+        return jnp.sum(jnp.sin(function(*operands).astype("float32")))
 
-    def second(*given):
-        return sum(jnp.sum(jnp.square(g.astype("float32"))) for g in jax.grad(loss, (0, 1))(*given))
+    def second(*operands):
+        return sum(jnp.sum(jnp.square(g.astype("float32"))) for g in jax.grad(loss, (0, 1))(*operands))
 
-    both = jax.jit(lambda *given: (jax.grad(second, (0, 1))(*given), jax.jvp(loss, given, given)))
+    both = jax.jit(lambda *operands: (jax.grad(second, (0, 1))(*operands), jax.jvp(loss, operands, operands)))
     text = both.trace(*arrays("bfloat16", *shapes)).lower(lowering_platforms=(platform,)).as_text()
     found = re.findall(r"dot_general .*?: \((tensor<\S+>), (tensor<\S+>)\)", text)
     assert found and all(operand.endswith("xbf16>") for operands in found for operand in operands), found
@@ -53,13 +53,15 @@ def test_no_operand_is_widened_in_derivatives_of_any_order(name, platform):
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_values_and_gradients_are_those_of_float32_rounded(name, dtype):
     function, *shapes = PRODUCTS[name]
-    given = arrays(dtype, *shapes)
+    operands = arrays(dtype, *shapes)
 
-    def both(*given):
-        return function(*given), jax.grad(lambda *g: jnp.sum(jnp.sin(function(*g).astype("float32"))), (0, 1))(*given)
+    def both(*operands):
+        return function(*operands), jax.grad(lambda *g: jnp.sum(jnp.sin(function(*g).astype("float32"))), (0, 1))(
+            *operands
+        )
 
-    expected = jax.jit(both)(*(a.astype("float32") for a in given))
-    for y, exact in zip(*map(jax.tree.leaves, (jax.jit(both)(*given), expected)), strict=True):
+    expected = jax.jit(both)(*(a.astype("float32") for a in operands))
+    for y, exact in zip(*map(jax.tree.leaves, (jax.jit(both)(*operands), expected)), strict=True):
         scale = float(jnp.abs(exact).max())
         np.testing.assert_allclose(np.float32(y), exact, rtol=0, atol=6 * BITS[dtype] * scale)
 

@@ -86,8 +86,8 @@ def test_unrolling_changes_nothing(unroll, every):
 @pytest.mark.parametrize("unroll", [1, 4])
 def test_an_empty_sequence_returns_the_carry(masked, every, unroll):
     carry, xs, mask = data()
-    given = mask[:0] if masked else None
-    end, last, ys = ops.scan_time(step, carry, xs[:0], mask=given, unroll=unroll, return_all=every)
+    empty_mask = mask[:0] if masked else None
+    end, last, ys = ops.scan_time(step, carry, xs[:0], mask=empty_mask, unroll=unroll, return_all=every)
     jax.tree.map(np.testing.assert_array_equal, end, carry)
     assert last["y"].shape == (BATCH, UNITS) and not last["y"].any()
     assert ys["y"].shape == (0, BATCH, UNITS) if every else ys is None

@@ -121,9 +121,9 @@ def program(platform, cell, batch, *, train, **options):
     shapes = (features, gates * units), (units, gates * units), (batch, units), (10, batch, features)
     kernel, recurrent, h, xs = (jax.ShapeDtypeStruct(shape, "float32") for shape in shapes)
     run = functools.partial(ops.scan_dense, *CELLS[cell][1:], **options)
-    function = jax.grad(lambda *given: run(*given)[1].sum()) if train else run
-    given = ops.DenseWeights(kernel, recurrent), (h, h) if cell == "lstm" else h, xs
-    return jax.export.export(jax.jit(function), platforms=[platform])(*given).mlir_module()
+    function = jax.grad(lambda *arguments: run(*arguments)[1].sum()) if train else run
+    arguments = ops.DenseWeights(kernel, recurrent), (h, h) if cell == "lstm" else h, xs
+    return jax.export.export(jax.jit(function), platforms=[platform])(*arguments).mlir_module()
 
 
 @pytest.mark.parametrize(

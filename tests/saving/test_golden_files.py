@@ -41,10 +41,10 @@ def test_a_file_gives_the_same_model_and_outputs(name):
 
 def test_configs_of_every_layer_are_read():
     configs = json.loads(gzip.decompress((GOLDEN / "files" / "configs.json.gz").read_bytes()))
-    given = [value for value in vars(cases).values() if inspect.isfunction(value) or inspect.isclass(value)]
-    given += [jnp.tanh, jnp.sin]  # those that the table takes from jax
+    known = [value for value in vars(cases).values() if inspect.isfunction(value) or inspect.isclass(value)]
+    known += [jnp.tanh, jnp.sin]  # those that the table takes from jax
     assert len(configs) > 400
-    for told, config in configs.items():
-        layer = from_config(config, given)
-        assert type(layer).__name__ == config["layer"], told
-        assert from_config(to_config(layer), given) == layer, told
+    for text, config in configs.items():
+        layer = from_config(config, known)
+        assert type(layer).__name__ == config["layer"], text
+        assert from_config(to_config(layer), known) == layer, text

@@ -72,11 +72,11 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("told", [True, False], ids=["shape given", "shape found"])
-def test_a_model_comes_back(name: str, told: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_shape", [True, False], ids=["shape given", "shape found"])
+def test_a_model_comes_back(name: str, with_shape: bool, tmp_path: Path) -> None:
     model, shape = MODELS[name]
     params, state = model.init(KEY, shape), model.init_state(shape)
-    save(tmp_path / "m.safetensors", model, params, state, shape=shape if told else None)
+    save(tmp_path / "m.safetensors", model, params, state, shape=shape if with_shape else None)
     back, params_back, state_back = load(str(tmp_path / "m.safetensors"))
     assert back == model and repr(back) == repr(model)
     assert_same(params, params_back)
@@ -200,10 +200,10 @@ def test_a_model_for_which_no_shape_is_found_is_saved_unchecked(tmp_path: Path) 
     model, path = fl.Sequential([fl.Reshape((5, 3)), fl.Dense(2)]), tmp_path / "m.safetensors"
     params = model.init(KEY, (None, 15))
     wrong = {"dense": {"kernel": jnp.ones((7, 7)), "bias": jnp.ones(2)}}
-    for given, shape in ((params, None), (params, (None, 15)), (wrong, None)):
-        save(path, model, given, shape=shape)
+    for saved, shape in ((params, None), (params, (None, 15)), (wrong, None)):
+        save(path, model, saved, shape=shape)
         assert split(path.read_bytes())[0]["__metadata__"]["shape"] == ("[null,15]" if shape else "null")
-        assert_same(given, load(path)[1])
+        assert_same(saved, load(path)[1])
     with pytest.raises(fl.ConfigError, match="wrong shape: params/dense/kernel"):
         save(path, model, wrong, shape=(None, 15))
     save(path, fl.Add(), {})

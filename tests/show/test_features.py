@@ -108,8 +108,8 @@ def test_steps_that_a_mask_leaves_out_are_hatched() -> None:
             assert rows[name].get_ylabel().endswith("2 of 5 steps masked") == bool(masked)
     alone = fl.Sequential([fl.LSTM(2)])
     mask = jnp.array([[True, True, False]] * 2)
-    given = features(alone, alone.init(KEY, (2, 3, 4)), jnp.ones((2, 3, 4)), mask=mask)
-    assert rows_of(given)["input"].get_ylabel() == "input\n(3, 4)\n1 of 3 steps masked"
+    hatched = features(alone, alone.init(KEY, (2, 3, 4)), jnp.ones((2, 3, 4)), mask=mask)
+    assert rows_of(hatched)["input"].get_ylabel() == "input\n(3, 4)\n1 of 3 steps masked"
 
 
 def test_a_single_number_is_a_slim_bar_with_the_number() -> None:

@@ -32,9 +32,9 @@ def test_params_are_those_of_init_in_names_order_and_dtype():
     model = fl.Sequential([fl.Dense(2, name="z"), fl.BatchNormalization(name="a"), fl.Dense(2, name="m")])
     norm = {"bn.weight": array(2), "bn.bias": array(2), "bn.running_mean": array(2), "bn.running_var": array(2)}
     square = {"out.weight": array(2, 2), "out.bias": array(2)}
-    given = norm | THEIRS | square | {"bn.num_batches_tracked": np.array(3)}
+    arrays = norm | THEIRS | square | {"bn.num_batches_tracked": np.array(3)}
     rules = {"bn": batch_norm("a"), "fc": dense("z"), "out": dense("m")}
-    params, state = fl.load_state_dict(model, SHAPE, given, rules)
+    params, state = fl.load_state_dict(model, SHAPE, arrays, rules)
     drawn = model.init(jax.random.key(0), SHAPE)
     assert list(params) == list(drawn) and jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, drawn)
     assert all(isinstance(leaf, jax.Array) and leaf.dtype == "float32" for leaf in jax.tree.leaves((params, state)))
@@ -45,50 +45,50 @@ def test_params_are_those_of_init_in_names_order_and_dtype():
 
 def test_layers_of_a_repeat_are_stacked_in_order():
     model = fl.Repeat(fl.Dense(3), 11)
-    given = {f"h.{i}.weight": np.full((3, 3), i) + array(3, 3) for i in range(11)}
-    given |= {f"h.{i}.bias": np.full(3, float(i)) for i in range(11)}
-    params, _ = fl.load_state_dict(model, SHAPE, given, {"h.{i}": dense("layer")})
+    arrays = {f"h.{i}.weight": np.full((3, 3), i) + array(3, 3) for i in range(11)}
+    arrays |= {f"h.{i}.bias": np.full(3, float(i)) for i in range(11)}
+    params, _ = fl.load_state_dict(model, SHAPE, arrays, {"h.{i}": dense("layer")})
     assert params["layer"]["bias"][:, 0].tolist() == list(range(11))  # 10 comes after 9, not after 1
-    np.testing.assert_array_equal(params["layer"]["kernel"][10], given["h.10.weight"].T.astype("float32"))
-    few = {name: a for name, a in given.items() if name[2:4] not in ("3.", "10")}
+    np.testing.assert_array_equal(params["layer"]["kernel"][10], arrays["h.10.weight"].T.astype("float32"))
+    few = {name: a for name, a in arrays.items() if name[2:4] not in ("3.", "10")}
     with pytest.raises(fl.ConfigError, match=r"layer/kernel stacks \(11,\) layers.*missing: 3, 10"):
         fl.load_state_dict(model, SHAPE, few, {"h.{i}": dense("layer")})
     both = fl.Repeat(fl.Repeat(fl.Dense(3, use_bias=False), 2), 2)
-    given = {f"g{i}.h{j}": np.full((3, 3), 10.0 * i + j) for i in range(2) for j in range(2)}
-    params, _ = fl.load_state_dict(both, SHAPE, given, {"g{i}.h{j}": "layer/layer/kernel"})
+    arrays = {f"g{i}.h{j}": np.full((3, 3), 10.0 * i + j) for i in range(2) for j in range(2)}
+    params, _ = fl.load_state_dict(both, SHAPE, arrays, {"g{i}.h{j}": "layer/layer/kernel"})
     assert params["layer"]["layer"]["kernel"][:, :, 0, 0].tolist() == [[0, 1], [10, 11]]
 
 
 def test_placeholders_stars_functions_and_several_goals():
     model = fl.Sequential([fl.Dense(3, name=f"{part}_{i}", use_bias=False) for part in "ab" for i in (1, 2)])
-    given = {f"{part}.layers.{i}.w": np.full((3, 3), ord(part) + float(i)) for part in "ab" for i in (1, 2)}
+    arrays = {f"{part}.layers.{i}.w": np.full((3, 3), ord(part) + float(i)) for part in "ab" for i in (1, 2)}
     for table in (
         {"{p}.layers.{i}.w": "{p}_{i}/kernel"},
         {"*.layers.*.w": "*_*/kernel"},
         {"**.layers.{i}.w": "**_{i}/kernel"},
     ):
-        params, _ = fl.load_state_dict(model, SHAPE, given, table)
+        params, _ = fl.load_state_dict(model, SHAPE, arrays, table)
         assert [float(params[name]["kernel"][0, 0]) for name in params] == [98, 99, 99, 100]
     two = fl.Sequential([fl.Dense(2, name="head"), fl.Dense(2, name="tail", use_bias=False)])
-    given = {"one": array(2, 5), "b1": array(2), "b2": array(2)}
+    arrays = {"one": array(2, 5), "b1": array(2), "b2": array(2)}
     table = {
         "one": [("head/kernel", lambda a: a[:, :3].T), ("tail/kernel", lambda a, shape: a[:, 3:].reshape(shape))],
         ("b1", "b2"): ("head/bias", lambda one, other: one + other),
     }
-    params, _ = fl.load_state_dict(two, SHAPE, given, table)
-    np.testing.assert_array_equal(params["tail"]["kernel"], given["one"][:, 3:])
-    np.testing.assert_array_equal(params["head"]["bias"], given["b1"] + given["b2"])
+    params, _ = fl.load_state_dict(two, SHAPE, arrays, table)
+    np.testing.assert_array_equal(params["tail"]["kernel"], arrays["one"][:, 3:])
+    np.testing.assert_array_equal(params["head"]["bias"], arrays["b1"] + arrays["b2"])
 
 
 def test_an_array_that_is_there_twice_is_compared():
-    given = THEIRS | {"copy": THEIRS["fc.weight"].copy()}
+    arrays = THEIRS | {"copy": THEIRS["fc.weight"].copy()}
     table = {"fc": dense("head"), "copy": tied("fc.weight")}
-    fl.load_state_dict(MODEL, SHAPE, given, table)
+    fl.load_state_dict(MODEL, SHAPE, arrays, table)
     fl.load_state_dict(MODEL, SHAPE, THEIRS, table)  # files without the copy
     with pytest.raises(fl.ConfigError, match="not equal: 'copy' is tied to 'fc.weight'"):
-        fl.load_state_dict(MODEL, SHAPE, given | {"copy": given["copy"] + 1}, table)
+        fl.load_state_dict(MODEL, SHAPE, arrays | {"copy": arrays["copy"] + 1}, table)
     with pytest.raises(fl.ConfigError, match="ties 'copy' to 'wte', which is not there"):
-        fl.load_state_dict(MODEL, SHAPE, given, table | {"copy": tied("wte")})
+        fl.load_state_dict(MODEL, SHAPE, arrays, table | {"copy": tied("wte")})
 
 
 def test_initial_values_are_those_of_init():
@@ -150,11 +150,11 @@ def test_square_matrices_are_never_transposed_silently():
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16", "float8_e4m3fn"])
 def test_floats_are_rounded_to_the_declared_dtype(dtype):
-    given = {
+    arrays = {
         name: jnp.asarray(a).astype(dtype) if dtype != "float64" else a.astype(dtype) for name, a in THEIRS.items()
     }
-    params, _ = fl.load_state_dict(MODEL, SHAPE, given, {"fc": dense("head")})
-    np.testing.assert_array_equal(params["head"]["bias"], np.asarray(given["fc.bias"]).astype("float32"))
+    params, _ = fl.load_state_dict(MODEL, SHAPE, arrays, {"fc": dense("head")})
+    np.testing.assert_array_equal(params["head"]["bias"], np.asarray(arrays["fc.bias"]).astype("float32"))
 
 
 def test_a_table_of_a_part_of_their_model():
@@ -202,8 +202,8 @@ class Tensor:
 
 
 def test_tensors_are_taken_as_they_are():
-    given = {name: Tensor(a.astype(jnp.bfloat16)) for name, a in THEIRS.items()}
-    params, _ = fl.load_state_dict(MODEL, SHAPE, given, {"fc": dense("head")})
+    arrays = {name: Tensor(a.astype(jnp.bfloat16)) for name, a in THEIRS.items()}
+    params, _ = fl.load_state_dict(MODEL, SHAPE, arrays, {"fc": dense("head")})
     np.testing.assert_array_equal(params["head"]["bias"], THEIRS["fc.bias"].astype(jnp.bfloat16).astype("float32"))
 
 

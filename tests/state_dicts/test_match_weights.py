@@ -22,9 +22,9 @@ def pasted(proposal):
     return names["mapping"]
 
 
-def same_weights(model, shape, given, mapping, expected):
-    found = fl.load_state_dict(model, shape, given, mapping)
-    wanted = fl.load_state_dict(model, shape, given, expected)
+def same_weights(model, shape, arrays, mapping, expected):
+    found = fl.load_state_dict(model, shape, arrays, mapping)
+    wanted = fl.load_state_dict(model, shape, arrays, expected)
     assert jax.tree.all(jax.tree.map(jnp.array_equal, found, wanted))
 
 
@@ -42,14 +42,14 @@ def test_a_network_is_proposed_but_for_layers_that_no_name_tells_apart():
 
 def test_stacks_heads_and_matrices_that_are_the_other_way_around():
     gpt2 = example("gpt2")
-    model, given = gpt2.gpt2(30, 12, 2, 3, 16), theirs("gpt2")
-    proposal = fl.match_weights(model, None, given)
+    model, arrays = gpt2.gpt2(30, 12, 2, 3, 16), theirs("gpt2")
+    proposal = fl.match_weights(model, None, arrays)
     text = str(proposal)
     assert "'h.{i}.attn.c_attn': qkv('blocks/layer/self_attention', inputs_first=True)" in text
     assert "'h.{i}.mlp.c_fc': dense('blocks/layer/feedforward_intermediate_dense', inputs_first=True)" in text
     assert "# alike: 'h.{i}.ln_1', 'h.{i}.ln_2'" in text  # which is first is not in the names
     rest = {key: gpt2.GPT2[key] for key in gpt2.GPT2 if "ln_" in key or "bias" in key or key not in proposal.mapping}
-    same_weights(model, None, given, rest | proposal.mapping, gpt2.GPT2)
+    same_weights(model, None, arrays, rest | proposal.mapping, gpt2.GPT2)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru_both", "attention", "batch_norm", "depthwise2d", "conv1d_transpose"])
@@ -118,11 +118,11 @@ def test_recurrent_layers_in_a_row_are_one_module():
     cells = [f"{name}/{side}_layer/cell" for name in ("one", "two") for side in ("forward", "backward")]
     assert pasted(proposal) == {"m": state_dicts.lstm(*cells, bidirectional=True)}
     stack = fl.RNN(fl.StackedRNNCells([fl.GRUCell(4), fl.GRUCell(4)]))
-    given = {f"g.weight_ih_l{n}": np.ones((12, 3 + n)) for n in (0, 1)} | {
+    arrays = {f"g.weight_ih_l{n}": np.ones((12, 3 + n)) for n in (0, 1)} | {
         f"g.{part}_l{n}": np.ones((12, 4)[: 2 if part == "weight_hh" else 1])
         for n in (0, 1) for part in ("weight_hh", "bias_ih", "bias_hh")
     }  # fmt: skip
-    (goal,) = fl.match_weights(stack, (None, 5, 3), given).mapping.values()
+    (goal,) = fl.match_weights(stack, (None, 5, 3), arrays).mapping.values()
     assert len(goal.rows) == 6 and str(goal).startswith("gru(")
 
 
@@ -173,8 +173,8 @@ def test_equal_shapes_are_told_apart_by_clear_names_alone(ours, names, sure):
 
 def test_what_is_left_is_listed():
     model = fl.Sequential([fl.Dense(5, name="head"), fl.Dense(2, name="other")])
-    given = {"a.weight": np.ones((5, 3)), "a.bias": np.ones(5), "b.weight": np.ones((7, 7)), "n": np.ones(4)}
-    proposal = fl.match_weights(model, (None, 3), given)
+    arrays = {"a.weight": np.ones((5, 3)), "a.bias": np.ones(5), "b.weight": np.ones((7, 7)), "n": np.ones(4)}
+    proposal = fl.match_weights(model, (None, 3), arrays)
     assert list(proposal.mapping) == ["a"]
     assert proposal.unused == ['"b.weight" float64(7, 7)', '"n" float64(4,)']
     assert proposal.unfilled == ["other/kernel (5, 2)", "other/bias (2,)"]

@@ -80,12 +80,12 @@ def test_bert_of_transformers():
 @pytest.mark.parametrize("name", ["gpt2", "gpt2_head"])
 def test_gpt2_of_transformers(name):
     module = example("gpt2")
-    model, table, given = module.gpt2(30, 12, 2, 3, 16), module.GPT2, theirs(name)
+    model, table, arrays = module.gpt2(30, 12, 2, 3, 16), module.GPT2, theirs(name)
     if name == "gpt2_head":
         table = prefixed("transformer.", table) | {"lm_head.weight": tied("transformer.wte.weight")}
-    params, _ = fl.load_state_dict(model, None, given, table)
+    params, _ = fl.load_state_dict(model, None, arrays, table)
     if name == "gpt2":  # without an output matrix, which is the table
-        logits = GOLDEN["gpt2/last_hidden_state"] @ given["wte.weight"].T
+        logits = GOLDEN["gpt2/last_hidden_state"] @ arrays["wte.weight"].T
     else:
         logits = GOLDEN["gpt2_head/logits"]
     close(jax.jit(model.apply)(params, GOLDEN[f"{name}/input_ids"]), logits)

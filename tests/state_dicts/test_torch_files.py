@@ -97,9 +97,9 @@ def dict_of(value, name="w"):
 
 
 def zipped(path, pickled, members=None, change=None):
-    given = {"a/data.pkl": pickled, "a/data/0": np.arange(4, dtype="float32").tobytes(), "a/byteorder": b"little"}
+    parts = {"a/data.pkl": pickled, "a/data/0": np.arange(4, dtype="float32").tobytes(), "a/byteorder": b"little"}
     with zipfile.ZipFile(path, "w") as archive:
-        for name, data in (given | (members or {})).items():
+        for name, data in (parts | (members or {})).items():
             archive.writestr(name, data)
         if change:
             change(archive)
@@ -244,7 +244,9 @@ def fuzzed(tmp_path, count, seed):
         "raw_unicode_escape",
     ):  # of names in old archives, of texts in pickles: imported when first used
         "a".encode(codec)
-    sys.addaudithook(lambda event, given: touched.append((event, given)) if active[0] and event in watch else None)
+    sys.addaudithook(
+        lambda event, arguments: touched.append((event, arguments)) if active[0] and event in watch else None
+    )
     path = tmp_path / "a.pt"
     for name in ("views.pt", "checkpoint.pt", "protocol_4.pt"):
         blob = (GOLDEN / name).read_bytes()

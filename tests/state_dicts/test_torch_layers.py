@@ -194,6 +194,6 @@ def test_one_matrix_of_query_key_and_value_and_heads():
     names = {"q": "query", "k": "key", "v": "value", "o": "attention_output"}
     apart = {theirs: projection(f"a/{ours}") for theirs, ours in names.items()}
     inputs_first = {"qkv": qkv("a", inputs_first=True), "o": projection("a/attention_output", inputs_first=True)}
-    for given, mapping in ((separate | out, apart), (fused, inputs_first)):
-        params, _ = fl.load_state_dict(model, x.shape, given, mapping)
+    for arrays, mapping in ((separate | out, apart), (fused, inputs_first)):
+        params, _ = fl.load_state_dict(model, x.shape, arrays, mapping)
         close(model.apply(params, jnp.asarray(x)), GOLDEN["attention/y"])

@@ -107,6 +107,6 @@ def test_layers_in_a_scan_and_several_outputs():
     [({"model_b": 3}, "compare: model_b takes a layer"), ({"tolerance": -1}, "tolerance=-1")],
 )
 def test_what_is_wrong(arrays, change, words):
-    given = {"model_a": model(), "params_a": arrays[0], "model_b": model(), "params_b": arrays[0], "x": X} | change
+    arguments = {"model_a": model(), "params_a": arrays[0], "model_b": model(), "params_b": arrays[0], "x": X} | change
     with pytest.raises(fl.ConfigError, match=words):
-        fl.compare(**given)
+        fl.compare(**arguments)

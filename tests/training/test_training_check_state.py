@@ -35,11 +35,11 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_start_that_is_not_whole_is_an_error(name):
-    given, text = WRONG[name]
+    start, text = WRONG[name]
     with pytest.raises(LayerError, match=text):
-        fl.TrainState.create(MODEL, SHAPE, SGD, **given)
+        fl.TrainState.create(MODEL, SHAPE, SGD, **start)
     with pytest.raises(LayerError, match=text):
-        fl.fit(MODEL, (X, Y), loss=optax.squared_error, optimizer=SGD, verbose=False, **given)
+        fl.fit(MODEL, (X, Y), loss=optax.squared_error, optimizer=SGD, verbose=False, **start)
 
 
 def test_all_that_is_wrong_stands_in_one_error():
@@ -98,11 +98,11 @@ def test_what_fit_returns_is_no_train_state():
     train_state = fl.TrainState.create(MODEL, SHAPE, SGD)
     result = fl.training.Fitted(train_state, {"loss": [1.0]})
     wrong: list[tuple[Any, str]] = [(result, "give result.train_state"), (PARAMS, "got dict")]
-    for given, text in wrong:
+    for start, text in wrong:
         with pytest.raises(LayerError, match=text):
-            fl.fit(MODEL, (X, Y), loss=optax.squared_error, optimizer=SGD, verbose=False, train_state=given)
+            fl.fit(MODEL, (X, Y), loss=optax.squared_error, optimizer=SGD, verbose=False, train_state=start)
         with pytest.raises(LayerError, match=text):
-            fl.make_step(MODEL, optax.squared_error, SGD)(given, (X, Y))
+            fl.make_step(MODEL, optax.squared_error, SGD)(start, (X, Y))
 
 
 def test_a_train_state_without_a_shape():

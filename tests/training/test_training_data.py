@@ -187,9 +187,9 @@ def test_a_length_ends_what_has_no_other_end(make):
 
 
 def test_a_function_that_has_nothing_more_ends_the_training():
-    given = iter([batches(), [], [], []])
+    epochs = iter([batches(), [], [], []])
     with pytest.raises(fl.ConfigError, match="the data ended after 1 batches of this epoch, and steps_per_epoch=3"):
-        fitted(lambda: next(given), epochs=2, steps_per_epoch=3)
+        fitted(lambda: next(epochs), epochs=2, steps_per_epoch=3)
     with pytest.raises(fl.ConfigError, match="data is a function that returns NoneType"):
         fitted(lambda: None)
 

@@ -174,8 +174,8 @@ def test_predict():
     model, (x, _) = mlp(), classes(n=10)
     params = model.init(jax.random.key(0), x.shape)
     expected = np.asarray(model.apply(params, x))
-    for given in (x, lambda: (x[at : at + 4] for at in (0, 4, 8)), [x[:5], x[5:]], iter([x])):
-        made = predict(model, params, given, batch_size=4)
+    for data in (x, lambda: (x[at : at + 4] for at in (0, 4, 8)), [x[:5], x[5:]], iter([x])):
+        made = predict(model, params, data, batch_size=4)
         assert isinstance(made, np.ndarray)
         np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-6)
     a, b = fl.Input((5,)), fl.Input((5,))
@@ -245,10 +245,10 @@ def test_ctrl_c_waits_for_the_step_to_be_stored():
     with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
         interrupts.hold()
         os.kill(os.getpid(), signal.SIGINT)
-        held = True
+        waited = True
         interrupts.release()
-        held = False
-    assert held and signal.getsignal(signal.SIGINT) is before
+        waited = False
+    assert waited and signal.getsignal(signal.SIGINT) is before
     with pytest.raises(KeyboardInterrupt), Interrupts():
         os.kill(os.getpid(), signal.SIGINT)
 

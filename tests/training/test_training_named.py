@@ -39,8 +39,8 @@ def test_evaluate_and_predict_by_name():
     by_name = evaluate(model, params, dicts(), loss=CROSS_ENTROPY, **NAMES)
     assert by_name == pytest.approx(evaluate(model, params, (x, y), loss=CROSS_ENTROPY), rel=1e-6)
     expected = predict(model, params, x, batch_size=10)
-    for given in (dicts(), {"image": x, "label": y}):
-        np.testing.assert_array_equal(predict(model, params, given, inputs="image", batch_size=10), expected)
+    for data in (dicts(), {"image": x, "label": y}):
+        np.testing.assert_array_equal(predict(model, params, data, inputs="image", batch_size=10), expected)
 
 
 def test_sample_weights_and_several_inputs_by_name():

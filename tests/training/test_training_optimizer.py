@@ -70,7 +70,7 @@ def test_in_fit_with_a_frozen_layer():
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("arguments", "text"),
     [
         ({"algorithm": "adamm"}, "algorithm='adamm' is unknown; did you mean 'adam'"),
         ({"algorithm": optax.adam(0.1)}, "is an optimizer already"),
@@ -88,9 +88,9 @@ def test_in_fit_with_a_frozen_layer():
         ({"model": 3}, "optimizer"),
     ],
 )
-def test_errors(given, text):
+def test_errors(arguments, text):
     with pytest.raises(fl.ConfigError, match=text):
-        fl.optimizer(**given)
+        fl.optimizer(**arguments)
 
 
 def test_updates_without_params_are_errors():

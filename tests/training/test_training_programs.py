@@ -37,13 +37,13 @@ def by_method():
 
 
 def by_closure():
-    held = 1.0
+    scale = 1.0
 
     def change(factor):
-        nonlocal held
-        held = factor
+        nonlocal scale
+        scale = factor
 
-    return lambda p, t: held * optax.squared_error(p, t), change
+    return lambda p, t: scale * optax.squared_error(p, t), change
 
 
 def by_global():
@@ -77,10 +77,10 @@ def test_a_loss_whose_value_has_changed_is_the_new_one(make, compilations):
 
 
 def test_predict_is_apply_for_functions_that_change():
-    held = {"offset": 1.0}
-    model, x = fl.Sequential([fl.Lambda(lambda x: x + held["offset"])]), np.zeros((3, 2), "float32")
+    outside = {"offset": 1.0}
+    model, x = fl.Sequential([fl.Lambda(lambda x: x + outside["offset"])]), np.zeros((3, 2), "float32")
     for offset in (1.0, -2.0, 1.0):
-        held["offset"] = offset
+        outside["offset"] = offset
         np.testing.assert_array_equal(predict(model, {}, x), model.apply({}, x))
 
 

@@ -68,11 +68,9 @@ def test_a_weight_for_each_output():
     model, weight = two(), np.arange(10, dtype="float32")
     params, y = model.init(jax.random.key(0)), {"a": Y, "b": X[:, :1]}
     losses = {"a": CROSS_ENTROPY, "b": "mse"}
-    given = evaluate(model, params, (X, y, {"a": weight}), loss=losses, batch_size=4, remainder="pad")
-    assert given["a_loss"] == pytest.approx(
-        evaluate(model, params, (X, y, weight), loss=losses, batch_size=4)["a_loss"]
-    )
-    assert given["b_loss"] == pytest.approx(evaluate(model, params, (X, y), loss=losses, batch_size=10)["b_loss"])
+    logs = evaluate(model, params, (X, y, {"a": weight}), loss=losses, batch_size=4, remainder="pad")
+    assert logs["a_loss"] == pytest.approx(evaluate(model, params, (X, y, weight), loss=losses, batch_size=4)["a_loss"])
+    assert logs["b_loss"] == pytest.approx(evaluate(model, params, (X, y), loss=losses, batch_size=10)["b_loss"])
 
     def both(y_pred, y_true):
         return y_pred["b"][:, 0] * y_pred["a"][:, 0]

@@ -369,7 +369,7 @@ def test_strict_dtype_promotion():
 
 def test_a_step_asks_the_declaration_once(monkeypatch):
     asked, ask = [], fl.Dense.specs
-    monkeypatch.setattr(fl.Dense, "specs", lambda self, *given: asked.append(1) or ask(self, *given))
+    monkeypatch.setattr(fl.Dense, "specs", lambda self, *args: asked.append(1) or ask(self, *args))
     model, optimizer = fl.Dense(1, kernel_regularizer="l2", kernel_constraint="non_neg"), optax.sgd(0.1)
     train_state = fl.TrainState.create(model, (None, 3), optimizer)
     step = fl.make_step(model, optax.squared_error, optimizer)

@@ -76,7 +76,7 @@ def test_a_loss_may_leave_labels_alone():
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("loss", "text"),
     [
         ("sparse_crossentropy", r"is unknown; did you mean .*'sparse_categorical_crossentropy'.*\?, or a function"),
         (None, "loss None is not a function"),
@@ -85,13 +85,13 @@ def test_a_loss_may_leave_labels_alone():
         (optax.ctc_loss, "loss ctc_loss takes"),
     ],
 )
-def test_what_is_no_loss(given, text):
+def test_what_is_no_loss(loss, text):
     with pytest.raises(fl.ConfigError, match=text):
-        fitted(mlp(), Y, given)
+        fitted(mlp(), Y, loss)
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("chosen", "text"),
     [
         ({"a": "accuracies"}, "metric 'accuracies' is unknown; did you mean 'accuracy'"),
         ({"a": "iou"}, r"metric 'iou' needs options: .* write IoU\(num_classes=..., target_class_ids=...\)"),
@@ -106,9 +106,9 @@ def test_what_is_no_loss(given, text):
         ({"a": metrics.binary_accuracy}, r"binary_accuracy takes y of shape \(40, 3\)"),
     ],
 )
-def test_metrics_that_do_not_fit(given, text):
+def test_metrics_that_do_not_fit(chosen, text):
     with pytest.raises(fl.LayerError, match=text):
-        fitted(mlp(), Y, metrics=given)
+        fitted(mlp(), Y, metrics=chosen)
 
 
 def test_a_metric_of_classes_for_one_number():

@@ -89,14 +89,14 @@ class Clu:
 def test_ragged_weighted_batches_are_the_whole_set():
     weight = np.arange(11, dtype="float32")
     own = {"scale": functools.partial(Clu.from_model_output, scale=2.0), "clu": Clu, "right": Right()}
-    given = {"cm": metrics.ConfusionMatrix(3), "acc": metrics.accuracy, **own, "top": metrics.top_k_accuracy(1)}
-    found = evaluate(SCORES, P3, (X, Y, weight), loss=ENTROPY, metrics=given, batch_size=4)
+    chosen = {"cm": metrics.ConfusionMatrix(3), "acc": metrics.accuracy, **own, "top": metrics.top_k_accuracy(1)}
+    logs = evaluate(SCORES, P3, (X, Y, weight), loss=ENTROPY, metrics=chosen, batch_size=4)
     y = SCORES.apply(P3, X)
-    assert list(found) == ["loss", *given]
-    assert found["cm"] == alone(given["cm"], y, Y, weight).tolist()
+    assert list(logs) == ["loss", *chosen]
+    assert logs["cm"] == alone(chosen["cm"], y, Y, weight).tolist()
     exact = float(np.average(np.asarray(y.argmax(-1)) == Y, weights=weight))
-    assert found["right"] == found["clu"] == pytest.approx(exact) == found["acc"] == found["top"]
-    assert found["scale"] == pytest.approx(2 * exact)
+    assert logs["right"] == logs["clu"] == pytest.approx(exact) == logs["acc"] == logs["top"]
+    assert logs["scale"] == pytest.approx(2 * exact)
 
 
 def test_names_follow_the_loss():
@@ -114,10 +114,10 @@ def test_names_follow_the_loss():
 
 
 def test_in_fit_and_in_a_step():
-    given = {"accuracy": "accuracy", "iou": metrics.MeanIoU(3, sparse_y_pred=False), "cm": metrics.ConfusionMatrix(3)}
+    chosen = {"accuracy": "accuracy", "iou": metrics.MeanIoU(3, sparse_y_pred=False), "cm": metrics.ConfusionMatrix(3)}
     seen = []
     result = fit(
-        SCORES, (X, Y), loss=ENTROPY, optimizer=SGD, metrics=given, epochs=2, batch_size=4, shuffle=False, verbose=False,
+        SCORES, (X, Y), loss=ENTROPY, optimizer=SGD, metrics=chosen, epochs=2, batch_size=4, shuffle=False, verbose=False,
         validation_data=(X[:2], Y[:2]), callbacks=[fl.KeepBest("val_iou"), lambda event: seen.append(event.directions)],
     )  # fmt: skip
     assert np.sum(result.history["cm"][0]) == 11 and np.sum(result.history["val_cm"][1]) == 2
@@ -135,9 +135,9 @@ def test_masks_count():
     x = np.array([[[1.0, 2], [0, 0]], [[3, 1], [2, 2]]], "float32")
     y = np.array([[1, 0], [0, 0]])
     whole = metrics.OnWholeSet(lambda y_pred, y_true: len(y_pred) + 0.1 * y_true.sum())
-    given = {"cm": metrics.ConfusionMatrix(3), "whole": whole}
-    found = evaluate(model, model.init(jax.random.key(0), x.shape), (x, y), loss=ENTROPY, metrics=given, batch_size=1)
-    assert found["cm"] == [[2, 0, 0], [1, 0, 0], [0, 0, 0]] and found["whole"] == pytest.approx(3.1)
+    chosen = {"cm": metrics.ConfusionMatrix(3), "whole": whole}
+    logs = evaluate(model, model.init(jax.random.key(0), x.shape), (x, y), loss=ENTROPY, metrics=chosen, batch_size=1)
+    assert logs["cm"] == [[2, 0, 0], [1, 0, 0], [0, 0, 0]] and logs["whole"] == pytest.approx(3.1)
 
 
 def test_a_function_of_the_whole_set():
@@ -190,9 +190,9 @@ def test_several_outputs():
     two = fl.functional(a, {"a": fl.Dense(3)(a), "b": fl.Dense(1)(a)})
     params, y = two.init(jax.random.key(0)), {"a": Y, "b": ANSWERS}
     losses = {"a": ENTROPY, "b": "bce"}
-    given = {"a": ["accuracy"], "b": {"area": "auc"}}
-    found = evaluate(two, params, (X, y), loss=losses, loss_weights={"a": 2.0}, metrics=given, batch_size=4)
-    assert found["loss"] == pytest.approx(2 * found["a_loss"] + found["b_loss"]) and "b_area" in found
+    chosen = {"a": ["accuracy"], "b": {"area": "auc"}}
+    logs = evaluate(two, params, (X, y), loss=losses, loss_weights={"a": 2.0}, metrics=chosen, batch_size=4)
+    assert logs["loss"] == pytest.approx(2 * logs["a_loss"] + logs["b_loss"]) and "b_area" in logs
     for weights, text in (({"c": 1.0}, "'c', which has no loss"), (3.0, "a number for each"), ({"a": "x"}, "finite")):
         with pytest.raises(fl.ConfigError, match=text):
             evaluate(two, params, (X, y), loss=losses, loss_weights=weights)
@@ -282,14 +282,14 @@ def test_metrax_over_ragged_batches_is_metrax_of_the_whole_set(metrax):
     weight = draw.random(11).astype("float32")
     for columns in (1, 5):
         options = {name: more for name, more in METRAX.items() if ("ks" in more) == (columns == 5)}
-        given = {n: functools.partial(getattr(metrax, n).from_model_output, **more) for n, more in options.items()}
+        chosen = {n: functools.partial(getattr(metrax, n).from_model_output, **more) for n, more in options.items()}
         x, y = draw.normal(size=(11, columns)).astype("float32"), draw.integers(0, 2, (11, columns)).astype("float32")
         p = np.asarray(model.apply({}, x))
-        found = evaluate(model, {}, (x, y), loss="mse", metrics=given, batch_size=4)
-        for name, make in given.items():
+        found = evaluate(model, {}, (x, y), loss="mse", metrics=chosen, batch_size=4)
+        for name, make in chosen.items():
             rows = (p.ravel(), y.ravel()) if "AUC" in name else (p, y)
             np.testing.assert_allclose(found[name], make(*rows).compute(), rtol=1e-4, err_msg=name)
-        weighted = {name: make for name, make in given.items() if name in WEIGHTED}
+        weighted = {name: make for name, make in chosen.items() if name in WEIGHTED}
         found = evaluate(model, {}, (x, y, weight), loss="mse", metrics=weighted, batch_size=4)
         for name, make in weighted.items():
             expected = make(p.ravel(), y.ravel(), sample_weights=weight).compute()
@@ -300,14 +300,14 @@ def test_metrax_over_ragged_batches_is_metrax_of_the_whole_set(metrax):
 def test_metrax_classes_in_fit(metrax):
     nnx = pytest.importorskip("metrax.nnx")
     model = fl.Dense(1, activation="sigmoid")
-    given = {"p": metrax.Precision, "area": nnx.AUCROC(), "mse": metrax.MSE, "mean": metrax.Average}
-    found = evaluate(model, P1, (X, ANSWERS), loss="bce", metrics=given, batch_size=4)
+    chosen = {"p": metrax.Precision, "area": nnx.AUCROC(), "mse": metrax.MSE, "mean": metrax.Average}
+    found = evaluate(model, P1, (X, ANSWERS), loss="bce", metrics=chosen, batch_size=4)
     y = jax.nn.sigmoid(LOGITS.apply(P1, X))
     assert found["p"] == pytest.approx(float(alone(metrics.Precision(), y, ANSWERS)))
     assert found["mse"] == pytest.approx(float(np.mean((y - ANSWERS) ** 2)))
-    assert [direction_of(metric) for metric in given.values()] == ["max", "max", "min", None]
+    assert [direction_of(metric) for metric in chosen.values()] == ["max", "max", "min", None]
     keep = fl.KeepBest("val_area")
-    options = {"loss": "bce", "optimizer": SGD, "metrics": given, "validation_data": (X, ANSWERS), "verbose": False}
+    options = {"loss": "bce", "optimizer": SGD, "metrics": chosen, "validation_data": (X, ANSWERS), "verbose": False}
     assert len(fit(model, (X, ANSWERS), callbacks=[keep], batch_size=4, **options).history["area"]) == 1
     with pytest.raises(fl.ConfigError, match="MRR needs ks; write functools.partial.MRR.from_model_output, ks=..."):
         evaluate(model, P1, (X, ANSWERS), loss="bce", metrics={"m": metrax.MRR})

@@ -150,37 +150,37 @@ KINDS: Mapping[str, Callable[[Any], Feature]] = {
 }
 
 
-def checked_feature(space: Any, given: Any) -> Feature:
+def checked_feature(space: Any, feature: Any) -> Feature:
     """The Feature that a kind's name, a Feature or a layer stands for.
 
     Raises:
         ConfigError: for anything else, and for a Feature whose parts are wrong.
     """
-    if isinstance(given, str):
-        if given not in KINDS:
-            raise ConfigError(choices("the kind of feature", given, KINDS))
-        return KINDS[given](space)
-    if not isinstance(given, Feature):
+    if isinstance(feature, str):
+        if feature not in KINDS:
+            raise ConfigError(choices("the kind of feature", feature, KINDS))
+        return KINDS[feature](space)
+    if not isinstance(feature, Feature):
         raise ConfigError(
-            f"{brief(given)} is no feature; give the name of a kind ({', '.join(KINDS)}), or a layer of your own by "
+            f"{brief(feature)} is no feature; give the name of a kind ({', '.join(KINDS)}), or a layer of your own by "
             "FeatureSpace.feature(dtype, layer, output_mode)"
         )
-    if given.dtype not in (FLOATS, INTEGERS, STRING):
-        raise ConfigError(choices("dtype", given.dtype, (FLOATS, INTEGERS, STRING)))
-    if given.preprocessor is not None and not isinstance(given.preprocessor, Layer):
-        raise ConfigError(f"preprocessor={brief(given.preprocessor)} is no layer; make one, such as StringLookup()")
-    if given.output_mode not in MODES:
-        raise ConfigError(choices("output_mode", given.output_mode, MODES))
-    if given.output_mode == "one_hot":
-        _check_numbers(given)
-    return given
+    if feature.dtype not in (FLOATS, INTEGERS, STRING):
+        raise ConfigError(choices("dtype", feature.dtype, (FLOATS, INTEGERS, STRING)))
+    if feature.preprocessor is not None and not isinstance(feature.preprocessor, Layer):
+        raise ConfigError(f"preprocessor={brief(feature.preprocessor)} is no layer; make one, such as StringLookup()")
+    if feature.output_mode not in MODES:
+        raise ConfigError(choices("output_mode", feature.output_mode, MODES))
+    if feature.output_mode == "one_hot":
+        _check_numbers(feature)
+    return feature
 
 
-def _check_numbers(given: Feature) -> None:
+def _check_numbers(feature: Feature) -> None:
     """Raise ConfigError for a layer that does not give the numbers of categories, or does not say how many."""
-    layer: Any = given.preprocessor
+    layer: Any = feature.preprocessor
     mode = getattr(layer, "output_mode", "int")
-    counted = isinstance(layer, (Lookup, Discretization, Hashing, HashedCrossing)) or given.depth is not None
+    counted = isinstance(layer, (Lookup, Discretization, Hashing, HashedCrossing)) or feature.depth is not None
     if mode != "int" or getattr(layer, "invert", False) or not counted:
         raise ConfigError(
             f"output_mode='one_hot' takes the numbers of categories, which {brief(layer)} does not give; write "
@@ -188,17 +188,17 @@ def _check_numbers(given: Feature) -> None:
         )
 
 
-def checked_cross(space: Any, given: Any) -> Cross:
+def checked_cross(space: Any, cross: Any) -> Cross:
     """The Cross that a tuple of names stands for.
 
     Raises:
         ConfigError: for names that no feature has, fewer than two of them, or wrong sizes.
     """
-    made = given if isinstance(given, Cross) else None
-    if made is None and isinstance(given, tuple):
-        made = Cross(given, space.crossing_dim)
+    made = cross if isinstance(cross, Cross) else None
+    if made is None and isinstance(cross, tuple):
+        made = Cross(cross, space.crossing_dim)
     if made is None or not all(isinstance(name, str) for name in made.feature_names) or len(made.feature_names) < 2:
-        raise ConfigError(f"{brief(given)} is no cross; give a tuple of two or more names of features")
+        raise ConfigError(f"{brief(cross)} is no cross; give a tuple of two or more names of features")
     if strange := [name for name in made.feature_names if name not in space.features]:
         raise ConfigError(f"the cross {made.feature_names} names {choices('a feature', strange[0], space.features)}")
     if not isinstance(made.crossing_dim, int) or isinstance(made.crossing_dim, bool) or made.crossing_dim < 1:

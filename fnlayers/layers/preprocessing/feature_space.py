@@ -91,11 +91,11 @@ class FeatureSpace(Layer):
         if strange := [name for name in self.features if not isinstance(name, str) or not name]:
             raise ConfigError(f"FeatureSpace: a column has a name, a string that is not empty; got {strange[0]!r}")
         found = {}
-        for name, given in self.features.items():
+        for name, feature in self.features.items():
             with of_column(name):
-                found[name] = checked_feature(self, given)
+                found[name] = checked_feature(self, feature)
         object.__setattr__(self, "features", FrozenDict(found))
-        crosses = tuple(checked_cross(self, given) for given in self.crosses or ())
+        crosses = tuple(checked_cross(self, cross) for cross in self.crosses or ())
         object.__setattr__(self, "crosses", crosses)
         names = [*found, *(cross.name for cross in crosses)]
         if twice := next((name for name in names if names.count(name) > 1), None):
@@ -197,24 +197,24 @@ class FeatureSpace(Layer):
                 parts[name] = xp.asarray(made[0] if one_row else made)
         return parts if self.output_mode == "dict" else xp.concatenate(list(parts.values()), axis=-1)
 
-    def _output_type(self, feature: Feature, given: ArrayType) -> ArrayType:
+    def _output_type(self, feature: Feature, encoded: ArrayType) -> ArrayType:
         """The type of a column's part of the output, from that of what its layer gives.
 
         Raises:
             ConfigError: for strings and numbers of categories, which have no place in one array.
         """
         if feature.output_mode == "int" and self.output_mode == "dict":
-            return given
+            return encoded
         compute = policy(self.dtype).compute.name
-        if given.dtype == STRING or feature.output_mode == "int":
+        if encoded.dtype == STRING or feature.output_mode == "int":
             raise ConfigError(
-                f"the feature is not encoded as floats (it has the dtype {given.dtype}, and output_mode="
+                f"the feature is not encoded as floats (it has the dtype {encoded.dtype}, and output_mode="
                 f"{feature.output_mode!r}), and cannot be joined with others; give the space output_mode='dict', or "
                 "the feature 'one_hot'"
             )
         if feature.output_mode == "float":
-            return ArrayType(given.shape, compute)
-        return ArrayType((*given.shape[:1], *given.shape[2:], feature.size), compute)
+            return ArrayType(encoded.shape, compute)
+        return ArrayType((*encoded.shape[:1], *encoded.shape[2:], feature.size), compute)
 
     def _compose(self, types: Any) -> Any:
         """From the types of the columns by those of their layers."""
@@ -222,8 +222,8 @@ class FeatureSpace(Layer):
         found = {}
         for name, feature in self.features.items():
             with of_column(name):
-                given = ArrayType(_table_shape(types[name].shape), feature.dtype)
-                found[name] = given if feature.preprocessor is None else trace(feature.preprocessor, given)
+                raw = ArrayType(_table_shape(types[name].shape), feature.dtype)
+                found[name] = raw if feature.preprocessor is None else trace(feature.preprocessor, raw)
         for cross in self.crosses or ():
             with of_column(cross.name):
                 parts = tuple(found[name] for name in cross.feature_names)

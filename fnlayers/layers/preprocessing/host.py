@@ -53,8 +53,8 @@ class HostLayer(Layer):
         leaves = x if isinstance(x, (tuple, list)) else (x,)
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             return self.encode_traced(x)
-        given = [leaf if isinstance(leaf, np.ndarray) else np.asarray(leaf) for leaf in leaves]
-        return self.encode(tuple(given) if isinstance(x, (tuple, list)) else given[0])
+        arrays = [leaf if isinstance(leaf, np.ndarray) else np.asarray(leaf) for leaf in leaves]
+        return self.encode(tuple(arrays) if isinstance(x, (tuple, list)) else arrays[0])
 
     def _compose(self, types: Any) -> Any:
         self.check_shape(types.shape if isinstance(types, ArrayType) else tuple(t.shape for t in types))

@@ -48,9 +48,9 @@ class StringLookup(Lookup):
     encoding: str = "utf-8"
     salt: Salt = None
 
-    def checked_tokens(self, given: Sequence) -> Vocabulary:
+    def checked_tokens(self, tokens: Sequence) -> Vocabulary:
         """Strings."""
-        return string_tokens(given)
+        return string_tokens(tokens)
 
     def flat(self, x: np.ndarray) -> Flat:
         """Strings as bytes."""
@@ -118,9 +118,9 @@ class IntegerLookup(Lookup):
 
     token_dtype: ClassVar[str] = "int64"
 
-    def checked_tokens(self, given: Sequence) -> Vocabulary:
+    def checked_tokens(self, tokens: Sequence) -> Vocabulary:
         """Integers."""
-        return integer_tokens(given)
+        return integer_tokens(tokens)
 
     @property
     def in_dtype(self) -> Any:

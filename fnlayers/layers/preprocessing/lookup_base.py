@@ -175,10 +175,10 @@ class Lookup(HostLayer):
 
     def weights_of_all(self) -> np.ndarray:
         """The weight of each number in the mode "tf_idf"."""
-        given = np.asarray(self.idf_weights, np.float64)
+        weights = np.asarray(self.idf_weights, np.float64)
         if not self.first_token:
-            given = np.concatenate([np.full(self._start, given.mean()), given])
-        return np.pad(given, (0, self._depth - len(given))).astype(np.float32)
+            weights = np.concatenate([np.full(self._start, weights.mean()), weights])
+        return np.pad(weights, (0, self._depth - len(weights))).astype(np.float32)
 
     # Looking up
 
@@ -323,7 +323,7 @@ class Lookup(HostLayer):
 
     # What a lookup writes
 
-    def checked_tokens(self, given: Sequence) -> Vocabulary:
+    def checked_tokens(self, tokens: Sequence) -> Vocabulary:
         """A vocabulary of what a user gave."""
         raise ConfigError("a lookup says which tokens it takes")
 

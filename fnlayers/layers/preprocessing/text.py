@@ -209,8 +209,8 @@ class TextVectorization(HostLayer):
 
     def _standardized(self, flat: Flat) -> Flat:
         if callable(self.standardize):
-            given = np.array(self._as_str(flat.items), str).reshape(flat.shape)
-            made = as_arrays(self.standardize(given))
+            strings = np.array(self._as_str(flat.items), str).reshape(flat.shape)
+            made = as_arrays(self.standardize(strings))
             if np.shape(made) != flat.shape:
                 raise ShapeError(
                     f"{brief(self)}: standardize gave {np.shape(made)} for {flat.shape}; give as many texts"

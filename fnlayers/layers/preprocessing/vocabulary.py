@@ -106,7 +106,7 @@ def as_text(token: bytes) -> str | bytes:
         return token
 
 
-def string_tokens(given: Sequence) -> Vocabulary:
+def string_tokens(tokens: Sequence) -> Vocabulary:
     """A vocabulary of the strings that a user gave.
 
     As in Keras, NULs at the end of a token are lost; tokens that `adapt` learned keep them.
@@ -114,19 +114,19 @@ def string_tokens(given: Sequence) -> Vocabulary:
     Raises:
         ConfigError: for what is not a string.
     """
-    for token in given:
+    for token in tokens:
         if not isinstance(token, (str, bytes)):
             raise ConfigError(f"the token {token!r} is of type {type(token).__name__}; give strings")
-    return Vocabulary(as_text(as_bytes(token).rstrip(b"\0")) for token in given)
+    return Vocabulary(as_text(as_bytes(token).rstrip(b"\0")) for token in tokens)
 
 
-def integer_tokens(given: Sequence) -> Vocabulary:
+def integer_tokens(tokens: Sequence) -> Vocabulary:
     """A vocabulary of the integers that a user gave.
 
     Raises:
         ConfigError: for what is not an integer that 64 bits hold.
     """
-    for token in given:
+    for token in tokens:
         if not isinstance(token, int) or isinstance(token, bool) or not -(2**63) <= token < 2**63:
             raise ConfigError(f"the token {token!r} is not an integer of 64 bits; give integers")
-    return Vocabulary(given)
+    return Vocabulary(tokens)

@@ -1,6 +1,6 @@
 """Convolutions within loops in the layout that XLA's fast code for CPUs takes.
 
-That code wants channels last. XLA brings convolutions of other layouts to it, such as those of the backward pass, but
+That code takes channels last. XLA brings convolutions of other layouts to it, such as those of the backward pass, but
 for those of a loop's body (its pass goes through the entry computation alone): there they run as plain loops over all
 elements, many times slower, and their sums are taken in another order. So the same is done here.
 """

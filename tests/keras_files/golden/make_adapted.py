@@ -30,11 +30,11 @@ def main():
         layer = keras.layers.Normalization(**options)
         layer.adapt(data)
         outputs.append(layer(x))
-    model, given = keras.Model(x, outputs), data[:2] + 1
-    arrays = {f"y{i:02}": np.asarray(y) for i, y in enumerate(model(given))}
+    model, inputs = keras.Model(x, outputs), data[:2] + 1
+    arrays = {f"y{i:02}": np.asarray(y) for i, y in enumerate(model(inputs))}
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
-        np.savez(folder / "adapted.npz", x0=given, **arrays)
+        np.savez(folder / "adapted.npz", x0=inputs, **arrays)
         model.save(folder / "adapted.keras")
         model.save(folder / "adapted.h5")
         path = pathlib.Path(__file__).parent / "adapted.zip"

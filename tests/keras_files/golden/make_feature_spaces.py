@@ -34,8 +34,8 @@ def main():
                 y = keras.layers.Dense(2)(space.get_encoded_features())
                 model = keras.Model(space.get_inputs(), y)
                 model.save(folder / "model.keras")
-                given = {column: tf.constant(values[:, None]) for column, values in rows.items()}
-                found |= named(model(given), "model|rows")
+                columns = {column: tf.constant(values[:, None]) for column, values in rows.items()}
+                found |= named(model(columns), "model|rows")
         np.savez(folder / "feature_spaces.npz", **found)
         path = pathlib.Path(__file__).parent / "feature_spaces.zip"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:

@@ -58,9 +58,9 @@ def sequences():
     y = L.LSTM(3, return_sequences=True)(y, initial_state=[h, c])
     y = L.TimeDistributed(L.Dense(4, activation="relu"))(y)
     y = L.RNN([L.GRUCell(2), L.LSTMCell(3)], return_sequences=True)(y)
-    given = array(2, 4, 3)
-    given[1, 2:] = 0
-    return keras.Model(x, L.SimpleRNN(3)(y)), given
+    inputs = array(2, 4, 3)
+    inputs[1, 2:] = 0
+    return keras.Model(x, L.SimpleRNN(3)(y)), inputs
 
 
 def attention():

@@ -38,8 +38,8 @@ def heads():
     y = L.Embedding(5, 4, mask_zero=True)(x)
     y = L.MultiHeadAttention(2, 3, value_dim=2, output_shape=4)(y, y, use_causal_mask=True)
     z = L.MultiHeadAttention(1, 3, attention_axes=(1,), use_bias=False)(y, y, key=y * 0.5, attention_mask=m)
-    given = np.tril(np.ones((3, 5, 5), bool)) | (draw.random((3, 5, 5)) < 0.3)
-    return keras.Model([x, m], [y, z]), IDS, given
+    masks = np.tril(np.ones((3, 5, 5), bool)) | (draw.random((3, 5, 5)) < 0.3)
+    return keras.Model([x, m], [y, z]), IDS, masks
 
 
 def resized():
@@ -55,8 +55,11 @@ def adapted():
     layers = [L.Normalization(axis=axis) for axis in (-1, None, 1, (1, 2))]
     for layer in layers:
         layer.adapt(data)
-    given = [L.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[0.5, 1.0, 2.0, 3.0]), L.Normalization(None, 0.5, 2.0)]
-    return keras.Model(x, [layer(x) for layer in layers + given]), data[:2] + 1
+    with_statistics = [
+        L.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[0.5, 1.0, 2.0, 3.0]),
+        L.Normalization(None, 0.5, 2.0),
+    ]
+    return keras.Model(x, [layer(x) for layer in layers + with_statistics]), data[:2] + 1
 
 
 def functions():

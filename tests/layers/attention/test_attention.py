@@ -34,8 +34,8 @@ def drawn(layer, x):
 
 
 def with_options(layer, options):
-    given = {name: value for name, value in vars(layer).items() if name != "name"}
-    return type(layer)(**(given | options))
+    fields = {name: value for name, value in vars(layer).items() if name != "name"}
+    return type(layer)(**(fields | options))
 
 
 def output(layer, params, x, mask=None):

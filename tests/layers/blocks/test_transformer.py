@@ -28,17 +28,17 @@ def started(layer, shape):
 def by_hand(params, x, layers, first):
     """The sublayers of a block, one after the other."""
 
-    def run(name, *given):
-        return layers[name].apply(params.get(name, {}), given[0] if len(given) == 1 else given)
+    def run(name, *inputs):
+        return layers[name].apply(params.get(name, {}), inputs[0] if len(inputs) == 1 else inputs)
 
     x, encoded = x if isinstance(x, tuple) else (x, None)
     parts = ["self_attention", *(["cross_attention"] if encoded is not None else []), "feedforward"]
     for part in parts:
-        norm, given = f"{part}_layer_norm", run(f"{part}_layer_norm", x) if first else x
+        norm, inputs = f"{part}_layer_norm", run(f"{part}_layer_norm", x) if first else x
         if part == "feedforward":
-            made = run("feedforward_output_dense", run("feedforward_intermediate_dense", given))
+            made = run("feedforward_output_dense", run("feedforward_intermediate_dense", inputs))
         else:
-            made = run(part, given) if part == "self_attention" else run(part, given, encoded)
+            made = run(part, inputs) if part == "self_attention" else run(part, inputs, encoded)
         x = x + made if first else run(norm, x + made)
     return x
 

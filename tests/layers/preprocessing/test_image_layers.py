@@ -81,10 +81,10 @@ def test_masks_move_with_images(layer):
 @pytest.mark.parametrize("kind", BoxFormat.__args__)
 def test_boxes_of_all_formats(kind):
     edges = np.float32([[3, 5, 11, 9], [0, 0, 20, 10]])
-    given = boxes.from_xyxy(edges, kind, 10, 20)
-    np.testing.assert_allclose(boxes.to_xyxy(given, kind, 10, 20), edges, atol=1e-5)
+    converted = boxes.from_xyxy(edges, kind, 10, 20)
+    np.testing.assert_allclose(boxes.to_xyxy(converted, kind, 10, 20), edges, atol=1e-5)
     layer = fl.RandomTranslation((0.1, 0.1), (0.1, 0.1), bounding_box_format=kind)
-    data = {"images": np.zeros((10, 20, 1)), "bounding_boxes": {"boxes": given, "labels": np.int32([1, 2])}}
+    data = {"images": np.zeros((10, 20, 1)), "bounding_boxes": {"boxes": converted, "labels": np.int32([1, 2])}}
     moved = trained(layer, data)["bounding_boxes"]["boxes"]
     wanted = boxes.from_xyxy(np.float32([[5, 6, 13, 10], [2, 1, 20, 10]]), kind, 10, 20)
     np.testing.assert_allclose(moved, wanted, atol=1e-5)

@@ -41,8 +41,8 @@ def test_a_lookup_is_undone_by_its_inverse():
 def test_bytes_strings_and_arrays_of_all_kinds_are_one_string():
     x = ["é", "b"]
     layer = fl.StringLookup(vocabulary=["b", "é".encode()])
-    for given in (x, [s.encode() for s in x], np.array(x), np.array([s.encode() for s in x]), np.array(x, object)):
-        assert layer.apply({}, given).tolist() == [2, 1]
+    for strings in (x, [s.encode() for s in x], np.array(x), np.array([s.encode() for s in x]), np.array(x, object)):
+        assert layer.apply({}, strings).tolist() == [2, 1]
     assert layer.apply({}, "é").tolist() == 2 and layer.apply({}, "é").shape == ()
     assert fl.StringLookup(vocabulary=[b"\xff"]).apply({}, [b"\xff", "\ufffd"]).tolist() == [1, 0]
 

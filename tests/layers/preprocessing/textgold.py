@@ -87,8 +87,8 @@ def restored(case: dict) -> fl.Layer:
 
 
 def outputs(layer: fl.Layer, case: dict) -> Any:
-    given = [array(value) for value in case["inputs"]]
-    x: Any = tuple(given) if case["class_name"] == "HashedCrossing" else given[0]
+    arrays = [array(value) for value in case["inputs"]]
+    x: Any = tuple(arrays) if case["class_name"] == "HashedCrossing" else arrays[0]
     if "count_weights" in (case.get("call_kwargs") or {}):
         x = (x, array(case["call_kwargs"]["count_weights"]))
     return layer.apply({}, x)
@@ -99,8 +99,8 @@ def same(got: Any, value: dict, tolerance: dict, exact_dtype: bool = True) -> No
     got = got if isinstance(got, np.ndarray) else np.asarray(got)
     if value["dtype"] == "string":
         assert got.shape == tuple(value["shape"]), (got.shape, value["shape"])
-        given = nested(value["data"], lambda s: bytes.fromhex(s["hex"]) if isinstance(s, dict) else s.encode())
-        assert nested(got.tolist(), lambda s: s.encode() if isinstance(s, str) else s) == given
+        expected = nested(value["data"], lambda s: bytes.fromhex(s["hex"]) if isinstance(s, dict) else s.encode())
+        assert nested(got.tolist(), lambda s: s.encode() if isinstance(s, str) else s) == expected
         return
     if value.get("ragged"):
         assert len(got) == len(value["data"])

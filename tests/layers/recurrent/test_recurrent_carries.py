@@ -153,7 +153,7 @@ GRU, PARAMS = fl.GRU(2), fl.GRU(2).init(KEY, X.shape)
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "inputs, message",
     [
         ((X, jnp.ones((2, 3))), r"GRU\(units=2\): its carry has an array \(batch, 2\), got \(batch, 3\)"),
         ((X, jnp.ones((2, 2, 1))), r"its carry has an array \(batch, 2\), got \(batch, 2, 1\)"),
@@ -166,9 +166,9 @@ GRU, PARAMS = fl.GRU(2), fl.GRU(2).init(KEY, X.shape)
         (X[:, None], r"GRUCell\(units=2\) takes 2 axes \(batch, features\), got the shape \(2, 5, 3\)"),
     ],
 )
-def test_wrong_sequences_and_carries(given, message):
+def test_wrong_sequences_and_carries(inputs, message):
     with pytest.raises(fl.ShapeError, match=message):
-        GRU.apply(PARAMS, given)
+        GRU.apply(PARAMS, inputs)
 
 
 @pytest.mark.parametrize(

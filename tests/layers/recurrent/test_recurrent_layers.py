@@ -100,7 +100,7 @@ class OtherCell(fl.LSTMCell):
 
 
 @pytest.mark.parametrize(
-    ("layer", "given"),
+    ("layer", "chosen"),
     [
         (fl.LSTM(3), True),
         (fl.RNN(fl.LSTMCell(3, use_bias=False)), True),
@@ -111,19 +111,19 @@ class OtherCell(fl.LSTMCell):
         (fl.GRU(3), False),
     ],
 )
-def test_an_lstm_of_the_usual_kind_may_be_computed_by_a_library(layer, given, monkeypatch):
+def test_an_lstm_of_the_usual_kind_may_be_computed_by_a_library(layer, chosen, monkeypatch):
     called = []
     scan = ops.scan_lstm
     monkeypatch.setattr(ops, "scan_lstm", lambda *args, **options: called.append(1) or scan(*args, **options))
     layer.apply(layer.init(jax.random.key(0), (2, 4, 5)), jnp.ones((2, 4, 5)))
-    assert bool(called) == given
+    assert bool(called) == chosen
 
 
 @pytest.mark.parametrize("cell", [fl.LSTMCell, fl.GRUCell, fl.SimpleRNNCell])
 @pytest.mark.parametrize("method", ["step", "project"])
 def test_a_cell_that_overrides_a_step_is_scanned_by_it(cell, method):
-    def override(self, *given):
-        made = getattr(cell, method)(self, *given)
+    def override(self, *args):
+        made = getattr(cell, method)(self, *args)
         return 2 * made if method == "project" else (made[0], 2 * made[1])
 
     other, x = type("Other", (cell,), {method: override})(2), X[:, :2]
@@ -132,8 +132,8 @@ def test_a_cell_that_overrides_a_step_is_scanned_by_it(cell, method):
     for step in range(2):
         carry, last = other.step(params, carry, other.project(params, x[:, step]))
         y.append(last)
-    given = fl.RNN(other, return_sequences=True).apply({"cell": params}, x)
-    np.testing.assert_allclose(given, jnp.stack(y, 1), rtol=1e-5, atol=1e-6)
+    scanned = fl.RNN(other, return_sequences=True).apply({"cell": params}, x)
+    np.testing.assert_allclose(scanned, jnp.stack(y, 1), rtol=1e-5, atol=1e-6)
 
 
 def test_a_cell_alone_takes_one_step():

@@ -73,15 +73,15 @@ def outputs(name, layer, shape, rng):
         if value.dtype == torch.float32:
             noise = torch.from_numpy(rng.standard_normal(tuple(value.shape)).astype("float32"))
             value.copy_(noise.abs() + 0.5 if key.endswith("running_var") else noise / 2)
-    given = [drawn(s, rng, layer) for s in shape] if isinstance(shape, list) else [drawn(shape, rng, layer)]
+    inputs = [drawn(s, rng, layer) for s in shape] if isinstance(shape, list) else [drawn(shape, rng, layer)]
     if isinstance(layer, nn.MultiheadAttention):
-        y = layer(*(given * 3)[:3], need_weights=False)
+        y = layer(*(inputs * 3)[:3], need_weights=False)
     else:
-        y = layer(*given)
+        y = layer(*inputs)
     while isinstance(y, tuple):
         y = y[0]
-    found = {f"{name}/x{i}": x.numpy() for i, x in enumerate(given)} | {f"{name}/y": y.numpy()}
-    return found | {f"{name}/theirs/{key}": value.numpy() for key, value in layer.state_dict().items()}
+    arrays = {f"{name}/x{i}": x.numpy() for i, x in enumerate(inputs)} | {f"{name}/y": y.numpy()}
+    return arrays | {f"{name}/theirs/{key}": value.numpy() for key, value in layer.state_dict().items()}
 
 
 def files():

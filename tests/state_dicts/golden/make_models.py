@@ -77,8 +77,8 @@ def outputs(name, model, inputs):
         types[key] = [first[value.data_ptr()], list(value.shape), str(value.dtype).removeprefix("torch.")]
         value.copy_(torch.from_numpy(drawn_weight(*types[key])))
     if isinstance(inputs, dict):
-        given = {key: torch.from_numpy(np.asarray(value)) for key, value in inputs.items()}
-        made = model(**given)
+        tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in inputs.items()}
+        made = model(**tensors)
         found = {key: made[key] for key in ("logits", "last_hidden_state", "pooler_output") if key in made}
     else:
         inputs = {"x": inputs}

@@ -11,7 +11,7 @@ from fnlayers.show.inside import bytes_of
 from fnlayers.trees import paths
 
 
-class Held(NamedTuple):
+class OnDevice(NamedTuple):
     """What one device holds.
 
     Arguments:
@@ -36,7 +36,7 @@ class Held(NamedTuple):
         return "; ".join(f"{name}: {axes}" for name, axes in own.items())
 
 
-def held(model: Layer, shape: Shape, mesh: Any, rules: Any) -> Held:
+def on_device(model: Layer, shape: Shape, mesh: Any, rules: Any) -> OnDevice:
     """What each device holds of a model under rules; see `fnlayers.shardings`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the notes say it
@@ -48,4 +48,4 @@ def held(model: Layer, shape: Shape, mesh: Any, rules: Any) -> Held:
         size += bytes_of(spec) * counts[path] // max(math.prod(spec.full_shape), 1)
         if not sharding.is_fully_replicated:
             axes[path] = tuple(sharding.spec)
-    return Held(counts, axes, size, plan.notes)
+    return OnDevice(counts, axes, size, plan.notes)
