@@ -31,6 +31,7 @@ def guarded(
     loss: Any,
     state: Tree,
     new_state: Tree,
+    on_mesh: bool = False,
 ) -> tuple[Tree, Tree, jax.Array]:
     """One update, taken where all of its results are finite.
 
@@ -42,6 +43,7 @@ def guarded(
         loss: the loss.
         state: the model's state.
         new_state: the model's state after the step.
+        on_mesh: whether the arrays are on several devices: each is looked at where it is.
 
     Returns:
         (the update or `before`, the new state or `state`, whether the update was taken).
@@ -53,8 +55,9 @@ def guarded(
         return jax.tree.unflatten(jax.tree.structure(structure), leaves)
 
     after = apply(before)
-    all_finite = all_finite & finite(loss) & stays_finite((before, state), (after, new_state), gradients)
-    if jax.default_backend() == "cpu" and not _is_expensive(jaxpr.jaxpr):
+    now_finite = stays_finite((before, state), (after, new_state), gradients, on_mesh)
+    all_finite = all_finite & finite(loss) & now_finite
+    if jax.default_backend() == "cpu" and not on_mesh and not _is_expensive(jaxpr.jaxpr):
         # A select would write all of `after` to memory, and copy it from there. The branch computes the update again,
         # which costs less: `after` is consumed by the check alone, and is never written
         after = jax.lax.cond(all_finite, apply, lambda same: same, before)
@@ -77,7 +80,7 @@ def finite(tree: Tree) -> jax.Array:
     return stays_finite((), (), tree)
 
 
-def stays_finite(before: Tree, after: Tree, gradients: Tree) -> jax.Array:
+def stays_finite(before: Tree, after: Tree, gradients: Tree, on_mesh: bool = False) -> jax.Array:
     """Whether no number of `after` is infinite or NaN that was finite in `before`, and none of `gradients` is.
 
     What starts as infinite, as the best value so far of some optimizers, may stay so.
@@ -90,6 +93,9 @@ def stays_finite(before: Tree, after: Tree, gradients: Tree) -> jax.Array:
         for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
         if _is_floating(new)
     ]
+    # Arrays that are split in different ways would have to move to be looked at together, with all that they come from
+    if on_mesh:
+        return functools.reduce(jnp.logical_and, map(jnp.all, checks), jnp.array(True))
     grouped = list(_grouped(checks, period))
     large = [check for check in grouped if check.size > _SMALL]
     small = [check.ravel() for check in grouped if check.size <= _SMALL]

@@ -68,16 +68,6 @@ class Placing:
             return train_state  # the types say so
         return jax.lax.with_sharding_constraint(train_state, sharded_state(self.plan(x)))
 
-    def gradients(self, gradients: Tree, x: Any) -> Tree:
-        """Within a compiled step: each gradient is where its param is, so that sums over devices end there."""
-        if self.is_explicit:
-            return gradients
-
-        def one(gradient: Any, sharding: NamedSharding) -> Any:
-            return None if gradient is None else jax.lax.with_sharding_constraint(gradient, sharding)
-
-        return jax.tree.map(one, gradients, self.plan(x).params, is_leaf=lambda leaf: leaf is None)
-
     def on_all(self, tree: Tree) -> Tree:
         """Within a compiled function: arrays that are whole on each device, so that each process reads them."""
         return tree if self.is_explicit else jax.lax.with_sharding_constraint(tree, self.whole)

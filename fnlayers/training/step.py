@@ -173,12 +173,12 @@ def train_step_of(
         loss_at = loss_of(model, declared, objective, train_state, x, y, weight)
         trained, _ = split(params, declared.trainable)
         (loss, (numbers, new_state)), gradients = value_and_gradients(model, loss_at, trained)
-        gradients = gradients if placing is None else placing.gradients(gradients, x)
         update = update_of(declared, optimizer, loss_at, loss, gradients)
         before = (step, params, opt_state)
         if guard:
             so_far = guard == "skip" or all_finite
-            after, new_state, all_finite = guarded(update, before, so_far, gradients, loss, state, new_state)
+            on_mesh = placing is not None or not jax.sharding.get_abstract_mesh().empty
+            after, new_state, all_finite = guarded(update, before, so_far, gradients, loss, state, new_state, on_mesh)
         else:
             after, all_finite = update(before), finite(loss)
         step, params, opt_state = (step + 1, *after[1:]) if guard == "skip" else after

@@ -1,10 +1,12 @@
 """A program: trainings on eight virtual devices give the numbers of one device, and arrays stay where the rules say.
 
-python tests/training/on_eight_devices.py quick|long [preset ...]
+python tests/training/on_eight_devices.py quick|collectives|long [preset ...]
 """
 
 import os
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 os.environ.update(JAX_PLATFORMS="cpu", XLA_FLAGS="--xla_force_host_platform_device_count=8")
@@ -147,7 +149,56 @@ def check_errors(model):
         raise AssertionError("a batch that does not divide was taken")
 
 
+COLLECTIVE = re.compile(r"= (.*?) (all-gather|all-reduce|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(")
+SHAPE = re.compile(r"\w+\[([\d,]*)\]")
+
+
+def collectives(model, rules, x, y):
+    """[(kind, shape of an array that it moves)] in the compiled step."""
+    on = {"mesh": mesh_of(rules), "rules": rules}
+    step = fl.make_step(model, LOSS, optax.sgd(0.1), **on)
+    state = fl.TrainState.create(model, (None, *x.shape[1:]), optax.sgd(0.1), **on)
+    text = step.lower(state, step.placing.batch((x, y))).compile().as_text()
+    found = [COLLECTIVE.search(line) for line in text.splitlines()]
+    return [
+        (m[2], tuple(int(n) for n in s.split(",") if n))
+        for m in found
+        if m
+        for s in SHAPE.findall(m[1].partition("(")[2] or m[1])
+    ]
+
+
+def check_collectives():
+    """Gradients are summed, split params gathered, and each half of a block has one sum of activations, each way."""
+    model = fl.Sequential(
+        [fl.Embedding(64, 24), fl.TransformerEncoder(32, 4), fl.GlobalAveragePooling1D(), fl.Dense(8)]
+    )
+    x, y = np.zeros((64, 6), "int32"), np.zeros(64, "int32")
+    sizes = [a.size for a in jax.tree.leaves(model.init(jax.random.key(0), (None, 6)))]
+    for rules in ("data", "fsdp", "tensor", "data+tensor"):
+        moved = collectives(model, rules, x, y)
+        rows = 384 if rules == "tensor" else 192  # examples times steps
+        of_rows = [shape for _, shape in moved if len(shape) > 1 and shape[:-1] in ((rows,), (rows // 6, 6))]
+        print(rules, Counter(kind for kind, _ in moved), len(of_rows), flush=True)
+        kinds = {kind for kind, _ in moved}
+        gathered = [shape for kind, shape in moved if kind == "all-gather"]
+        assert kinds <= {"all-reduce", "reduce-scatter"} | ({"all-gather"} if rules == "fsdp" else set()), (
+            rules,
+            moved,
+        )
+        of_params = (
+            [] if rules != "fsdp" else sorted(sizes)
+        )  # some are gathered in another shape, heads and sizes as one
+        assert Counter(map(np.prod, gathered)) <= Counter(of_params) and bool(gathered) == (rules == "fsdp"), gathered
+        # The embedding, attention, and the pair of Dense layers; in the backward pass q, k and v have sums of their own
+        assert len(of_rows) == (7 if "tensor" in rules else 0), (rules, of_rows)
+
+
 def main(length, *presets):
+    if length == "collectives":
+        import quick_compilation  # noqa: F401
+
+        return check_collectives()
     if length == "long":
         chosen = presets or ("data", "fsdp", "tensor", "data+tensor")
         return check_steps(LONG, 20, [(rules, kind) for rules in chosen for kind in ("Auto", "Explicit")])

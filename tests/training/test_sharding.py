@@ -155,3 +155,9 @@ def test_trainings_on_eight_devices():
 def test_twenty_steps_on_eight_devices_are_those_of_one(rules):
     """Convolution, batch statistics, LSTM, attention, dropout, under automatic and explicit axes."""
     on_eight_devices("long", rules)
+
+
+@pytest.mark.slow
+def test_collectives_of_each_preset():
+    """Counted in the compiled step: no activation is gathered."""
+    on_eight_devices("collectives")
