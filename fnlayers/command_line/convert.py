@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fnlayers.command_line.files import HDF5, KERAS, SAFETENSORS, kind_of
+from fnlayers.command_line.files import HDF5, KERAS, SAFETENSORS, TORCH, kind_of
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
+from fnlayers.exporting import export, to_onnx
 from fnlayers.keras_files import load_keras, save_keras
 from fnlayers.keras_files.topology import keras_topology
 from fnlayers.plain_data import FrozenDict
@@ -36,6 +37,8 @@ WRITERS: Mapping[str, Callable[[Path, Parts], Any]] = FrozenDict(
     {
         ".safetensors": lambda path, parts: save(path, *parts[:3], shape=parts.shape),
         ".keras": lambda path, parts: save_keras(path, *parts[:3], shape=parts.shape),
+        ".exported": lambda path, parts: export(path, *parts[:3], shape=parts.shape),
+        ".onnx": lambda path, parts: to_onnx(path, *parts[:3], shape=parts.shape),
     }
 )
 
@@ -56,7 +59,13 @@ def convert(source: str, target: str, *, force: bool = False) -> str:
         raise ConfigError(
             f"{to_path} is there already; give another name{'' if force else ', or --force to replace it'}"
         )
-    parts = READERS[kind_of(from_path)](from_path)
+    kind = kind_of(from_path)
+    if kind == TORCH:
+        raise ConfigError(
+            f"{from_path} holds tensors without a model; build the model, and read them with "
+            "fnlayers.load_state_dict(model, shape, path, mapping)"
+        )
+    parts = READERS[kind](from_path)
     write(to_path, parts)
     state = f", {count(parts.state):,} numbers of state" if parts.state else ""
     return f"{to_path}: {type(parts.model).__name__}, {count(parts.params):,} params{state}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fnlayers.core.errors import ConfigError
 
-KERAS, HDF5, SAFETENSORS = "keras", "hdf5", "safetensors"
+KERAS, HDF5, SAFETENSORS, TORCH = "keras", "hdf5", "safetensors", "torch"
 
 
 def kind_of(path: Path) -> str:
@@ -17,13 +17,17 @@ def kind_of(path: Path) -> str:
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path} is not a file")
     with open(path, "rb") as file:
-        head = file.read(16)
+        head = file.read(300)
     if head.startswith(b"PK\x03\x04"):
-        return KERAS
+        first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first member
+        return TORCH if first.endswith(b"/data.pkl") else KERAS
+    if head.startswith(b"\x80"):  # a pickle: refused, with a way to convert it
+        return TORCH
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return HDF5
     if head[8:9] == b"{":  # after the length of the header
         return SAFETENSORS
     raise ConfigError(
-        f"{path} is no model that fnlayers reads: its first bytes are not those of a .keras, .h5 or .safetensors file"
+        f"{path} is no model that fnlayers reads: its first bytes are not those of a .keras, .h5, .safetensors or .pt "
+        "file"
     )

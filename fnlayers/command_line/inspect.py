@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fnlayers.command_line.files import HDF5, KERAS, SAFETENSORS, kind_of
-from fnlayers.core.errors import LayerError
+from fnlayers.command_line.files import HDF5, KERAS, SAFETENSORS, TORCH, kind_of
+from fnlayers.core.errors import ConfigError, LayerError
 from fnlayers.core.layer import Layer
 from fnlayers.exporting.program import FORMAT as EXPORTED, PROGRAM, Exported, read_program
 from fnlayers.keras_files.topology import keras_topology
@@ -14,6 +14,7 @@ from fnlayers.plain_data import FrozenDict
 from fnlayers.saving.described import described
 from fnlayers.saving.files import FORMAT
 from fnlayers.show import summary
+from fnlayers.state_dicts.arrays import arrays_of
 
 OPTIMIZERS = ("optimizer", "optimizer_weights")  # where files of Keras have an optimizer's state
 
@@ -35,9 +36,24 @@ class Inspected(NamedTuple):
     arrays: Mapping[str, Any]
 
 
-def inspect(path: str) -> str:
-    """What a file holds, as text: what it is, and its layers with their shapes and counts, or else its arrays."""
-    found = INSPECTORS[kind_of(Path(path))](Path(path))
+class Array(NamedTuple):
+    """An array of which nothing is read but what it is."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def inspect(path: str, *, key: str | None = None) -> str:
+    """What a file holds, as text: what it is, and its layers with their shapes and counts, or else its arrays.
+
+    Arguments:
+        path: of the file.
+        key: of the dict of tensors, in a checkpoint of PyTorch that holds more.
+    """
+    kind = kind_of(Path(path))
+    if key is not None and kind != TORCH:
+        raise ConfigError(f"{path}: --key {key} is for files of torch.save, and this is none")
+    found = _torch(Path(path), key) if kind == TORCH else INSPECTORS[kind](Path(path))
     numbers = sum(math.prod(array.shape) for array in found.arrays.values())
     head = f"{path}: {found.about}\n{len(found.arrays)} arrays, {numbers:,} numbers"
     if optimizers := sum(name.split("/")[0] in OPTIMIZERS for name in found.arrays):
@@ -71,6 +87,11 @@ def _signature(program: Exported) -> str:
         f"for {', '.join(program.platforms)}, weights {where}: {program.in_dtype} {program.in_shape} -> "
         f"{program.out_shape}"
     )
+
+
+def _torch(path: Path, key: str | None) -> Inspected:
+    types = arrays_of(path, key).types
+    return Inspected("tensors of PyTorch", None, None, "", {name: Array(*found) for name, found in types.items()})
 
 
 INSPECTORS: Mapping[str, Callable[[Path], Inspected]] = FrozenDict(

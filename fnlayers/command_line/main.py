@@ -33,11 +33,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", title="commands", metavar="")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     shown = commands.add_parser(
         "inspect", help="the layers, shapes and counts of a model's file; no weights are loaded"
     )
-    shown.add_argument("file", help="a .keras, .h5, .weights.h5, .safetensors or .exported file")
+    shown.add_argument("file", help="a .keras, .h5, .weights.h5, .safetensors, .exported or .pt file")
+    shown.add_argument("--key", help="of the dict of tensors, in a checkpoint of PyTorch that holds more")
     made = commands.add_parser("convert", help="write a model's file in another format")
     made.add_argument("input", help="told by its first bytes, whatever its name")
     made.add_argument("output", help="the ending says which format")
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _answer(options: argparse.Namespace) -> str:
     if options.command == "inspect":
-        return inspect(options.file)
+        return inspect(options.file, key=options.key)
     if options.command == "convert":
         return convert(options.input, options.output, force=options.force)
     return versions()
@@ -57,4 +58,5 @@ def _line(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+    text, notes = " ".join(str(error).split()), getattr(error, "__notes__", [])  # such as: in model.keras
+    return " ".join([text, *(f"({note})" for note in notes if note.removeprefix("in ") not in text)])

@@ -1,6 +1,7 @@
 """Models as ONNX files, by the converter jax2onnx."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -92,7 +93,19 @@ def _converter() -> Callable[..., Any]:
             convert = import_module("jax2onnx").to_onnx
         except ImportError:
             raise MissingError("writing ONNX files needs jax2onnx; pip install 'fnlayers[onnx]'") from None
-    return _jax_put_back()(convert)
+    return _quietly()(_jax_put_back()(convert))
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """onnx_ir warns of each shape inside the program that it leaves out of the file: optional, and nobody's to mend."""
+    logger = logging.getLogger("onnx_ir.serde")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextlib.contextmanager

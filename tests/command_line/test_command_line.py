@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import fnlayers as fl
 from fnlayers.command_line import main
 from fnlayers.saving import container
+
+TORCH = Path(__file__).parents[1] / "state_dicts" / "golden"
 
 
 @pytest.fixture
@@ -36,8 +39,8 @@ def folder(tmp_path_factory):
         container.write(file, {n: (a.shape, a.dtype.name) for n, a in arrays.items()}, {}, arrays.__getitem__)
     (folder / "empty.keras").write_bytes(b"")
     (folder / "text.h5").write_text("not a model, but a text of some length")
-    with zipfile.ZipFile(folder / "torch.pt", "w") as archive:
-        archive.writestr("archive/data.pkl", b"\x80")
+    with zipfile.ZipFile(folder / "numpy.npz", "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY")
     return folder
 
 
@@ -83,14 +86,25 @@ def test_inspect_an_exported_program(run, tmp_path, weights):
     assert "load_exported" in run("convert", tmp_path / "m.exported", tmp_path / "m.safetensors")
 
 
+def test_inspect_tensors_of_pytorch(run, tmp_path):
+    assert "7 arrays, 17 numbers" in (out := run("inspect", TORCH / "state_dict.pt"))
+    assert "tensors of PyTorch" in out and "0.weight               float32(2, 3)" in out
+    assert "it has epoch, model, optimizer, lr" in run("inspect", TORCH / "checkpoint.pt")
+    assert "7 arrays" in run("inspect", TORCH / "checkpoint.pt", "--key", "model")
+    assert "is a pickle" in run("inspect", TORCH / "legacy.pt")
+    assert "load_state_dict(model, shape, path, mapping)" in run(
+        "convert", TORCH / "state_dict.pt", tmp_path / "a.keras"
+    )
+
+
 def test_what_is_wrong_is_one_line(run, folder, tmp_path):
     assert "nowhere.keras: No such file or directory" in run("inspect", folder / "nowhere.keras")
     for name in ("empty.keras", "text.h5"):
         assert "is no model that fnlayers reads" in run("inspect", folder / name)
-    assert "config.json" in run("inspect", folder / "torch.pt")
+    assert run("inspect", folder / "numpy.npz").endswith(f"'x.npy' (in {folder / 'numpy.npz'})\n")
     assert "is not a file" in run("inspect", folder)
     model = folder / "model.safetensors"
-    assert "choose from .safetensors" in run("convert", model, tmp_path / "model.onnx")
+    assert "choose from .safetensors" in run("convert", model, tmp_path / "model.pb")
     assert "is there already; give another name, or --force" in run("convert", model, model)
     assert "is there already; give another name" in run("convert", model, model, "--force")
     assert "no model that fnlayers.save wrote" in run(
@@ -118,6 +132,14 @@ def test_convert_writes_a_file_of_keras(run, folder, tmp_path):
     np.testing.assert_allclose(
         loaded.model.apply(loaded.params, x, state=loaded.state), model.apply(params, x, state=state), rtol=1e-6
     )
+
+
+def test_convert_writes_a_program(run, folder, tmp_path):
+    target = tmp_path / "model.exported"
+    assert run("convert", folder / "model.safetensors", target).endswith("8 numbers of state\n")
+    model, params, state = fl.load(folder / "model.safetensors")
+    x = np.ones((2, 3), "float32")
+    np.testing.assert_allclose(fl.load_exported(target)(x), model.apply(params, x, state=state), rtol=1e-6)
 
 
 def test_as_a_program():

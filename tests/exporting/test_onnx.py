@@ -33,7 +33,7 @@ def run(path, arrays):
 
 
 @pytest.mark.slow
-def test_a_convolutional_network(tmp_path):
+def test_a_convolutional_network(tmp_path, caplog):
     onnxruntime()
     shape = (None, 8, 8, 1)
     model = fl.Sequential(
@@ -43,6 +43,7 @@ def test_a_convolutional_network(tmp_path):
     x = np.random.RandomState(0).rand(5, 8, 8, 1).astype("float32")
     wanted = model.apply(params, x, state=state)  # traced with the algorithms of this platform before
     fl.to_onnx(tmp_path / "m.onnx", model, params, state, shape=shape)
+    assert not caplog.records  # of the packages inside, which nobody could act on
     np.testing.assert_allclose(run(tmp_path / "m.onnx", [x])[0], wanted, rtol=1e-5, atol=1e-6)
 
 
