@@ -20,7 +20,7 @@ from fnlayers.core.trace import trace
 from fnlayers.half_precision import accumulation_dtype
 from fnlayers.layers.preprocessing import columns
 from fnlayers.layers.preprocessing.columns import FLOATS, INTEGERS, Feature, checked_cross, checked_feature, of_column
-from fnlayers.layers.preprocessing.host import Flat, encoded, finite_numbers
+from fnlayers.layers.preprocessing.host import Flat, check_steps, encoded, finite_numbers, refuse_masked
 from fnlayers.layers.preprocessing.tabular import Discretization
 from fnlayers.ops.categories import encode_categories
 from fnlayers.plain_data import FrozenDict
@@ -182,6 +182,7 @@ class FeatureSpace(Layer):
         for name, feature in self.features.items():
             with of_column(name):
                 column = x[name] if hasattr(x[name], "dtype") else np.asarray(x[name])
+                refuse_masked(self, column)
                 column = _typed(column, feature.dtype, self.dtype)
                 found[name] = column.reshape(_table_shape(column.shape))
         return found
@@ -319,6 +320,7 @@ def _learns(layer: Any) -> bool:
 
 def _tables(space: Layer, data: Any, verbose: bool, steps: int | None) -> Iterator[tuple[Mapping[str, Any], bool]]:
     """The tables that `adapt` looks at, each as a dict with whether it is the whole data."""
+    check_steps(space, steps)
     table = as_arrays(data)
     if isinstance(table, Mapping):
         yield table, True

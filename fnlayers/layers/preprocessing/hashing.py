@@ -106,13 +106,14 @@ class Hashing(HostLayer):
         value = self.mask_value
         if isinstance(value, (str, bytes)):
             key = value if isinstance(value, bytes) else value.encode()
-            strings = _holds_strings(x)
-            return np.array([strings and item == key for item in flat.items], bool)
+            if flat.items and not _holds_strings(x):
+                raise ConfigError(f"{brief(self)} masks the string {value!r}, and got numbers; give mask_value as one")
+            return np.array([item == key for item in flat.items], bool)
         if _holds_strings(x):
             raise ConfigError(f"{brief(self)} masks the number {value!r}, and got strings; give mask_value as a string")
         if is_ragged(x):
             x = np.array([item for row in x for item in row])
-        return (x == np.asarray(value).astype(x.dtype)).ravel()
+        return np.asarray(x == value).ravel()
 
 
 @layerclass

@@ -1,13 +1,13 @@
 """Layers that run on the host, with NumPy: strings live nowhere else, and ids of 64 bits need no jax there."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jax.core import Tracer
 
-from fnlayers.core.errors import ConfigError, ShapeError, brief
+from fnlayers.core.errors import ConfigError, ShapeError, brief, shortened
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.shapes import ArrayType
 from fnlayers.core.strings import STRING, as_arrays, is_string_dtype, is_strings
@@ -54,6 +54,8 @@ class HostLayer(Layer):
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             return self.encode_traced(x)
         arrays = [leaf if isinstance(leaf, np.ndarray) else np.asarray(leaf) for leaf in leaves]
+        for leaf in arrays:
+            refuse_masked(self, leaf)
         return self.encode(tuple(arrays) if isinstance(x, (tuple, list)) else arrays[0])
 
     def _compose(self, types: Any) -> Any:
@@ -80,6 +82,20 @@ def is_ragged(x: np.ndarray) -> bool:
     return x.dtype == object and x.ndim == 1 and x.size > 0 and isinstance(x[0], (list, tuple, np.ndarray))
 
 
+def rows_in(layer: Layer, x: np.ndarray) -> list[list]:
+    """The rows of several lengths in an array; ConfigError for a row that is none, as a string would fall apart."""
+    for at, row in enumerate(x):
+        if not isinstance(row, (list, tuple, np.ndarray)):
+            raise ConfigError(f"{brief(layer)} takes rows that are lists, and row {at} is {row!r}; write [{row!r}]")
+    return [list(row) for row in x]
+
+
+def refuse_masked(layer: Layer, x: np.ndarray) -> None:
+    """Raise ConfigError for a masked array, whose masked elements would count."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise ConfigError(f"{brief(layer)} got a masked array; write x.filled(value), or x.compressed()")
+
+
 def rows_of(rows: list[list]) -> Flat:
     """Lists of several lengths."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
@@ -93,7 +109,7 @@ def flat_strings(layer: Layer, x: np.ndarray) -> Flat:
         ConfigError: for what is not a string, with its position.
     """
     if is_ragged(x):
-        found = rows_of([list(row) for row in x])
+        found = rows_of(rows_in(layer, x))
         return found._replace(items=_all_bytes(layer, found.items))
     if x.size and not is_string_dtype(x.dtype):
         raise ConfigError(f"{brief(layer)} takes strings, got an array of {x.dtype}; write x.astype(str)")
@@ -120,14 +136,14 @@ def flat_integers(layer: Layer, x: np.ndarray) -> Flat:
         ConfigError: for strings, NaN and infinity, and numbers that 64 bits do not hold.
     """
     if is_ragged(x):
-        found = rows_of([list(row) for row in x])
+        found = rows_of(rows_in(layer, x))
         return found._replace(items=_as_int64(layer, np.array(found.items or [0])[: len(found.items)]))
     return Flat(_as_int64(layer, x).ravel(), x.shape)
 
 
 def _as_int64(layer: Layer, x: np.ndarray) -> np.ndarray:
     if x.dtype.kind not in "biuf" and x.size:
-        raise ConfigError(f"{brief(layer)} takes integers, got {_described(x)}; for strings write StringLookup")
+        raise ConfigError(f"{brief(layer)} takes integers, got {_described(x)}")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise ConfigError(
             f"{brief(layer)} takes integers, and {int((~np.isfinite(x)).sum())} elements are NaN or infinite; replace "
@@ -139,7 +155,9 @@ def _as_int64(layer: Layer, x: np.ndarray) -> np.ndarray:
 
 
 def _described(x: np.ndarray) -> str:
-    return "strings" if is_strings(x) else f"an array of {x.dtype}"
+    if x.dtype == object and not any(isinstance(item, (str, bytes)) for item in x.ravel()):
+        return "an array of objects; write x.astype('int64'), and hash what 64 bits do not hold as strings"
+    return "strings; for these write StringLookup" if is_strings(x) else f"an array of {x.dtype}"
 
 
 def encoded(ids: np.ndarray, flat: Flat, mode: str, depth: int, weights: np.ndarray | None = None) -> np.ndarray:
@@ -217,13 +235,14 @@ def batches_of(
         steps: how many batches to read; None: all.
         lists_are_arrays: whether a list that holds no arrays is one.
     """
-    is_array = hasattr(data, "__array__") or isinstance(data, (str, bytes))
+    check_steps(layer, steps)
+    is_array = hasattr(data, "__array__") and not hasattr(data, "columns")  # which a DataFrame has
     is_list = isinstance(data, (list, tuple)) and not any(map(_holds_arrays, data))
     if is_array or (is_list and lists_are_arrays):
         yield _one_batch(layer, data), True
         return
-    if not isinstance(data, Iterable):
-        raise ConfigError(f"{brief(layer)}: adapt takes an array or an iterable of batches, got {type(data).__name__}")
+    if not isinstance(data, Iterable) or isinstance(data, (str, bytes, Mapping)) or hasattr(data, "columns"):
+        raise ConfigError(f"{brief(layer)}: adapt takes an array or an iterable of batches, got {shortened(data)}")
     from tqdm.auto import tqdm
 
     shown = tqdm(data, desc=f"adapt {type(layer).__name__}", unit="batch", disable=None if verbose else True)
@@ -231,6 +250,12 @@ def batches_of(
         if steps is not None and count >= steps:
             break
         yield _one_batch(layer, batch), False
+
+
+def check_steps(layer: Layer, steps: Any) -> None:
+    """Raise ConfigError for a number of batches that is none."""
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
+        raise ConfigError(f"{brief(layer)}: steps={steps!r}; give a number of batches of at least 1, or None for all")
 
 
 def _holds_arrays(item: Any) -> bool:
@@ -241,7 +266,9 @@ def _one_batch(layer: Layer, batch: Any) -> np.ndarray:
     if isinstance(batch, tuple) and any(hasattr(part, "__array__") for part in batch):
         raise ConfigError(f"{brief(layer)}: adapt got a batch of {len(batch)} arrays; write (x for x, y in data)")
     found = as_arrays(list(batch) if isinstance(batch, tuple) else batch)
-    return found if isinstance(found, np.ndarray) else np.asarray(found)
+    found = found if isinstance(found, np.ndarray) else np.asarray(found)
+    refuse_masked(layer, found)
+    return found
 
 
 def finite_numbers(layer: Layer, batch: Any, dtype: str | None = None) -> np.ndarray:

@@ -48,6 +48,13 @@ class StringLookup(Lookup):
     encoding: str = "utf-8"
     salt: Salt = None
 
+    def check_encoding(self) -> None:
+        """A text encoding that Python knows."""
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise ConfigError(f"StringLookup: encoding={self.encoding!r} is unknown; give such as 'utf-8'") from None
+
     def checked_tokens(self, tokens: Sequence) -> Vocabulary:
         """Strings."""
         return string_tokens(tokens)
@@ -154,14 +161,17 @@ class IntegerLookup(Lookup):
         return np.array(tokens, np.int64)
 
     def encode_traced(self, x: Any) -> Any:
-        """The same within a compiled program, on integers of 32 bits."""
+        """The same within a compiled program, on integers of 32 bits; NaN and infinity are unknown there."""
         self._check_adapted()
+        finite = jnp.isfinite(x) if jnp.issubdtype(x.dtype, jnp.floating) else None
         x = jnp.asarray(x, "int32")
         if self.invert:
             table = jnp.asarray([*self.get_vocabulary(), self.oov_token], "int32")
             inside = (x >= 0) & (x < len(table) - 1)
             return table[jnp.where(inside, x, len(table) - 1)]
         ids = self._traced_ids(x)
+        if finite is not None:
+            ids = jnp.where(finite, ids, self._oov_start if self.num_oov_indices else -1)
         mode = "count" if self.output_mode == "tf_idf" else self.output_mode
         found = encode_categories(ids, self._depth, mode, "float32" if self.output_mode == "tf_idf" else "int32")
         return found * self.weights_of_all() if self.output_mode == "tf_idf" else found

@@ -76,6 +76,7 @@ class Lookup(HostLayer):
         """Options that fit each other, and a vocabulary with each token once."""
         check_salt(self)
         refuse_sparse(self)
+        self.check_encoding()
         if self.salt is not None and getattr(self, "oov_method", "farmhash") != "farmhash":
             raise ConfigError(f"{_name(self)}: salt goes with oov_method='farmhash'; give both")
         if self.max_tokens is not None and self.max_tokens <= 1:
@@ -322,6 +323,9 @@ class Lookup(HostLayer):
         return {}
 
     # What a lookup writes
+
+    def check_encoding(self) -> None:
+        """Raise ConfigError for an encoding that is unknown, of a lookup that has one."""
 
     def checked_tokens(self, tokens: Sequence) -> Vocabulary:
         """A vocabulary of what a user gave."""

@@ -30,7 +30,7 @@ class Discretization(Layer):
     A number equal to a boundary is in the bin above it. Numbers are compared in float32, and NaN is in the last bin.
 
     Arguments:
-        bin_boundaries: where a bin ends and the next begins. None: to be learned by `adapt`.
+        bin_boundaries: where a bin ends and the next begins, in any order. None: to be learned by `adapt`.
         num_bins: how many bins `adapt` makes, each for as many numbers as the others.
         epsilon: how precise it is: the fraction of numbers by which a boundary may be off.
         output_mode: "int": the number of each element's bin. "one_hot": a vector for each. "multi_hot", "count": a
@@ -145,7 +145,7 @@ class CategoryEncoding(Layer):
     """Ids as vectors: one for each id, or one for each row of them.
 
     Ids outside of 0 to num_tokens - 1 count nowhere. The fraction of floats is cut off. Outside of compiled programs
-    ids below 0 are an error in rows, as in Keras.
+    ids below 0 are an error in rows, as in Keras, and NaN is one everywhere; within them it counts nowhere.
 
     Arguments:
         num_tokens: how many ids there are: the size of the vectors.
@@ -200,11 +200,20 @@ class CategoryEncoding(Layer):
 
     def call(self, params: Any, x: Any) -> Any:
         ids, weights = x if isinstance(x, tuple) else (x, None)
-        ids = jnp.asarray(ids).astype("int32")
+        ids = self._integers(jnp.asarray(ids))
         if self.output_mode != "one_hot" and ids.ndim < 3 and not isinstance(ids, Tracer):
             self._refuse_negative(ids)
         dtype = vector_dtype(self) if weights is None else jnp.asarray(weights).dtype
         return encode_categories(ids, self.num_tokens or 0, self.output_mode, dtype, weights)
+
+    def _integers(self, ids: Any) -> Any:
+        """Ids without their fraction, -1 for what is not finite."""
+        if not jnp.issubdtype(ids.dtype, jnp.floating):
+            return ids.astype("int32")
+        finite = jnp.isfinite(ids)
+        if not isinstance(ids, Tracer) and not finite.all():
+            raise ConfigError(f"{brief(self)}: {int((~finite).sum())} ids are NaN or infinite; give them a number")
+        return jnp.where(finite, ids, -1).astype("int32")
 
     def _refuse_negative(self, ids: Any) -> None:
         if (ids < 0).any():

@@ -1,12 +1,12 @@
 """Text as numbers: brought into one form, split into tokens, joined into n-grams, and looked up."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from fnlayers.core.errors import ConfigError, ShapeError, brief
+from fnlayers.core.errors import ConfigError, ShapeError, brief, shortened
 from fnlayers.core.layer import Shape, layerclass
 from fnlayers.core.options import Numbers
 from fnlayers.core.shapes import ArrayType
@@ -221,9 +221,14 @@ class TextVectorization(HostLayer):
     def _split(self, texts: list[bytes]) -> list[list[bytes]]:
         if not callable(self.split):
             return split_characters(texts) if self.split == "character" else split_whitespace(texts)
-        rows = [list(row) for row in self.split(np.array(self._as_str(texts), str))]
+        made = self.split(np.array(self._as_str(texts), str))
+        is_rows = isinstance(made, Iterable) and not isinstance(made, (str, bytes))
+        rows = list(made) if is_rows else []  # type: ignore[arg-type]
+        if not is_rows or any(isinstance(row, (str, bytes)) or not isinstance(row, Iterable) for row in rows):
+            raise ConfigError(f"{brief(self)}: split gave {shortened(made)}; give a list of tokens for each text")
         if len(rows) != len(texts):
             raise ShapeError(f"{brief(self)}: split gave {len(rows)} lists for {len(texts)} texts; give one for each")
+        rows = [list(row) for row in rows]
         return [flat_strings(self, np.array([*row, None], object)[:-1]).items for row in rows]
 
     def _as_str(self, texts: list[bytes]) -> list[str]:

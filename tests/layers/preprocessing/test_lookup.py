@@ -11,6 +11,7 @@ import fnlayers as fl
 from fnlayers.layers.preprocessing.vocabulary import Vocabulary
 
 AB = fl.StringLookup(vocabulary=["a", "b"])
+INTEGERS = fl.IntegerLookup(vocabulary=[0, 1])
 
 
 def test_an_integer_lookup_runs_within_a_compiled_program():
@@ -26,6 +27,17 @@ def test_an_integer_lookup_runs_within_a_compiled_program():
     np.testing.assert_array_equal(
         jax.jit(lambda x: back.apply({}, x))(jnp.arange(-1, 5)), back.apply({}, range_of(-1, 5))
     )
+
+
+@pytest.mark.parametrize(
+    "options, unknown", [({}, 0), ({"num_oov_indices": 2, "mask_token": 9}, 1), ({"num_oov_indices": 0}, -1)]
+)
+def test_nan_is_unknown_within_a_compiled_program_and_an_error_outside(options, unknown):
+    layer = dataclasses.replace(INTEGERS, **options)
+    x = jnp.array([jnp.nan, jnp.inf, 1.5])
+    assert jax.jit(lambda x: layer.apply({}, x))(x).tolist()[:2] == [unknown] * 2
+    with pytest.raises(fl.ConfigError, match="2 elements are NaN or infinite"):
+        layer.apply({}, x)
 
 
 def range_of(start, stop):
@@ -114,6 +126,17 @@ TRACED = "runs on the host, and cannot be part of a compiled program"
         (lambda: fl.IntegerLookup(vocabulary=[1]).apply({}, np.array([np.nan, 1])), "1 elements are NaN or infinite"),
         (lambda: fl.IntegerLookup(vocabulary=[1]).apply({}, ["a"]), "takes integers, got strings"),
         (lambda: fl.IntegerLookup(vocabulary=[1], num_oov_indices=0).apply({}, [[1, 5]]), "not in the vocabulary, such as 5"),
+        (lambda: fl.StringLookup(encoding="utf-99"), "StringLookup: encoding='utf-99' is unknown"),
+        (lambda: AB.apply({}, [["a"], "b"]), r"row 1 is 'b'; write \['b'\]"),
+        (lambda: AB.apply({}, [["a"], None, ["b", "c"]]), "row 1 is None"),
+        (lambda: INTEGERS.apply({}, np.array([1, 2], object)), "an array of objects; write x.astype"),
+        (lambda: INTEGERS.apply({}, [2**70]), "hash what 64 bits do not hold as strings"),
+        (lambda: INTEGERS.apply({}, np.ma.array([1, 2], mask=[0, 1])), "got a masked array; write x.filled"),
+        (lambda: fl.IntegerLookup().adapt([np.ma.array([1, 2], mask=[0, 1])]), "got a masked array"),
+        (lambda: fl.StringLookup().adapt("words.txt"), "adapt takes an array or an iterable of batches, got 'words.txt'"),
+        (lambda: fl.StringLookup().adapt({"city": ["a"]}), "adapt takes an array or an iterable of batches, got {'city'"),
+        (lambda: fl.StringLookup().adapt(["a"], steps=0), "steps=0; give a number of batches of at least 1"),
+        (lambda: fl.StringLookup().adapt(["a"], steps="1"), "steps='1'; give a number"),
         (lambda: jax.jit(lambda x: AB.apply({}, x))(np.array([1])), TRACED),
         (lambda: fl.Sequential([AB, fl.Embedding(3, 2)]).apply({}, np.array([1])), "takes strings"),
         (lambda: fl.Dense(2).apply({}, np.array(["a"])), "encode them before, on the host: fnlayers.StringLookup"),

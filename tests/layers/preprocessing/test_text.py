@@ -103,6 +103,8 @@ def test_ids_outside_count_nowhere_and_below_0_are_an_error_of_rows():
     assert layer.apply({}, jnp.array([[5, 1]])).tolist() == [[0, 1, 0]]
     assert jax.jit(lambda x: layer.apply({}, x))(jnp.array([[-1, 1]])).tolist() == [[0, 1, 0]]
     assert fl.CategoryEncoding(2, "one_hot").apply({}, jnp.array([-1, 1])).tolist() == [[0, 0], [0, 1]]
+    assert jax.jit(lambda x: layer.apply({}, x))(jnp.array([[jnp.nan, 1.5]])).tolist() == [[0, 1, 0]]
+    assert fl.Hashing(3, mask_value=300).apply({}, np.array([44], "uint8")).tolist() != [0]  # 300 - 256 is not masked
     weights = jnp.array([[0.5, 0.25]])
     counted = fl.CategoryEncoding(2, "count").apply({}, (jnp.array([[1, 1]]), weights))
     assert counted.tolist() == [[0, 0.75]]
@@ -138,6 +140,12 @@ def test_statistics_learned_from_batches_are_those_of_all():
         (lambda: fl.TextVectorization().adapt([""]), "adapt found no tokens"),
         (lambda: fl.TextVectorization(vocabulary=["a"]).apply({}, [["a", "b"]]), "call it for each column"),
         (lambda: fl.TextVectorization(vocabulary=["a"]).apply({}, np.ones(2)), "takes strings, got an array of float64"),
+        (lambda: fl.TextVectorization(encoding="utf-99"), "TextVectorization: encoding='utf-99' is unknown"),
+        (lambda: fl.TextVectorization(vocabulary=["a"], split=lambda x: x).apply({}, ["a b"]), "give a list of tokens for each"),
+        (lambda: fl.TextVectorization(vocabulary=["a"], split=lambda x: None).apply({}, ["a"]), "split gave None; give a list"),
+        (lambda: fl.Hashing(3, mask_value="1").apply({}, np.array([1, 2])), "masks the string '1', and got numbers"),
+        (lambda: fl.CategoryEncoding(3, "one_hot").apply({}, np.array([np.nan, 1.0])), "1 ids are NaN or infinite"),
+        (lambda: fl.Normalization().adapt(np.ma.array([[1.0]], mask=[[1]])), "got a masked array"),
         (lambda: fl.Hashing(0), "give a number of at least 1"),
         (lambda: fl.Hashing(3, dtype="float32"), "give 'int32' or 'int64'"),
         (lambda: fl.Hashing(3).apply({}, np.array([np.nan])), "NaN or infinite"),
