@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
+import jax.numpy as jnp
+
 from fnlayers.core.errors import ConfigError, LayerError, brief
 from fnlayers.core.layer import Layer
-from fnlayers.core.strings import STRING
+from fnlayers.core.strings import STRING, is_string_dtype
 from fnlayers.layers.preprocessing.hashing import HashedCrossing, Hashing
 from fnlayers.layers.preprocessing.lookup import IntegerLookup, StringLookup
 from fnlayers.layers.preprocessing.lookup_base import Lookup
@@ -206,3 +208,35 @@ def checked_cross(space: Any, cross: Any) -> Cross:
     if made.output_mode not in MODES[:2]:
         raise ConfigError(f"the cross {made.feature_names}: {choices('output_mode', made.output_mode, MODES[:2])}")
     return made
+
+
+def typed_column(column: Any, dtype: str, floats: Any) -> Any:
+    """An array as a feature of that dtype takes it: numbers in the dtype `floats`; integers and strings as they are.
+
+    Raises:
+        ConfigError: for an array of anything else.
+    """
+    numbers = column.dtype == bool or jnp.issubdtype(column.dtype, jnp.integer)
+    fits = {
+        FLOATS: numbers or jnp.issubdtype(column.dtype, jnp.floating),
+        INTEGERS: numbers,
+        STRING: is_string_dtype(column.dtype),
+    }
+    if not fits[dtype] and column.size:
+        what, write = _TYPES[dtype]
+        raise ConfigError(f"the column holds {what}, got {_contents(column)}; {write}")
+    return column.astype(floats) if dtype == FLOATS else column
+
+
+_TYPES = {  # what a column holds, and what to write where it does not
+    FLOATS: ("numbers", "write column.astype('float32')"),
+    INTEGERS: ("integers", "fill what is missing and write column.astype(int)"),
+    STRING: ("strings", "write column.astype(str)"),
+}
+
+
+def _contents(column: Any) -> str:
+    """What an array holds, in some words."""
+    if column.dtype == object and (strange := [item for item in column.ravel() if not isinstance(item, (str, bytes))]):
+        return f"objects, such as {strange[0]!r}"
+    return "strings" if is_string_dtype(column.dtype) else str(column.dtype)

@@ -19,7 +19,14 @@ from fnlayers.core.symbol import Input, Symbol
 from fnlayers.core.trace import trace
 from fnlayers.half_precision import accumulation_dtype
 from fnlayers.layers.preprocessing import columns
-from fnlayers.layers.preprocessing.columns import FLOATS, INTEGERS, Feature, checked_cross, checked_feature, of_column
+from fnlayers.layers.preprocessing.columns import (
+    FLOATS,
+    Feature,
+    checked_cross,
+    checked_feature,
+    of_column,
+    typed_column,
+)
 from fnlayers.layers.preprocessing.host import Flat, check_steps, encoded, finite_numbers, refuse_masked
 from fnlayers.layers.preprocessing.tabular import Discretization
 from fnlayers.ops.categories import encode_categories
@@ -111,7 +118,8 @@ class FeatureSpace(Layer):
     def gives_numpy(self) -> bool:
         """Whether one of the layers runs on the host alone."""
         layers = [feature.preprocessor for feature in self.features.values()]
-        return bool(self.crosses) or any(layer is not None and layer.on_host for layer in layers)
+        strings = any(feature.dtype == STRING for feature in self.features.values())
+        return strings or bool(self.crosses) or any(layer is not None and layer.on_host for layer in layers)
 
     @property
     def in_dtype(self) -> Any:
@@ -155,7 +163,8 @@ class FeatureSpace(Layer):
             cross.name: (cross.feature.preprocessor, tuple(sizes[name] for name in cross.feature_names))
             for cross in self.crosses or ()
         }
-        return {name: pair for name, pair in (own | crosses).items() if pair[0] is not None}  # type: ignore[misc]
+        absent = {name for name, pair in own.items() if pair[0] is None} | set(self.unadapted())
+        return {name: pair for name, pair in (own | crosses).items() if name not in absent}  # type: ignore[misc]
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Each column by its layer, then the crosses of what these gave, then vectors."""
@@ -183,7 +192,7 @@ class FeatureSpace(Layer):
             with of_column(name):
                 column = x[name] if hasattr(x[name], "dtype") else np.asarray(x[name])
                 refuse_masked(self, column)
-                column = _typed(column, feature.dtype, self.dtype)
+                column = typed_column(column, feature.dtype, accumulation_dtype(policy(self.dtype).compute))
                 found[name] = column.reshape(_table_shape(column.shape))
         return found
 
@@ -348,28 +357,6 @@ def _tables(space: Layer, data: Any, verbose: bool, steps: int | None) -> Iterat
 def _table_shape(shape: Shape) -> tuple[int | None, ...]:
     """The shape of a column as (rows, n)."""
     return (*shape, *(1,) * (2 - len(shape)))
-
-
-def _typed(column: Any, dtype: str, own_policy: Any) -> Any:
-    """A column of what its feature holds: floats in float32, integers and strings as they are.
-
-    Raises:
-        ConfigError: for a column of anything else.
-    """
-    holds = "strings" if is_string_dtype(column.dtype) else str(column.dtype)
-    kind = "string" if holds == "strings" else "float" if jnp.issubdtype(column.dtype, jnp.floating) else ""
-    numbers = kind == "" and (column.dtype == bool or jnp.issubdtype(column.dtype, jnp.integer))
-    if dtype == FLOATS and (kind == "float" or numbers or not column.size):
-        return column.astype(accumulation_dtype(policy(own_policy).compute))
-    if not column.size:
-        return column
-    if dtype == STRING and kind != "string":
-        raise ConfigError(f"the column holds strings, got {holds}; write column.astype(str)")
-    if dtype == FLOATS:
-        raise ConfigError(f"the column holds numbers, got {holds}; write column.astype('float32')")
-    if dtype == INTEGERS and not numbers:
-        raise ConfigError(f"the column holds integers, got {holds}; fill what is missing and write column.astype(int)")
-    return column
 
 
 def _dtype_name(array: Any) -> str:

@@ -81,6 +81,14 @@ def test_it_is_plain_data_with_what_it_learned(tmp_path):
     np.testing.assert_array_equal(back.apply({}, data)["city_X_zip"], space.apply({}, data)["city_X_zip"])
 
 
+def test_columns_of_strings_stay_so_and_a_space_that_has_not_learned_is_saved(tmp_path):
+    raw = fl.FeatureSpace({"a": fl.FeatureSpace.feature("string", None, "int"), "b": "float_normalized"}, "dict")
+    fl.save(tmp_path / "raw.safetensors", raw, {})
+    assert fl.load(tmp_path / "raw.safetensors")[0] == raw
+    y = raw.adapt({"a": ["x", "y"], "b": [1, 3]}).apply({}, {"a": ["z"], "b": [2]})
+    assert y["a"].tolist() == [["z"]] and y["b"].tolist() == [[0.0]]
+
+
 def test_shapes_and_dtypes_are_inferred():
     assert SPACE.out_shape() == (None, 7) == SPACE.out_shape({"city": (None,), "size": (None, 1), "zip": (None,)})
     assert SPACE.out_shape({"city": (), "size": (), "zip": ()}) == (7,) and fl.FeatureSpace(KINDS).out_shape() == (
@@ -166,6 +174,9 @@ CITY, OWN = {"city": "string_categorical"}, fl.FeatureSpace.feature
         (lambda: SPACE.apply({}, with_column(size=["a", "b", "c"])), "column 'size': the column holds numbers, got strings"),
         (lambda: SPACE.apply({}, with_column(city=[1, 2, 3])), "column 'city': the column holds strings, got int64"),
         (lambda: SPACE.apply({}, with_column(zip=[1.0, np.nan, 3.0])), "column 'zip': the column holds integers, got float64; fill"),
+        (lambda: SPACE.apply({}, with_column(size=np.array([1, None, 2], object))), "got objects, such as 1; write"),
+        (lambda: SPACE.apply({}, with_column(size=np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0]))), "got a masked array"),
+        (lambda: fl.FeatureSpace(KINDS).adapt(TABLE, steps=0), "steps=0; give a number of batches"),
         (lambda: SPACE.apply({}, with_column(city=["a", None, "b"])), "city: .*element 1 is None"),
         (lambda: SPACE.apply({}, TABLE, mask=dict.fromkeys(KINDS, np.ones(3, bool))), "does not support a mask"),
         (lambda: fl.FeatureSpace(KINDS).adapt(with_column(size=[1.0, np.nan, 2.0])), "column 'size': .*1 elements that are NaN"),
