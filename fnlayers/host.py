@@ -77,6 +77,7 @@ def _checked(compiled: Callable, function: Callable, options: dict[str, Any]) ->
 
     step = functools.wraps(function)(after_check(compiled))
     vars(step).update({name: after_check(getattr(compiled, name)) for name in ("lower", "trace")})  # as of jax.jit
+    vars(step).update(unchecked=compiled)  # for arrays that were looked at before
     return step
 
 

@@ -188,9 +188,13 @@ def _from_arrays(whole: Batch, batch_size: int) -> Source:
     whole = Batch(x, y, weight, count)
     size = min(batch_size, count)
 
+    leaves, structure = jax.tree.flatten(whole[:3])
+    takers = [rows_of if is_spread(leaf) else operator.getitem for leaf in leaves]
+
     def take(rows: Any) -> Batch:
-        x, y, weight = jax.tree.map(lambda a: rows_of(a, rows), whole[:3])
-        return Batch(x, y, weight, jax.tree.leaves(x)[0].shape[0])
+        taken: list[Any] = [take_rows(leaf, rows) for take_rows, leaf in zip(takers, leaves, strict=True)]
+        x, y, weight = jax.tree.unflatten(structure, taken)
+        return Batch(x, y, weight, taken[0].shape[0])
 
     def epoch(seed: Sequence[int] | None, taken: int) -> Iterator[Batch]:
         order = None if seed is None else np.random.default_rng(seed).permutation(count)

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
@@ -39,17 +40,20 @@ class EpochMeans:
         self.columns = len(objective.losses) + 1 + len(objective.metrics)
         self.pending: deque = deque()
         self.under_way = 0
+        self.on_host = jax.default_backend() == "cpu"  # where a copy to the host would be none, and cost its call
         self.clear()
 
     def clear(self) -> None:
         """Begin an epoch."""
-        # Behind the columns' sums are those of the metrics that are no means
-        self.sums, self.totals = np.zeros(self.columns + self.gathered.size), np.zeros(self.columns)
+        # Lists: with so few numbers they take a fraction of the time of arrays, in each step
+        self.sums, self.totals = [0.0] * self.columns, [0.0] * self.columns
+        self.gathered_sums = np.zeros(self.gathered.size)
         self.skipped, self.last_skipped = 0, None
 
     def push(self, packed: Any, *steps: Any) -> None:
         """Steps were started whose numbers will be in the rows of `packed`; one that is not finite comes back."""
-        packed.copy_to_host_async()
+        if not self.on_host:
+            packed.copy_to_host_async()
         self.pending.append((packed, steps))
         self.under_way += len(steps)
 
@@ -74,39 +78,42 @@ class EpochMeans:
         bad = self.guard is not False and row[-1] == 0
         if bad and self.guard == "raise":
             return True
-        means, totals = row[: self.columns], row[self.columns : 2 * self.columns]
+        means, totals = row[: self.columns].tolist(), row[self.columns : 2 * self.columns].tolist()
         if bad:
             self.skipped, self.last_skipped = self.skipped + 1, step
         else:
             self._add(means, totals, row[2 * self.columns : -1])
         if self.arrived is not None:
-            self.arrived(step, self._counted(self.objective.logs(means.tolist()), int(bad)))
+            self.arrived(step, self._counted(self.objective.logs(means), int(bad)))
         return False
 
     def _counted(self, logs: dict[str, Any], skipped: int) -> dict[str, Any]:
         """The logs with the number of steps that were left out, where steps may be."""
         return logs | {"skipped": skipped} if self.guard == "skip" else logs
 
-    def _add(self, means: np.ndarray, totals: np.ndarray, sums: np.ndarray) -> None:
+    def _add(self, means: list[float], totals: list[float], sums: np.ndarray) -> None:
         """Those of one step."""
         if sums.size:
-            before = self.sums[self.columns :]
-            self.sums[self.columns :] = self.gathered.merge(before, sums) if self.totals.any() else sums
-        self.sums[: self.columns] += np.where(totals > 0, means * totals, 0)
-        self.totals += totals
+            self.gathered_sums = self.gathered.merge(self.gathered_sums, sums) if any(self.totals) else sums
+        self.sums = [
+            before + mean * total if total > 0 else before
+            for before, mean, total in zip(self.sums, means, totals, strict=True)
+        ]
+        self.totals = [before + total for before, total in zip(self.totals, totals, strict=True)]
 
     def memory(self) -> dict[str, Any]:
         """The epoch so far as plain data, for a checkpoint; no step may be pending."""
-        return {"sums": self.sums.tolist(), "totals": self.totals.tolist(), "skipped": self.skipped}
+        return {"sums": [*self.sums, *self.gathered_sums.tolist()], "totals": self.totals, "skipped": self.skipped}
 
     def set_memory(self, memory: Mapping[str, Any]) -> None:
         """Go on in the epoch that `memory` is of."""
-        self.sums, self.totals = np.array(memory["sums"]), np.array(memory["totals"])
+        self.sums, self.totals = list(memory["sums"][: self.columns]), list(memory["totals"])
+        self.gathered_sums = np.array(memory["sums"][self.columns :], "float64")
         self.skipped = memory.get("skipped", 0)  # checkpoints of before had none
 
     def check_weight(self, what: str) -> None:
         """Raise ConfigError where no loss had any weight in what was gone through."""
-        if not self.totals[: len(self.objective.losses)].any():
+        if not any(self.totals[: len(self.objective.losses)]):
             raise ConfigError(
                 f"nothing in {what} counts: all sample weights are 0, or all steps are masked; give some of them weight"
             )
@@ -117,8 +124,8 @@ class EpochMeans:
         Arguments:
             end: whether those of metrics that are no means are among them; they cost more than a look at the means.
         """
-        if not self.totals.any():
+        if not any(self.totals):
             return {}
-        means = (self.sums[: self.columns] / np.where(self.totals > 0, self.totals, 1)).tolist()
-        results = self.gathered.results(self.sums[self.columns :]) if end else None
+        means = [sum_ / total if total > 0 else sum_ for sum_, total in zip(self.sums, self.totals, strict=True)]
+        results = self.gathered.results(self.gathered_sums) if end else None
         return self._counted(self.objective.logs(means, results), self.skipped)

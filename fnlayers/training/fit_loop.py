@@ -26,7 +26,7 @@ from fnlayers.training.guard import Guard
 from fnlayers.training.interrupts import Interrupts
 from fnlayers.training.objective import Objective
 from fnlayers.training.placing import Placing
-from fnlayers.training.programs import program
+from fnlayers.training.programs import program, unchecked
 from fnlayers.training.progress import Progress
 from fnlayers.training.results import (
     AddLogs,
@@ -97,9 +97,11 @@ class FitLoop:
         self.model, self.objective, self.source, self.out = model, objective, source, out
         self.optimizer, self.held_out, self.callbacks, self.directions = optimizer, held_out, callbacks, directions
         self.epochs, self.shuffle, self.placing = epochs, shuffle, placing
-        self.train_step = program(step_of, model, objective, optimizer, guard, placing)
+        # The source has looked at the batches
+        self.train_step = unchecked(program(step_of, model, objective, optimizer, guard, placing))
         self.scan_steps = scan_steps
-        self.scan = program(steps_of, model, objective, optimizer, guard, placing) if scan_steps > 1 else None
+        scan = program(steps_of, model, objective, optimizer, guard, placing) if scan_steps > 1 else None
+        self.scan = None if scan is None else unchecked(scan)
         self.evaluation = program(evaluation_of, model, objective, placing)
         self.train_state, self.all_finite = train_state, jnp.array(True)
         if placing is not None:

@@ -73,14 +73,21 @@ class Retraced:
 
     def __call__(self, *args: Any) -> Any:
         """Run the program for arguments of these types."""
+        return self._program_for(args)(*args)
+
+    def unchecked(self, *args: Any) -> Any:
+        """The same, for arrays that were looked at before."""
+        return unchecked(self._program_for(args))(*args)
+
+    def _program_for(self, args: tuple) -> Callable:
         leaves, structure = jax.tree.flatten(args[-3:])
         kind = (structure, *((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)) for leaf in leaves))
         run = self.by_type.get(kind)
         if run is None:
-            run = self.by_type[kind] = self._program_for(args)
-        return run(*args)
+            run = self.by_type[kind] = self._equal_program(args)
+        return run
 
-    def _program_for(self, args: tuple) -> Callable:
+    def _equal_program(self, args: tuple) -> Callable:
         traced: Any = self.compiled.trace(*args)  # type: ignore[attr-defined]
         trees = jax.tree.structure(args), jax.tree.structure(traced.out_info)
         key = _Key((self.build, trees, fingerprint(traced.jaxpr)), self.compiled)
@@ -88,6 +95,11 @@ class Retraced:
             return _kept_program(key)
         except TypeError:  # something in it does not hash
             return self.compiled
+
+
+def unchecked(run: Callable) -> Callable:
+    """A program that does not look at its arrays before they are cast."""
+    return getattr(run, "unchecked", run)
 
 
 def is_settled(value: Any, above: tuple[int, ...] = ()) -> bool:
