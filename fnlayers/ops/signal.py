@@ -62,15 +62,15 @@ def mel_bands(count: int, bins: int, rate: float, low: float, high: float, dtype
     return jnp.pad(jnp.maximum(jnp.minimum(rising, falling), 0), [(1, 0), (0, 0)])
 
 
-def decibels(x: jax.Array, reference: float, least: float, span: float) -> jax.Array:
+def decibels(x: jax.Array, reference: float, least: float, span: float | None) -> jax.Array:
     """10 log10 of x over the reference, at least `span` below its greatest value.
 
     Arguments:
         x: of any shape.
         reference: what counts as 0.
         least: what x and the reference are at least.
-        span: the distance from the greatest value, over all of x, to the least.
+        span: the distance from the greatest value, over all of x, to the least; None: any.
     """
     level = 10 * jnp.log10(jnp.maximum(x, least))
     level = level - 10 * jnp.log10(jnp.maximum(jnp.abs(jnp.asarray(reference, x.dtype)), least))
-    return jnp.maximum(level, jnp.max(level, initial=-jnp.inf) - span)
+    return level if span is None else jnp.maximum(level, jnp.max(level, initial=-jnp.inf) - span)

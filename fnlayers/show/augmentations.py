@@ -20,6 +20,7 @@ def augmentations(
     *,
     rng: Any = None,
     columns: int = 5,
+    rows: int | None = None,
     path: str | os.PathLike | None = None,
 ) -> Any:
     """A contact sheet: each image, and next to it what the layer makes of it in training, with several keys.
@@ -27,9 +28,10 @@ def augmentations(
     Arguments:
         layer: a layer of images, such as RandomRotation(0.1), or a list of them, each with rows of its own.
         images: (n, height, width, 1 or 3), of 0 to 255 or of 0 to 1; or a dict with "images" and any of what the layers
-            take with them. Boxes are drawn where a layer says their format.
+            take with them. Segmentation masks are drawn over the images, and boxes where a layer says their format.
         rng: a random key; None: jax.random.key(0).
         columns: how many versions of each image.
+        rows: how many of the images are drawn, the first ones; None: all. The others are there to be mixed with them.
         path: where the sheet is written, as .png, .svg or .pdf; None: nowhere.
 
     Returns:
@@ -52,7 +54,7 @@ def augmentations(
         raise ConfigError(f"show.augmentations takes images (n, height, width, channels), got {got}")
     keys = jax.random.split(jax.random.key(0) if rng is None else rng, columns)
     sheets = [(one, [data, *_versions(one, data, keys)]) for one in layers]
-    count = len(data["images"])
+    count = len(data["images"][:rows])
     figure, axes = plots("show.augmentations", len(layers) * count * (columns + 1), columns + 1, 1.7, 1.75)
     brightest = 255 if np.max(data["images"]) > 1.5 else 1
     waiting = iter(axes)
@@ -81,11 +83,21 @@ def _draw(axes: Any, version: dict, position: int, layer: Any, brightest: float,
     axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     axes.set_title(title, fontsize=7, loc="left")
+    if "segmentation_masks" in version:
+        _draw_mask(axes, version["segmentation_masks"][position])
     kind = getattr(layer, "bounding_box_format", None)
-    if kind is None or "bounding_boxes" not in version:
-        return
-    found = version["bounding_boxes"]
-    edges = boxes.to_xyxy(jnp.asarray(found["boxes"][position], "float32"), kind, *image.shape[:2])
+    if kind is not None and "bounding_boxes" in version:
+        _draw_boxes(axes, version["bounding_boxes"], position, kind, image.shape)
+
+
+def _draw_mask(axes: Any, mask: Any) -> None:
+    """Each class but 0 in a color of its own, through which the image is seen."""
+    mask = np.asarray(mask, "float32").reshape(np.shape(mask)[:2])
+    axes.imshow(np.ma.masked_equal(mask, 0), cmap="tab10", vmin=0, vmax=10, alpha=0.5, interpolation="nearest")
+
+
+def _draw_boxes(axes: Any, found: dict, position: int, kind: str, shape: tuple[int, ...]) -> None:
+    edges = boxes.to_xyxy(jnp.asarray(found["boxes"][position], "float32"), kind, *shape[:2])
     for (left, top, right, bottom), label in zip(np.asarray(edges), found["labels"][position], strict=True):
         if np.max(label) >= 0:
             axes.plot(

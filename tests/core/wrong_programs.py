@@ -20,6 +20,8 @@ from wrong_values import (
     MEANINGS,
     NUMBER,
     POOL,
+    SIGNALS,
+    SIGNALS_OF,
     Means,
     a_flag,
     a_function,
@@ -31,6 +33,7 @@ from wrong_values import (
     either,
     never,
     numbers,
+    of_spectrogram,
     one_of,
     or_none,
     pairs,
@@ -41,7 +44,9 @@ from wrong_values import (
 
 import fnlayers as fl
 from cases import CASES, Case
+from fnlayers.layers.preprocessing.image_base import ImageLayer
 
+SOUNDS = (fl.STFTSpectrogram, fl.MelSpectrogram)
 KEY = jax.random.key(0)
 ADVICE = re.compile(
     r"give|write|encode |choose|did you mean|make |makes |use |pass |takes |need|must|cast|put|declare|begin|call |number |cut ",
@@ -110,6 +115,10 @@ RIGHT = first_cases()
 
 def meaning(cls: type, name: str) -> Callable[[Any], bool | None]:
     """What the argument of a class may be: by its name, and where that says too little by the rank of the class."""
+    if issubclass(cls, SOUNDS):
+        return of_spectrogram(RIGHT[cls.__name__].layer, name)
+    if issubclass(cls, ImageLayer):
+        return SIGNALS_OF.get(cls.__name__, {}).get(name) or SIGNALS.get(name) or MEANINGS[name]
     digits = [int(letter) for letter in cls.__name__ if letter in "123"]
     rank = digits[0] if digits else 2
     if name in ("kernel_size", "pool_size", "output_size", "size", "dilation_rate", "strides", "output_padding"):
@@ -135,8 +144,8 @@ def meaning(cls: type, name: str) -> Callable[[Any], bool | None]:
 
 
 def wrong_options(rng: random.Random) -> Iterator[Program]:
-    """A layer with one option that cannot mean anything; for those of images and sounds see test_image_layers.py."""
-    names = sorted(name for name in set(RIGHT) - {"Functional", "Pipeline"} if not _of_signals(fl.LAYERS[name]))
+    """A layer with one option that cannot mean anything."""
+    names = sorted(set(RIGHT) - {"Functional", "Pipeline"})
     while True:
         cls = fl.LAYERS[rng.choice(names)]
         case = RIGHT[cls.__name__]
@@ -144,10 +153,6 @@ def wrong_options(rng: random.Random) -> Iterator[Program]:
         if meaning(cls, name)(plain(value)) is False:
             options = {f.name: getattr(case.layer, f.name) for f in dataclasses.fields(cls)} | {name: value}
             yield Program(f"{cls.__name__}({name}={shown(value)})", _made(cls, options, case.shape), (name,))
-
-
-def _of_signals(cls: type) -> bool:
-    return cls.__module__.startswith(("fnlayers.layers.preprocessing.image_", "fnlayers.layers.preprocessing.audio"))
 
 
 def _made(cls: type, options: dict[str, Any], shape: Any) -> Callable[[], Any]:

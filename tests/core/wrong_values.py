@@ -218,3 +218,74 @@ MEANINGS: dict[str, Means] = {
 
 def a_cell(value: Any) -> bool:
     return isinstance(value, fl.Cell)
+
+
+# Layers of images and sounds, whose arguments mean another thing in each class
+
+
+def factor(least: float, most: float = 1) -> Means:
+    """A number, or two between which one is drawn."""
+    return either(number(least, most), each(number(least, most), 2))
+
+
+def a_range(value: Any) -> bool:
+    return each(NUMBER, 2)(value) and value[0] < value[1]
+
+
+def a_window(length: int, *names: str) -> Means:
+    """None, a name, or a number for each step of a frame."""
+    return or_none(either(one_of(*names), each(NUMBER, length)))
+
+
+def _of(names: str, means: Means) -> dict[str, Means]:
+    return dict.fromkeys(names.split(), means)
+
+
+BOXES = ("xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw", "rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh")
+FILLS = ("constant", "nearest", "wrap", "reflect")
+SIGNALS: dict[str, Means] = {
+    **_of("height width max_number num_chains sampling_rate sequence_stride num_mel_bins", COUNT),
+    **_of("crop_to_aspect_ratio pad_to_aspect_ratio antialias all_ops periodic expand_dims power_to_db", FLAG),
+    **_of("num_ops chain_depth", whole(0)), "bins": whole(2), "frame_length": whole(2),
+    "bounding_box_format": or_none(one_of(*BOXES)), "value_range": a_range,
+    "interpolation": one_of("nearest", "bilinear"), "fill_mode": one_of(*FILLS), "fill_value": NUMBER,
+    "factor": factor(0), "sigma": factor(0), "scale": factor(0), "alpha": POSITIVE, "clip_limit": NUMBER,
+    **_of("addition_factor threshold_factor", factor(0)),
+    **_of("height_factor width_factor x_factor y_factor", factor(-1)),
+    **_of("brightness_factor saturation_factor", or_none(factor(-1))), **_of("contrast_factor hue_factor", or_none(factor(0))),
+    "kernel_size": either(one_of(1, 3, 7), each(one_of(1, 3, 7), 2)), "tile_grid_size": sizes(2),
+    **_of("min_power mag_exp", POSITIVE), "ref_power": NUMBER, "top_db": or_none(NUMBER),
+    "scaling": or_none(one_of("density", "spectrum")),
+}  # fmt: skip
+SIGNALS_OF: dict[str, dict[str, Means]] = {
+    **{cls: {"factor": factor(-1)} for cls in ("RandomRotation", "RandomBrightness", "RandomSaturation",
+        "RandomColorDegeneration")},
+    "RandomZoom": _of("height_factor width_factor", factor(-0.999)) | {"width_factor": or_none(factor(-0.999))},
+    "RandomPosterization": {"factor": factor(1, 8)}, "RandomGrayscale": {"factor": FRACTION},
+    "RandomPerspective": {"scale": FRACTION},
+    "RandomElasticTransform": {"fill_mode": one_of(*FILLS, "mirror")},
+    "RandomErasing": {"fill_value": or_none(either(NUMBER, each(NUMBER, 1, 3)))},
+    "RandomFlip": {"mode": one_of("horizontal", "vertical", "horizontal_and_vertical")},
+    "Resizing": {"fill_mode": one_of("constant"),
+        "interpolation": one_of("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")},
+    "MaxNumBoundingBoxes": {"fill_value": an_integer},
+}  # fmt: skip
+
+
+def of_spectrogram(layer: fl.Layer, name: str) -> Means:
+    """What the lengths and windows of a layer of sounds may be, next to what its other arguments are."""
+    if isinstance(layer, fl.STFTSpectrogram):
+        frame = layer.frame_length
+        modes = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
+        own = {
+            "mode": one_of(*modes), "frame_step": or_none(whole(1, frame)), "fft_length": or_none(whole(frame)),
+            "window": lambda value: isinstance(value, str) and value.isalpha() and None or a_window(frame)(value),
+        }  # fmt: skip
+    else:
+        frame = layer.sequence_length or layer.fft_length
+        own = {
+            "window": a_window(frame, "hann", "hamming"), "fft_length": whole(layer.sequence_length or 1),
+            "sequence_length": or_none(whole(1, layer.fft_length)),
+            "min_freq": number(0), "max_freq": or_none(POSITIVE),
+        }  # fmt: skip
+    return own.get(name) or SIGNALS.get(name) or MEANINGS[name]

@@ -159,7 +159,7 @@ class MelSpectrogram(Layer):
         num_mel_bins: how many bands.
         min_freq, max_freq: the first and the last edge, in hertz; max_freq None: half of the rate.
         power_to_db: whether the result is in decibels.
-        top_db: how many decibels below the greatest value of the whole batch the result is cut off.
+        top_db: how many decibels below the greatest value of the whole batch the result is cut off; None: nowhere.
         mag_exp: 1 for magnitudes, 2 for powers.
         min_power, ref_power: what powers are at least, and which power is 0 decibels.
 
@@ -176,7 +176,7 @@ class MelSpectrogram(Layer):
     min_freq: float = 20.0
     max_freq: float | None = None
     power_to_db: bool = True
-    top_db: float = 80.0
+    top_db: float | None = 80.0
     mag_exp: float = 2.0
     min_power: float = 1e-10
     ref_power: float = 1.0
@@ -225,7 +225,7 @@ class MelSpectrogram(Layer):
 
     @property
     def _highest(self) -> float:
-        return self.max_freq or int(self.sampling_rate / 2)
+        return int(self.sampling_rate / 2) if self.max_freq is None else self.max_freq
 
     def _computed(self, x: Any) -> Any:
         power = signal.power(signal.spectrum(x, self._taper(x.dtype), self.sequence_stride), self.mag_exp)

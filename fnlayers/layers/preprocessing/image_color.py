@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import layerclass
 from fnlayers.core.options import DataFormat, Seed
 from fnlayers.layers.preprocessing.image_base import (
@@ -205,10 +204,10 @@ class RandomColorJitter(EachImage):
 
     def check(self) -> None:
         """What the four check."""
-        try:
-            self._parts()
-        except ConfigError as error:
-            raise ConfigError(f"RandomColorJitter: {error}") from None
+        check_range(self)
+        for name, least in (("brightness", -1), ("contrast", 0), ("saturation", -1), ("hue", 0)):
+            if getattr(self, f"{name}_factor") is not None:
+                check_factor(self, f"{name}_factor", least, 1)
 
     def sample(self, rng: Any, shape: tuple[int, ...]) -> Any:
         """What each of them draws."""

@@ -224,7 +224,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(EachImage):
 
     Arguments:
         value_range: the least and the greatest value of a pixel.
-        clip_limit: how many times the mean a level may count; 0: no limit.
+        clip_limit: how many times the mean a level may count; 0 or below: no limit.
         tile_grid_size: how many tiles there are over height and width.
         data_format, bounding_box_format: see `ImageLayer`.
 

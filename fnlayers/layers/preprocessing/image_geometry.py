@@ -245,8 +245,8 @@ class RandomShear(ProjectiveWarp):
     """In training, images sheared by random factors, about their upper left pixel.
 
     Arguments:
-        x_factor: how many pixels to the side each row is moved against the one before; 0 to f, or two numbers, each
-            to one side or the other; 0 to 1.
+        x_factor: how many pixels to the side each row is moved against the one before: from -f to f, or two numbers,
+            each to one side or the other; -1 to 1.
         y_factor: likewise for columns, up and down.
         interpolation, fill_mode, fill_value: see `Warp`.
 
@@ -264,8 +264,8 @@ class RandomShear(ProjectiveWarp):
     seed: Seed = None
 
     def check(self) -> None:
-        check_factor(self, "x_factor", 0, 1)
-        check_factor(self, "y_factor", 0, 1)
+        check_factor(self, "x_factor", -1, 1)  # a Keras file says (-f, f) for f
+        check_factor(self, "y_factor", -1, 1)
 
     def sample(self, rng: Any, shape: tuple[int, ...]) -> Any:
         """How far each row is moved, and each column."""

@@ -129,6 +129,9 @@ def test_distributions():
     near(drawn(fl.RandomGrayscale(0.3)).mean(), 0.3)
     assert set(drawn(fl.RandomPosterization((2, 5))).tolist()) == {2, 3, 4}
     assert set(map(tuple, drawn(fl.RandomCrop(5, 6)).tolist())) == {(a, b) for a in (0, 1) for b in (0, 1, 2)}
+    shear = abs(drawn(fl.RandomShear((-0.2, 0.2), 0.1)))  # as Keras's files say it of 0.2
+    near(shear.mean(0), [0.1, 0.05])
+    assert (shear.max(0) <= jnp.array([0.2, 0.1])).all()
     near(drawn(fl.MixUp(0.2)).var(), 0.25 / 1.4)  # of Beta(0.2, 0.2)
     size = jnp.diff(drawn(fl.RandomErasing(scale=(0.25, 0.25)))["edges"], axis=1)[:, 0]
     near(size, np.tile([3.0, 4.0], (4000, 1)))
@@ -191,6 +194,8 @@ WRONG = [
     (lambda: fl.RandomFlip().apply({}, {"image": np.zeros((4, 5, 1))}), "a dict of 'images'"),
     (lambda: fl.RandomFlip().apply({}, square(1)), "give bounding_box_format"),
     (lambda: fl.Pipeline([]), "takes a list of layers"),
+    (lambda: fl.RandomColorJitter(hue_factor=2), "hue_factor=2 is wrong; give a number from 0 to 1"),
+    (lambda: fl.MelSpectrogram(max_freq=0.0), "max_freq=0.0: give frequencies from 0, the first below the second"),
 ]
 
 

@@ -46,6 +46,13 @@ def test_spectrograms_are_keras_s(position, numbers):
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=2e-5 * abs(wanted).max())
 
 
+def test_decibels_are_cut_off_nowhere_without_top_db():
+    options, x = dict(fft_length=64, sequence_stride=50, num_mel_bins=3), chirp()[..., 0]
+    whole, far, near = (fl.MelSpectrogram(**options, top_db=n).apply({}, x) for n in (None, 1e6, 3.0))
+    np.testing.assert_array_equal(whole, far)
+    assert near.max() == whole.max() and near.min() > whole.min()
+
+
 def test_elastic_displacements_are_keras_s(numbers):
     """Keras draws the same numbers for both axes, and so do we here."""
     image, sigma = numbers["photograph"][0], jnp.float32(1.4)
