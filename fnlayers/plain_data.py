@@ -154,7 +154,7 @@ def choices(what: str, got: object, allowed: Iterable[object]) -> str:
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 1) -> str:
     """A question for a mistyped name: "did you mean 'head'?"; empty where no name is near."""
-    found = get_close_matches(name, list(names)[:5000], most)
+    found = get_close_matches(name, list(dict.fromkeys(names))[:5000], most)
     return f"did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 

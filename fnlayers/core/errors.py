@@ -42,6 +42,24 @@ def within(name: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Errors that leave this block say where they arose: the library's before their message, others in a note."""
+    try:
+        yield
+    except Exception as error:
+        say_where(where, error)
+        raise
+
+
+def say_where(where: str, error: Exception) -> None:
+    """Say in an error where it arose, if it does not say so already."""
+    if not isinstance(error, LayerError):
+        error.add_note(f"in {where}")
+    elif where not in str(error):
+        error.args, error.path = (f"{where}: {error}",), ()
+
+
 def put_before_path(name: str, error: Exception) -> None:
     """Say that an error arose within the layer of that name: one container further out."""
     error.path = path = (name, *getattr(error, "path", ()))  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, shortened
 from fnlayers.training.merging import check_merge, from_model_output, merging_class
 from fnlayers.training.metrics import Metric
 
@@ -123,7 +123,7 @@ class Gathered(NamedTuple):
     def results(self, sums: np.ndarray) -> dict[str, Any]:
         """The metrics by name: floats, or nested lists of them."""
         parts = zip(self.metrics, self._trees(sums), self.kinds, strict=True)
-        return {metric.name: np.asarray(metric.result(tree, kind), "float64").tolist() for metric, tree, kind in parts}
+        return {metric.name: _numbers(metric.name, metric.result(tree, kind)) for metric, tree, kind in parts}
 
     @staticmethod
     def vector(trees: Any) -> np.ndarray:
@@ -139,6 +139,16 @@ class Gathered(NamedTuple):
         rows = np.split(vector, ends[:-1]) if leaves else []
         shaped = [row.reshape(leaf.shape) for row, leaf in zip(rows, leaves, strict=True)]
         return list(jax.tree.unflatten(structure, shaped))
+
+
+def _numbers(name: str, result: Any) -> Any:
+    """What a metric gave, as a float or as nested lists of floats."""
+    try:
+        return np.asarray(result, "float64").tolist()
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"the metric {name!r}: result returned {shortened(result)}; return a number, or an array of numbers"
+        ) from None
 
 
 def _most_arguments(function: Any) -> int:

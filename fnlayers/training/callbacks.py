@@ -21,7 +21,7 @@ from typing import Any, ClassVar, get_args
 import jax
 import numpy as np
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, brief, say_where
 from fnlayers.plain_data import FrozenDict, choices
 from fnlayers.training.data import whole_number
 from fnlayers.training.directions import direction
@@ -263,7 +263,12 @@ def called(callback: Any, function: Callable | None, event: Any) -> tuple[Result
     """
     if function is None or not callable(function):
         return ()
-    results = results_of(callback, function, event)
+    try:
+        returned = function(event)
+    except Exception as error:
+        say_where(f"the callback {brief(callback)}, after step {event.step}", error)
+        raise
+    results = results_of(callback, returned)
     event._copies.check(callback, results)
     return results
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, located
 from fnlayers.training.batch import Batch, batch_of
 from fnlayers.training.iterator_state import go_to_state, tells_state
 from fnlayers.training.named import Named, keys_of, reader
@@ -55,7 +55,8 @@ class Source:
         for batch in self.epoch(seed, self.taken):
             self.taken += 1
             if check is not None and self.dataset is None:
-                check(batch)
+                with located(_position(self.taken)):
+                    check(batch)
             if self.remainder == "drop" and batch.count < size:
                 continue
             yield pad_batch(batch, size, weighted=not self.equal_sizes) if pads else batch
@@ -214,7 +215,8 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str, read
     iterator = _iterator(batches, data)
     once = iterator is data
     _check_end(data, batches, iterator, once, epochs, steps, argument)
-    first = next(iterator, iterator)
+    with located("the first batch"):
+        first = next(iterator, iterator)
     if first is iterator:
         raise ConfigError("the data set is empty: it yields no batch")
 
@@ -223,21 +225,29 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str, read
     most = MOST_BATCHES if argument == "validation_steps" and steps is None and _sized(data) is None else math.inf
 
     def epoch(_: Sequence[int] | None, taken: int) -> Iterator[Batch]:
-        number = taken
-        for item in itertools.islice(stream.batches, None if steps is None else steps - taken):
+        number, items = taken, itertools.islice(stream.batches, None if steps is None else steps - taken)
+        while True:
+            where = _position(number + 1)
+            with located(where):  # an iterator that raises, in a thread of its own, too
+                item = next(items, items)
+                found = None if item is items else batch(item, where)
+            if found is None:
+                break
             number += 1
             if number > most:
                 raise ConfigError(
                     f"the validation data went on after {MOST_BATCHES} batches; if they end, give validation_steps"
                 )
-            yield batch(item, f"batch {number} of the epoch")
+            yield found
         if number < (steps or 1):
             expected = f", and {argument}={steps} asks for more" if steps else ""
             raise ConfigError(f"the data ended after {number} batches of this epoch{expected}")
         if not goes_on:
             stream.begin_again()
 
-    return Source(batch(first, "the first batch"), steps or _sized(data), False, None, epoch, stream)
+    with located("the first batch"):
+        found = batch(first, "the first batch")
+    return Source(found, steps or _sized(data), False, None, epoch, stream)
 
 
 class Stream:
@@ -297,6 +307,11 @@ class Stream:
             for item in self.iterator:
                 empty = False
                 yield item
+
+
+def _position(number: int) -> str:
+    """Which batch, in an error."""
+    return f"batch {number} of the epoch"
 
 
 def _iterator(batches: Any, data: Any) -> Iterator:

@@ -1,5 +1,6 @@
 """fit: a loop over steps. It changes nothing that it is given, and returns what it made."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import jax
 import optax
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, located
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.types import Key, Loss, Metrics, Params, StateDict
 from fnlayers.training.averaging import for_evaluation
@@ -27,7 +28,7 @@ from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
 from fnlayers.training.placing import Placing, placing_for, share_of
 from fnlayers.training.resuming import resume as go_on
-from fnlayers.training.splitting import split_off, weighted_by_class
+from fnlayers.training.splitting import check_classes, split_off, weighted_by_class
 from fnlayers.training.state import TrainState, as_key, copied
 from fnlayers.training.step import shapes
 from fnlayers.trees import Declared
@@ -199,9 +200,12 @@ def fit(
     train_state = _initial_train_state(model, optimizer, source, rng, params, state, train_state, placing)
     out = _output_shapes(model, train_state, source.first)
     for each in filter(None, (source, held_out)):
-        check_data(objective, each, out)
+        with located("validation_data") if each is held_out else contextlib.nullcontext():
+            check_data(objective, each, out)
         pads = may_pad(model, each.first.x, out, train_state.state, each is source, objective)
         each.remainder = remainder_of(remainder, pads)
+    if class_weight is not None:
+        check_classes(class_weight, objective, out)
     warn_of_endings(model, objective)
     loop = FitLoop(
         model,
@@ -274,4 +278,5 @@ def _validation_source(
             raise ConfigError(f"validation_steps={steps!r} was given without validation_data")
         return None
     names = None if names is None else names.for_validation()
-    return source_of(data, batch_size, epochs, steps, argument="validation_steps", names=names)
+    with located("validation_data"):
+        return source_of(data, batch_size, epochs, steps, argument="validation_steps", names=names)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, LayerError, located, say_where
 from fnlayers.core.layer import Layer
 from fnlayers.training.averaging import evaluated_params
 from fnlayers.training.batch import Batch
@@ -215,7 +215,8 @@ class FitLoop:
         now, quiet = self.train_state, Progress(False, "", None)
         means = EpochMeans(self.objective, self.means.gathered)
         weights = evaluated_params(now), now.state
-        found = run_evaluation(self.evaluation, means, *weights, self.held_out, self.out, quiet, self.placing)
+        with located("validation_data"):
+            found = run_evaluation(self.evaluation, means, *weights, self.held_out, self.out, quiet, self.placing)
         return {f"val_{name}": value for name, value in found.items()}
 
     def start(self, chunk: list[Taken]) -> None:
@@ -224,8 +225,13 @@ class FitLoop:
         assert run is not None
         if self.placing is not None:
             batch = self.placing.batch(batch, stacked=len(chunk) > 1)
-        self.train_state, self.all_finite, packed = run(self.train_state, self.all_finite, *batch)
         at, last = self.position, chunk[-1]
+        try:
+            self.train_state, self.all_finite, packed = run(self.train_state, self.all_finite, *batch)
+        except LayerError as error:
+            if changed := "" if self.batch_types is None else self.batch_types.changes(last.batch):
+                say_where(f"batch {at.batch + 1} of epoch {at.epoch} is not like those before ({changed})", error)
+            raise
         if self.batch_types is not None:
             self.batch_types.look(last.batch, f"batch {at.batch + 1} of epoch {at.epoch}")
         at.started, at.taken = at.started + len(chunk), last.taken

@@ -68,7 +68,7 @@ class Objective:
         check_outputs(self, out.y)
         means, totals = [], []
         for term in self.losses:
-            values = term.marked(term.values(out.y, y_true), out.y, y_true)
+            values = term.marked(term.values(out.y, y_true, is_loss=True), out.y, y_true)
             mean, total = weighted_mean(term, values, out, y_true, weight)
             means.append(mean)
             totals.append(total)

@@ -126,6 +126,11 @@ def explained(name: str, error: Exception, y_pred: Any, y_true: Any) -> LayerErr
         )
     if y_true is None:
         return ConfigError(f"{failure}: y is None; give labels with each batch")
+    if isinstance(error, (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)):
+        return ConfigError(
+            f"{name!r} failed: it asks for numbers while jax compiles it, when there are none yet; compute with "
+            "jax.numpy in place of NumPy, with jnp.where in place of if, and without float() and .item()"
+        )
     if isinstance(error, (TypeError, ValueError)) and "shape" in str(error):
         shapes = f"y_pred {shapes_in(y_pred)} and y {shapes_in(y_true)}"
         return ShapeError(f"{failure}, given {shapes}; give y of the shape that it takes")

@@ -1,7 +1,7 @@
 """What a callback may return to change a training: a stop, another learning rate or train state, further numbers."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,13 +100,12 @@ def _number(value: Any) -> float | None:
     return float(value) if np.shape(value) == () and np.result_type(value).kind in "iufV" else None
 
 
-def results_of(callback: Any, function: Callable, event: Any) -> tuple[Result, ...]:
-    """What a callback returned for an event, as results.
+def results_of(callback: Any, result: Any) -> tuple[Result, ...]:
+    """What a callback returned, as results.
 
     Raises:
         ConfigError: for anything that is no result, such as a loss that was returned by accident.
     """
-    result = function(event)
     if result is None or isinstance(result, (bool, np.bool_)):
         return (True,) if result else ()
     found = result if type(result) is tuple else (result,)

@@ -44,6 +44,10 @@ class BatchTypes:
             warnings.warn(text, RetraceWarning, stacklevel=6)
         self.seen[kind] = found
 
+    def changes(self, batch: Batch) -> str:
+        """How a batch differs from those before; empty for the first one, and for one of a type that was there."""
+        return least_changes(list(self.seen.values()), described(_named(batch))) if self.seen else ""
+
     def _differs_by_rows(self, batch: Batch) -> bool:
         """Whether a batch would be of the first one's type but for the number of its examples."""
         (structure, leaves), (first, others) = batch_type(batch), next(iter(self.seen))

@@ -89,6 +89,19 @@ def weighted_by_class(source: Source, class_weight: Any, objective: Objective) -
     return replace(source, first=weigh(source.first), dataset=dataset, epoch=epoch)
 
 
+def check_classes(class_weight: Mapping[int, float], objective: Objective, out: Any) -> None:
+    """Raise ConfigError for a class that the model has no output for, `out` being the shapes of what it returns."""
+    loss = objective.losses[0]
+    takes = takes_of(loss.function)
+    if takes is not None and takes.labels in ("classes", "one-hot"):
+        classes = out.y.shape[takes.axis]
+        if max(class_weight) >= classes:
+            raise ConfigError(
+                f"fit: class_weight: {max(class_weight)} is none of the {classes} classes of the model's output, 0 to "
+                f"{classes - 1}"
+            )
+
+
 def _classes(y: np.ndarray, labels: str, axis: int) -> np.ndarray:
     """The class numbers that labels stand for: numbers themselves, a column of them, or one-hot."""
     if labels == "classes" or y.ndim == 1:

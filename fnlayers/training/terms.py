@@ -25,8 +25,8 @@ class Term(NamedTuple):
     key: Key
     function: Function
 
-    def values(self, y_pred: Any, y_true: Any) -> jax.Array:
-        """The function's values as floats, checked to be one for each example at least."""
+    def values(self, y_pred: Any, y_true: Any, is_loss: bool = False) -> jax.Array:
+        """The function's values as floats, checked to be one for each example at least, and of a loss to be floats."""
         y_pred, y_true = select_output(y_pred, self.key, "the output"), select_output(y_true, self.key, "y")
         shapes = f"y_pred {shapes_in(y_pred)} and y {shapes_in(y_true)}"
         check_pair(self.name, self.function, y_pred, y_true)
@@ -37,7 +37,10 @@ class Term(NamedTuple):
                 raise better from error
             error.add_note(f"in {self.name!r}, given {shapes}")
             raise
-        return _as_values(self.name, values, jax.tree.leaves(y_pred)[0].shape[0], shapes)
+        found = _as_values(self.name, values, jax.tree.leaves(y_pred)[0].shape[0], shapes)
+        if is_loss and not jnp.issubdtype(values.dtype, jnp.floating):
+            raise ConfigError(f"{self.name!r} returned {values.dtype} numbers, which have no gradient; return floats")
+        return found
 
     def marked(self, values: jax.Array, y_pred: Any, y_true: Any) -> jax.Array:
         """The values, NaN for a label that the loss cannot take: most losses return some number, -1 the last class's.

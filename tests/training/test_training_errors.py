@@ -1,10 +1,14 @@
 """Nothing is lost of a training that ends with an error."""
 
+import re
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp, same
 
+import fnlayers as fl
 from fnlayers.training import KeepBest, fit
 
 X, Y = classes()
@@ -63,3 +67,75 @@ def test_an_error_of_the_validation():
     error = fails(OSError, validation_data=breaking(OSError(), 2))
     assert int(error.train_state.step) == 4
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(error.train_state))
+
+
+ROWS = [(X[:10], Y[:10]), (X[10:20], Y[10:20])]
+SECOND = "^batch 2 of the epoch: "
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ([ROWS[0], (X[:10], Y[:9])], SECOND + "the examples do not pair: x has 10, y has 9"),
+        ([ROWS[0], (X[:10], Y[:10] + 9)], SECOND + r"y\[\d\] is \d+, but the model's output has 3 classes"),
+        ([ROWS[0], (X[:10], np.eye(3)[Y[:10]])], SECOND + "'loss': y_pred has shape"),
+        ([ROWS[0], X], SECOND + "a batch is"),
+        (
+            [ROWS[0], (X[:10, :3], Y[:10])],
+            r"^batch 2 of epoch 1 is not like .*x is float32\[10,3\], was float32\[10,5\]",
+        ),
+    ],
+)
+def test_an_error_says_which_batch(data, text):
+    error = fails(ValueError, data)
+    assert re.search(text, str(error)) and int(error.train_state.step) == 1
+
+
+def test_an_error_of_others_has_a_note_that_says_where():
+    notes = fails(OSError, breaking(OSError(), 2)).__notes__
+    assert notes[0] == "in batch 3 of the epoch"
+    notes = fails(OSError, validation_data=breaking(OSError(), 0)).__notes__
+    assert notes == ["in the first batch", "in validation_data"]
+    notes = fails(OSError, validation_data=breaking(OSError(), 2)).__notes__
+    assert notes[:2] == ["in batch 3 of the epoch", "in validation_data"]
+
+    def broken(event):
+        raise KeyError("wandb")
+
+    assert "in the callback <function" in fails(KeyError, callbacks=[broken]).__notes__[0]
+
+
+def test_an_error_of_validation_data_says_so():
+    for wrong in ((X, Y[:3]), [], (X, Y + 9)):
+        assert str(fails(ValueError, validation_data=wrong)).startswith("validation_data: ")
+
+
+class Text:
+    """A metric that gives no number."""
+
+    def init(self):
+        return jnp.zeros(())
+
+    def update(self, sums, y_pred, y_true, weight=None):
+        return sums + 1
+
+    def result(self, sums):
+        return "fine"
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"loss": lambda y_pred, y_true: y_pred.argmax(-1)}, "'loss' returned int32 numbers, which have no gradient"),
+        ({"loss": lambda y_pred, y_true: y_pred[:, 0] > 0}, "'loss' returned bool numbers, which have no gradient"),
+        ({"loss": lambda y_pred, y_true: np.square(np.asarray(y_pred))}, "'loss' failed: .*; compute with jax.numpy"),
+        ({"metrics": {"m": lambda p, t: p[:, 0] if p[0, 0] > 0 else t}}, "'m' failed: .* jnp.where in place of if"),
+        ({"metrics": {"m": Text()}}, "the metric 'm': result returned 'fine'; return a number"),
+        ({"metrics": [fl.metrics.ConfusionMatrix(2)]}, r"y_pred of shape \(10, 3\) has 3 classes; give num_classes=3"),
+        ({"metrics": [fl.metrics.MeanIoU(2, sparse_y_pred=False)]}, "has 3 classes; give num_classes=3"),
+        ({"metrics": ["acuracy"]}, "did you mean 'accuracy' or 'binary_accuracy' or"),
+        ({"class_weight": {5: 2.0}}, "class_weight: 5 is none of the 3 classes of the model's output"),
+    ],
+)
+def test_losses_and_metrics_that_do_not_fit(more, text):
+    assert re.search(text, str(fails(ValueError, **more)))

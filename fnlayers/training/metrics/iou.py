@@ -47,8 +47,8 @@ class _Classes(Metric):
 
     def counts(self, y_pred: Array, y_true: Array, weight: Any) -> Sums:
         """Of one batch; what is not a class is left out."""
-        y_true = y_true if self.sparse_y_true else jnp.argmax(y_true, self.axis)
-        y_pred = y_pred if self.sparse_y_pred else jnp.argmax(y_pred, self.axis)
+        y_true = y_true if self.sparse_y_true else self._largest("y", y_true)
+        y_pred = y_pred if self.sparse_y_pred else self._largest("y_pred", y_pred)
         if y_pred.shape != y_true.shape:
             raise ShapeError(
                 f"{self!r}: y_pred stands for {y_pred.shape} classes, y for {y_true.shape}; for scores of classes give "
@@ -61,6 +61,15 @@ class _Classes(Metric):
             counts &= true != self.ignore_class
         matrix = jnp.zeros((self.num_classes, self.num_classes), "float32")
         return {"matrix": matrix.at[jnp.where(counts, true, self.num_classes), pred].add(weight, mode="drop")}
+
+    def _largest(self, name: str, scores: Array) -> Array:
+        """The class with the highest score; more classes than there are here would be left out without a word."""
+        if scores.ndim and scores.shape[self.axis] > self.num_classes:
+            raise ShapeError(
+                f"{self!r}: {name} of shape {scores.shape} has {scores.shape[self.axis]} classes; "
+                f"give num_classes={scores.shape[self.axis]}"
+            )
+        return jnp.argmax(scores, self.axis)
 
 
 @recordclass
