@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fnlayers.core.errors import ConfigError
+from fnlayers.saving.container import is_container
 
 KERAS, HDF5, SAFETENSORS, TORCH = "keras", "hdf5", "safetensors", "torch"
 
@@ -18,6 +19,8 @@ def kind_of(path: Path) -> str:
         raise ConfigError(f"{path} is not a file")
     with open(path, "rb") as file:
         head = file.read(300)
+    if is_container(head):
+        return SAFETENSORS
     if head.startswith(b"PK\x03\x04"):
         first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first member
         return TORCH if first.endswith(b"/data.pkl") else KERAS
@@ -25,8 +28,6 @@ def kind_of(path: Path) -> str:
         return TORCH
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return HDF5
-    if head[8:9] == b"{":  # after the length of the header
-        return SAFETENSORS
     raise ConfigError(
         f"{path} is no model that fnlayers reads: its first bytes are not those of a .keras, .h5, .safetensors or .pt "
         "file"

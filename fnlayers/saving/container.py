@@ -81,6 +81,11 @@ def write(file: BinaryIO, types: Mapping[str, tuple], metadata: Mapping[str, str
     file.write(digest.hexdigest().encode())
 
 
+def is_container(head: bytes) -> bool:
+    """Whether a file that begins so is one: the length of the header, which may begin like a pickle, and its brace."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= MAX_HEADER
+
+
 def open_header(file: BinaryIO) -> Opened:
     """Read and check the header, and the checksum of the whole file.
 

@@ -92,10 +92,13 @@ def _opened(path: Path, key: str | None, is_shard: bool = False) -> Arrays:
         raise ConfigError(f"{path} is a folder; give a file in it: model.safetensors, model.safetensors.index.json")
     with open(path, "rb") as file:
         head = file.read(16)
-    if head.startswith(b"PK"):
+    arrays_alone = container.is_container(head)
+    if head.startswith(b"PK") and not arrays_alone:
         return Arrays(*torch_zip.opened(path, key), str(path))
     if key is not None:
         raise ConfigError(f"{path}: key={key!r} is for files of torch.save; here the arrays are not inside anything")
+    if arrays_alone:
+        return _of_safetensors(path)
     if head.lstrip().startswith(b"{") and not is_shard:
         return _of_index(path)
     if head.startswith(b"\x89HDF"):

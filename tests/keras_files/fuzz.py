@@ -22,12 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import fnlayers as fl
+from damage import changed_json, changed_text, changed_words, flipped, other_text
 from fnlayers.core.spec import Param, leaf_at, spec_items
 from fnlayers.keras_files.config import model_and_shape
 from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS
 from fnlayers.keras_files.weights import weight_places
 from keras_entries import functional, layer, sequential, start, tensor, write
-from mutations import changed_hdf5, changed_json, changed_text, flipped, other_text, written_again, zipped
+from mutations import changed_directory, changed_hdf5, written_again, zipped
 from old_entries import branches, keras1_file
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -123,7 +124,7 @@ def damaged_archive(good, rng):
     """(the bytes of a damaged `.keras` file, what it must be)."""
     kind = rng.randrange(8)
     if kind < 2:
-        return flipped(good.data, rng), "equal"
+        return rng.choice([flipped, changed_words, changed_directory])(good.data, rng), "equal"
     with zipfile.ZipFile(io.BytesIO(good.data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     if kind < 4:
@@ -144,7 +145,7 @@ def damaged_hdf5(good, rng):
     if kind == 0:
         return written_again(good.data, rng), "loaded"
     if kind < 4:
-        return flipped(good.data, rng), "any"
+        return rng.choice([flipped, changed_words])(good.data, rng), "any"
     return (changed_config if kind < 7 else changed_hdf5)(good.data, rng), "any"
 
 

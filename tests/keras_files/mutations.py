@@ -1,140 +1,29 @@
-"""Damage to files of Keras, chosen by a random number generator: of bytes, of JSON, of HDF5's objects, of zip archives."""
+"""Damage to files of Keras, chosen by a random number generator: to HDF5's objects, to zip archives."""
 
-import copy
 import io
-import json
 import warnings
 import zipfile
 
 import h5py
 import numpy as np
 
-ODD = [
-    None, True, False, 0, 1, -1, 2, 2**28, 2**31, 2**63, 10**30, -(2**40), 0.5, -0.5, 1e308, 1e-320, "", "relu ", "relu", "Dense",
-    "../x", "a/b", "\x00", "\u202e", "mine>Dense", "x", [], {}, [None], [[]], [0], [1, 2, 3], [None, -1], {"a": 1}, [2**40, 2**40],
-    {"class_name": "Dense", "config": {}}, {"class_name": "__keras_tensor__", "config": {}}, ["x", 0, 0], ["y", 7, -1], "os.system",
-    {"class_name": "function", "config": "getcwd", "module": "os", "registered_name": "function"}, "float16", "mixed_bfloat16", "int8",
-    ["_CONSTANT_VALUE", -1, 2.0], ["x", 0, 0, {}], "<lambda>", "th", "LSTM", 1e-7, [[["x", 0, 0, {}]]], [["x", 0, 0], ["x", 0, 0]],
-]  # fmt: skip
-KEYS = [
-    "filepath",
-    "cache",
-    "vocabulary",
-    "dtype",
-    "name",
-    "module",
-    "batch_input_shape",
-    "registered_name",
-    "node_def",
-    "mode",
-]
-TEXTS = [
-    "NaN",
-    "Infinity",
-    "-1e999",
-    "[" * 2000,
-    '{"a":' * 500,
-    "1" * 5000,
-    '"\\ud800"',
-    "\ufeff",
-    '"a":1,"a":1',
-    "\x00",
-    "'",
-    "\\",
-]
+from damage import changed_words, other_text
+
 VERSIONS = ["1.2.2", "2.0.8", "2.2.4-tf", "3.0.0", "9", "", "x", 3, None]
-
-
-# Bytes
-
-
-def flipped(data, rng):
-    """Bytes changed, cut off, left out, doubled or put in."""
-    data, start = bytearray(data), rng.randrange(len(data))
-    kind, length = rng.randrange(7), rng.choice([1, 1, 2, 4, 8, 16, 100])
-    if kind == 0:
-        return bytes(data[:start])
-    if kind == 1:
-        del data[start : start + length]
-    elif kind == 2:
-        data[start:start] = rng.randbytes(length)
-    elif kind == 3:
-        data[start : start + length] = rng.choice([b"\x00", b"\xff", b"\x7f", b"\x80"]) * length
-    elif kind == 4:
-        other = rng.randrange(len(data))
-        data[start : start + length] = data[other : other + length]
-    else:
-        for _ in range(rng.choice([1, 1, 1, 2, 5])):
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-    return bytes(data)
-
-
-# JSON
-
-
-def changed_json(config, rng):
-    """A config with some of its values replaced, removed, doubled or exchanged."""
-    config = copy.deepcopy(config)
-    for _ in range(rng.choice([1, 1, 1, 2, 4])):
-        spots = [(outer, key) for outer in containers(config) for key in keys(outer)]
-        if not spots:
-            break
-        outer, key = rng.choice(spots)
-        kind = rng.randrange(6)
-        if kind == 0:
-            del outer[key]
-        elif kind == 1 and isinstance(outer, list):
-            outer.insert(key, copy.deepcopy(rng.choice(outer)))
-        elif kind == 1:
-            outer[rng.choice([*KEYS, str(key) + "_"])] = rng.choice(ODD)
-        elif kind == 2:
-            other, name = rng.choice(spots)
-            outer[key] = copy.deepcopy(other[name])
-        elif kind == 3 and isinstance(outer[key], (int, float)) and not isinstance(outer[key], bool):
-            value = outer[key]
-            outer[key] = rng.choice([value + 1, -value, value * 2**20, float(value), str(value)])
-        else:
-            outer[key] = copy.deepcopy(rng.choice(ODD))
-    return config
-
-
-def containers(value):
-    """All lists and objects in a JSON value."""
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, (dict, list)):
-            yield value
-            waiting += value.values() if isinstance(value, dict) else value
-
-
-def keys(container):
-    return list(container) if isinstance(container, dict) else range(len(container))
-
-
-def changed_text(text, rng):
-    """A JSON text that no writer writes."""
-    start = rng.randrange(len(text))
-    return text[:start] + rng.choice(TEXTS) + text[start + rng.choice([0, 1, 5]) :]
-
-
-def other_text(text, rng):
-    """The JSON text of another config, or no JSON."""
-    if rng.randrange(4) == 0:
-        return changed_text(text, rng)
-    return json.dumps(changed_json(json.loads(text), rng))
 
 
 # HDF5
 
 
 def changed_hdf5(data, rng):
-    """An HDF5 file with one of its objects or attributes changed."""
+    """An HDF5 file with one of its objects or attributes changed, or words of its structure."""
+    if rng.randrange(5) == 0:
+        return changed_words(data, rng)
     stream = io.BytesIO(data)
     with h5py.File(stream, "r+") as file:
         names = ["/"]
         file.visit(names.append)
-        change = rng.choice([change_array, change_array, change_attribute, change_attribute, change_group])
+        change = rng.choice([change_array, change_array, change_attribute, change_attribute, change_group, exchange])
         try:
             change(file, rng.choice(names), names, rng)
         except (TypeError, ValueError, OSError, RuntimeError, LookupError):
@@ -201,6 +90,20 @@ def change_array(file, name, names, rng):
     rng.choice(odd)()
 
 
+def exchange(file, name, names, rng):
+    """Two arrays or groups in the place of each other, or two attributes."""
+    other = rng.choice(names)
+    if rng.randrange(2):
+        file.move(name, "between")
+        file.move(other, name)
+        file.move("between", other)
+        return
+    owners = [owner for owner in names if file[owner].attrs]
+    one, two = (file[rng.choice(owners)].attrs for _ in range(2))
+    key, there = rng.choice(list(one)), rng.choice(list(two))
+    one[key], two[there] = two[there], one[key]
+
+
 def change_group(file, name, names, rng):
     """A link is removed, moved, doubled, or leads elsewhere; or there is more than was."""
     name = name if name != "/" else rng.choice(names[1:])
@@ -234,6 +137,37 @@ def written_again(data, rng):
 
 
 # Zip archives
+
+DIRECTORY = {4: 2, 6: 2, 8: 2, 10: 2, 12: 4, 16: 4, 20: 4, 24: 4, 28: 2, 30: 2, 32: 2, 34: 2, 36: 2, 38: 4, 42: 4}
+HEADER = {
+    6: 4,
+    8: 6,
+    10: 8,
+    12: 10,
+    16: 14,
+    20: 18,
+    24: 22,
+    28: 26,
+    30: 28,
+}  # where the member's own header says it, too
+
+
+def changed_directory(data, rng):
+    """An archive in whose list of members a field is another, in the member's own header too or not."""
+    data = bytearray(data)
+    listed = int.from_bytes(data[-6:-2], "little")
+    entries = [at for at in range(listed, len(data)) if data[at : at + 4] == b"PK\1\2"]
+    entry, field = rng.choice(entries), rng.choice(list(DIRECTORY))
+    width, header = DIRECTORY[field], int.from_bytes(data[entry + 42 : entry + 46], "little")
+    old = int.from_bytes(data[entry + field : entry + field + width], "little")
+    new = rng.choice([0, 1, old + 1, old - 1, 2 * old, old | 1, old | 8, old | 2048, 14, len(data), -1]) % (
+        1 << 8 * width
+    )
+    data[entry + field : entry + field + width] = new.to_bytes(width, "little")
+    if field in HEADER and rng.randrange(3):
+        at = header + HEADER[field]
+        data[at : at + width] = new.to_bytes(width, "little")
+    return bytes(data)
 
 
 def zipped(members, rng=None):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fnlayers as fl
+from fnlayers.command_line.inspect import inspect
 from fnlayers.saving import container
 from fnlayers.state_dicts import Gates, Part, batch_norm, dense, prefixed, read_state_dict, tied, transpose
 
@@ -242,6 +243,17 @@ def test_an_index_that_is_wrong(tmp_path, places, said):
     index.write_text(json.dumps({"weight_map": places}))
     with pytest.raises(fl.ConfigError, match=said):
         read_state_dict(index)
+
+
+@pytest.mark.parametrize("first", [b"\x80", b"PK", b"{"])
+def test_a_header_whose_length_begins_like_another_format(tmp_path, first):
+    """The length of a header with that many spaces at its end: every 32nd file begins as pickles do."""
+    header = b'{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}'
+    length = int.from_bytes(first, "little")
+    blob = length.to_bytes(8, "little") + header.ljust(length) + bytes(4)
+    (tmp_path / "a.safetensors").write_bytes(blob)
+    assert read_state_dict(tmp_path / "a.safetensors")["a"].tolist() == 0
+    assert "arrays without a model" in inspect(str(tmp_path / "a.safetensors"))
 
 
 def test_sources_that_are_none(tmp_path):
