@@ -173,6 +173,8 @@ def checked_feature(space: Any, feature: Any) -> Feature:
         raise ConfigError(f"preprocessor={brief(feature.preprocessor)} is no layer; make one, such as StringLookup()")
     if feature.output_mode not in MODES:
         raise ConfigError(choices("output_mode", feature.output_mode, MODES))
+    if feature.depth is not None and (not isinstance(feature.depth, int) or feature.depth < 1):
+        raise ConfigError(f"depth={feature.depth!r} is wrong; give the size of a vector, or None")
     if feature.output_mode == "one_hot":
         _check_numbers(feature)
     return feature

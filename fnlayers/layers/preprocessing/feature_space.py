@@ -1,5 +1,6 @@
 """FeatureSpace: a table, as a dict of its columns, becomes one array of numbers."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -104,9 +105,9 @@ class FeatureSpace(Layer):
         object.__setattr__(self, "features", FrozenDict(found))
         crosses = tuple(checked_cross(self, cross) for cross in self.crosses or ())
         object.__setattr__(self, "crosses", crosses)
-        names = [*found, *(cross.name for cross in crosses)]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ConfigError(f"FeatureSpace: two features or crosses are named {twice!r}; rename a column")
+        names = Counter([*found, *(cross.name for cross in crosses)])
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ConfigError(f"FeatureSpace: two features or crosses are named {twice[0]!r}; rename a column")
 
     @property
     def encoded_features(self) -> dict[str, Feature]:
@@ -372,7 +373,7 @@ def _encoded(y: Any, feature: Feature, dtype: np.dtype) -> Any:
     depth = feature.size or 0
     if isinstance(y, jax.Array):
         return encode_categories(y, depth, "multi_hot", dtype)
-    return encoded(y.ravel(), Flat(y.ravel(), y.shape), "multi_hot", depth).astype(dtype)
+    return encoded(y.ravel(), Flat(y.ravel(), y.shape), "multi_hot", depth, np.ones(depth, dtype))
 
 
 def _joined(types: list[ArrayType]) -> ArrayType:

@@ -208,12 +208,24 @@ def test_a_file_with_a_space_that_is_not_keras_s_own_is_refused(files, tmp_path)
                 archive.writestr(name, io.BytesIO(text if isinstance(text, bytes) else text.encode()).getvalue())
         return target
 
+    def inside(config, column):
+        return config["config"]["features"][column]["config"]["preprocessor"]["config"]
+
+    def cross(**options):
+        found = {"feature_names": ["word", "user"], "crossing_dim": 3, "output_mode": "int"} | options
+        return {"module": "keras.src.layers.preprocessing.feature_space", "class_name": "Cross", "config": found}
+
     for change, said in (
         (lambda c: c.update(module="mine"), "not Keras's own"),
         (lambda c: c["config"].update(features=3), "expected a dict"),
         (lambda c: c["config"].update(other=1), "other is not supported"),
         (lambda c: c["config"]["features"].update(word={"class_name": "Cross", "config": {}}), "has a Cross where"),
         (lambda c: c["config"]["features"]["word"]["config"].update(dtype="text"), "dtype='text' is unknown"),
+        (lambda c: inside(c, "bin").update(num_bins="x"), "column 'bin': depth='x' is wrong"),
+        (lambda c: inside(c, "word").update(num_bins=-1), "column 'word': .*num_bins=-1"),
+        (lambda c: c["config"].update(crosses=[3]), "a config has the form"),
+        (lambda c: c["config"].update(crosses=[cross(feature_names=["word"])]), "give a tuple of two or more names"),
+        (lambda c: c["config"].update(crosses=[cross(crossing_dim="x")]), "crossing_dim='x'; give 1 or more"),
     ):
         with pytest.raises(fl.ConfigError, match=said):
             fl.load_keras(changed(change))
