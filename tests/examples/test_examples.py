@@ -137,23 +137,6 @@ def test_a_text_without_a_label_is_named(run, tmp_path):
         run("text_classifier", "--data", tmp_path / "texts")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["dead", "deep", "classes", "binary", "regression", "gates", "transformer"])
-def test_each_experiment_with_activations_prints_its_table(name, capsys):
-    module = example("activations")
-    module.EXPERIMENTS[name](0.02)
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
-    assert len(lines) >= 3 and len(set(map(len, lines))) <= 2  # columns of one width, and a second table at most
-
-
-@pytest.mark.slow
-def test_gradients_vanish_through_sigmoids_alone(capsys):
-    example("activations").deep(1.0)
-    left = {tuple(line.split()[:3]): float(line.split()[3]) for line in capsys.readouterr().out.splitlines()[3:]}
-    assert left["sigmoid", "glorot_uniform", "no"] < 1e-15
-    assert all(0.01 < value < 100 for (name, *_), value in left.items() if name != "sigmoid")
-
-
 def installed(package):
     return pytest.mark.skipif(
         importlib.util.find_spec(package) is None,
