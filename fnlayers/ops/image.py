@@ -3,20 +3,24 @@
 Positions count pixels: (0, 0) is the middle of the first one. A batch is `jax.vmap` of these functions.
 """
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fnlayers.kinds import Interpolation
 from fnlayers.ops.layout import check_choice
 
-FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
-ORDERS = ("nearest", "bilinear")
+FillMode = Literal["constant", "nearest", "wrap", "mirror", "reflect"]
+Order = Literal["nearest", "bilinear"]
+FILL_MODES, ORDERS = get_args(FillMode), get_args(Order)
 NEAREST = 1e-6  # to the horizon, where a projective transform would divide by 0
 
 
-def resize(image: jax.Array, size: tuple[int, int], interpolation: str = "bilinear", antialias: bool = False) -> Any:
+def resize(
+    image: jax.Array, size: tuple[int, int], interpolation: Interpolation = "bilinear", antialias: bool = False
+) -> Any:
     """The image in another size, in its own dtype: integers are rounded, and stay between their dtype's limits.
 
     Arguments:
@@ -97,8 +101,8 @@ def sample_at(
     image: jax.Array,
     y: Any,
     x: Any,
-    interpolation: str = "bilinear",
-    fill_mode: str = "constant",
+    interpolation: Order = "bilinear",
+    fill_mode: FillMode = "constant",
     fill_value: float = 0.0,
 ) -> jax.Array:
     """The image read at floating positions (y, x), in its own dtype.

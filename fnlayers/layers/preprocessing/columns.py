@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 
@@ -17,9 +17,10 @@ from fnlayers.layers.preprocessing.tabular import Discretization
 from fnlayers.plain_data import choices
 
 FLOATS, INTEGERS = "float32", "int32"  # Keras's names for columns of numbers
-MODES = ("int", "one_hot", "float")
-
+ColumnType = Literal["float32", "int32", "string"]
 NumberMode = Literal["int", "one_hot"]
+ColumnMode = Literal["int", "one_hot", "float"]
+MODES = get_args(ColumnMode)
 
 
 @contextmanager
@@ -43,9 +44,9 @@ class Feature(NamedTuple):
         depth: the size of such a vector; None: as many categories as the layer knows.
     """
 
-    dtype: str
+    dtype: ColumnType
     preprocessor: Layer | None
-    output_mode: str
+    output_mode: ColumnMode
     depth: int | None = None
 
     @property
@@ -72,7 +73,7 @@ class Cross(NamedTuple):
 
     feature_names: tuple[str, ...]
     crossing_dim: int
-    output_mode: str = "one_hot"
+    output_mode: NumberMode = "one_hot"
 
     @property
     def name(self) -> str:
@@ -85,7 +86,7 @@ class Cross(NamedTuple):
         return Feature(INTEGERS, HashedCrossing(self.crossing_dim), self.output_mode)
 
 
-def feature(dtype: str, preprocessor: Layer | None, output_mode: str) -> Feature:
+def feature(dtype: ColumnType, preprocessor: Layer | None, output_mode: ColumnMode) -> Feature:
     """A column that goes through a layer of one's own."""
     return Feature(dtype, preprocessor, output_mode)
 

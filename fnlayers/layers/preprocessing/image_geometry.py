@@ -111,9 +111,10 @@ class Warp(EachImage):
     def transform_mask(self, mask: Any, sampled: Any) -> Any:
         return self._read(mask, sampled, "nearest")
 
-    def _read(self, image: Any, sampled: Any, interpolation: str) -> Any:
+    def _read(self, image: Any, sampled: Any, interpolation: Any) -> Any:
         y, x = self.source(sampled, image.shape)
-        return geometry.sample_at(image, y, x, interpolation, self.fill_mode, self.fill_value)
+        fill_mode: Any = self.fill_mode
+        return geometry.sample_at(image, y, x, interpolation, fill_mode, self.fill_value)
 
 
 @layerclass

@@ -71,7 +71,7 @@ class Resizing(EachImage):
         offset, size = self._window(shape)
         return rescaled(found, offset, size, (self.height, self.width))
 
-    def _resized(self, image: Any, interpolation: str, fill_value: float) -> Any:
+    def _resized(self, image: Any, interpolation: Interpolation, fill_value: float) -> Any:
         offset, size = self._window(image.shape)
         if self.crop_to_aspect_ratio:
             image = cut(image, offset, size)
@@ -134,7 +134,7 @@ class CenterCrop(EachImage):
         offset, size = self._window(shape)
         return rescaled(found, offset, size, (self.height, self.width))
 
-    def _cropped(self, image: Any, interpolation: str) -> Any:
+    def _cropped(self, image: Any, interpolation: Interpolation) -> Any:
         offset, size = self._window(image.shape)
         return resized(cut(image, offset, size), (self.height, self.width), interpolation)
 
@@ -196,7 +196,7 @@ class RandomCrop(EachImage):
             start, _ = middle((shape[0], shape[1]), (self.height, self.width))
         return min(self.height, shape[0] - start[0]), min(self.width, shape[1] - start[1])
 
-    def _cropped(self, image: Any, start: Any, interpolation: str) -> Any:
+    def _cropped(self, image: Any, start: Any, interpolation: Interpolation) -> Any:
         part = jax.lax.dynamic_slice(image, (start[0], start[1], 0), (*self._part(image.shape), image.shape[-1]))
         return resized(part, (self.height, self.width), interpolation)
 
@@ -219,7 +219,7 @@ def cut(image: Any, offset: Size, size: Size) -> Any:
     return image[offset[0] : offset[0] + size[0], offset[1] : offset[1] + size[1]]
 
 
-def resized(image: Any, size: Size, interpolation: str) -> Any:
+def resized(image: Any, size: Size, interpolation: Interpolation) -> Any:
     """The image in that size, untouched where it has it."""
     return image if image.shape[:2] == size else ops.image.resize(image, size, interpolation)
 

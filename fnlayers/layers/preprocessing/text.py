@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from fnlayers.ops.text import joined_ngrams, split_characters, split_whitespace,
 
 __all__ = ["TextVectorization"]
 
+Standardize = Literal["lower", "strip_punctuation", "lower_and_strip_punctuation"]
+Split = Literal["whitespace", "character"]
 LOWER, STRIP = ("lower", "lower_and_strip_punctuation"), ("strip_punctuation", "lower_and_strip_punctuation")
 TEXTS_AT_ONCE = 8192  # whose tokens are in memory at a time
 
@@ -68,8 +70,8 @@ class TextVectorization(HostLayer):
     """
 
     max_tokens: int | None = None
-    standardize: str | Callable | None = "lower_and_strip_punctuation"
-    split: str | Callable | None = "whitespace"
+    standardize: Standardize | Callable | None = "lower_and_strip_punctuation"
+    split: Split | Callable | None = "whitespace"
     ngrams: int | Sequence[int] | None = None
     output_mode: LookupMode = "int"
     output_sequence_length: int | None = None
@@ -83,7 +85,7 @@ class TextVectorization(HostLayer):
     def check(self) -> None:
         """Options that fit each other, and those of the lookup."""
         refuse_sparse(self)
-        known = {"standardize": (*LOWER, "strip_punctuation"), "split": ("whitespace", "character")}
+        known = {"standardize": get_args(Standardize), "split": get_args(Split)}
         for name, choices in known.items():
             value = getattr(self, name)
             if value is not None and not callable(value) and value not in choices:
