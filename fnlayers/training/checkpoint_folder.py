@@ -47,6 +47,7 @@ class Writer:
             preservation_policy=policies.AnyPreservationPolicy(stay), cleanup_tmp_directories=True
         )
         self.folder, self.ocp = folder, ocp
+        self.newest = str(folder)  # the checkpoint that was begun last
         with _explained("written", folder):
             _check_writable(folder)
             self.manager = ocp.CheckpointManager(_absolute(folder), options=options)
@@ -69,15 +70,16 @@ class Writer:
         items = {"memory": args.JsonSave(memory), "train_state": args.PyTreeSave(_nested(copied(train_state)))}
         if selected is not None:
             items["selected"] = args.PyTreeSave(_nested(selected))
-        with _explained("written", f"{self.folder}/{step}"):
-            self.manager.wait_until_finished()
+        self.wait()
+        self.newest = f"{self.folder}/{step}"
+        with _explained("written", self.newest):
             self.manager.save(
                 step, args=args.Composite(**items), metrics=None if score is None else {"score": score}, force=True
             )
 
     def wait(self) -> None:
         """Until all are written; raises what became of them."""
-        with _explained("written", self.folder):
+        with _explained("written", self.newest):
             self.manager.wait_until_finished()
 
     def close(self) -> None:

@@ -213,7 +213,7 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        with pytest.raises(fl.CheckpointError, match="could not be written: .*whether the disk is full") as caught:
+        with pytest.raises(fl.CheckpointError, match="/10' could not be written: .*whether the disk is full") as caught:
             fitted(epochs=4, callbacks=[FillsTheDisk()], checkpoint=fl.Checkpoint(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
