@@ -3,7 +3,7 @@
     python benchmarks/fit_vs_keras.py [--data FOLDER] [--epochs N] [--examples N] [--seeds N] [--json FILE]
 
 The network is that of examples/image_classifier.py. Keras opens it from the file that `save_keras` writes, so both
-train the same layers, regularizers and constraints from the same weights, by Adam at a constant learning rate; only
+train the same layers from the same weights, by Adam at a constant learning rate; only
 the order of the examples and what dropout draws differ. It prints the time of the first epoch, which compiles, the
 ratio of the others, and both accuracies on the held-out images, averaged over the seeds. Needs Keras: `pip install
 keras`.

@@ -70,7 +70,7 @@ def read_idx(path: pathlib.Path) -> np.ndarray:
 
 def augmented(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> Callable[[], Iterator[tuple]]:
     """A function that returns the batches of an epoch, as `fit` takes it: in a new order, each image shifted by up to
-    two pixels, about half of them mirrored. Clothes may be mirrored; digits may not.
+    one pixel, about half of them mirrored. Clothes may be mirrored; digits may not.
     """
     rng = np.random.default_rng(seed)
     height, width = x.shape[1:3]
@@ -79,9 +79,9 @@ def augmented(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> Calla
         order = rng.permutation(len(x))
         for start in range(0, len(x) - batch_size + 1, batch_size):
             rows = order[start : start + batch_size]
-            padded = np.pad(x[rows], ((0, 0), (2, 2), (2, 2), (0, 0)))
+            padded = np.pad(x[rows], ((0, 0), (1, 1), (1, 1), (0, 0)))
             shifts = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
-            down, right = rng.integers(0, 5, (2, batch_size))
+            down, right = rng.integers(0, 3, (2, batch_size))
             images = np.moveaxis(shifts[np.arange(batch_size), down, right], 1, -1)
             mirrored = rng.random((batch_size, 1, 1, 1)) < 0.5
             yield np.where(mirrored, images[:, :, ::-1], images), y[rows]
@@ -90,22 +90,23 @@ def augmented(x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> Calla
 
 
 def classifier(classes: int, width: int = 32) -> fl.Sequential:
-    """Two convolutional blocks and a dense head, with what keeps a model from learning its data by heart."""
-    l2 = fl.regularizers.L2(1e-4)
+    """Four convolutions, three of them followed by a pooling, and a dense layer.
+
+    Pooling comes before normalization and activation, which then have a quarter of the numbers to go through.
+    """
+
+    def convolution(filters: int, *pooling: fl.Layer) -> list[fl.Layer]:
+        conv = fl.Conv2D(filters, 3, padding="same", use_bias=False)  # BatchNormalization adds one
+        return [conv, *pooling, fl.BatchNormalization(momentum=0.9), fl.ReLU()]
+
     return fl.Sequential(
         [
-            fl.Conv2D(width, 3, padding="same", kernel_regularizer=l2),
-            fl.BatchNormalization(momentum=0.9),
-            fl.ReLU(),
-            fl.MaxPooling2D(2),
-            fl.Conv2D(2 * width, 3, padding="same", kernel_regularizer=l2),
-            fl.BatchNormalization(momentum=0.9),
-            fl.ReLU(),
-            fl.MaxPooling2D(2),
-            fl.Dropout(0.1),
+            *convolution(width, fl.MaxPooling2D(2)),
+            *convolution(2 * width, fl.MaxPooling2D(2)),
+            *convolution(4 * width),
+            *convolution(4 * width, fl.MaxPooling2D(2)),
             fl.Flatten(),
-            fl.Dense(128, activation="relu", kernel_constraint=fl.constraints.MaxNorm(3)),
-            fl.Dropout(0.3),
+            fl.Dropout(0.2),
             fl.Dense(classes),
         ]
     )
@@ -115,36 +116,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, help="a folder of IDX files; default: handwritten digits")
     parser.add_argument("--augment", action="store_true", help="shift and mirror the images of each epoch")
-    parser.add_argument("--epochs", type=int, help="default: 30 for the digits, 5 for --data, 10 with --augment")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--epochs", type=int, help="default: 12 for the digits, 5 for --data, 10 with --augment")
+    parser.add_argument("--batch-size", type=int, help="default: 64 for the digits, 128 for --data")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"))
     parser.add_argument("--min-accuracy", type=float, default=0.0, help="exit with an error below this")
     args = parser.parse_args()
 
+    fl.tune_host()
     data = idx_folder(args.data) if args.data else digits()
-    epochs = args.epochs or (10 if args.augment else 5 if args.data else 30)
+    epochs = args.epochs or (10 if args.augment else 5 if args.data else 12)
+    batch_size = args.batch_size or (128 if args.data else 64)
     shape = (None, *data.train_x.shape[1:])
     model = classifier(classes=int(data.train_y.max()) + 1)
     print(fl.summary(model, shape))
 
-    steps = epochs * (len(data.train_x) // args.batch_size)
+    steps = epochs * (len(data.train_x) // batch_size)
     images = (data.train_x, data.train_y)
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     result = fl.fit(
         model,
-        augmented(*images, args.batch_size, args.seed) if args.augment else images,
+        augmented(*images, batch_size, args.seed) if args.augment else images,
         loss=optax.softmax_cross_entropy_with_integer_labels,
-        optimizer=optax.adam(optax.cosine_decay_schedule(2e-3, steps)),
+        optimizer=fl.optimizer(
+            "adam", optax.cosine_onecycle_schedule(steps, 4e-3), model=model, shape=shape, weight_decay=0.05
+        ),
         epochs=epochs,
-        batch_size=args.batch_size,
+        batch_size=batch_size,
         validation_data=(data.test_x, data.test_y),
         metrics={"accuracy": fl.metrics.accuracy},
         rng=jax.random.key(args.seed),
         remainder="drop",  # BatchNormalization takes a smaller batch at its own size: a second program
     )
-    accuracy = result.history["val_accuracy"][-1]
-    print(f"test accuracy {accuracy:.4f} after {epochs} epochs, {time.perf_counter() - start:.0f} s")
+    measured = fl.evaluate(
+        model,
+        result.params,
+        (data.test_x, data.test_y),
+        state=result.state,
+        loss=optax.softmax_cross_entropy_with_integer_labels,
+        metrics={"accuracy": fl.metrics.accuracy},
+        batch_size=batch_size,
+    )
+    accuracy = measured["accuracy"]  # of all test images: fit left out a last batch that is smaller
+    seconds = f"{time.perf_counter() - start:.0f} s ({time.process_time() - busy:.0f} s of all cores together)"
+    print(f"test accuracy {accuracy:.4f} after {epochs} epochs, {seconds}")
 
     args.out.mkdir(parents=True, exist_ok=True)
     fl.show.history(result.history, args.out / "history.png")

@@ -40,6 +40,7 @@ class EpochMeans:
         self.columns = len(objective.losses) + 1 + len(objective.metrics)
         self.pending: deque = deque()
         self.under_way = 0
+        self.newly_skipped: list = []  # steps, for whoever looks at why; it takes them out
         self.on_host = jax.default_backend() == "cpu"  # where a copy to the host would be none, and cost its call
         self.clear()
 
@@ -81,6 +82,7 @@ class EpochMeans:
         means, totals = row[: self.columns].tolist(), row[self.columns : 2 * self.columns].tolist()
         if bad:
             self.skipped, self.last_skipped = self.skipped + 1, step
+            self.newly_skipped.append(step)
         else:
             self._add(means, totals, row[2 * self.columns : -1])
         if self.arrived is not None:

@@ -120,8 +120,8 @@ def fit(
             taken. "raise": the training ends with an error that says why, and carries the train state before it.
             "skip": params, state and the optimizer's state stay as they are, as with `optax.apply_if_finite`, and the
             next step goes on; the step counts in train_state.step, in no mean of the epoch, and in the logs' "skipped".
-            An epoch of none but such steps is an error. False: nothing is looked at, which spares reading the params
-            once more in each step, and what is not finite stays in them.
+            An epoch of none but such steps is an error, as are labels that the loss cannot take. False: nothing is
+            looked at, which spares reading the params once more in each step, and what is not finite stays in them.
         ema: the momentum of an average of the params, such as 0.999, which moves after each update: those that are
             validated, by which callbacks choose the best epoch, and that the result's `params` are. The average begins
             at the initial params, and is part of the train state: train_state.params are those of the last step, and

@@ -250,6 +250,20 @@ class FitLoop:
         bad = self.means.collect(**ahead)
         if bad is not None:
             raise self.failure(*bad)
+        if self.means.newly_skipped:
+            self.name_wrong_labels()
+
+    def name_wrong_labels(self) -> None:
+        """Raise for labels on a device for which steps were skipped: those on the host are looked at before a step."""
+        steps, self.means.newly_skipped = self.means.newly_skipped, []
+        for step, (epoch, number, _), batch in steps:
+            if not all(getattr(leaf, "is_fully_addressable", True) for leaf in jax.tree.leaves(batch.y)):
+                continue  # of several processes none has all of them
+            try:
+                check_labels(self.objective, batch, self.out, fetch=True)
+            except LayerError as error:
+                where = f"step {step} (epoch {epoch}, batch {number}) was skipped"
+                raise ConfigError(f"{where}: {error}") from None
 
     def failure(
         self, step: int, position: tuple[int, int, int], batch: Batch, all_steps: bool = False

@@ -207,6 +207,8 @@ def test_wrong_labels_on_a_device_are_found_in_every_batch(kind):
     with pytest.raises(fl.NonFiniteError, match=f"step 2 .* was not taken: {text}") as caught:
         fit(model, [(x, right), (x, wrong)], loss=loss, optimizer=SGD, params=params, verbose=False)
     assert int(caught.value.train_state.step) == 1
+    with pytest.raises(fl.ConfigError, match=rf"step 2 \(epoch 1, batch 2\) was skipped: {text}"):
+        fit(model, [(x, right), (x, wrong)], loss=loss, optimizer=SGD, params=params, verbose=False, guard="skip")
     with pytest.raises(fl.ConfigError, match=text):
         evaluate(model, params, [(x, right), (x, wrong)], loss=loss)
     step = fl.make_step(model, loss, SGD)
