@@ -49,11 +49,10 @@ def run(step: Step, carry: Tree, xs: Tree, mask: jax.Array | None, loop: Loop) -
         return (new_carry, y if carries_output else None), (y if return_all else None, saved)
 
     last = output(carry) if output else _zero_output(step, carry, xs) if carries_output or length == 0 else None
-    unroll = unroll if unroll == 1 else min(unroll, max(length, 1))  # a symbolic length compares with nothing
+    unroll = min(unroll, max(length, 1)) if isinstance(length, int) else 1  # a symbolic length compares with nothing
     state = (carry, last if carries_output else None)
-    (carry, carried), (outputs, saved) = varying.scan(
-        body, state, (xs, mask), length=length, reverse=reverse, unroll=unroll
-    )
+    # Without `length=`, which is no symbolic one
+    (carry, carried), (outputs, saved) = varying.scan(body, state, (xs, mask), reverse=reverse, unroll=unroll)
     if reverse:
         outputs = jax.tree.map(lambda y: jnp.flip(y, 0), outputs)
     if carries_output:

@@ -109,11 +109,11 @@ class Recurrent(Layer):
         params = cell.prepare(params.get("cell", {}), self.step_shape(x.shape), ctx.at("cell"))
         carry = self._initial_carry(cell, x, initial_states, ctx)
         xs = x if self.time_major else jnp.moveaxis(x, 1, 0)
-        as_unrolled = self.keras_masks and bool(self.unroll)
+        as_unrolled, steps = self.keras_masks and bool(self.unroll), xs.shape[0]  # of which there may be any number
         options: dict[str, Any] = dict(
             mask=mask if mask is None or self.time_major else mask.T,
             reverse=self.go_backwards,
-            unroll=max(1, xs.shape[0] if self.unroll is True else int(self.unroll)),
+            unroll=max(1, steps if self.unroll is True and isinstance(steps, int) else int(self.unroll)),
             zero_output=self.zero_output_for_mask and not as_unrolled,
             return_all=self.return_sequences,
         )
