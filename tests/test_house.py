@@ -307,6 +307,10 @@ def texts():
     yield from ((path.name, path) for path in REPOSITORY.glob("*.md"))
 
 
+def test_how_to_contribute_fits_on_a_page():
+    assert all(path.read_text(encoding="utf8").count("\n") < 60 for path in REPOSITORY.glob("CONTRIBUTING.md"))
+
+
 def test_words_are_those_of_the_field():
     wrong = {}
     for name, path in texts():
