@@ -112,6 +112,7 @@ def _directory(section: Section) -> tuple[int, int, int]:
             "this is not a .keras file, which is a zip archive, and not HDF5: read .safetensors files by "
             "fnlayers.load, and weights of PyTorch by fnlayers.load_state_dict"
         )
+    _refuse_foreign(section)
     mark, disk, first_disk, here, count, length, start, comment = _END.unpack(section.take(end, _END.size))
     if mark != b"PK\5\6" or comment:
         raise ConfigError("it is cut off, or something follows the end of the archive")
@@ -128,6 +129,16 @@ def _directory(section: Section) -> tuple[int, int, int]:
     if start + length != end:
         raise ConfigError("the list of its members is not at its end")
     return start, length, count
+
+
+def _refuse_foreign(section: Section) -> None:
+    """Say what another archive is, by the name of its first member."""
+    size = int.from_bytes(section.take(26, 2), "little") if section.length > 30 else 0
+    name = bytes(section.take(30, min(size, section.length - 30)))
+    if name.endswith(b"/data.pkl"):
+        raise ConfigError("this is a file of PyTorch: fnlayers.load_state_dict(model, shape, path, mapping) reads it")
+    if name.endswith(b".npy"):
+        raise ConfigError("this is a file of NumPy: give dict(numpy.load(path)) to fnlayers.load_state_dict")
 
 
 def _listed(data: bytearray) -> Iterator[Member]:

@@ -101,7 +101,7 @@ def test_what_is_wrong_is_one_line(run, folder, tmp_path):
     assert "nowhere.keras: No such file or directory" in run("inspect", folder / "nowhere.keras")
     for name in ("empty.keras", "text.h5"):
         assert "is no model that fnlayers reads" in run("inspect", folder / name)
-    assert run("inspect", folder / "numpy.npz").endswith(f"'x.npy' (in {folder / 'numpy.npz'})\n")
+    assert run("inspect", folder / "numpy.npz").endswith(f"to fnlayers.load_state_dict (in {folder / 'numpy.npz'})\n")
     assert "is not a file" in run("inspect", folder)
     model = folder / "model.safetensors"
     assert "choose from .safetensors" in run("convert", model, tmp_path / "model.pb")

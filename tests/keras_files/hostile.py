@@ -131,8 +131,8 @@ def functional_of(entry):
 
 def of_other_formats():
     yield "pickle", PICKLE, "not a .keras file"
-    yield "torch file", zipped(("archive/data.pkl", PICKLE)), "not one of"
-    yield "numpy file", zipped(("a.npy", npy())), "not one of"
+    yield "torch file", zipped(("archive/data.pkl", PICKLE)), "a file of PyTorch: fnlayers.load_state_dict"
+    yield "numpy file", zipped(("a.npy", npy())), "a file of NumPy"
     yield "pickle as weights", archived(sequential(DENSE_ENTRY), PICKLE), "not an HDF5 file"
     yield "nothing", b"", "not a .keras file"
     yield "config alone", json.dumps(sequential(DENSE_ENTRY)).encode(), "not a .keras file"
