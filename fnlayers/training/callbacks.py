@@ -21,7 +21,7 @@ from typing import Any, ClassVar, get_args
 import jax
 import numpy as np
 
-from fnlayers.core.errors import ConfigError, brief, say_where
+from fnlayers.core.errors import ConfigError, brief, located, say_where
 from fnlayers.plain_data import FrozenDict, choices
 from fnlayers.training.data import whole_number
 from fnlayers.training.directions import direction
@@ -280,7 +280,8 @@ def is_kept(callback: Any, event: Event) -> bool:
         ConfigError: where its `keeps` returns anything but True, False or None, as a loss by accident.
     """
     keeps = getattr(callback, "keeps", None)
-    result = None if keeps is None else keeps(event)
+    with located(f"the callback {brief(callback)}.keeps, after step {event.step}"):
+        result = None if keeps is None else keeps(event)
     if isinstance(result, (bool, np.bool_, type(None))):
         return bool(result)
     raise ConfigError(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.errors import ConfigError, LayerError, located, say_where
+from fnlayers.core.errors import ConfigError, LayerError, brief, located, say_where
 from fnlayers.core.layer import Layer
 from fnlayers.training.averaging import evaluated_params
 from fnlayers.training.batch import Batch
@@ -147,7 +147,8 @@ class FitLoop:
         """Tell the callbacks that it begins, and have them told when it ends."""
         for callback in self.callbacks:
             if hasattr(callback, "on_begin"):
-                callback.on_begin(self.steps_done if self.resumed else None)
+                with located(f"the callback {brief(callback)}.on_begin"):
+                    callback.on_begin(self.steps_done if self.resumed else None)
             if hasattr(callback, "on_end"):
                 endings.callback(callback.on_end)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fnlayers.core.errors import ConfigError
+from fnlayers.core.errors import ConfigError, brief, located
 from fnlayers.training.checkpoint import check_same
 from fnlayers.training.checkpoint_folder import Reader
 from fnlayers.training.results import differences, kinds
@@ -92,7 +92,8 @@ def resume(loop: Any, folder: str | Path, may_begin: bool) -> None:
     remembered = iter([each["memory"] for each in memory["callbacks"] if each["memory"]])
     for callback in loop.callbacks:
         if _remembers(callback):
-            callback.set_memory(next(remembered)["value"])
+            with located(f"the callback {brief(callback)}.set_memory"):
+                callback.set_memory(next(remembered)["value"])
 
 
 def _between_epochs(source: Any) -> Any:
@@ -139,7 +140,8 @@ def _remembers(callback: Any) -> bool:
 
 def _callback_memory(callback: Any) -> dict[str, Any]:
     """The type of a callback, and what it remembers, if it says so."""
-    memory = {"value": callback.memory()} if _remembers(callback) else None
+    with located(f"the callback {brief(callback)}.memory"):
+        memory = {"value": callback.memory()} if _remembers(callback) else None
     try:
         json.dumps(memory)
     except (TypeError, ValueError):

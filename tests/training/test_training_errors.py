@@ -102,7 +102,10 @@ def test_an_error_of_others_has_a_note_that_says_where():
     def broken(event):
         raise KeyError("wandb")
 
-    assert "in the callback <function" in fails(KeyError, callbacks=[broken]).__notes__[0]
+    assert re.match("in the callback <function .*after step 4$", fails(KeyError, callbacks=[broken]).__notes__[0])
+    for method in ("keeps", "on_begin"):
+        callback = type("Mine", (), {"__call__": lambda self, event: None, method: lambda self, event: broken(event)})()
+        assert re.match(f"in the callback .*Mine.*{method}", fails(KeyError, callbacks=[callback]).__notes__[0])
 
 
 def test_an_error_of_validation_data_says_so():
