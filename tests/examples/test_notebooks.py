@@ -77,9 +77,9 @@ def test_each_opens_in_colab_and_has_short_cells(path):
 
 
 def test_the_first_cell_pins_the_installed_jax(tmp_path, monkeypatch, capsys):
-    """It is the same in both; where fnlayers is not installed, pip keeps the jax that is."""
-    source, other = (code(path)[0].source for path in BOOKS)
-    assert source == other
+    """It is the same in all; where fnlayers is not installed, pip keeps the jax that is."""
+    source, *others = (code(path)[0].source for path in BOOKS)
+    assert others == [source] * 2
     magics = []
 
     class Shell:
@@ -136,3 +136,15 @@ def test_layers_and_activations(executed):
     assert shown.text("own-pair").endswith("True\n") and shown.text("own-file").count("True") == 2
     drawn = "gallery options deep initializers variance edges pooling features memory batch-norm penalties graph"
     assert shown.pictures() == set(drawn.split())
+
+
+@pytest.mark.slow
+def test_augmentation(executed):
+    shown = executed("augmentation")
+    assert shown.text("keys").count("True") == 3
+    assert "mask of classes [0 1]" in shown.text("boxes")
+    weights = shown.numbers("mixing")
+    assert all(abs(sum(pair) - 1) < 0.02 for pair in zip(weights[::2], weights[1::2], strict=True))
+    plain, augmented = shown.numbers("train")
+    assert augmented > plain > 0.8
+    assert shown.pictures() == {"geometry", "colors", "boxes", "mixing", "sounds"}
