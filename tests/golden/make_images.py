@@ -12,7 +12,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "layers" / "preprocessing"))
 
-from image_entries import ENTRIES, SOUNDS, chirp, photograph  # noqa: E402
+from image_entries import EDGES, ENTRIES, SOUNDS, WEIGHTS, chirp, photograph  # noqa: E402
 
 
 def made(name, options, transformation, image):
@@ -21,6 +21,18 @@ def made(name, options, transformation, image):
     if transformation is None:
         return np.asarray(layer(image, training=True))
     return np.asarray(layer.transform_images(keras.ops.convert_to_tensor(image), transformation, training=True))
+
+
+def mixed(image):
+    """Keras's MixUp of an image and its mirror image, and which pixels CutMix and RandomErasing replace."""
+    pair = keras.ops.convert_to_tensor(np.concatenate([image, image[:, :, ::-1]]))
+    drawn = {"mix_weight": WEIGHTS, "permutation_order": np.array([1, 0])}
+    edges = [EDGES[:, 1], EDGES[:, 0]]
+    corners = tuple(np.float32([edge]) for axis in edges for edge in axis)
+    cut, _ = keras.layers.CutMix()._generate_batch_mask(image.shape, corners)
+    erased = keras.layers.RandomErasing()._generate_batch_mask(image.shape, corners)
+    mixture = keras.layers.MixUp().transform_images(pair, drawn)
+    return {"mixed": np.asarray(mixture), "cut": np.asarray(cut)[0, ..., 0], "erased": np.asarray(erased)[0, ..., 0]}
 
 
 def main() -> None:
@@ -34,6 +46,7 @@ def main() -> None:
         x = chirp() if name == "STFTSpectrogram" else chirp()[..., 0]
         x = x.transpose(0, 2, 1) if options.get("data_format") == "channels_first" else x
         found[f"sound {i}"] = np.asarray(getattr(keras.layers, name)(**options)(x))
+    found |= mixed(image)
     np.savez_compressed(HERE / "images.npz", **found)
 
 

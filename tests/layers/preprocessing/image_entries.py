@@ -76,7 +76,23 @@ ENTRIES = [
     ("Equalization", dict(bins=64), None, None),
     ("ContrastLimitedAdaptiveHistogramEqualization", dict(tile_grid_size=(3, 4)), None, None),
     ("ContrastLimitedAdaptiveHistogramEqualization", dict(tile_grid_size=(2, 2), clip_limit=0.0), None, None),
+    ("Resizing", dict(height=13, width=31, interpolation="nearest"), None, None),
+    ("Resizing", dict(height=7, width=31, interpolation="lanczos5", antialias=True), None, None),
+    (
+        "Resizing",
+        dict(height=7, width=10, interpolation="bicubic", antialias=True, pad_to_aspect_ratio=True),
+        None,
+        None,
+    ),
+    (
+        "Resizing",
+        dict(height=11, width=5, interpolation="lanczos3", antialias=True, crop_to_aspect_ratio=True),
+        None,
+        None,
+    ),
 ]
+WEIGHTS = np.float32([0.3, 0.8])  # of MixUp
+EDGES = np.float32([[3.3, 5.0], [11.6, 17.2]])  # of a rectangle that is cut out: top, left; bottom, right
 
 SOUNDS = [
     *(("STFTSpectrogram", dict(mode=mode, frame_length=20)) for mode in ("log", "psd", "imag", "stft")),

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from image_entries import ENTRIES, SOUNDS, chirp
+from image_entries import EDGES, ENTRIES, SOUNDS, WEIGHTS, chirp
 
 import fnlayers as fl
+from fnlayers.layers.preprocessing.image_filters import in_rectangle
 from fnlayers.layers.preprocessing.image_geometry import Warp
 from fnlayers.ops import image as geometry
 
@@ -32,6 +33,15 @@ def test_images_are_keras_s(position, numbers):
         got = compiled(layer.transform)(jnp.asarray(image[0]), jax.tree.map(jnp.asarray, sampled))[None]
     atol = 2e-3 if name == "RandomPerspective" else 1e-4  # Keras solves for its matrix in float32
     np.testing.assert_allclose(got, numbers[str(position)], rtol=1e-6, atol=atol)
+
+
+def test_mixtures_are_keras_s(numbers):
+    image = jnp.asarray(numbers["photograph"][0])
+    pair = [image, image[:, ::-1]]
+    for own, other, weight, wanted in zip(pair, pair[::-1], WEIGHTS, numbers["mixed"], strict=True):
+        np.testing.assert_allclose(fl.MixUp().mix(own, other, jnp.asarray(weight)), wanted, rtol=1e-6)
+    for name in ("cut", "erased"):
+        np.testing.assert_array_equal(in_rectangle(jnp.asarray(EDGES), image.shape), numbers[name])
 
 
 @pytest.mark.parametrize("position", range(len(SOUNDS)), ids=lambda i: f"{i} {SOUNDS[i][0]}")
