@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fnlayers as fl
+from fnlayers.layers.preprocessing.image_policies import augmentations
 from fnlayers.ops import boxes
 from fnlayers.ops.boxes import BoxFormat
 
@@ -137,6 +138,29 @@ def test_distributions():
     near(size, np.tile([3.0, 4.0], (4000, 1)))
     choices = drawn(fl.RandAugment(num_ops=1))["choice"]
     near(np.bincount(choices.ravel(), minlength=11) / 4000, 1 / 11)
+
+
+def test_policies_run_what_they_chose():
+    """Compiled, they give what their augmentations give by hand; the laws of both are long tests."""
+    image = jnp.asarray(np.random.RandomState(0).rand(4, 4, 1), "float32")
+    augment, mix = fl.RandAugment((0, 1), num_ops=2), fl.AugMix((0, 1), num_chains=2, chain_depth=1, all_ops=False)
+
+    def through(value, layers, one):
+        way = int(one["choice"])
+        return layers[way].transform(value, one["each"][way]) if way < len(layers) else value
+
+    sampled = augment.sample(KEY, image.shape)
+    wanted = image
+    for i in range(2):
+        wanted = through(wanted, augmentations(augment), jax.tree.map(lambda a, i=i: a[i], sampled))
+    np.testing.assert_allclose(jax.jit(augment.transform)(image, sampled), wanted, atol=1e-5)
+
+    sampled = mix.sample(KEY, image.shape)
+    chains = [jax.tree.map(lambda a, i=i: a[i, 0], sampled["chains"]) for i in range(2)]
+    versions = [through(image, augmentations(mix, mix.all_ops), one) for one in chains]
+    mean = sum(weight * version for weight, version in zip(sampled["weights"], versions, strict=True))
+    wanted = jnp.clip(sampled["own"] * image + (1 - sampled["own"]) * mean, 0, 1)
+    np.testing.assert_allclose(jax.jit(mix.transform)(image, sampled), wanted, atol=1e-5)
 
 
 def test_mixing_mixes_labels_alike():
