@@ -16,7 +16,7 @@ from fnlayers.core.errors import ConfigError, LayerError, MissingError
 from fnlayers.keras_files import limits
 from fnlayers.keras_files.hdf5_arrays import Stored, StoredArray
 from fnlayers.keras_files.hdf5_attributes import attribute_of
-from fnlayers.keras_files.hdf5_records import SIGNATURE, check_superblock
+from fnlayers.keras_files.hdf5_records import SIGNATURE, Strings, check_superblock
 from fnlayers.keras_files.sections import Section, open_regular
 
 __all__ = ["SIGNATURE", "Hdf5", "Stored", "open_hdf5"]
@@ -51,7 +51,7 @@ class Hdf5:
     """An open HDF5 file. Places are paths such as "layers/dense/vars/0"; "" is the root."""
 
     def __init__(self, file: Any, section: Section) -> None:
-        self._file, self._section = file, section
+        self._file, self._section, self._strings = file, section, Strings(section)
         self._read: dict[str, tuple[int, int]] = {}  # of each array read: its bytes in the file, and in memory
         self._places: list[str] | None = None  # of all arrays, once they were asked for
 
@@ -70,7 +70,7 @@ class Hdf5:
             h5a.iterate(found, lambda name, *_: names.append(name))
             values = {}
             for name in names:
-                values[_text(name)] = attribute_of(found, name, self._section)
+                values[_text(name)] = attribute_of(found, name, self._section, self._strings)
         return _joined(values)
 
     def names(self, place: str = "") -> list[str]:
@@ -142,7 +142,7 @@ class Hdf5:
         found = self._object(place)
         if not isinstance(found, _h5py().h5d.DatasetID):
             raise MissingError(f"the file has a group {place}, where an array is expected")
-        return StoredArray.of(found, self._section)
+        return StoredArray.of(found, self._section, self._strings)
 
     def _open(self, place: str) -> Any:
         with _refusing(place):

@@ -15,6 +15,7 @@ import numpy as np
 from fnlayers.core.errors import ConfigError
 from fnlayers.keras_files import limits
 from fnlayers.keras_files.hdf5_attributes import attribute_of, plain_dtype
+from fnlayers.keras_files.hdf5_records import Strings
 from fnlayers.keras_files.sections import Section
 
 MOST_DEFLATED = 1032  # bytes that deflate can make of one
@@ -50,8 +51,8 @@ class StoredArray:
     on_disk: np.dtype
 
     @classmethod
-    def of(cls, dataset: Any, section: Section) -> "StoredArray":
-        """The array of h5py's DatasetID, in that file.
+    def of(cls, dataset: Any, section: Section, strings: Strings) -> "StoredArray":
+        """The array of h5py's DatasetID, in that file, whose attributes' strings are read by `strings`.
 
         Raises:
             ConfigError: for what is not plain, and for bytes that are not there.
@@ -59,7 +60,7 @@ class StoredArray:
         import h5py
 
         plist, length = dataset.get_create_plist(), section.length
-        on_disk, dtype = _dtypes(dataset, section)
+        on_disk, dtype = _dtypes(dataset, section, strings)
         shape = _shape(dataset)
         stored = Stored(shape, dtype, math.prod(shape) * dtype.itemsize)
         layout = plist.get_layout()
@@ -131,13 +132,13 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
-def _dtypes(dataset: Any, section: Section) -> tuple[np.dtype, np.dtype]:
+def _dtypes(dataset: Any, section: Section, strings: Strings) -> tuple[np.dtype, np.dtype]:
     """The dtype of the bytes, and of the array that they are read as."""
     import h5py
 
     kind = dataset.get_type()
     if isinstance(kind, h5py.h5t.TypeOpaqueID) and kind.get_size() == 2:
-        if h5py.h5a.exists(dataset, b"dtype") and attribute_of(dataset, b"dtype", section) == "bfloat16":
+        if h5py.h5a.exists(dataset, b"dtype") and attribute_of(dataset, b"dtype", section, strings) == "bfloat16":
             import jax.numpy as jnp
 
             return np.dtype("V2"), np.dtype(jnp.bfloat16)  # HDF5 has no such type

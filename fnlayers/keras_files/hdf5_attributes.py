@@ -7,12 +7,16 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.keras_files import limits
-from fnlayers.keras_files.hdf5_records import strings_of
+from fnlayers.keras_files.hdf5_records import Strings
 from fnlayers.keras_files.sections import Section
 
 
-def attribute_of(owner: Any, name: bytes, section: Section) -> Any:
+def attribute_of(owner: Any, name: bytes, section: Section, strings: Strings) -> Any:
     """An attribute of h5py's GroupID or DatasetID: a number, a string, or a list of them.
+
+    Arguments:
+        owner, name: which attribute.
+        section, strings: the file, and what reads strings in it.
 
     Raises:
         ConfigError: it is anything else, larger than the file, or damaged.
@@ -28,7 +32,7 @@ def attribute_of(owner: Any, name: bytes, section: Section) -> Any:
     if len(shape) > 1 or count * kind.get_size() > most:
         raise ConfigError(f"its attribute {shown} has the shape {shape}, which is not read")
     if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str():
-        found: list = strings_of(section, h5py.h5o.get_info(owner).addr, name, count)
+        found: list = strings.of(h5py.h5o.get_info(owner).addr, name, count)
     elif isinstance(kind, h5py.h5t.TypeStringID) or plain_dtype(kind) is not None:
         array = np.empty(shape, attribute.dtype)
         attribute.read(array)

@@ -33,26 +33,43 @@ def check_superblock(section: Section) -> None:
         raise ConfigError("its addresses do not have 8 bytes, or do not count from the start of the file")
 
 
-def strings_of(section: Section, header: int, name: bytes, count: int) -> list[bytes]:
-    """The strings of no fixed size in an attribute of the object whose header is at that address.
+class Strings:
+    """The strings of no fixed size in the attributes of a file. Each heap is read once, however many are in it."""
 
-    Raises:
-        ConfigError: the records are damaged, or the strings are not there.
-    """
-    data = next((data for found, data in _attributes(section, header) if found == name), None)
-    if data is None or len(data) < count * _STRING.size:
-        raise ConfigError("its strings of no fixed size are not among the records of its header")
-    places = [_STRING.unpack_from(data, index * _STRING.size) for index in range(count)]
-    if sum(length for length, _, _ in places) > min(section.length, limits.MAX_ATTRIBUTE_BYTES):
-        raise ConfigError("its strings are longer than the file")
-    heaps = {address: _objects(section, address) for length, address, _ in places if length}
-    found = []
-    for length, address, number in places:
-        start, size = heaps[address].get(number, (0, -1)) if length else (0, 0)
-        if length > size:
-            raise ConfigError(f"a string of {length} bytes is not in the heap that it is said to be in")
-        found.append(bytes(section.take(start, length)).split(b"\0")[0])
-    return found
+    def __init__(self, section: Section) -> None:
+        self._section, self._heaps, self._size = section, dict[int, dict[int, tuple[int, int]]](), 0
+        self._header, self._records = -1, dict[bytes, bytes]()  # of the object that was asked for last
+
+    def of(self, header: int, name: bytes, count: int) -> list[bytes]:
+        """The strings in an attribute of the object whose header is at that address.
+
+        Raises:
+            ConfigError: the records are damaged, or the strings are not there.
+        """
+        if header != self._header:
+            self._header, self._records = header, dict(_attributes(self._section, header))
+        data = self._records.get(name)
+        if data is None or len(data) < count * _STRING.size:
+            raise ConfigError("its strings of no fixed size are not among the records of its header")
+        places = [_STRING.unpack_from(data, index * _STRING.size) for index in range(count)]
+        if sum(length for length, _, _ in places) > min(self._section.length, limits.MAX_ATTRIBUTE_BYTES):
+            raise ConfigError("its strings are longer than the file")
+        found = []
+        for length, address, number in places:
+            start, size = self._heap(address).get(number, (0, -1)) if length else (0, 0)
+            if length > size:
+                raise ConfigError(f"a string of {length} bytes is not in the heap that it is said to be in")
+            found.append(bytes(self._section.take(start, length)).split(b"\0")[0])
+        return found
+
+    def _heap(self, address: int) -> dict[int, tuple[int, int]]:
+        """Where each object of a heap starts, and its size."""
+        if address not in self._heaps:
+            size, self._heaps[address] = _objects(self._section, address)
+            self._size += size
+            if self._size > self._section.length:
+                raise ConfigError("heaps of strings lie over each other")
+        return self._heaps[address]
 
 
 def _attributes(section: Section, header: int) -> Iterator[tuple[bytes, bytes]]:
@@ -92,20 +109,20 @@ def _messages(section: Section, header: int) -> Iterator[tuple[int, int, bytes]]
             yield kind, flags, data
 
 
-def _objects(section: Section, address: int) -> dict[int, tuple[int, int]]:
-    """Where each object of a heap starts, and its size."""
+def _objects(section: Section, address: int) -> tuple[int, dict[int, tuple[int, int]]]:
+    """The size of a heap; where each object in it starts, and its size."""
     mark, size = _HEAP.unpack(section.take(address, _HEAP.size))
     if mark != HEAP or size > section.length - address:
         raise ConfigError("a heap of strings is damaged")
-    position, end = address + _HEAP.size, address + size
+    heap, position = section.take(address, size), _HEAP.size
     found: dict[int, tuple[int, int]] = {}
-    while end - position >= _OBJECT.size:
-        number, _, length = _OBJECT.unpack(section.take(position, _OBJECT.size))
+    while size - position >= _OBJECT.size:
+        number, _, length = _OBJECT.unpack_from(heap, position)
         if number == 0:  # what is left is free
             break
         needed = _OBJECT.size + -(-length // 8) * 8
-        if number in found or needed > end - position:
+        if number in found or needed > size - position:
             raise ConfigError("a heap of strings is damaged")
-        found[number] = position + _OBJECT.size, length
+        found[number] = address + position + _OBJECT.size, length
         position += needed
-    return found
+    return size, found

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fnlayers as fl
-from fnlayers.keras_files import limits
+from fnlayers.keras_files import hdf5_records, limits
 from fnlayers.keras_files.hdf5 import open_hdf5
 from fnlayers.keras_files.sections import Section
 
@@ -242,6 +242,23 @@ def test_heaps_and_strings_that_do_not_end():
     ):
         with pytest.raises(fl.ConfigError, match=match):
             changed(position, value)
+
+
+def test_a_heap_is_read_once(monkeypatch):
+    names, walked, read = [f"w{i}" for i in range(300)], [], hdf5_records._objects
+    monkeypatch.setattr(hdf5_records, "_objects", lambda section, at: walked.append(at) or read(section, at))
+    with open_hdf5(made(lambda file: [file.attrs.__setitem__(key, names) for key in "abcd"])) as file:
+        assert file.attributes() == dict.fromkeys("abcd", names)
+    assert 0 < len(walked) == len(set(walked))
+
+
+def test_heaps_that_lie_over_each_other():
+    empty = b"GCOL\x01\0\0\0%b" + bytes(16)
+    section = Section(empty % (64).to_bytes(8, "little") + empty % (32).to_bytes(8, "little"))
+    strings = hdf5_records.Strings(section)
+    assert strings._heap(0) == {}
+    with pytest.raises(fl.ConfigError, match="lie over each other"):
+        strings._heap(32)
 
 
 def test_a_buffer_larger_than_the_file_is_not_touched():
