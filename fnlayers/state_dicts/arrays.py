@@ -70,9 +70,9 @@ def read_state_dict(path: Any, key: str | None = None) -> dict[str, np.ndarray]:
         >>> read_state_dict(file.name)
         {'fc.bias': array([1., 1.], dtype=float32)}
     """
-    found = arrays_of(path, key)
-    with strict.refusing(found.origin):
-        return {name: found.fetch(name) for name in found.types}
+    stored = arrays_of(path, key)
+    with strict.refusing(stored.origin):
+        return {name: stored.fetch(name) for name in stored.types}
 
 
 def _checked(arrays: Arrays) -> Arrays:

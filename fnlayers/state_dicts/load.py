@@ -87,8 +87,8 @@ def load_state_dict(
     initials = [path for path in declared if any(matches(path.split("/"), p.split("/")) for p in patterns)]
     plan = planned(mapping, arrays, {path: spec for path, spec in declared.items() if path not in initials})
     _raise_if_any(_wrong(plan, arrays, declared, initials, patterns), arrays)
-    found = _filled(plan, arrays, declared) | _initialized(model, shape, specs, initials, rng)
-    return Weights(_tree(only(specs, Param), found), _tree(only(specs, State), found))
+    leaves = _filled(plan, arrays, declared) | _initialized(model, shape, specs, initials, rng)
+    return Weights(_tree(only(specs, Param), leaves), _tree(only(specs, State), leaves))
 
 
 def _patterns(initial: Any) -> tuple[str, ...]:
@@ -155,19 +155,19 @@ def _raise_if_any(lines: Sequence[str], arrays: Arrays) -> None:
 
 def _filled(plan: Plan, arrays: Arrays, declared: Mapping[str, Param | State]) -> dict[str, jax.Array]:
     """Each array of the plan, made of theirs one after the other; all that fail are listed."""
-    found, lines = {}, []
+    arrays_by_path, lines = {}, []
     with strict.refusing(arrays.origin):
         for filling in plan.fillings:
             spec = declared[filling.path]
             try:
-                found[filling.path] = jnp.asarray(_array(filling, arrays, spec))
+                arrays_by_path[filling.path] = jnp.asarray(_array(filling, arrays, spec))
             except (LayerError, ValueError, TypeError, IndexError, AttributeError) as error:
                 lines.append(f"{filling.path}: {_reason(error, filling, arrays)}")
         for name, other in plan.tied:
             if not _equal(arrays.fetch(name), arrays.fetch(other)):
                 lines.append(f"not equal: {name!r} is tied to {other!r}, and holds other numbers")
     _raise_if_any(lines, arrays)
-    return found
+    return arrays_by_path
 
 
 def _reason(error: Exception, filling: Filling, arrays: Arrays) -> str:
@@ -229,14 +229,14 @@ def _initialized(model: Layer, shape: Sizes, specs: Any, paths: Sequence[str], r
     drawn = [path for path in paths if isinstance(declared[path], Param)]
     if drawn and rng is None:
         raise MissingError(f"load_state_dict: {drawn[0]} is drawn; write load_state_dict(..., rng=jax.random.key(0))")
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     if drawn:
         params = initialize(_some(specs, set(drawn)), rng, Param) if _is_ours(declared) else model.init(rng, shape)
-        found |= {path: leaf_at(params, path.split("/")) for path in drawn}
+        leaves |= {path: leaf_at(params, path.split("/")) for path in drawn}
     if len(paths) > len(drawn):
         state = model.init_state(shape)
-        found |= {path: leaf_at(state, path.split("/")) for path in paths if path not in found}
-    return found
+        leaves |= {path: leaf_at(state, path.split("/")) for path in paths if path not in leaves}
+    return leaves
 
 
 def _is_ours(declared: Mapping[str, Any]) -> bool:
@@ -256,11 +256,11 @@ def _some(specs: Any, paths: set[str], path: str = "") -> dict:
     return chosen
 
 
-def _tree(specs: Any, found: Mapping[str, Any], path: tuple[str, ...] = ()) -> Any:
+def _tree(specs: Any, leaves: Mapping[str, Any], path: tuple[str, ...] = ()) -> Any:
     """The declared tree with its arrays, names in order."""
     if is_spec(specs):
-        return found["/".join(path)]
+        return leaves["/".join(path)]
     if isinstance(specs, Mapping):
-        return {name: _tree(sub, found, (*path, name)) for name, sub in specs.items()}
-    items = [_tree(sub, found, (*path, str(index))) for index, sub in enumerate(specs)]
+        return {name: _tree(sub, leaves, (*path, name)) for name, sub in specs.items()}
+    items = [_tree(sub, leaves, (*path, str(index))) for index, sub in enumerate(specs)]
     return type(specs)(*items) if hasattr(specs, "_fields") else type(specs)(items)

@@ -21,10 +21,10 @@ class Pattern(NamedTuple):
         """What each placeholder stands for in a name; None where it does not match."""
         if self.regex is None:
             return {} if name == self.text else None
-        found = self.regex.fullmatch(name)
-        if found is None:
+        match = self.regex.fullmatch(name)
+        if match is None:
             return None
-        return {key: found[f"g{index}"] for index, key in enumerate(self.placeholders)}
+        return {key: match[f"g{index}"] for index, key in enumerate(self.placeholders)}
 
 
 def compiled(text: str) -> Pattern:

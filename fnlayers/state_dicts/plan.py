@@ -102,8 +102,8 @@ def planned(mapping: Any, arrays: Arrays, declared: Mapping[str, Param | State])
             for path, change in row.goals if isinstance(row.goals, tuple) else ():
                 index = tuple(values[key] for key in row.patterns[0].placeholders if key not in placeholders_in(path))
                 parts.setdefault(filled(path, values), []).append((index, names, change, row.written))
-    for path, found in parts.items():
-        _fill(path, found, declared, plan)
+    for path, matches in parts.items():
+        _fill(path, matches, declared, plan)
     plan.idle.extend(written for written, any_matched in matched.items() if not any_matched)
     return plan
 
@@ -139,9 +139,9 @@ def _tie(row: Row, values: Mapping[str, str], name: str, arrays: Arrays, plan: P
         plan.errors.append(f"the row {row.written} ties {name!r} to {other!r}, which is not there")
 
 
-def _fill(path: str, found: list[tuple], declared: Mapping[str, Param | State], plan: Plan) -> None:
+def _fill(path: str, matches: list[tuple], declared: Mapping[str, Param | State], plan: Plan) -> None:
     """Add the filling of one path, or say why there is none."""
-    names, rows = [names for _, names, _, _ in found], list(dict.fromkeys(row for *_, row in found))
+    names, rows = [names for _, names, _, _ in matches], list(dict.fromkeys(row for *_, row in matches))
     if path not in declared:
         hint = did_you_mean(path, declared)
         theirs = ", ".join(map(repr, names[0]))
@@ -149,17 +149,17 @@ def _fill(path: str, found: list[tuple], declared: Mapping[str, Param | State], 
             f"the row {rows[0]} leads {theirs} to {path}, which the model does not have{f'; {hint}' if hint else ''}"
         )
         return
-    if len({change for _, _, change, _ in found}) > 1 or len(rows) > 1:
+    if len({change for _, _, change, _ in matches}) > 1 or len(rows) > 1:
         plan.errors.append(f"filled twice: {path}, by the rows {' and '.join(rows)}")
         plan.faulty.add(path)
         return
     try:
-        ordered, stack = _stacked(path, [index for index, *_ in found], declared[path])
+        ordered, stack = _stacked(path, [index for index, *_ in matches], declared[path])
     except LayerError as error:
         plan.errors.append(f"{error} (by the row {rows[0]})")
         plan.faulty.add(path)
         return
-    plan.fillings.append(Filling(path, found[0][2], tuple(names[i] for i in ordered), stack, rows[0]))
+    plan.fillings.append(Filling(path, matches[0][2], tuple(names[i] for i in ordered), stack, rows[0]))
 
 
 def _stacked(path: str, indices: list[tuple[str, ...]], spec: Param | State) -> tuple[list[int], tuple[int, ...]]:

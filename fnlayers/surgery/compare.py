@@ -65,7 +65,7 @@ class Comparison:
     @property
     def first(self) -> Difference | None:
         """The first layer whose output differs by more than the tolerance; None: there is none."""
-        return next((found for found in self.outputs if found.counts), None)
+        return next((difference for difference in self.outputs if difference.counts), None)
 
     @property
     def equal(self) -> bool:
@@ -83,18 +83,18 @@ class Comparison:
     def _lines(self) -> Iterator[str]:
         first = self.first
         if first is None:
-            worst = max((found.greatest for found in self.outputs), default=0.0)
+            worst = max((difference.greatest for difference in self.outputs), default=0.0)
             count = len(self.outputs)
             yield f"no output differs by more than {self.tolerance:g}: {count} compared, at most {worst:.3g}"
         else:
             equal = self.outputs.index(first)
             yield f"the first layer that differs: {_pair(first)}, after {equal} whose outputs agree"
             yield f"  output: {_apart(first)}"
-            yield from (f"  {found.a}: {_apart(found)}" for found in self.weights if found.counts)
+            yield from (f"  {difference.a}: {_apart(difference)}" for difference in self.weights if difference.counts)
             a, b = self.layers
             yield from [f"  a: {a}", f"  b: {b}"] if a != b else [f"  {a}"]
-            later = [found for found in self.outputs[equal + 1 :] if found.counts]
-            yield from (f"then {_pair(found)}: {_apart(found)}" for found in later)
+            later = [difference for difference in self.outputs[equal + 1 :] if difference.counts]
+            yield from (f"then {_pair(difference)}: {_apart(difference)}" for difference in later)
         for model, only in (("a", self.only_a), ("b", self.only_b)):
             if only:
                 yield f"only in {model}: {', '.join(only)}"
@@ -147,7 +147,7 @@ def compare(
     outputs = tuple(_difference(a.path, b.path, a.arrays, b.arrays, tolerance) for a, b in pairs)
     only_a = [a.path for a in ran[0] if all(a is not pair[0] for pair in pairs)]
     only_b = [b.path for b in ran[1] if all(b is not pair[1] for pair in pairs)]
-    first = next((pair for pair, found in zip(pairs, outputs, strict=True) if found.counts), None)
+    first = next((pair for pair, difference in zip(pairs, outputs, strict=True) if difference.counts), None)
     if first is None:
         return Comparison(outputs, (), tuple(only_a), tuple(only_b), tolerance=tolerance)
     own_a, own_b = _own(first[0], params_a, state_a), _own(first[1], params_b, state_b)
@@ -193,9 +193,9 @@ def _aligned(a: Sequence[_Ran], b: Sequence[_Ran], keys: Sequence[Callable] = _K
     """The layers that belong together, in order."""
     if not (a and b and keys):
         return []
-    found = SequenceMatcher(None, *([str(keys[0](ran)) for ran in side] for side in (a, b)), autojunk=False)
+    matcher = SequenceMatcher(None, *([str(keys[0](ran)) for ran in side] for side in (a, b)), autojunk=False)
     pairs, end_a, end_b = [], 0, 0
-    for start_a, start_b, size in found.get_matching_blocks():
+    for start_a, start_b, size in matcher.get_matching_blocks():
         pairs += _aligned(a[end_a:start_a], b[end_b:start_b], keys[1:])
         end_a, end_b = start_a + size, start_b + size
         pairs += zip(a[start_a:end_a], b[start_b:end_b], strict=True)
@@ -238,13 +238,13 @@ def _distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(same, 0.0, np.where(np.isnan(apart), math.inf, apart))
 
 
-def _pair(found: Difference) -> str:
-    a, b = found.a or "the model", found.b or "the model"
+def _pair(difference: Difference) -> str:
+    a, b = difference.a or "the model", difference.b or "the model"
     return a if a == b else f"{a} and {b}"
 
 
-def _apart(found: Difference) -> str:
-    if found.shape_a != found.shape_b:
-        shapes = (s[0] if len(s) == 1 else s for s in (found.shape_a, found.shape_b))
+def _apart(difference: Difference) -> str:
+    if difference.shape_a != difference.shape_b:
+        shapes = (s[0] if len(s) == 1 else s for s in (difference.shape_a, difference.shape_b))
         return "shapes {} and {}".format(*shapes)
-    return f"{found.greatest:.3g} apart at {found.index}, of at most {found.scale:.3g}"
+    return f"{difference.greatest:.3g} apart at {difference.index}, of at most {difference.scale:.3g}"

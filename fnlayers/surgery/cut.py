@@ -145,17 +145,17 @@ def _chain_to(model: Layer, path: Parts) -> Sequential | None:
 
 def _position(part: str, names: list[str], positions: list[int], model: Layer) -> int:
     """Where the call stands that a part of a path means, among calls of layers with those names."""
-    found = [position for name, position in zip(names, positions, strict=True) if name == part]
+    matching = [position for name, position in zip(names, positions, strict=True) if name == part]
     name, _, number = part.rpartition("#")
-    if not found and number.isdigit():
+    if not matching and number.isdigit():
         numbered = [position for other, position in zip(names, positions, strict=True) if other == name]
-        found = numbered[int(number) - 1 : int(number)] if int(number) else []
-    if len(found) > 1:
-        numbered = " or ".join(f"{part}#{n}" for n in range(1, len(found) + 1))
-        raise ConfigError(f"cut: {part!r} is called {len(found)} times; write {numbered}")
-    if not found:
+        matching = numbered[int(number) - 1 : int(number)] if int(number) else []
+    if len(matching) > 1:
+        numbered = " or ".join(f"{part}#{n}" for n in range(1, len(matching) + 1))
+        raise ConfigError(f"cut: {part!r} is called {len(matching)} times; write {numbered}")
+    if not matching:
         raise no_layer("cut", part, model, names)
-    return found[0]
+    return matching[0]
 
 
 class _Opened(NamedTuple):
@@ -186,12 +186,12 @@ def _ending_at(graph: Functional, requests: list[Parts], in_types: Any, whole: b
         called = [at for at in needed if names.get(at) == name]
         inside = [path[1:] for at, path in pairs if names[at] == name and path[1:]]
         changed[name] = _opened(typed[called[0]], inside, len(called) > 1 or bool(read & {*called}))
-    taken = {name: iter(found.slots) for name, found in changed.items()}
+    taken = {name: iter(change.slots) for name, change in changed.items()}
     refs = []
     for at, path in pairs:
         slots = next(taken[names[at]]) if path[1:] else _numbered(typed[at].out_types)
         refs.append(map_nest(lambda slot, at=at: Ref(at, slot), slots))
-    layers = {name: found.layer.renamed(name) for name, found in changed.items()}
+    layers = {name: change.layer.renamed(name) for name, change in changed.items()}
     return _with_nodes(graph, needed, layers), [map_nest(_moved(needed), nest, is_leaf=is_ref) for nest in refs]
 
 

@@ -66,9 +66,9 @@ def intermediates(
     options = {"state": state, "rng": rng, "mask": mask, "train": train}
     additions = _additions(model, params, x, options, add) if add else {}
     observer = observed(model, params, x, **options, additions=additions)
-    found = {label: observer.seen[path][1] for path, label in labels(observer).items()}
-    chosen = {label for pattern in patterns for label in _matching(found, pattern)}
-    return {label: y for label, y in found.items() if label in chosen}
+    outputs = {label: observer.seen[path][1] for path, label in labels(observer).items()}
+    chosen = {label for pattern in patterns for label in _matching(outputs, pattern)}
+    return {label: y for label, y in outputs.items() if label in chosen}
 
 
 def _patterns(at: Any) -> tuple[str, ...]:
@@ -78,10 +78,10 @@ def _patterns(at: Any) -> tuple[str, ...]:
     return tuple(patterns)
 
 
-def _matching(found: Mapping[str, Any], pattern: str) -> list[str]:
-    chosen = [label for label in found if matches(label.split("/"), pattern.split("/"))]
+def _matching(outputs: Mapping[str, Any], pattern: str) -> list[str]:
+    chosen = [label for label in outputs if matches(label.split("/"), pattern.split("/"))]
     if not chosen:
-        raise ConfigError(f"intermediates: {pattern!r} matches no layer; {_listed(pattern, found)}")
+        raise ConfigError(f"intermediates: {pattern!r} matches no layer; {_listed(pattern, outputs)}")
     return chosen
 
 
