@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from fnlayers.core.context import Mask
-from fnlayers.core.errors import ConfigError, brief
+from fnlayers.core.errors import ConfigError, MissingError, brief
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.observer import labels, observed
 from fnlayers.core.spec import leaf_at
@@ -142,7 +142,7 @@ def compare(
         check_model(model, f"compare: {name}")
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not tolerance >= 0:
         raise ConfigError(f"compare: tolerance={tolerance!r} is wrong; give a number of at least 0")
-    ran = _ran(model_a, params_a, x, state_a, mask), _ran(model_b, params_b, x, state_b, mask)
+    ran = _ran(model_a, params_a, x, state_a, mask, "a"), _ran(model_b, params_b, x, state_b, mask, "b")
     pairs = _aligned(*ran)
     outputs = tuple(_difference(a.path, b.path, a.arrays, b.arrays, tolerance) for a, b in pairs)
     only_a = [a.path for a in ran[0] if all(a is not pair[0] for pair in pairs)]
@@ -175,9 +175,13 @@ _KEYS: tuple[Callable[[_Ran], Any], ...] = (
 )
 
 
-def _ran(model: Layer, params: Any, x: Any, state: Any, mask: Any) -> list[_Ran]:
+def _ran(model: Layer, params: Any, x: Any, state: Any, mask: Any, letter: str) -> list[_Ran]:
     """The layers of a model in the order in which they end."""
-    observer = observed(model, params, x, state=state, mask=mask)
+    try:
+        observer = observed(model, params, x, state=state, mask=mask)
+    except MissingError as error:
+        error.args = (str(error).replace("pass state=state", f"pass state_{letter}=state"),)
+        raise
     return [
         _Ran(
             label,

@@ -1,6 +1,6 @@
 """Files of Keras, damaged in every way that a seed chooses: each loads as it was, or is refused with an error of ours.
 
-    python tests/keras_files/fuzz.py --format h5 --count 10000 --seed 7
+    PYTHONPATH=tests python tests/keras_files/fuzz.py --format h5 --count 10000 --seed 7
 
 prints what is neither, what takes a second more than the good file, and what takes 100 MB, each with its seed.
 """

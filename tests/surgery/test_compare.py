@@ -110,3 +110,12 @@ def test_what_is_wrong(arrays, change, words):
     arguments = {"model_a": model(), "params_a": arrays[0], "model_b": model(), "params_b": arrays[0], "x": X} | change
     with pytest.raises(fl.ConfigError, match=words):
         fl.compare(**arguments)
+
+
+def test_a_state_that_is_missing_is_asked_for_by_its_name():
+    model, x = fl.Sequential([fl.BatchNormalization()]), np.ones((2, 3), "float32")
+    params, state = model.init(jax.random.key(0), x.shape), model.init_state(x.shape)
+    with pytest.raises(fl.MissingError, match="pass state_a=state"):
+        fl.compare(model, params, model, params, x)
+    with pytest.raises(fl.MissingError, match="pass state_b=state"):
+        fl.compare(model, params, model, params, x, state_a=state)
