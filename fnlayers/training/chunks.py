@@ -27,7 +27,9 @@ class Taken(NamedTuple):
     iterator_state: Any
 
 
-def taken(source: Any, batches: Iterable[Batch], started: int, is_due: Callable[[int], bool]) -> Iterator[Taken]:
+def taken(
+    source: Any, batches: Iterable[Batch], started: int, is_due: Callable[[int], bool], ahead: bool = False
+) -> Iterator[Taken]:
     """The batches of an epoch with where they are from.
 
     Arguments:
@@ -35,13 +37,14 @@ def taken(source: Any, batches: Iterable[Batch], started: int, is_due: Callable[
         batches: those of the epoch, taken from it.
         started: the steps of the training before.
         is_due: whether a checkpoint is to be written after so many steps.
+        ahead: whether they are taken before they are needed: then each says where the iterator was.
     """
     for step, batch in enumerate(batches, started + 1):
         due = is_due(step)
-        yield Taken(batch, source.taken, due, source.iterator_state(between_epochs=False) if due else None)
+        yield Taken(batch, source.taken, due, source.iterator_state(between_epochs=False) if due or ahead else None)
 
 
-def chunks(items: Iterable[Taken], steps: int, owned: bool) -> Iterator[list[Taken]]:
+def chunks(items: Iterable[Taken], steps: int, copies: bool) -> Iterator[list[Taken]]:
     """The batches in lists of `steps`; those for which that does not come out even one by one.
 
     A list ends before a batch of other shapes, and none reaches past a step after which a checkpoint is due.
@@ -49,14 +52,15 @@ def chunks(items: Iterable[Taken], steps: int, owned: bool) -> Iterator[list[Tak
     Arguments:
         items: the batches of an epoch.
         steps: how many make a chunk.
-        owned: whether each batch has arrays of its own; an iterable may yield one again and again.
+        copies: whether batches that wait are copied: an iterable may yield one again and again.
     """
+    if copies:
+        items = (each._replace(batch=_copied(each.batch)) for each in items)
     if steps == 1:
         yield from ([each] for each in items)
         return
     waiting: list[Taken] = []
     for each in items:
-        each = each if owned else each._replace(batch=_copied(each.batch))
         if waiting and batch_type(waiting[0].batch) != batch_type(each.batch):
             yield from ([one] for one in waiting)
             waiting = []

@@ -63,6 +63,7 @@ def fit(
     guard: Guard = "raise",
     ema: float | None = None,
     scan_steps: int = 1,
+    prefetch: int = 0,
     callbacks: Iterable[Any] = (),
     checkpoint: Checkpoint | None = None,
     resume: str | Path | None = None,
@@ -130,6 +131,10 @@ def fit(
             where steps are small. They are the same steps and give the same numbers, on CPUs bit for bit. What is
             left over at the end of an epoch, before a checkpoint that is due, or before a batch of another size runs
             step by step. What a callback returns for a step takes effect between two such programs.
+        prefetch: how many batches (or chunks of `scan_steps`) a thread takes from the data, and puts on the device,
+            before their step needs them; for data that take time to read, where something is idle meanwhile. Numbers
+            and checkpoints are the same: a batch counts once its step is made, and an error of the data comes where the
+            batch would have come. 0: each is taken when the one before has been started.
         callbacks: functions of an `Event`, called after each epoch, and objects with a method `on_step`, given a
             `StepEvent` for each step. What they return has an effect: True or `Stop(reason)` ends the training,
             `SetLearningRate`, `Replace` and `AddLogs` change it.
@@ -179,6 +184,7 @@ def fit(
         name = objective.whole[0].name
         raise ConfigError(f"metrics: {name!r} is of a whole set, that of validation_data; give validation_data")
     guard, scan_steps = checked_guard("fit", guard), whole_number("fit: scan_steps", scan_steps)
+    prefetch = whole_number("fit: prefetch", prefetch, least=0)
     directions = directions_of(objective, validation_data is not None)
     if guard == "skip":
         directions = with_skipped(directions)
@@ -223,6 +229,7 @@ def fit(
         guard,
         scan_steps,
         placing,
+        prefetch,
     )
     if resume is not None:
         go_on(loop, resume, may_begin=checkpoint is not None and same_folder(resume, checkpoint.folder))

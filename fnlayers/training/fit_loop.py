@@ -26,6 +26,7 @@ from fnlayers.training.guard import Guard
 from fnlayers.training.interrupts import Interrupts
 from fnlayers.training.objective import Objective
 from fnlayers.training.placing import Placing
+from fnlayers.training.prefetching import prefetched
 from fnlayers.training.programs import program, unchecked
 from fnlayers.training.progress import Progress
 from fnlayers.training.results import (
@@ -93,7 +94,9 @@ class FitLoop:
         guard: Guard = "raise",
         scan_steps: int = 1,
         placing: Placing | None = None,
+        prefetch: int = 0,
     ) -> None:
+        self.prefetch = prefetch
         self.model, self.objective, self.source, self.out = model, objective, source, out
         self.optimizer, self.held_out, self.callbacks, self.directions = optimizer, held_out, callbacks, directions
         self.epochs, self.shuffle, self.placing = epochs, shuffle, placing
@@ -175,20 +178,37 @@ class FitLoop:
             at.seed = [*key_words(self.train_state.rng), self.steps_done] if self.shuffle else None
         check = functools.partial(check_labels, self.objective, out=self.out)
         is_due = (lambda _: False) if self.checkpoints is None else self.checkpoints.is_due
-        items = taken(self.source, self.source.batches(at.seed, check), at.started, is_due)
-        for number, chunk in enumerate(chunks(items, self.scan_steps, owned=self.source.dataset is not None)):
-            if self.is_due:
-                self.save()
-            interrupts.hold()
-            self.start(chunk)
-            interrupts.release()
-            if number == 0:
-                self.progress.say(f"epoch {at.epoch}/{self.epochs}")
-            at.seconds = time.perf_counter() - start
-            self.give_events()
-            if self.stopped is not None:
-                break
+        waits = self.prefetch > 0 or self.scan_steps > 1
+        items = taken(self.source, self.source.batches(at.seed, check), at.started, is_due, ahead=self.saves_ahead)
+        parts = chunks(items, self.scan_steps, copies=waits and self.source.dataset is None)
+        with contextlib.closing(prefetched(map(self.ready, parts), self.prefetch)) as made:
+            for number, (chunk, batch) in enumerate(made):
+                if self.is_due:
+                    self.save()
+                interrupts.hold()
+                self.start(chunk, batch)
+                interrupts.release()
+                if number == 0:
+                    self.progress.say(f"epoch {at.epoch}/{self.epochs}")
+                at.seconds = time.perf_counter() - start
+                self.give_events()
+                if self.stopped is not None:
+                    break
         self.end_epoch()
+
+    @property
+    def saves_ahead(self) -> bool:
+        """Whether checkpoints are written while batches are taken ahead of their steps."""
+        return self.prefetch > 0 and self.checkpoints is not None
+
+    def ready(self, chunk: list[Taken]) -> tuple[list[Taken], Any]:
+        """The chunk, and its batches as the program takes them; those that are made ahead are on the device."""
+        batch = chunk[0].batch[:3] if len(chunk) == 1 else stacked(chunk)
+        if self.placing is not None:
+            batch = self.placing.batch(batch, stacked=len(chunk) > 1)
+        elif self.prefetch:
+            batch = jax.device_put(batch)
+        return chunk, batch
 
     def end_epoch(self) -> None:
         """The numbers of an epoch, the validation, the callbacks, a checkpoint."""
@@ -220,12 +240,10 @@ class FitLoop:
             found = run_evaluation(self.evaluation, means, *weights, self.held_out, self.out, quiet, self.placing)
         return {f"val_{name}": value for name, value in found.items()}
 
-    def start(self, chunk: list[Taken]) -> None:
+    def start(self, chunk: list[Taken], batch: Any) -> None:
         """Start the steps of one program; look at those that are done."""
-        run, batch = (self.train_step, chunk[0].batch[:3]) if len(chunk) == 1 else (self.scan, stacked(chunk))
+        run = self.train_step if len(chunk) == 1 else self.scan
         assert run is not None
-        if self.placing is not None:
-            batch = self.placing.batch(batch, stacked=len(chunk) > 1)
         at, last = self.position, chunk[-1]
         try:
             self.train_state, self.all_finite, packed = run(self.train_state, self.all_finite, *batch)
@@ -243,6 +261,8 @@ class FitLoop:
         self.means.push(packed, *steps)
         self.collect_ready_steps()
         self.progress.step(self.means.logs, len(chunk))
+        if self.saves_ahead:
+            self.iterator_state = last.iterator_state
         if last.is_due:  # written when the next batch is there, or else at the end of the epoch, which this may be
             self.is_due, self.iterator_state = True, last.iterator_state
 
@@ -342,7 +362,9 @@ class FitLoop:
             return
         ends = self.position.epoch > self.epochs or self.stopped is not None
         if self.is_due or ends or self.checkpoints.each_epoch:
-            self.iterator_state = self.source.iterator_state(between_epochs=True)
+            now = self.source.iterator_state(between_epochs=True)
+            # Where batches were taken ahead and the epoch was left, the iterator is further than the training
+            self.iterator_state = self.iterator_state if self.saves_ahead and now is not None else now
             self.save(self.checkpoints.options.score(logs, self.directions))
 
     def save(self, score: float | None = None) -> None:

@@ -108,6 +108,7 @@ DATA = {
     "going on": (lambda: batches, {"steps_per_epoch": 4}),
     "iterator": (lambda: iter(batches() * 9), {"steps_per_epoch": 6}),
     "state": (Grain, {"steps_per_epoch": 6}),
+    "taken ahead": (Grain, {"steps_per_epoch": 6, "prefetch": 4}),
     # A resumed scan takes steps together in another way, which jax 0.6.0 compiles to other last digits of a variance
     "averaged": (batches, {"ema": 0.9, "guard": "skip", "scan_steps": 2, "model": DENSE}),
 }
