@@ -4,7 +4,7 @@ import pathlib
 import re
 
 import fnlayers as fl
-from fnlayers.core.operation import OPERATIONS
+from fnlayers.core.operations import OPERATIONS
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS

@@ -1,6 +1,6 @@
 """Single array functions as nodes of a graph, from a closed table: what Keras writes for `x + 1` or `x[:, 0]`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -12,11 +12,11 @@ from fnlayers.core.context import Context, Out
 from fnlayers.core.dtypes import cast, policy
 from fnlayers.core.errors import ConfigError, LayerError, ShapeError
 from fnlayers.core.layer import Layer, Shape, layerclass
+from fnlayers.core.operations import OPERATIONS
 from fnlayers.core.options import is_integer
 from fnlayers.core.shapes import is_shape
 from fnlayers.core.symbol import Symbol
 from fnlayers.core.values import check_values
-from fnlayers.functions import activations
 from fnlayers.plain_data import FrozenDict, choices, freeze, map_nest, nest_leaves
 
 __all__ = ["Operation"]
@@ -56,24 +56,25 @@ class Constant(NamedTuple):
 
     def check(self) -> None:
         """Real numbers that the dtype holds, and not too many to be compared and hashed at every call."""
-        shown = f"the constant {str(self.values)[:80]}"
         if self.dtype not in DTYPES:
             raise ConfigError(f"a constant: {choices('dtype', self.dtype, DTYPES)}")
-        leaves = nest_leaves(self.values)
-        if not all(isinstance(leaf, (bool, int, float)) and leaf == leaf for leaf in leaves):
-            raise ConfigError(f"{shown} holds what is not a number; give numbers, none of them NaN")
-        _check_size(len(leaves))
         try:
+            values = np.array(self.values)
             with np.errstate(over="ignore"):
                 array = self.array
-                whole = array.dtype.kind in "biu"
-                stored = array if whole else array.astype(jax.dtypes.canonicalize_dtype(array.dtype))
-                values = np.array(self.values, None if whole else np.float64)
+                stored = array.astype(jax.dtypes.canonicalize_dtype(array.dtype)) if values.dtype.kind == "f" else array
         except (TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(f"{shown} is not an array of {self.dtype}: {error}") from None
+            raise self._wrong(f"is not an array of {self.dtype}: {error}") from None
+        _check_size(values.size)
         check_values(array, "the constant")
-        if not np.array_equal(stored, values) if whole else (np.isinf(stored) != np.isinf(values)).any():
-            raise ConfigError(f"{shown} is not of {self.dtype}; give numbers that are")
+        if values.dtype.kind not in "biuf" or (values != values).any():
+            raise self._wrong("holds what is not a number; give numbers, none of them NaN")
+        whole = array.dtype.kind in "biu"
+        if not np.array_equal(array, values) if whole else (np.isinf(stored) != np.isinf(values)).any():
+            raise self._wrong(f"is not of {self.dtype}; give numbers that are")
+
+    def _wrong(self, what: str) -> ConfigError:
+        return ConfigError(f"the constant {str(self.values)[:80]} {what}")
 
 
 def _check_size(size: int) -> None:
@@ -153,8 +154,12 @@ class Operation(Layer):
                 return slice(*value)
             return Ellipsis if value == "..." else value
 
+        def fill_option(value: Any) -> Any:
+            return value.array if isinstance(value, Constant) else value
+
         filled = map_nest(fill, self.arguments, is_leaf=is_part)
-        return Out(OPERATIONS[self.function](*filled, **self.options))
+        options = {name: map_nest(fill_option, value, is_leaf=is_part) for name, value in self.options.items()}
+        return Out(OPERATIONS[self.function](*filled, **options))
 
 
 def operate(function: str, *arguments: Any) -> Any:
@@ -241,97 +246,3 @@ def _constant(function: str, value: Any) -> Any:
             f"{function} takes Symbols, numbers and arrays, got {value!r}; or wrap a function in fnlayers.Lambda"
         )
     return value
-
-
-def _reduce(function: Callable) -> Callable:
-    return lambda x, axis=None, keepdims=False: function(x, axis=axis, keepdims=keepdims)
-
-
-OPERATIONS: Mapping[str, Callable] = FrozenDict(
-    # arithmetic
-    Add=jnp.add,
-    Subtract=jnp.subtract,
-    Multiply=jnp.multiply,
-    Divide=jnp.divide,
-    TrueDivide=jnp.true_divide,
-    FloorDivide=jnp.floor_divide,
-    Mod=jnp.mod,
-    Power=jnp.power,
-    Negative=jnp.negative,
-    Absolute=jnp.abs,
-    Abs=jnp.abs,
-    Sign=jnp.sign,
-    Square=jnp.square,
-    Sqrt=jnp.sqrt,
-    Rsqrt=jax.lax.rsqrt,
-    Reciprocal=jnp.reciprocal,
-    Exp=jnp.exp,
-    Expm1=jnp.expm1,
-    Log=jnp.log,
-    Log1p=jnp.log1p,
-    Sin=jnp.sin,
-    Cos=jnp.cos,
-    Tanh=jnp.tanh,
-    Floor=jnp.floor,
-    Ceil=jnp.ceil,
-    Round=lambda x, decimals=0: jnp.round(x, decimals),
-    Maximum=jnp.maximum,
-    Minimum=jnp.minimum,
-    Clip=lambda x, x_min, x_max: jnp.clip(x, x_min, x_max),
-    Matmul=jnp.matmul,
-    Einsum=lambda *arrays, subscripts: jnp.einsum(subscripts, *arrays),
-    # comparison and choice
-    Equal=jnp.equal,
-    NotEqual=jnp.not_equal,
-    Greater=jnp.greater,
-    GreaterEqual=jnp.greater_equal,
-    Less=jnp.less,
-    LessEqual=jnp.less_equal,
-    LogicalAnd=jnp.logical_and,
-    LogicalOr=jnp.logical_or,
-    LogicalNot=jnp.logical_not,
-    Where=jnp.where,
-    # reductions
-    Sum=_reduce(jnp.sum),
-    Mean=_reduce(jnp.mean),
-    Max=_reduce(jnp.max),
-    Min=_reduce(jnp.min),
-    Prod=_reduce(jnp.prod),
-    Var=_reduce(jnp.var),
-    Std=_reduce(jnp.std),
-    Any=_reduce(jnp.any),
-    All=_reduce(jnp.all),
-    Argmax=_reduce(jnp.argmax),
-    Argmin=_reduce(jnp.argmin),
-    # shape
-    GetItem=lambda x, key: x[key],
-    Reshape=lambda x, newshape: jnp.reshape(x, newshape),
-    Transpose=lambda x, axes=None: jnp.transpose(x, axes),
-    ExpandDims=lambda x, axis: jnp.expand_dims(x, axis),
-    Squeeze=lambda x, axis=None: jnp.squeeze(x, axis),
-    Concatenate=lambda arrays, axis=0: jnp.concatenate(arrays, axis),
-    Stack=lambda arrays, axis=0: jnp.stack(arrays, axis),
-    Split=lambda x, indices_or_sections, axis=0: tuple(jnp.split(x, indices_or_sections, axis)),
-    Repeat=lambda x, repeats, axis=None: jnp.repeat(x, repeats, axis),
-    Flip=lambda x, axis=None: jnp.flip(x, axis),
-    Copy=lambda x: x,
-    Cast=lambda x, dtype: x.astype(dtype),
-    ConvertToTensor=lambda x, dtype=None, sparse=None, ragged=None: x if dtype is None else x.astype(dtype),
-    ZerosLike=lambda x, dtype=None: jnp.zeros_like(x, dtype),
-    OnesLike=lambda x, dtype=None: jnp.ones_like(x, dtype),
-    # activations; keras.ops.gelu approximates by default, unlike the activation
-    Relu=activations.relu,
-    Relu6=activations.relu6,
-    Sigmoid=activations.sigmoid,
-    Silu=activations.silu,
-    Softplus=activations.softplus,
-    Softmax=lambda x, axis=-1: activations.softmax(x, axis),
-    LogSoftmax=lambda x, axis=-1: activations.log_softmax(x, axis),
-    Gelu=lambda x, approximate=True: activations.gelu(x, approximate),
-    Elu=lambda x, alpha=1.0: activations.elu(x, alpha),
-    Selu=activations.selu,
-    LeakyRelu=lambda x, negative_slope=0.2: activations.leaky_relu(x, negative_slope),
-    OneHot=lambda x, num_classes, axis=-1, dtype="float32", sparse=False: jax.nn.one_hot(
-        x, num_classes, axis=axis, dtype=dtype
-    ),
-)

@@ -15,7 +15,7 @@ from fnlayers.core.trace import trace
 from fnlayers.keras_files.calls import as_lists, call_of, is_ref
 from fnlayers.keras_files.config_writer import layer_config, policy_config
 from fnlayers.keras_files.keras_form import is_silent
-from fnlayers.keras_files.operation_table import INIT_OPTIONS, MODULES
+from fnlayers.keras_files.operation_table import ARRAYS, INIT_OPTIONS, MODULES
 from fnlayers.keras_files.refusals import cannot, finite
 from fnlayers.layers.merge import Add, Average, Concatenate, Dot, Maximum, Merge, Minimum, Multiply
 from fnlayers.models.functional import Functional, InputNode, Ref, types_of
@@ -218,6 +218,7 @@ def _split(layer: Operation, call: Any) -> tuple[Any, dict]:
     args, config = list(call.args), {key: value for key, value in call.kwargs.items() if key in names}
     kwargs = {key: value for key, value in call.kwargs.items() if key not in names}
     if names and layer.function != "Einsum":  # whose arguments are all arrays
-        config |= dict(zip(names, args[1:], strict=False))
-        args = args[:1]
+        count = ARRAYS.get(layer.function, 1)
+        config |= dict(zip(names, args[count:], strict=False))
+        args = args[:count]
     return call._replace(args=args, kwargs=kwargs), config

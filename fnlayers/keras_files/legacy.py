@@ -7,7 +7,7 @@ The kinds and arguments of layers are translated in `legacy_layers.py`, calls of
 from typing import Any
 
 from fnlayers.core.errors import ConfigError, within
-from fnlayers.core.operation import OPERATIONS
+from fnlayers.core.operations import OPERATIONS
 from fnlayers.keras_files import limits
 from fnlayers.keras_files.custom_objects import NO_CUSTOM_OBJECTS, CustomObjects, names_of
 from fnlayers.keras_files.legacy_branches import begins_with_merge, graph_of_branches

@@ -43,8 +43,6 @@ def constant_of(value: dict) -> Constant:
     config = value.get("config")
     if not isinstance(config, dict) or config.keys() != {"value", "dtype"} or not isinstance(config["dtype"], str):
         raise ConfigError(f"an array in the graph is {str(config)[:80]}, expected value and dtype")
-    if any(not isinstance(number, (bool, int, float)) for number in nest_leaves(config["value"])):
-        raise ConfigError(f"an array in the graph holds {str(config['value'])[:80]}, expected numbers")
     return Constant(freeze(config["value"]), config["dtype"])
 
 
@@ -77,7 +75,8 @@ def history(tensor: dict) -> tuple[str, int, int]:
 
 def tensors(call: dict) -> Iterator[dict]:
     """The arrays that a call is given, options included."""
-    leaves = nest_leaves([call.get("args", []), call.get("kwargs") or {}], is_leaf=is_tensor)
+    parts = [call.get("args", []), call.get("kwargs") or {}]
+    leaves = nest_leaves(parts, is_leaf=lambda value: is_tensor(value) or is_constant(value))
     return (leaf for leaf in leaves if is_tensor(leaf))
 
 

@@ -20,12 +20,13 @@ CASES += [("keras2", "graph.keras"), ("keras2", "sequences.keras")]
 TF_KERAS = ("both", "heads", "resized", "adapted", "functions", "nodes")
 CASES += [("tf_keras", f"{name}.{form}") for name in TF_KERAS for form in ("h5", "keras")]
 CASES += [("adapted", "adapted.keras"), ("adapted", "adapted.h5")]
+CASES += [pytest.param("operations", f"operations.{form}", marks=pytest.mark.slow) for form in ("keras", "h5")]
 
 
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory):
     folder = tmp_path_factory.mktemp("golden")
-    for version in ("keras2", "keras3", "tf_keras", "adapted"):
+    for version in ("keras2", "keras3", "tf_keras", "adapted", "operations"):
         with zipfile.ZipFile(GOLDEN / f"{version}.zip") as archive:
             archive.extractall(folder / version)
     return folder
@@ -38,7 +39,8 @@ def arrays(path, letter):
 
 
 def outputs(model, params, state, xs):
-    y = model.apply(params, tuple(xs) if len(xs) > 1 else xs[0], state=state)
+    apply = jax.jit(model.apply) if len(model.layers) > 50 else model.apply  # many operations at once
+    y = apply(params, tuple(xs) if len(xs) > 1 else xs[0], state=state)
     return y if isinstance(y, tuple) else (y,)
 
 

@@ -88,7 +88,9 @@ def test_an_array_as_a_constant_of_a_graph(path, kind):
     "value, dtype, said",
     [
         ([1.0, [2.0]], "float32", "y: .*constant .* inhomogeneous"),
-        ([1.0, "2"], "float32", "expected numbers"),
+        ([1.0, "2"], "float32", "y: .* holds what is not a number"),
+        ([1.0, {"class_name": "__keras_tensor__"}], "float32", "not an array of float32"),
+        ([10**400], "float32", "not a number|not an array|digits"),
         ([1.0, 2.0], "object", "dtype='object' is unknown"),
         ([1.0, 2.0], ["float32"], "expected value and dtype"),
         ([1.5, 2.0], "int32", "is not of int32"),

@@ -1,9 +1,11 @@
 """save_keras: what is written is read back as it was, by us and by real Keras, which runs in a process of its own."""
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ import pytest
 import fnlayers as fl
 from cases import CASES, runs_by_default
 from fnlayers.core.operation import Constant, Cut, Slot
+from fnlayers.core.operations import OPERATIONS
 
 HERE = pathlib.Path(__file__).parent
 IDS = np.array([[1, 2, 0, 0], [3, 4, 2, 0]], "int32")
@@ -258,6 +261,41 @@ def test_operations_are_split_into_config_and_call(tmp_path):
     found = fl.load_keras(tmp_path / "operations.keras")
     for a, b in zip(ours, found.model.apply(found.params, X), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_all_operations_are_written_as_keras_writes_them(tmp_path):
+    """What real Keras 3.15.1 wrote, with its numbers: test_legacy.py compares those."""
+    with zipfile.ZipFile(HERE / "golden" / "operations.zip") as archive:
+        archive.extract("operations.keras", tmp_path)
+    model = fl.load_keras(tmp_path / "operations.keras").model
+    assert set(OPERATIONS) - {layer.function for layer in model.layers} == {"Abs"}  # which keras.ops.abs is not
+    fl.save_keras(tmp_path / "again.keras", model, {})
+    for ours, theirs in zip(entries(tmp_path / "again.keras"), entries(tmp_path / "operations.keras"), strict=True):
+        assert ours == theirs
+
+
+def entries(path):
+    """What a graph says of its operations, and with how many arguments each is called."""
+    with zipfile.ZipFile(path) as archive:
+        layers = json.loads(archive.read("config.json"))["config"]["layers"]
+    found = [(y["name"], y["module"], y["class_name"], y["config"], y["inbound_nodes"]) for y in layers]
+    calls = [[(len(call["args"]), sorted(call["kwargs"])) for call in entry[-1]] for entry in found]
+    return sorted((*entry[:-1], call) for entry, call in zip(found, calls, strict=True) if "ops" in entry[1])
+
+
+OPERATION_LIMITS = [
+    (fl.Operation("Split", (Slot(0), 2000, 1)), "makes 2000 arrays, where at most 1000"),
+    (fl.Operation("Unstack", (Slot(0),), {"axis": 1}), "makes 4000 arrays, where at most 1000"),
+    (fl.Operation("Diff", (Slot(0), 10**6, 1)), "n=1000000, where at most 100"),
+    (fl.Operation("Pad", (Slot(0),), {"pad_width": ((0, 0), (0, 2**26)), "mode": "symmetric"}), "padded by 67108864"),
+    (fl.Operation("Pad", (Slot(0),), {"pad_width": 1, "mode": "wrap"}), "choose from constant, reflect, symmetric"),
+]
+
+
+@pytest.mark.parametrize("operation, said", OPERATION_LIMITS)
+def test_operations_that_would_take_long_to_trace(operation, said):
+    with pytest.raises(fl.ConfigError, match=said):
+        operation.out_shape((None, 4000))
 
 
 def without_carry(path, a):
