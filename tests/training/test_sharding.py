@@ -1,11 +1,13 @@
 """fl.shardings: where arrays lie on a mesh, planned without a device; and what trainings on eight virtual devices give."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import optax
 import pytest
 
@@ -161,3 +163,39 @@ def test_twenty_steps_on_eight_devices_are_those_of_one(rules):
 def test_collectives_of_each_preset():
     """Counted in the compiled step: no activation is gathered."""
     on_eight_devices("collectives")
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    """Four devices each, over loopback; the example's losses and params are those of one process with eight devices."""
+    example = Path(__file__).parents[2] / "examples" / "distributed.py"
+
+    def start(devices, *options):
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        found = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+        command = [sys.executable, example, "--epochs", "1", *options]
+        return subprocess.Popen(command, env=found, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def ended(process):
+        try:
+            output, _ = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        assert process.returncode == 0, output
+        return output.splitlines()[-1].partition(": ")[2]
+
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    two = [
+        start(
+            4, "--coordinator", address, "--processes", "2", "--process", str(i), "--out", tmp_path / "two.safetensors"
+        )
+        for i in range(2)
+    ]
+    losses = [ended(process) for process in two]
+    losses.append(ended(start(8, "--out", tmp_path / "one.safetensors")))
+    assert len(set(losses)) == 1 and losses[0].startswith("loss ")
+    (_, *together), (_, *alone) = (fl.load(tmp_path / f"{name}.safetensors") for name in ("two", "one"))
+    for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
