@@ -138,4 +138,9 @@ def _end_of(model: Any, key: Any) -> str | None:
 
 
 def _near(name: str, names: list[str]) -> str:
+    """The names that a wrong one is a part of, such as "crossentropy" of several, or else those that are like it."""
+    part = _squashed(name)
+    longer = [each for each in names if part in _squashed(each)] if len(part) > 3 else []
+    if longer:
+        return f"did you mean {' or '.join(map(repr, longer[:6]))}?"
     return did_you_mean(name, names, 4) or f"the names are {', '.join(sorted(names))}"

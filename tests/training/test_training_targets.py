@@ -78,6 +78,7 @@ def test_a_loss_may_leave_labels_alone():
 @pytest.mark.parametrize(
     ("loss", "text"),
     [
+        ("crossentropy", r"is unknown; did you mean .*'sparse_categorical_crossentropy'"),
         ("sparse_crossentropy", r"is unknown; did you mean .*'sparse_categorical_crossentropy'.*\?, or a function"),
         (None, "loss None is not a function"),
         (dict, "loss dict is a class; give an object of it"),
