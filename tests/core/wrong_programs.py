@@ -117,7 +117,7 @@ def meaning(cls: type, name: str) -> Callable[[Any], bool | None]:
     """What the argument of a class may be: by its name, and where that says too little by the rank of the class."""
     if issubclass(cls, SOUNDS):
         return of_spectrogram(RIGHT[cls.__name__].layer, name)
-    if issubclass(cls, ImageLayer):
+    if issubclass(cls, (ImageLayer, fl.FeatureSpace)):
         return SIGNALS_OF.get(cls.__name__, {}).get(name) or SIGNALS.get(name) or MEANINGS[name]
     digits = [int(letter) for letter in cls.__name__ if letter in "123"]
     rank = digits[0] if digits else 2

@@ -269,6 +269,9 @@ SIGNALS_OF: dict[str, dict[str, Means]] = {
     "Resizing": {"fill_mode": one_of("constant"),
         "interpolation": one_of("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")},
     "MaxNumBoundingBoxes": {"fill_value": an_integer},
+    "FeatureSpace": _of("crossing_dim hashing_dim num_discretization_bins", COUNT) | {
+        "features": lambda value: isinstance(value, Mapping) and None,
+        "output_mode": one_of("concat", "dict"), "crosses": or_none(lambda value: isinstance(value, tuple) and None)},
 }  # fmt: skip
 
 

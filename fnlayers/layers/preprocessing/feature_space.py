@@ -19,6 +19,7 @@ from fnlayers.core.strings import STRING, as_arrays, is_string_dtype
 from fnlayers.core.symbol import Input, Symbol
 from fnlayers.core.trace import trace
 from fnlayers.half_precision import accumulation_dtype
+from fnlayers.layers.common import check_count
 from fnlayers.layers.preprocessing import columns
 from fnlayers.layers.preprocessing.columns import (
     FLOATS,
@@ -98,6 +99,10 @@ class FeatureSpace(Layer):
             raise ConfigError(f"FeatureSpace: features={self.features!r}; give a dict of columns: {{'age': 'float'}}")
         if strange := [name for name in self.features if not isinstance(name, str) or not name]:
             raise ConfigError(f"FeatureSpace: a column has a name, a string that is not empty; got {strange[0]!r}")
+        if self.crosses is not None and not isinstance(self.crosses, tuple):
+            raise ConfigError(
+                f"FeatureSpace: crosses={self.crosses!r}; give a list of tuples of names of columns: [('city', 'age')]"
+            )
         found = {}
         for name, feature in self.features.items():
             with of_column(name):
@@ -108,6 +113,8 @@ class FeatureSpace(Layer):
         names = Counter([*found, *(cross.name for cross in crosses)])
         if twice := [name for name, count in names.items() if count > 1]:
             raise ConfigError(f"FeatureSpace: two features or crosses are named {twice[0]!r}; rename a column")
+        for name in ("crossing_dim", "hashing_dim", "num_discretization_bins"):
+            check_count(self, name)
 
     @property
     def encoded_features(self) -> dict[str, Feature]:
