@@ -28,8 +28,8 @@ ASKED = os.environ.get("FNLAYERS_APPLICATIONS", "")
 NAMES = (*ONE_OF_EACH, *OTHERS) if ASKED == "all" else ASKED.split(",") if ASKED else ONE_OF_EACH
 
 
-# In their networks random weights multiply the error of rounding by up to 1e6: in float32 no two algorithms agree.
-IN_FLOAT64 = "EfficientNetV2"
+# In their networks random weights multiply the error of rounding by up to 1e8: in float32 no two algorithms agree.
+IN_FLOAT64 = ("EfficientNetV2", "EfficientNetB6", "EfficientNetB7")
 FLOAT32 = [name for name in NAMES if not name.startswith(IN_FLOAT64)]
 FLOAT64 = [name for name in NAMES if name.startswith(IN_FLOAT64)]
 # One process of Keras for each of two workers; where others are asked for, one for each network, and its file is gone
