@@ -25,7 +25,7 @@ def warn_of_endings(model: Layer, objective: Objective, stacklevel: int = 3) -> 
 def _warning(model: Layer, term: Term) -> str | None:
     """The warning for one loss or metric, None if nothing is."""
     takes = takes_of(term.function)
-    if takes is None:
+    if takes is None or isinstance(term.key, tuple):  # of several outputs only functions of one's own
         return None
     name, layer = ending(model, term.key)
     where = f"the output {term.key!r}" if term.key is not None else "the model"
