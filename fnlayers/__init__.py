@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fnlayers import debug as debug, show as show, state_dicts as state_dicts
     from fnlayers.exporting import *
     from fnlayers.keras_files import *
+    from fnlayers.program_cache import *
     from fnlayers.saving import load as load, save as save
     from fnlayers.sharding import *
     from fnlayers.show import summary as summary
@@ -40,6 +41,7 @@ LATER = {
     "fnlayers": ("debug", "show", "state_dicts"),
     "fnlayers.exporting": ("Exported", "export", "load_exported", "to_onnx"),
     "fnlayers.keras_files": ("load_keras", "load_keras_weights", "save_keras"),
+    "fnlayers.program_cache": ("CompilationCache", "compilation_cache"),
     "fnlayers.saving": ("load", "save"),
     "fnlayers.sharding": ("Shardings", "shardings"),
     "fnlayers.show": ("summary",),

@@ -23,7 +23,7 @@ from fnlayers.ops import compose
 PACKAGE = pathlib.Path(fl.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
-    "version": 0, "plain_data": 0, "kinds": 0, "half_precision": 0, "functions": 0, "ops": 0, "core": 1, "layers": 2, "models": 2, "host": 2, "trees": 2,
+    "version": 0, "plain_data": 0, "kinds": 0, "half_precision": 0, "functions": 0, "ops": 0, "core": 1, "layers": 2, "models": 2, "host": 2, "program_cache": 2, "trees": 2,
     "catalog": 3, "freezing": 3, "sharding": 3, "training": 3, "saving": 3, "show": 3, "surgery": 3,
     "debug": 4, "keras_files": 4, "state_dicts": 4, "exporting": 4, "__init__": 5, "command_line": 5, "__main__": 6,
 }  # fmt: skip
