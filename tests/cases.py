@@ -742,12 +742,7 @@ RECURRENT = [
     Case(fl.GRU(3, dtype="mixed_float16"), (2, 4, 2)),
     Case(fl.LSTM(3), (2, 4, 2)),
     Case(fl.LSTM(3, return_sequences=True), (2, 4, 2)),
-    Case(
-        fl.LSTM(3, return_sequences=True, time_major=True),
-        (4, 2, 2),
-        keras=OURS,
-        exempt={"exports_for_all_platforms_with_an_open_batch": "the first axis is time, which a scan must know"},
-    ),
+    Case(fl.LSTM(3, return_sequences=True, time_major=True), (4, 2, 2), keras=OURS),
     Case(fl.LSTM(3, return_state=True), (2, 4, 2)),
     Case(fl.LSTM(3, return_sequences=True, return_state=True), (2, 4, 2), mask=LEFT),
     Case(fl.LSTM(3, go_backwards=True, return_sequences=True), (2, 4, 2)),
