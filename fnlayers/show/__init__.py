@@ -15,6 +15,6 @@ from fnlayers.show.summary import Summary, summary
 from fnlayers.show.weights import weights
 
 __all__ = [
-    "Gallery", "Graph", "Summary", "activations", "attention", "augmentations", "confusion_matrix", "features", "filters",
-    "graph", "history", "summary", "weights",
+    "Gallery", "Graph", "Summary", "activations", "attention", "augmentations", "confusion_matrix", "features",
+    "filters", "graph", "history", "summary", "weights",
 ]  # fmt: skip

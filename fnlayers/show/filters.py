@@ -18,8 +18,8 @@ def filters(
     """Draw what each filter of a 2-D convolution looks for.
 
     Kernels that read 3 channels are drawn in color, each filter from its least to its greatest number, so that gray is
-    halfway. Others have an image for each channel that they read, all in one scale in which white is 0, blue less and red
-    more; a row is a filter.
+    halfway. Others have an image for each channel that they read, all in one scale in which white is 0, blue less and
+    red more; a row is a filter.
 
     Arguments:
         kernel: (height, width, channels in, filters), such as `params["conv2d"]["kernel"]`, or that of a depthwise
@@ -48,8 +48,8 @@ def filters(
     kernel = np.asarray(kernel, "float32") if hasattr(kernel, "shape") else np.zeros(0)
     if kernel.ndim != 4 or not kernel.size:
         raise ConfigError(
-            "show.filters takes a kernel (height, width, channels in, filters), such as params['conv2d']['kernel']; got "
-            f"one of shape {kernel.shape}"
+            "show.filters takes a kernel (height, width, channels in, filters), such as params['conv2d']['kernel']; "
+            f"got one of shape {kernel.shape}"
         )
     kernel = kernel[..., :limit]
     in_color = kernel.shape[2] == 3
