@@ -283,9 +283,13 @@ class Layer(ByValue):
         return call_symbolically(self, x)
 
     def __repr__(self) -> str:
-        layer = self.origin if self.origin.name is None else self  # not the name that a container gave
-        shown = (f"{f.name}={_shown(getattr(layer, f.name))}" for f in fields(self) if not _is_default(layer, f))
+        shown = (f"{name}={_shown(value)}" for name, value in _chosen(self).items())
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __treescope_repr__(self, path: str | None, renderer: Any) -> Any:  # what __repr__ says, to unfold
+        from treescope import repr_lib  # it is there: it asks
+
+        return repr_lib.render_object_constructor(type(self), _chosen(self), path, renderer, roundtrippable=True)
 
     # Private to the library
 
@@ -370,9 +374,15 @@ def _check_common(layer: Layer) -> None:
         dtypes.policy(layer.dtype, layer.integer_policies)
 
 
-def _is_default(layer: Layer, f: Any) -> bool:
-    value = getattr(layer, f.name)
-    return f.default is not MISSING and type(value) is type(f.default) and value == f.default
+def _chosen(layer: Layer) -> dict[str, Any]:
+    """The options that are not the defaults."""
+    layer = layer.origin if layer.origin.name is None else layer  # not the name that a container gave
+    options = {f.name: (getattr(layer, f.name), f.default) for f in fields(layer)}
+    return {
+        name: value
+        for name, (value, default) in options.items()
+        if default is MISSING or type(value) is not type(default) or value != default
+    }
 
 
 def _shown(value: Any) -> str:
