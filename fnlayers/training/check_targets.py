@@ -53,24 +53,30 @@ def check_labels(objective: Objective, batch: Batch, out: Any, fetch: bool = Fal
     if fetch:
         batch = batch._replace(y=jax.tree.map(_fetched, batch.y))
     check_outputs(objective, out.y)
+    # What a loss leaves out may stand among the labels of metrics, too
+    ignored = {getattr(takes_of(term.function), "ignore", None) for term in objective.losses} - {None}
+    looked_at: set[tuple] = set()
     for term in objective.terms:
         takes, y = takes_of(term.function), select_output(batch.y, term.key, "y")
         y_pred = jax.tree.map(lambda a: _of_rows(a, batch.count), select_output(out.y, term.key, "the output"))
         _check_real(term, y, y_pred)
-        if takes is None:
+        if takes is not None:
+            check_pair(term.name, term.function, y_pred, y, exact=False)
+            if takes.labels == "classes":
+                _check_integers(term, takes, y)
+        # What a masked step is labelled with is ignored, and which steps are masked only the model knows
+        if not isinstance(y, np.ndarray) or not y.size or _masked(out, term):
             continue
-        check_pair(term.name, term.function, y_pred, y, exact=False)
-        if takes.labels == "classes":
-            _check_integers(term, takes, y)
-        # What a masked step is labelled with is ignored by the loss, and which steps are masked only the model knows
-        if term in objective.losses and isinstance(y, np.ndarray) and y.size and not _masked(out, term):
-            _check_numbers(
-                term,
-                takes,
-                y,
-                select_weight(batch.weight, term),
-                y_pred.shape[takes.axis] if takes.labels == "classes" else 0,
-            )
+        takes, is_loss = takes or _takes_of_fitting(term, y_pred, y), term in objective.losses
+        if takes is None or not (is_loss or takes.are_classes):  # a metric may compare any scores, or -1 and 1
+            continue
+        classes = y_pred.shape[takes.axis] if takes.labels == "classes" else 0
+        if takes.classes is not None and classes > takes.classes:  # which the metric itself refuses
+            continue
+        kind = (term.key, takes.labels, takes.bounds(classes), takes.ignore)
+        if kind not in looked_at:
+            looked_at.add(kind)
+            _check_numbers(term, takes, y, select_weight(batch.weight, term), classes, None if is_loss else ignored)
 
 
 def _fetched(a: Any) -> Any:
@@ -81,6 +87,12 @@ def _fetched(a: Any) -> Any:
 def _of_rows(a: Any, count: int) -> jax.ShapeDtypeStruct:
     """The output for so many examples, its shape having been found for others."""
     return jax.ShapeDtypeStruct((count, *a.shape[1:]), a.dtype)
+
+
+def _takes_of_fitting(term: Term, y_pred: Any, y: np.ndarray) -> Takes | None:
+    """What is taken by the function that a metric is for arrays of these shapes, as of "accuracy"."""
+    fitting = getattr(term.function, "fitting", None)
+    return takes_of(fitting(y_pred, y)) if isinstance(y_pred, jax.ShapeDtypeStruct) and fitting is not None else None
 
 
 def _masked(out: Any, term: Term) -> bool:
@@ -109,22 +121,30 @@ def _check_integers(term: Term, takes: Takes, y: Any) -> None:
         )
 
 
-def _check_numbers(term: Term, takes: Takes, y: np.ndarray, weight: Any, classes: int) -> None:
-    """Each label must be one that the loss can take, those without weight excepted."""
+def _check_numbers(term: Term, takes: Takes, y: np.ndarray, weight: Any, classes: int, ignored: set | None) -> None:
+    """Each label must be one that the loss or metric can take, those without weight excepted.
+
+    `ignored`: of a metric, further labels that may be there; None for a loss.
+    """
     wrong = takes.is_wrong(y, classes)
     if wrong is None or not wrong.any():
         return
+    for label in ignored or ():
+        wrong &= y != label
     if weight is not None:
         wrong &= np.asarray(expand_weight(weight, y, term.name, "sample weight")) != 0
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        what = "" if ignored is None else f"metric {term.name!r}: "
         raise ConfigError(
-            f"{_named(term)}[{', '.join(map(str, at))}] is {y[at]}, but {_expected(takes, classes)} "
+            f"{what}{_named(term)}[{', '.join(map(str, at))}] is {y[at]}, but {_expected(takes, classes)} "
             f"({int(wrong.sum())} such labels); correct them, or give those examples the weight 0"
         )
 
 
 def _expected(takes: Takes, classes: int) -> str:
+    if takes.classes is not None:
+        return f"{takes.name} has num_classes={takes.classes}, 0 to {takes.classes - 1}"
     if takes.labels == "classes":
         kinds = f"has {classes} classes, 0 to {classes - 1}" if classes > 1 else "is one number, not one for each class"
         return f"the model's output {kinds}"

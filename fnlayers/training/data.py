@@ -55,7 +55,7 @@ class Source:
         for batch in self.epoch(seed, self.taken):
             self.taken += 1
             if check is not None and self.dataset is None:
-                with located(_position(self.taken)):
+                with located(position(self.taken)):
                     check(batch)
             if self.remainder == "drop" and batch.count < size:
                 continue
@@ -227,7 +227,7 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str, read
     def epoch(_: Sequence[int] | None, taken: int) -> Iterator[Batch]:
         number, items = taken, itertools.islice(stream.batches, None if steps is None else steps - taken)
         while True:
-            where = _position(number + 1)
+            where = position(number + 1)
             with located(where):  # an iterator that raises, in a thread of its own, too
                 item = next(items, items)
                 found = None if item is items else batch(item, where)
@@ -309,7 +309,7 @@ class Stream:
                 yield item
 
 
-def _position(number: int) -> str:
+def position(number: int) -> str:
     """Which batch, in an error."""
     return f"batch {number} of the epoch"
 

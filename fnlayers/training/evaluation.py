@@ -11,7 +11,7 @@ from fnlayers.core.types import Loss, Metrics, Params, StateDict
 from fnlayers.plain_data import choices
 from fnlayers.training.check_state import check_declared
 from fnlayers.training.check_targets import check_data
-from fnlayers.training.data import ENOUGH, Remainder, inputs_only, source_of, whole_number
+from fnlayers.training.data import ENOUGH, Remainder, inputs_only, position, source_of, whole_number
 from fnlayers.training.endings import warn_of_endings
 from fnlayers.training.epoch_means import EpochMeans
 from fnlayers.training.fit_loop import run_evaluation
@@ -21,6 +21,7 @@ from fnlayers.training.per_example import may_pad
 from fnlayers.training.placing import placing_for, rows_here, share_of
 from fnlayers.training.programs import program
 from fnlayers.training.progress import Progress
+from fnlayers.training.retracing import BatchTypes
 from fnlayers.training.step import evaluation_of, prediction_of, shapes
 from fnlayers.trees import Declared
 
@@ -137,8 +138,11 @@ def predict(
         placing.check_shares(source)
         params, state = placing.weights(params, state, source.first.x)
     run, progress, made = program(prediction_of, model, placing), Progress(verbose, "predict", source.length), []
+    batch_types = BatchTypes()
     for batch in source.batches(None):
-        y = run(params, state, batch.x if placing is None else placing.batch(batch.x), None, None)
+        with batch_types.compared(batch, position(source.taken)):
+            y = run(params, state, batch.x if placing is None else placing.batch(batch.x), None, None)
+        batch_types.add(batch)
         jax.tree.map(lambda a: a.copy_to_host_async(), y)
         made.append((y, batch.count))
         if len(made) > 1:  # the one before, while this one runs

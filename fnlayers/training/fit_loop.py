@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fnlayers.core.errors import ConfigError, LayerError, brief, located, say_where
+from fnlayers.core.errors import ConfigError, LayerError, brief, located
 from fnlayers.core.layer import Layer
 from fnlayers.training.averaging import evaluated_params
 from fnlayers.training.batch import Batch
@@ -19,7 +19,7 @@ from fnlayers.training.callbacks import Event, ReadOnly, called, is_kept
 from fnlayers.training.check_targets import check_labels
 from fnlayers.training.checkpoint import Checkpoints
 from fnlayers.training.chunks import Taken, chunks, stacked, taken
-from fnlayers.training.data import Source
+from fnlayers.training.data import Source, position
 from fnlayers.training.diagnose import NonFiniteError, explain
 from fnlayers.training.epoch_means import EpochMeans
 from fnlayers.training.guard import Guard
@@ -245,14 +245,11 @@ class FitLoop:
         run = self.train_step if len(chunk) == 1 else self.scan
         assert run is not None
         at, last = self.position, chunk[-1]
-        try:
+        where = f"batch {at.batch + 1} of epoch {at.epoch}"
+        with contextlib.nullcontext() if self.batch_types is None else self.batch_types.compared(last.batch, where):
             self.train_state, self.all_finite, packed = run(self.train_state, self.all_finite, *batch)
-        except LayerError as error:
-            if changed := "" if self.batch_types is None else self.batch_types.changes(last.batch):
-                say_where(f"batch {at.batch + 1} of epoch {at.epoch} is not like those before ({changed})", error)
-            raise
         if self.batch_types is not None:
-            self.batch_types.look(last.batch, f"batch {at.batch + 1} of epoch {at.epoch}")
+            self.batch_types.look(last.batch, where)
         at.started, at.taken = at.started + len(chunk), last.taken
         steps = []
         for each in chunk:
@@ -387,10 +384,12 @@ def run_evaluation(
 ) -> dict[str, Any]:
     """The averages over a source, in `means`. `out`: the shapes of what the model returns."""
     objective = means.objective
-    whole = WholeSet(objective.whole, 1 if placing is None else placing.processes)
+    whole, batch_types = WholeSet(objective.whole, 1 if placing is None else placing.processes), BatchTypes()
     for batch in source.batches(None, functools.partial(check_labels, objective, out=out, fetch=True)):
         arrays = tuple(batch[:3])
-        packed, predictions = evaluation(params, state, *(arrays if placing is None else placing.batch(arrays)))
+        with batch_types.compared(batch, position(source.taken)):
+            packed, predictions = evaluation(params, state, *(arrays if placing is None else placing.batch(arrays)))
+        batch_types.add(batch)
         means.push(packed, None)
         whole.push(predictions, batch)
         means.collect()

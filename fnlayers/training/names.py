@@ -72,11 +72,13 @@ class ShapedAccuracy(FrozenRecord):
 
     def __call__(self, y_pred: Any, y_true: Any) -> Any:
         """1 where the answer is right."""
+        return self.fitting(y_pred, y_true)(y_pred, y_true)
+
+    def fitting(self, y_pred: Any, y_true: Any) -> Callable:
+        """The function that it is for arrays of these shapes."""
         if y_pred.shape[-1:] == (1,) or (y_pred.ndim == 1 and y_true.ndim == 1):
-            return metrics.binary_accuracy(y_pred, y_true, self.threshold)
-        if y_true.ndim < y_pred.ndim:
-            return metrics.accuracy(y_pred, y_true)
-        return metrics.categorical_accuracy(y_pred, y_true)
+            return functools.partial(metrics.binary_accuracy, threshold=self.threshold)
+        return metrics.accuracy if y_true.ndim < y_pred.ndim else metrics.categorical_accuracy
 
 
 def loss_named(name: str, model: Any, key: Any) -> Callable:

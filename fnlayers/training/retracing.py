@@ -1,12 +1,13 @@
 """What changed since a function was compiled, in words; and a warning within `fit` for batches of changing types."""
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 
-from fnlayers.core.errors import brief
+from fnlayers.core.errors import brief, say_where
 from fnlayers.training.batch import Batch
 
 _SHOWN = 4  # changes in a warning
@@ -43,6 +44,22 @@ class BatchTypes:
             )
             warnings.warn(text, RetraceWarning, stacklevel=6)
         self.seen[kind] = found
+
+    def add(self, batch: Batch) -> None:
+        """A batch that was run, of whose type there is nothing to say."""
+        kind = batch_type(batch)
+        if kind not in self.seen:
+            self.seen[kind] = described(_named(batch))
+
+    @contextmanager
+    def compared(self, batch: Batch, position: str) -> Iterator[None]:
+        """Errors that leave this block say which batch it was, and how it differs from those before."""
+        try:
+            yield
+        except Exception as error:
+            changed = self.changes(batch)
+            say_where(f"{position} is not like those before ({changed})" if changed else position, error)
+            raise
 
     def changes(self, batch: Batch) -> str:
         """How a batch differs from those before; empty for the first one, and for one of a type that was there."""

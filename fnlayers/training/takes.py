@@ -21,6 +21,7 @@ class Takes:
         better: "min" or "max", None where nothing says so.
         per_example: whether each value is known to be a function of its own example.
         ignore: a label that does not count.
+        classes: how many classes there are, where the metric itself says so.
     """
 
     name: str
@@ -32,11 +33,17 @@ class Takes:
     better: str | None = "min"
     per_example: bool = True
     ignore: int | None = None
+    classes: int | None = None
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether labels are class numbers."""
+        return self.labels == "classes" or self.classes is not None
 
     def bounds(self, classes: int) -> tuple[int, int | None] | None:
         """The least and the largest label, None for no limit; None where any number is a label."""
-        if self.labels == "classes":
-            return 0, classes - 1
+        if self.are_classes:
+            return 0, (self.classes or classes) - 1
         return {"binary": (0, 1), "one-hot": (0, None), "signs": (-1, 1), "answers": (-1, 1)}.get(self.labels)
 
     def is_wrong(self, y: Any, classes: int) -> Any:

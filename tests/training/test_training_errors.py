@@ -1,6 +1,7 @@
 """Nothing is lost of a training that ends with an error."""
 
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,12 @@ import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp, same
 
 import fnlayers as fl
-from fnlayers.training import KeepBest, fit
+from fnlayers.training import KeepBest, evaluate, fit, predict
 
 X, Y = classes()
 
 
-def fails(kind, data=(X, Y), **more):
+def fails(kind, data: Any = (X, Y), **more) -> Any:
     with pytest.raises(kind) as caught:
         fit(mlp(), data, **{"loss": CROSS_ENTROPY, "optimizer": SGD, "batch_size": 10, "verbose": False, **more})
     return caught.value
@@ -89,6 +90,32 @@ SECOND = "^batch 2 of the epoch: "
 def test_an_error_says_which_batch(data, text):
     error = fails(ValueError, data)
     assert re.search(text, str(error)) and int(error.train_state.step) == 1
+
+
+def of_three(x):
+    """The identity of batches of five columns."""
+    if x.shape[-1] != 5:
+        raise TypeError("five columns")
+    return x
+
+
+def test_an_error_of_evaluate_or_predict_says_which_batch():
+    model = mlp()
+    params = model.init(jax.random.key(0), X.shape)
+    batches, changed = (
+        [ROWS[0], ROWS[1], (X[:10, :3], Y[:10])],
+        r"^batch 3 of the epoch is not like .*x is float32\[10,3\]",
+    )
+    for run in (
+        lambda: evaluate(model, params, batches, loss=CROSS_ENTROPY),
+        lambda: predict(model, params, [x for x, _ in batches]),
+    ):
+        with pytest.raises(fl.ShapeError, match=changed):
+            run()
+    assert re.search(f"^validation_data: {changed[1:]}", str(fails(fl.ShapeError, validation_data=batches)))
+    with pytest.raises(TypeError) as error:
+        predict(fl.Lambda(of_three), {}, [X[:10], X[:10, :3]])
+    assert any(re.search("in batch 2 of the epoch is not like", note) for note in error.value.__notes__)
 
 
 def test_an_error_of_others_has_a_note_that_says_where():

@@ -10,7 +10,7 @@ import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp
 
 import fnlayers as fl
-from fnlayers.training import evaluate, fit, losses, make_step, metrics
+from fnlayers.training import evaluate, fit, losses, make_step, metrics, predict
 from fnlayers.training.endings import ending
 from fnlayers.training.known import takes_of
 
@@ -112,6 +112,50 @@ def test_metrics_that_do_not_fit(chosen, text):
         fitted(mlp(), Y, metrics=chosen)
 
 
+ANY = lambda y_pred, y_true: y_pred[:, 0] ** 2  # noqa: E731  # a loss that takes any labels
+WRONG = np.where(np.arange(40) == 37, 9, Y)
+OF_CLASSES = [
+    ("accuracy", "the model's output has 3 classes, 0 to 2"),
+    (metrics.accuracy, "the model's output has 3 classes"),
+    (metrics.TopKAccuracy(2), "the model's output has 3 classes"),
+    (metrics.FromLogits(metrics.SparseCategoricalCrossentropy(), "softmax"), "the model's output has 3 classes"),
+    (metrics.ConfusionMatrix(3), "fnlayers.metrics.ConfusionMatrix has num_classes=3, 0 to 2"),
+    (metrics.IoU(3, (1,), sparse_y_pred=False), "fnlayers.metrics.IoU has num_classes=3"),
+]
+
+
+@pytest.mark.parametrize(("metric", "text"), OF_CLASSES)
+def test_labels_that_a_metric_cannot_count(metric, text):
+    model, text = (
+        mlp(),
+        rf"metric 'm': y\[7\] is 9, but {text}.*\(1 such labels\); correct them, or give .* the weight 0",
+    )
+    params, whole = model.init(jax.random.key(0), (None, 5)), text.replace("7", "37")
+    batches = [(X[at : at + 10], WRONG[at : at + 10]) for at in range(0, 40, 10)]
+    with pytest.raises(fl.ConfigError, match=f"^{whole}"):
+        fitted(model, WRONG, ANY, metrics={"m": metric})
+    with pytest.raises(fl.ConfigError, match=f"^validation_data: {whole}"):
+        fitted(model, Y, ANY, metrics={"m": metric}, validation_data=(X, WRONG))
+    with pytest.raises(fl.ConfigError, match=f"^batch 4 of the epoch: {text}"):
+        evaluate(model, params, batches, loss=ANY, metrics={"m": metric})
+    evaluate(model, params, (X, WRONG, WRONG != 9), loss=ANY, metrics={"m": metric})
+
+
+def test_labels_that_a_metric_leaves_out_or_compares_as_they_are():
+    numbers, classes = fl.Dense(1), mlp()
+    params = classes.init(jax.random.key(0), (None, 5))
+    left_out = metrics.MeanIoU(3, ignore_class=9, sparse_y_pred=False)
+    evaluate(classes, params, (X, WRONG), loss=ANY, metrics=[left_out])
+    leaves_out = functools.partial(losses.sparse_categorical_crossentropy, from_logits=True, ignore_class=9)
+    evaluate(classes, params, (X, WRONG), loss=leaves_out, metrics=["accuracy"])  # as in Keras, 9 is never right
+    with pytest.raises(fl.ConfigError, match="MeanIoU has num_classes=2"):  # and class numbers as predictions
+        evaluate(fl.Lambda(lambda x: x[:, 0]), {}, (X, WRONG), loss=lambda p, y: p, metrics=[metrics.MeanIoU(2)])
+    params = numbers.init(jax.random.key(0), (None, 5))
+    found = evaluate(numbers, params, (X, 2 * ANSWER - 1), loss=optax.hinge_loss, metrics=["accuracy"])
+    right = (predict(numbers, params, X) > 0.5) == ANSWER
+    assert found["accuracy"] == pytest.approx(right.mean())
+
+
 def test_a_metric_of_classes_for_one_number():
     with pytest.raises(fl.ShapeError, match=r"one output for each class; for answers of 0 and 1 use"):
         fitted(fl.Dense(1), X[:, :1], SQUARED, metrics={"accuracy": metrics.accuracy})
@@ -185,8 +229,9 @@ def test_probabilities_with_their_loss_train():
 
 
 def test_what_is_known_of_functions():
-    assert takes_of(functools.partial(jax.jit(SOFT), axis=1)).axis == 1
-    assert takes_of(functools.partial(metrics.binary_accuracy, threshold=0.0)).form is None
+    along_1, at_0 = functools.partial(jax.jit(SOFT), axis=1), functools.partial(metrics.binary_accuracy, threshold=0.0)
+    assert getattr(takes_of(along_1), "axis", None) == 1
+    assert getattr(takes_of(at_0), "form", "") is None
     for unknown in (lambda p, y: p, functools.partial(SOFT, 1), functools.partial(SOFT, axis=(1, 2)), [].append):
         assert takes_of(unknown) is None
 

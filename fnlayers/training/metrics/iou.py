@@ -35,11 +35,11 @@ class _Classes(Metric):
     def takes(self) -> Takes | None:
         """Scores or class numbers, and class numbers or one-hot labels."""
         name, better = f"fnlayers.metrics.{type(self).__name__}", self.better
-        if self.sparse_y_true and self.sparse_y_pred:
-            return Takes(name, "numbers", better=better)
-        if self.sparse_y_pred:
-            return None
-        return Takes(name, "classes" if self.sparse_y_true else "one-hot", axis=self.axis, better=better)
+        if self.sparse_y_true:
+            labels = "numbers" if self.sparse_y_pred else "classes"
+            ignore, classes = self.ignore_class, self.num_classes
+            return Takes(name, labels, axis=self.axis, better=better, ignore=ignore, classes=classes)
+        return None if self.sparse_y_pred else Takes(name, "one-hot", axis=self.axis, better=better)
 
     def sizes(self, shape: tuple | None) -> Mapping[str, tuple]:
         """The matrix."""

@@ -147,7 +147,7 @@ class Perplexity(MeanMetric):
         """Logits or probabilities, and class numbers."""
         name = "fnlayers.metrics.Perplexity"
         form, other = ("logits", f"{name}()") if self.from_logits else ("probabilities", f"{name}(from_logits=True)")
-        return Takes(name, "classes", form, other)
+        return Takes(name, "classes", form, other, ignore=self.mask_token_id)
 
     def values(self, y_pred: Array, y_true: Array) -> Array:
         """The crossentropies."""
