@@ -12,6 +12,7 @@ from fnlayers.core.errors import ConfigError, ShapeError, within
 from fnlayers.core.inherited import inherit_dtype
 from fnlayers.core.layer import Layer, Shape, layerclass
 from fnlayers.core.one_step import refuse_cell
+from fnlayers.core.rows import by_rows
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.core.spec import map_specs
 from fnlayers.core.trace import trace
@@ -91,7 +92,7 @@ class Repeat(Layer):
         x = map_nest(lambda a, like: cast(a, jnp.dtype(like.dtype), every=True), x, made)
 
         def step(carry: tuple, slices: tuple) -> tuple:
-            x, mask = carry
+            x, mask = by_rows(carry)
             params, state, i = slices
             key = None if ctx.rng is None else jax.random.fold_in(ctx.at("layer").key(self), i)
             inside = ctx.in_scan()

@@ -11,6 +11,7 @@ import optax
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.explicit import partitioned
 from fnlayers.core.layer import Layer, Shape, check_model
+from fnlayers.core.rows import rows_on
 from fnlayers.core.shapes import shape_of, type_of
 from fnlayers.core.types import Loss, Metrics
 from fnlayers.host import jit
@@ -172,15 +173,18 @@ def train_step_of(
         step, params, state, opt_state, rng = train_state
         loss_at = loss_of(model, declared, objective, train_state, x, y, weight)
         trained, _ = split(params, declared.trainable)
-        (loss, (numbers, new_state)), gradients = value_and_gradients(model, loss_at, trained)
-        update = update_of(declared, optimizer, loss_at, loss, gradients)
-        before = (step, params, opt_state)
-        if guard:
-            so_far = guard == "skip" or all_finite
-            on_mesh = placing is not None or not jax.sharding.get_abstract_mesh().empty
-            after, new_state, all_finite = guarded(update, before, so_far, gradients, loss, state, new_state, on_mesh)
-        else:
-            after, all_finite = update(before), finite(loss)
+        with rows_on(placing and placing.rows):
+            (loss, (numbers, new_state)), gradients = value_and_gradients(model, loss_at, trained)
+            update = update_of(declared, optimizer, loss_at, loss, gradients)
+            before = (step, params, opt_state)
+            if guard:
+                so_far = guard == "skip" or all_finite
+                on_mesh = placing is not None or not jax.sharding.get_abstract_mesh().empty
+                after, new_state, all_finite = guarded(
+                    update, before, so_far, gradients, loss, state, new_state, on_mesh
+                )
+            else:
+                after, all_finite = update(before), finite(loss)
         step, params, opt_state = (step + 1, *after[1:]) if guard == "skip" else after
         train_state = TrainState(step, params, new_state, opt_state, rng)
         return train_state if placing is None else placing.constrained(train_state, x), all_finite, numbers
@@ -253,7 +257,8 @@ def evaluation_of(model: Layer, objective: Objective, placing: Placing | None = 
     @jit
     @functools.partial(partitioned, like=(None, 2))
     def evaluation(params: Tree, state: Tree, x: Any, y: Any, weight: Any) -> tuple[jax.Array, list]:
-        out = model.run(params, x, state=state)
+        with rows_on(placing and placing.rows):
+            out = model.run(params, x, state=state)
         extra = sum(out.losses, penalty(model, shapes(x))(params))
         _, numbers = objective.measure(out, y, weight, extra)
         return packed(numbers, True, placing), _by_rows(objective.for_whole_set(out, weight), placing)
@@ -266,7 +271,9 @@ def prediction_of(model: Layer, placing: Placing | None = None) -> Callable:
 
     @jit
     def prediction(params: Tree, state: Tree, x: Any, y: None, weight: None) -> Any:
-        return _by_rows(model.run(params, x, state=state).y, placing)
+        with rows_on(placing and placing.rows):
+            out = model.run(params, x, state=state)
+        return _by_rows(out.y, placing)
 
     return prediction
 

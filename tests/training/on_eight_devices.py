@@ -134,6 +134,7 @@ def check_born_sharded():
         return fl.TrainState.create(model, (None, 8), optax.adam(0.1), key, mesh=mesh, rules="fsdp")
 
     used = jax.jit(create).lower(jax.random.key(0)).compile().memory_analysis()
+    assert used is not None
     params = 4 * fl.count(jax.eval_shape(create, jax.random.key(0)).params)
     assert used.output_size_in_bytes < 1.01 * 3 * params / 8, used  # with the two moments of adam
     assert used.temp_size_in_bytes < params / 2, used  # some arrays like the part that is drawn
@@ -153,9 +154,9 @@ COLLECTIVE = re.compile(r"= (.*?) (all-gather|all-reduce|reduce-scatter|all-to-a
 SHAPE = re.compile(r"\w+\[([\d,]*)\]")
 
 
-def collectives(model, rules, x, y):
+def collectives(model, rules, x, y, kind="Auto"):
     """[(kind, shape of an array that it moves)] in the compiled step."""
-    on = {"mesh": mesh_of(rules), "rules": rules}
+    on = {"mesh": mesh_of(rules, kind), "rules": rules}
     step = fl.make_step(model, LOSS, optax.sgd(0.1), **on)
     state = fl.TrainState.create(model, (None, *x.shape[1:]), optax.sgd(0.1), **on)
     text = step.lower(state, step.placing.batch((x, y))).compile().as_text()
@@ -194,10 +195,24 @@ def check_collectives():
         assert len(of_rows) == (7 if "tensor" in rules else 0), (rules, of_rows)
 
 
+def check_collectives_in_a_loop():
+    """In a Repeat, too, split params are gathered, and no activation is: each device has its own examples alone."""
+    block = fl.TransformerEncoder(40, 4)
+    model = fl.Sequential([fl.Dense(24), fl.Repeat(block, 3, remat=True), fl.Dense(8)])
+    x, y = np.zeros((16, 6, 8), "float32"), np.zeros((16, 6), "int32")
+    for kind in ("Auto", "Explicit"):
+        moved = collectives(model, "fsdp", x, y, kind)
+        print("repeat", kind, Counter(name for name, _ in moved), flush=True)
+        assert {name for name, _ in moved} <= {"all-gather", "all-reduce", "reduce-scatter"}, moved
+        assert not any(shape[:2] == (16, 6) or shape[:1] == (96,) for _, shape in moved), moved
+        assert ("all-gather", (24, 40)) in moved, moved
+
+
 def main(length, *presets):
     if length == "collectives":
         import quick_compilation  # noqa: F401
 
+        check_collectives_in_a_loop()
         return check_collectives()
     if length == "long":
         chosen = presets or ("data", "fsdp", "tensor", "data+tensor")
