@@ -22,12 +22,14 @@ import jax
 import numpy as np
 
 from fnlayers.core.errors import ConfigError, brief, located, say_where
-from fnlayers.plain_data import FrozenDict, choices
+from fnlayers.plain_data import FrozenDict, choices, did_you_mean
 from fnlayers.training.data import whole_number
 from fnlayers.training.directions import direction
 from fnlayers.training.results import Replace, Result, results_of
 from fnlayers.training.state import TrainState, copied
 from fnlayers.training.takes import Better
+
+_OBJECTS = ("EarlyStopping", "KeepBest", "CSVLog", "JSONLog", "TensorBoardLog")  # to name in an error
 
 
 class ReadOnly(dict):
@@ -199,7 +201,9 @@ def checked_callbacks(callbacks: Any, directions: Mapping[str, str | None]) -> t
     Raises:
         ConfigError: for what cannot be called with an event, and for a monitor that will not be there.
     """
-    if callable(callbacks) or isinstance(callbacks, (str, bytes, Mapping)) or not hasattr(callbacks, "__iter__"):
+    if isinstance(callbacks, str):
+        _check_callback(callbacks)
+    if callable(callbacks) or isinstance(callbacks, (bytes, Mapping)) or not hasattr(callbacks, "__iter__"):
         raise ConfigError(f"callbacks={callbacks!r}: give a list of them")
     callbacks, may_add = tuple(callbacks), False
     for callback in callbacks:
@@ -225,6 +229,11 @@ def _added(callback: Any, directions: Mapping[str, str | None]) -> Mapping[str, 
 
 
 def _check_callback(callback: Any) -> None:
+    if isinstance(callback, str):
+        near = did_you_mean(callback.title().replace("_", ""), _OBJECTS) or f"there are {', '.join(_OBJECTS)}."
+        raise ConfigError(
+            f"the callback {callback!r} is a name; {near} Give an object, such as fnlayers.EarlyStopping('val_loss')"
+        )
     if isinstance(callback, type):
         raise ConfigError(f"the callback {callback.__name__} is a class; give an object: {callback.__name__}(...)")
     parts = {name: getattr(callback, name, None) for name in ("keeps", "on_step")}

@@ -5,9 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fnlayers.core.errors import ConfigError, MissingError, ShapeError, brief
+from fnlayers.core.errors import ConfigError, MissingError, ShapeError, brief, shortened
 from fnlayers.core.layer import Layer
 from fnlayers.core.spec import spec_items
+from fnlayers.training.optimizer_names import near, optimizers, takes_rate
 from fnlayers.trees import Declared, paths, split
 
 Tree = Any
@@ -16,7 +17,19 @@ Tree = Any
 def check_optimizer(optimizer: Any, verb: str) -> None:
     """Raise ConfigError for what is not an optimizer of optax, such as the function that makes one."""
     if isinstance(optimizer, type) or not all(callable(getattr(optimizer, name, None)) for name in ("init", "update")):
-        raise ConfigError(f"{verb}: optimizer={optimizer!r} is not an optax optimizer; write optax.adam(1e-3)")
+        raise ConfigError(f"{verb}: optimizer={shortened(optimizer)} is {_no_optimizer(optimizer)}")
+
+
+def _no_optimizer(optimizer: Any) -> str:
+    """What it is instead, and what to write."""
+    if isinstance(optimizer, str):
+        there = next((name for name in optimizers() if name == optimizer.lower()), None)
+        if there is None:
+            hint = near(optimizer)
+            return f"a name, and no optimizer; {hint}{' Write' if hint[-1] == '?' else '; write'} optax.adam(1e-3)"
+        return f"a name, and has no learning rate; write optax.{there}(1e-3), or fnlayers.optimizer({there!r}, 1e-3)"
+    name = getattr(optimizer, "__name__", "adam") if takes_rate(optimizer) else "adam"
+    return f"not an optax optimizer; write optax.{name}(1e-3)"
 
 
 def check_initial(model: Layer, declared: Declared, params: Tree, state: Tree) -> None:

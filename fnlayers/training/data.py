@@ -363,12 +363,15 @@ def _endless(what: str, iterator: Iterator, batches: Any, argument: str) -> str:
 
 
 def _never_ends(iterator: Iterator, batches: Any) -> bool:
-    """Whether batches are known not to end: some of itertools, `while True: yield ...`, a length that is none."""
+    """Whether batches are known not to end: some of itertools, `while True: yield ...`, a length that is none.
+
+    A generator without a `return` may end by a `raise`, which is for the loop to report.
+    """
     if (_sized(batches) or 0) >= ENDLESS:
         return True
     if isinstance(iterator, types.GeneratorType):
-        names = (instruction.opname for instruction in dis.get_instructions(iterator.gi_code))
-        return not any(name.startswith("RETURN") and name != "RETURN_GENERATOR" for name in names)
+        names = {instruction.opname for instruction in dis.get_instructions(iterator.gi_code)} - {"RETURN_GENERATOR"}
+        return not any(name.startswith(("RETURN", "RAISE")) for name in names)
     if isinstance(iterator, itertools.repeat):
         return operator.length_hint(iterator, -1) < 0
     return isinstance(iterator, (itertools.count, itertools.cycle))

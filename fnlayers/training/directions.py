@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.plain_data import FrozenDict, choices
+from fnlayers.plain_data import FrozenDict, choices, did_you_mean
 from fnlayers.training import metrics
 from fnlayers.training.known import KNOWN
 from fnlayers.training.merging import better_of_class, merging_class
@@ -71,8 +71,11 @@ def direction(monitor: str, mode: Better | None, directions: Mapping[str, str | 
         ConfigError: for a name that is not there, and for one of which nothing says which way is better.
     """
     if monitor not in directions:
-        hint = "; give fit validation_data" if monitor.startswith("val_") else ""
-        raise ConfigError(f"{monitor!r} is not among the logs ({', '.join(directions)}){hint}")
+        if monitor.startswith("val_") and not any(name.startswith("val_") for name in directions):
+            hint = "give fit validation_data"
+        else:
+            hint = did_you_mean(monitor, directions)
+        raise ConfigError(f"{monitor!r} is not among the logs ({', '.join(directions)}){hint and f'; {hint}'}")
     found = mode or directions[monitor]
     if found is None:
         raise ConfigError(

@@ -12,6 +12,7 @@ from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.types import Key, Loss, Params, StateDict
 from fnlayers.host import jit
+from fnlayers.training.check_state import check_optimizer
 from fnlayers.training.data import true_or_false
 from fnlayers.training.objective import objective_of
 from fnlayers.training.state import TrainState, as_key
@@ -69,6 +70,7 @@ class Ensemble:
         Returns:
             A function as make_step's; each of the logs has shape (n,).
         """
+        check_optimizer(optimizer, "ensemble: make_step")
         objective = objective_of(loss, metrics, self.model)
         member = logged_step_of(self.model, objective, optimizer)
         return Step(jit(jax.vmap(member, in_axes=(0, 0 if own_batches else None)), donate_argnums=0))

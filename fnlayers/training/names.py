@@ -5,7 +5,7 @@ crossentropy by name is that of probabilities, and anywhere else that of logits.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optax
@@ -95,8 +95,8 @@ def loss_named(name: str, model: Any, key: Any) -> Callable:
     if squashed in LOSSES:
         return LOSSES[squashed]
     raise ConfigError(
-        f"loss {name!r} is unknown; {_near(name, list(_LOSSES))}, or a function (y_pred, y_true) -> a "
-        "value for each example, such as optax.softmax_cross_entropy_with_integer_labels"
+        f"loss {name!r} is unknown; {_near(name, list(_LOSSES), {**CROSSENTROPIES, **LOSSES})} a function (y_pred, "
+        "y_true) -> a value for each example, such as optax.softmax_cross_entropy_with_integer_labels"
     )
 
 
@@ -126,8 +126,8 @@ def _made(name: str, squashed: str) -> metrics.Metric:
     if squashed not in METRICS:
         names = [cls.name for cls in METRICS.values() if isinstance(cls.name, str)]
         raise ConfigError(
-            f"metric {name!r} is unknown; {_near(name, [*names, 'accuracy'])}, or an object of fnlayers.metrics, or a "
-            "function (y_pred, y_true) -> a value for each example"
+            f"metric {name!r} is unknown; {_near(name, [*names, 'accuracy'], METRICS)} an object of fnlayers.metrics, "
+            "or a function (y_pred, y_true) -> a value for each example"
         )
     try:
         return METRICS[squashed]()
@@ -139,10 +139,16 @@ def _end_of(model: Any, key: Any) -> str | None:
     return None if model is None else ending(model, key)[0]
 
 
-def _near(name: str, names: list[str]) -> str:
-    """The names that a wrong one is a part of, such as "crossentropy" of several, or else those that are like it."""
+def _near(name: str, names: list[str], squashed: Mapping[str, Any]) -> str:
+    """The names that a wrong one is a part of, such as "crossentropy" of several, or else those that are like it.
+
+    `squashed`: the same as they are looked up, for which there are abbreviations, too. The sentence goes on with what
+    else to give.
+    """
     part = _squashed(name)
     longer = [each for each in names if part in _squashed(each)] if len(part) > 3 else []
     if longer:
-        return f"did you mean {' or '.join(map(repr, longer[:6]))}?"
-    return did_you_mean(name, names, 4) or f"the names are {', '.join(sorted(names))}"
+        return f"did you mean {' or '.join(map(repr, longer[:6]))}? Or give"
+    short = [each for each, long in _ABBREVIATIONS.items() if long in squashed]
+    near = did_you_mean(name.lower(), [*names, *short], 4)
+    return f"{near} Or give" if near else f"the names are {', '.join(sorted(names))}; or give"

@@ -10,9 +10,9 @@ import optax
 
 from fnlayers.core.errors import ConfigError, MissingError
 from fnlayers.core.layer import Layer, Shape, check_model
-from fnlayers.plain_data import did_you_mean
 from fnlayers.training.averaging import averaging, check_momentum
 from fnlayers.training.data import whole_number
+from fnlayers.training.optimizer_names import near, optimizers
 from fnlayers.trees import decay_mask, labels, projected
 
 Tree = Any
@@ -133,17 +133,10 @@ def _made(algorithm: Any, learning_rate: Any, options: dict) -> optax.GradientTr
 
 def _by_name(name: str) -> Any:
     """The function of optax of that name that takes a learning rate first."""
-    there = [each for each in dir(optax) if each[0].islower() and _takes_rate(getattr(optax, each))]
-    if name in there:
-        return getattr(optax, name)
-    hint = did_you_mean(name.lower(), there, 3) or f"those of optax are {', '.join(there)}"
-    raise ConfigError(f"optimizer: algorithm={name!r} is unknown; {hint}")
-
-
-def _takes_rate(function: Any) -> bool:
-    if not inspect.isfunction(function):
-        return False
-    return next(iter(inspect.signature(function).parameters), "") == "learning_rate"
+    there = optimizers()
+    if name not in there:
+        raise ConfigError(f"optimizer: algorithm={name!r} is unknown; {near(name)}")
+    return there[name]
 
 
 def _decay(rate: float, learning_rate: Any, mask: Tree) -> optax.GradientTransformation:

@@ -116,6 +116,10 @@ def check_fit(model):
     expected, _ = fitted(model, data)
     got, state = fitted(model, data, mesh=mesh_of("fsdp"), rules="fsdp", scan_steps=2)
     close(got, expected, "fit")
+    ahead, placed = fitted(model, data, mesh=mesh_of("fsdp"), rules="fsdp", scan_steps=2, prefetch=2)
+    for a, b in zip(jax.tree.leaves((ahead, placed)), jax.tree.leaves((got, state)), strict=True):
+        np.testing.assert_array_equal(a, b, err_msg="prefetch")
+        assert getattr(a, "sharding", None) == getattr(b, "sharding", None)
     check_places(model, state._replace(opt_state=state.opt_state[0]), mesh_of("fsdp"), "fsdp")
     rows = jax.sharding.NamedSharding(mesh_of("data", "Explicit"), jax.sharding.PartitionSpec("data"))
     x, y = (jax.device_put(a, rows) for a in data)

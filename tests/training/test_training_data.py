@@ -1,5 +1,6 @@
 import collections.abc
 import itertools
+from typing import Any
 
 import jax
 import numpy as np
@@ -162,7 +163,8 @@ def test_filled_rows_are_copies_without_weight():
 def test_double_precision_is_cast_once():
     x, y = numbers()
     source = source_of((x.astype("float64"), y.astype("int64")), 16)
-    assert source.dataset.x.dtype == "float32" and source.dataset.y.dtype == "int32"
+    dataset: Any = source.dataset
+    assert dataset.x.dtype == "float32" and dataset.y.dtype == "int32"
     assert source.steps == 3 and not source.equal_sizes
 
 
@@ -212,6 +214,16 @@ def test_what_never_ends_needs_a_number_of_steps(data):
         evaluate(mlp(), params, data, loss=CROSS_ENTROPY)
 
 
+def test_a_generator_that_ends_in_an_error_is_not_taken_for_endless():
+    def ends():
+        yield from batches()[:2]
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone") as error:
+        fitted(ends)
+    assert "in batch 3 of the epoch" in error.value.__notes__
+
+
 def test_predictions_of_what_never_ends():
     def forever():
         while True:
@@ -233,7 +245,7 @@ def test_data_whose_end_is_not_known(monkeypatch):
     monkeypatch.setattr(data_module, "MOST_BATCHES", 5)
     with pytest.raises(fl.ConfigError, match="went on after 5 batches; if they end, give validation_steps") as caught:
         fitted(batches(), validation_data=lambda: (batches()[0] for _ in itertools.count()))
-    assert int(caught.value.train_state.step) == 4
+    assert int(caught.value.__dict__["train_state"].step) == 4
     assert fitted(batches(), validation_data=batches() * 2).history["val_loss"]  # a list says how long it is
 
 

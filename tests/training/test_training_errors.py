@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from toys import CROSS_ENTROPY, SGD, classes, mlp, same
 
 import fnlayers as fl
-from fnlayers.training import KeepBest, evaluate, fit, predict
+from fnlayers.training import EarlyStopping, KeepBest, evaluate, fit, predict
 
 X, Y = classes()
 
@@ -163,6 +164,17 @@ class Text:
         ({"metrics": {"m": Text()}}, "the metric 'm': result returned 'fine'; return a number"),
         ({"metrics": [fl.metrics.ConfusionMatrix(2)]}, r"y_pred of shape \(10, 3\) has 3 classes; give num_classes=3"),
         ({"metrics": [fl.metrics.MeanIoU(2, sparse_y_pred=False)]}, "has 3 classes; give num_classes=3"),
+        (
+            {"optimizer": "adma"},
+            "fit: optimizer='adma' is a name, and no optimizer; did you mean .*'adam'. Write optax",
+        ),
+        ({"optimizer": "nadamm"}, "did you mean 'nadam' or"),
+        ({"optimizer": "zzz"}, "those of optax are adabelief, .*; write optax.adam"),
+        ({"optimizer": "AdamW"}, r"write optax.adamw\(1e-3\), or fnlayers.optimizer\('adamw', 1e-3\)"),
+        ({"optimizer": optax.sgd}, r"is not an optax optimizer; write optax.sgd\(1e-3\)"),
+        ({"callbacks": ["early_stoping"]}, r"'early_stoping' is a name; did you mean 'EarlyStopping'\? Give an object"),
+        ({"callbacks": "nothing"}, "there are EarlyStopping, .*TensorBoardLog. Give an object"),
+        ({"callbacks": [EarlyStopping("los")]}, r"not among the logs \(loss, seconds\); did you mean 'loss'\?"),
         ({"metrics": ["acuracy"]}, "did you mean 'accuracy' or 'binary_accuracy' or"),
         ({"class_weight": {5: 2.0}}, "class_weight: 5 is none of the 3 classes of the model's output"),
     ],

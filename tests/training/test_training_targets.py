@@ -79,7 +79,9 @@ def test_a_loss_may_leave_labels_alone():
     ("loss", "text"),
     [
         ("crossentropy", r"is unknown; did you mean .*'sparse_categorical_crossentropy'"),
-        ("sparse_crossentropy", r"is unknown; did you mean .*'sparse_categorical_crossentropy'.*\?, or a function"),
+        ("sparse_crossentropy", r"is unknown; did you mean .*'sparse_categorical_crossentropy'.*\? Or give a function"),
+        ("MSEE", r"loss 'MSEE' is unknown; did you mean 'mse' or"),
+        ("zzz", "loss 'zzz' is unknown; the names are binary_crossentropy, .*; or give a function"),
         (None, "loss None is not a function"),
         (dict, "loss dict is a class; give an object of it"),
         (lambda p: p, "not .y_pred, y_true.; give a function of these two"),
