@@ -78,11 +78,11 @@ class ByValue:
         return self is other or (type(self) is type(other) and self.__dict__ == other.__dict__)
 
     def __hash__(self) -> int:
-        found = getattr(self, "_hash", None)
-        if found is None:
-            found = hash((type(self), *self.__dict__.values()))
-            object.__setattr__(self, "_hash", found)
-        return found
+        hashed = getattr(self, "_hash", None)
+        if hashed is None:
+            hashed = hash((type(self), *self.__dict__.values()))
+            object.__setattr__(self, "_hash", hashed)
+        return hashed
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: the fields."""
@@ -154,8 +154,8 @@ def choices(what: str, got: object, allowed: Iterable[object]) -> str:
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 1) -> str:
     """A question for a mistyped name: "did you mean 'head'?"; empty where no name is near."""
-    found = get_close_matches(name, list(dict.fromkeys(names))[:5000], most)
-    return f"did you mean {' or '.join(map(repr, found))}?" if found else ""
+    near = get_close_matches(name, list(dict.fromkeys(names))[:5000], most)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def map_nest(function: Callable, tree: Any, *others: Any, is_leaf: Callable[[Any], bool] = lambda _: False) -> Any:

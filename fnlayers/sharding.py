@@ -96,10 +96,10 @@ def shardings(
     plan = _Plan(mesh, rules)
     declared = model.specs(shape)
     hidden = dict(_hidden(model, model.in_shape if shape is None else shape))
-    found = [plan.sharding(path, spec, hidden) for path, spec in spec_items(only(declared, Param))]
+    planned = [plan.sharding(path, spec, hidden) for path, spec in spec_items(only(declared, Param))]
     plan.check_used()
     plan.warn()
-    in_order = iter(found)
+    in_order = iter(planned)
     params = map_specs(lambda spec: next(in_order), only(declared, Param))
     state = map_specs(lambda spec: plan.named(), only(declared, State))
     opt_state = None if optimizer is None else _of_optimizer(optimizer, declared, params, plan)
@@ -153,22 +153,22 @@ class _Plan:
         sizes, declared = spec.full_shape, hidden.get(path, spec.axes)
         names = (*("layers",) * len(spec.stack), *(declared or (None,) * len(spec.shape)))
         self.names.update(name for name in names if name)
-        found: list[Any] = [None] * len(sizes)
-        taken: set[str] = set()
+        assigned: list[Any] = [None] * len(sizes)
+        used: set[str] = set()
         for i, name in enumerate(names):
             axes = self.rules.get(name or "")
-            if axes and taken.isdisjoint(_several(axes)) and self._divides(path, name, sizes[i], axes, self.refused):
-                found[i] = axes
-                taken.update(_several(axes))
+            if axes and used.isdisjoint(_several(axes)) and self._divides(path, name, sizes[i], axes, self.refused):
+                assigned[i] = axes
+                used.update(_several(axes))
         axes = self.rules.get("largest")
-        if axes and sizes and taken.isdisjoint(_several(axes)):
-            free = [i for i, axis in enumerate(found) if axis is None and sizes[i] % self._count(axes) == 0]
+        if axes and sizes and used.isdisjoint(_several(axes)):
+            free = [i for i, axis in enumerate(assigned) if axis is None and sizes[i] % self._count(axes) == 0]
             largest = max(free or range(len(sizes)), key=lambda i: sizes[i])
-            if found[largest] is None and self._divides(path, "largest", sizes[largest], axes, self.notes):
-                found[largest] = axes
-        while found and found[-1] is None:
-            found.pop()
-        return self.named(*found)
+            if assigned[largest] is None and self._divides(path, "largest", sizes[largest], axes, self.notes):
+                assigned[largest] = axes
+        while assigned and assigned[-1] is None:
+            assigned.pop()
+        return self.named(*assigned)
 
     def check_used(self) -> None:
         """Raise ConfigError for a rule that names no axis of the model's."""
@@ -230,8 +230,8 @@ def _of_optimizer(optimizer: Any, declared: Tree, params: Tree, plan: _Plan) -> 
         more = len(shape) - len(shapes[param])  # axes in front of the param's, of the memory of lbfgs
         return plan.named(*[None] * more, *by_path[param].spec)
 
-    found = [sharding(path, a.shape) for path, a in paths(state).items()]
-    return jax.tree.unflatten(jax.tree.structure(state), found)
+    leaves = [sharding(path, a.shape) for path, a in paths(state).items()]
+    return jax.tree.unflatten(jax.tree.structure(state), leaves)
 
 
 def _hidden(layer: Layer, shape: Shape, path: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -53,32 +53,33 @@ def inspect(path: str, *, key: str | None = None) -> str:
     kind = kind_of(Path(path))
     if key is not None and kind != TORCH:
         raise ConfigError(f"{path}: --key {key} is for files of torch.save, and this is none")
-    found = _torch(Path(path), key) if kind == TORCH else INSPECTORS[kind](Path(path))
-    numbers = sum(math.prod(array.shape) for array in found.arrays.values())
-    head = f"{path}: {found.about}\n{len(found.arrays)} arrays, {numbers:,} numbers"
-    if optimizers := sum(name.split("/")[0] in OPTIMIZERS for name in found.arrays):
+    inspected = _torch(Path(path), key) if kind == TORCH else INSPECTORS[kind](Path(path))
+    numbers = sum(math.prod(array.shape) for array in inspected.arrays.values())
+    head = f"{path}: {inspected.about}\n{len(inspected.arrays)} arrays, {numbers:,} numbers"
+    if optimizers := sum(name.split("/")[0] in OPTIMIZERS for name in inspected.arrays):
         head += f", {optimizers} of the arrays an optimizer's"
-    if found.problem:
-        head += f"\nno layers are shown: {found.problem}"
-    if found.model is None and not found.arrays:
+    if inspected.problem:
+        head += f"\nno layers are shown: {inspected.problem}"
+    if inspected.model is None and not inspected.arrays:
         return head
-    return f"{head}\n\n{_arrays(found.arrays) if found.model is None else _layers(found.model, found.shape)}"
+    table = _arrays(inspected.arrays) if inspected.model is None else _layers(inspected.model, inspected.shape)
+    return f"{head}\n\n{table}"
 
 
 def _keras(path: Path) -> Inspected:
-    found = keras_topology(path)
-    what = "a model" if found.model is not None or found.problem else "weights without a model,"
-    return Inspected(f"{what} of Keras {found.version or '(of unknown version)'}", *found[1:])
+    topology = keras_topology(path)
+    what = "a model" if topology.model is not None or topology.problem else "weights without a model,"
+    return Inspected(f"{what} of Keras {topology.version or '(of unknown version)'}", *topology[1:])
 
 
 def _safetensors(path: Path) -> Inspected:
-    found = described(path)
-    if found.format == EXPORTED:
+    description = described(path)
+    if description.format == EXPORTED:
         program = read_program(path)
-        about = f"a program exported by fnlayers {found.version}, {_signature(program)}"
-        return Inspected(about, None, None, "", {name: a for name, a in found.arrays.items() if name != PROGRAM})
-    about = f"a model of fnlayers {found.version}" if found.format == FORMAT else "arrays without a model"
-    return Inspected(about, *found[2:])
+        about = f"a program exported by fnlayers {description.version}, {_signature(program)}"
+        return Inspected(about, None, None, "", {name: a for name, a in description.arrays.items() if name != PROGRAM})
+    about = f"a model of fnlayers {description.version}" if description.format == FORMAT else "arrays without a model"
+    return Inspected(about, *description[2:])
 
 
 def _signature(program: Exported) -> str:
@@ -91,7 +92,9 @@ def _signature(program: Exported) -> str:
 
 def _torch(path: Path, key: str | None) -> Inspected:
     types = arrays_of(path, key).types
-    return Inspected("tensors of PyTorch", None, None, "", {name: Array(*found) for name, found in types.items()})
+    return Inspected(
+        "tensors of PyTorch", None, None, "", {name: Array(*shape_and_dtype) for name, shape_and_dtype in types.items()}
+    )
 
 
 INSPECTORS: Mapping[str, Callable[[Path], Inspected]] = FrozenDict(

@@ -39,10 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     shown.add_argument("file", help="a .keras, .h5, .weights.h5, .safetensors, .exported or .pt file")
     shown.add_argument("--key", help="of the dict of tensors, in a checkpoint of PyTorch that holds more")
-    made = commands.add_parser("convert", help="write a model's file in another format")
-    made.add_argument("input", help="told by its first bytes, whatever its name")
-    made.add_argument("output", help="the ending says which format")
-    made.add_argument("--force", action="store_true", help="replace a file that is there")
+    subparser = commands.add_parser("convert", help="write a model's file in another format")
+    subparser.add_argument("input", help="told by its first bytes, whatever its name")
+    subparser.add_argument("output", help="the ending says which format")
+    subparser.add_argument("--force", action="store_true", help="replace a file that is there")
     return parser
 
 

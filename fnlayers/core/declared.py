@@ -28,10 +28,10 @@ class DeclaredArray(NamedTuple):
 
 def check_trees(layer: "Layer", params: Any, state: Any) -> None:
     """Raise MissingError for params or state that are not dicts."""
-    for word, tree, made in (("params", params, "init"), ("state", state, "init_state")):
+    for word, tree, method in (("params", params, "init"), ("state", state, "init_state")):
         if type(tree) is not dict and not isinstance(tree, Mapping):  # asking for a Mapping takes longer
             raise MissingError(
-                f"{brief(layer)} got {type(tree).__name__} for {word}; pass what {made} returned, a dict"
+                f"{brief(layer)} got {type(tree).__name__} for {word}; pass what {method} returned, a dict"
             )
 
 
@@ -171,11 +171,11 @@ def _is_like(tree: Any, expected: dict, inside: Container[str] = ()) -> bool:
         if name in inside:
             continue
         absent -= 1
-        found = expected.get(name)
-        if type(found) is tuple:
-            if getattr(value, "dtype", None) is not found[1] or value.shape != found[0]:
+        entry = expected.get(name)
+        if type(entry) is tuple:
+            if getattr(value, "dtype", None) is not entry[1] or value.shape != entry[0]:
                 return False
-        elif found is None or not _is_like(value, found):
+        elif entry is None or not _is_like(value, entry):
             return False
     return absent == 0
 

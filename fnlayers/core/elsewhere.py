@@ -97,8 +97,8 @@ def refuse_name(where: str, name: str, near: Iterable[str] = (), modules: Iterab
     hint = NAMES.get(name) or " or ".join(f"{_public(module)}.{name}" for module in modules if hasattr(module, name))
     if not hint and name[:1].isupper() and name.endswith(("1d", "2d", "3d")):
         hint = f"{name[:-1]}D, if that layer is in fnlayers.LAYERS"
-    said = f"here it is {hint}" if hint else did_you_mean(name, near)
-    raise AbsentError(f"{where} has no {name!r}" + (f"; {said}" if said else ""))
+    advice = f"here it is {hint}" if hint else did_you_mean(name, near)
+    raise AbsentError(f"{where} has no {name!r}" + (f"; {advice}" if advice else ""))
 
 
 def _public(module: ModuleType) -> str:

@@ -89,7 +89,7 @@ def _all_inside(layers: Iterable[Layer]) -> frozenset[int] | None:
 
     Each layer keeps its own answer, so that the time to build layers inside layers does not grow with their depth.
     """
-    found: set[int] = set()
+    seen: set[int] = set()
     for origin, layer in {id(layer.origin): layer for layer in layers}.items():
         inside = getattr(layer, "_inside", None)
         if inside is None:
@@ -98,10 +98,10 @@ def _all_inside(layers: Iterable[Layer]) -> frozenset[int] | None:
                 return None
             inside = inner | {origin}
             object.__setattr__(layer, "_inside", inside)
-        if not found.isdisjoint(inside):
+        if not seen.isdisjoint(inside):
             return None
-        found |= inside
-    return frozenset(found)
+        seen |= inside
+    return frozenset(seen)
 
 
 def same_weights(layer: Layer, first: Shape, shape: Shape) -> None:

@@ -192,10 +192,10 @@ def held_constant(layer: Layer) -> Constant | None:
 def sliced(x: Symbol, key: Any) -> Any:
     """The Symbol of `x[key]`: integers, slices, None and an ellipsis. Axis 0 is the batch."""
     keys = key if isinstance(key, tuple) else (key,)
-    taken = [k for k in keys if k is not None and k is not Ellipsis]
-    if len(taken) > len(x.shape) or sum(k is Ellipsis for k in keys) > 1:
-        raise ShapeError(f"{x!r} has {len(x.shape)} axes, the batch among them; [{key!r}] asks for {len(taken)}")
-    axes = iter(_axes(keys, len(x.shape) - len(taken)))
+    indices = [k for k in keys if k is not None and k is not Ellipsis]
+    if len(indices) > len(x.shape) or sum(k is Ellipsis for k in keys) > 1:
+        raise ShapeError(f"{x!r} has {len(x.shape)} axes, the batch among them; [{key!r}] asks for {len(indices)}")
+    axes = iter(_axes(keys, len(x.shape) - len(indices)))
     cuts = tuple(_cut(x, k, None if k is None or k is Ellipsis else next(axes)) for k in keys)
     return Operation("GetItem", (Slot(0), cuts))(x)
 

@@ -75,8 +75,8 @@ def _divide_no_nan(x: Any, y: Any) -> Any:
 
 def _moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> tuple:
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    found = jnp.mean(wide, axes, keepdims=keepdims), jnp.var(wide, axes, keepdims=keepdims)
-    return tuple(value.astype(x.dtype) for value in found)
+    moments = jnp.mean(wide, axes, keepdims=keepdims), jnp.var(wide, axes, keepdims=keepdims)
+    return tuple(value.astype(x.dtype) for value in moments)
 
 
 ARITHMETIC: Mapping[str, Callable] = FrozenDict(

@@ -149,8 +149,8 @@ def _outlined(layer: "Layer", shape: Any, types: Any, train: bool, frozen: bool)
     return outline(layer, shape, x, masks, train, frozen)
 
 
-def _zeros(made: Out) -> Out | None:
+def _zeros(out: Out) -> Out | None:
     """Arrays of those shapes and dtypes; None where one of them has a dtype that gives way to others."""
-    if any(leaf.weak_type for leaf in jax.tree.leaves(made)):
+    if any(leaf.weak_type for leaf in jax.tree.leaves(out)):
         return None
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), made)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), out)

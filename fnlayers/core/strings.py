@@ -63,7 +63,7 @@ def _shape(x: Any) -> tuple[int, ...] | None:
 
 
 def _filled(shape: tuple[int, ...], items: list) -> np.ndarray:
-    found = np.empty(len(items), object)
+    array = np.empty(len(items), object)
     for position, item in enumerate(items):
-        found[position] = item
-    return found.reshape(shape)
+        array[position] = item
+    return array.reshape(shape)

@@ -115,8 +115,8 @@ def gradients(
         raise MissingError(f"debug.gradients: {type(model).__name__} has no trainable params, so there is no gradient")
     start = TrainState(jnp.zeros((), "int32"), params, {} if state is None else state, (), as_key(rng))
     loss_at = loss_of(model, declared, objective_of(loss, None, model), start, x, y, weight)
-    (value, _), found = value_and_gradients(model, loss_at, trained)
-    gradients, weights = (_by_layer(model, shapes(x), tree) for tree in (found, trained))
+    (value, _), gradient_tree = value_and_gradients(model, loss_at, trained)
+    gradients, weights = (_by_layer(model, shapes(x), tree) for tree in (gradient_tree, trained))
     rows = [
         Gradient(path, numbers_of(arrays, "gradients"), numbers_of(weights[path], "gradients").norm)
         for path, arrays in gradients.items()

@@ -52,8 +52,8 @@ def nan(
     check_model(model, "debug.nan")
     check_known((params, state, x), "nan")
     for what, tree in (("params", params), ("state", state), ("x", x)):
-        if found := bad_array(tree):
-            return f"{what} {found}"
+        if description := bad_array(tree):
+            return f"{what} {description}"
     return bad_output(observed(model, params, x, state=state, rng=rng, mask=mask, train=train))
 
 

@@ -43,12 +43,12 @@ def retraces(function: Callable, *, after: int = 1) -> Callable:
 
     @functools.wraps(function)
     def traced(*args: Any, **kwargs: Any) -> Any:
-        found = _described(function, args, kwargs)
+        call = _described(function, args, kwargs)
         if len(earlier) >= after:
-            changed = least_changes(earlier, found) or "nothing in its arguments changed: a new jit was made each time"
+            changed = least_changes(earlier, call) or "nothing in its arguments changed: a new jit was made each time"
             text = f"{name} is traced for the {ordinal(len(earlier) + 1)} time: {changed}"
             warnings.warn(text, RetraceWarning, stacklevel=2)
-        earlier.append(found)
+        earlier.append(call)
         return function(*args, **kwargs)
 
     return traced

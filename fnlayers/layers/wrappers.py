@@ -72,8 +72,8 @@ class TimeDistributed(Layer):
         masked = max(types.masked, 2) if types.masked else 0
         inner = masked - 1 if masked > 2 or (masked and self.layer.passes_mask) else 0
         with within("layer"):
-            made = freeze(trace(self.layer, ArrayType((examples, *sizes), types.dtype, inner)))
-        if any(leaf.shape[:1] != (examples,) for leaf in nest_leaves(made)):
+            out_types = freeze(trace(self.layer, ArrayType((examples, *sizes), types.dtype, inner)))
+        if any(leaf.shape[:1] != (examples,) for leaf in nest_leaves(out_types)):
             return None
 
         def unfold(leaf: ArrayType) -> ArrayType:
@@ -81,7 +81,7 @@ class TimeDistributed(Layer):
                 (batch, time, *leaf.shape[1:]), leaf.dtype, leaf.masked + 1 if leaf.masked else min(masked, 2)
             )
 
-        return map_nest(unfold, made)
+        return map_nest(unfold, out_types)
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Fold time into the batch, and back."""
@@ -100,7 +100,9 @@ class TimeDistributed(Layer):
         out = counting.run_alone("layer", self.layer, params, fold(x), inner)
         y = jax.tree.map(unfold, out.y)
         mask = map_nest(
-            lambda a, made: steps if made is None else _both(unfold(made), steps), y, nest_like(out.mask, y)
+            lambda a, inner_mask: steps if inner_mask is None else _both(unfold(inner_mask), steps),
+            y,
+            nest_like(out.mask, y),
         )
         losses = tuple(loss * time for loss in out.losses)  # which were divided by batch * time, not by the batch
         return Out(y, {"layer": out.state} if out.state else {}, mask, losses)

@@ -99,5 +99,5 @@ def type_as_declared(declared: InputNode, actual: ArrayType) -> ArrayType:
     """The type of an array of that type once it is in the declared dtype."""
     check_input(declared, actual.shape)
     dtype = actual.dtype if actual.dtype == STRING else jnp.dtype(actual.dtype)
-    found = declared_dtype(declared, dtype)
-    return replace(actual, dtype=getattr(found, "name", found))
+    input_dtype = declared_dtype(declared, dtype)
+    return replace(actual, dtype=getattr(input_dtype, "name", input_dtype))

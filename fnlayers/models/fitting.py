@@ -40,13 +40,13 @@ def fitting_shape(model: Layer, types: Types, shape: Shape = None) -> Shape | No
     best: tuple[list[str], Shape] | None = None
     for candidate in _candidates(model, types):
         try:
-            found = differences(declared(model, candidate), types)
+            problems = differences(declared(model, candidate), types)
         except Exception:  # whatever a layer raises for an input that it was not made for
             continue
-        if not found:
+        if not problems:
             return candidate
-        if best is None or len(found) < len(best[0]):
-            best = found, candidate
+        if best is None or len(problems) < len(best[0]):
+            best = problems, candidate
     if best is not None:
         _raise_if_any(*best)
     return None
@@ -79,10 +79,10 @@ def paths_of(tree: Any, path: str = "") -> dict[str, Any]:
     if not isinstance(tree, (Mapping, tuple, list)):
         return {path: tree} if hasattr(tree, "dtype") else {}
     items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
-    found: dict[str, Any] = {}
+    by_path: dict[str, Any] = {}
     for name, sub in items:
-        found |= paths_of(sub, f"{path}/{name}" if path else str(name))
-    return found
+        by_path |= paths_of(sub, f"{path}/{name}" if path else str(name))
+    return by_path
 
 
 def declared(model: Layer, shape: Shape) -> dict[str, tuple]:
@@ -108,18 +108,18 @@ def differences(expected: Mapping[str, tuple], types: Types) -> list[str]:
     lines += [f"unexpected: {path} {_shown(*types[path])}" for path in types if path not in expected]
     for path in expected:
         if path in types:
-            (shape, dtype), (there, found) = expected[path], types[path]
+            (shape, dtype), (there, actual) = expected[path], types[path]
             fits = len(shape) == len(there) and all(n in (None, m) for n, m in zip(shape, there, strict=True))
             lines += [] if fits else [f"wrong shape: {path} is {tuple(there)}, the model has {shape}"]
             lines += (
-                [] if _same_dtype(path, dtype, found) else [f"wrong dtype: {path} is {found}, the model has {dtype}"]
+                [] if _same_dtype(path, dtype, actual) else [f"wrong dtype: {path} is {actual}, the model has {dtype}"]
             )
     return lines
 
 
-def _same_dtype(path: str, dtype: str, found: str) -> bool:
+def _same_dtype(path: str, dtype: str, actual: str) -> bool:
     """Whether the dtype fits; the state of float64 layers was float32 once, and files of then are read."""
-    return dtype == found or path.startswith("state/") and (dtype, found) == ("float64", "float32")
+    return dtype == actual or path.startswith("state/") and (dtype, actual) == ("float64", "float32")
 
 
 def _raise_if_any(lines: list[str], shape: Shape) -> None:
@@ -129,12 +129,12 @@ def _raise_if_any(lines: list[str], shape: Shape) -> None:
 
 
 def _wanted(model: Layer, shape: Shape) -> dict[str, tuple]:
-    found = {}
+    expected = {}
     for path, spec in spec_items(model.specs(shape)):
         kind = "params" if isinstance(spec, Param) else "state"
         dtype = str(spec.dtype or "float32")  # of random keys too, whose dtype numpy does not know
-        found[f"{kind}/{path}"] = spec.full_shape, dtype if dtype.startswith("key<") else jnp.dtype(dtype).name
-    return found
+        expected[f"{kind}/{path}"] = spec.full_shape, dtype if dtype.startswith("key<") else jnp.dtype(dtype).name
+    return expected
 
 
 def _filled(shape: Shape, size: int) -> Shape:

@@ -113,20 +113,20 @@ class Functional(Container):
         self.children(shape_of(types))  # for its checks
         bound = self._bind(types, lambda t: isinstance(t, ArrayType), "shape")
         declared: Any = self.nodes
-        made = self._trace_nodes({i: [type_as_declared(declared[i], t)] for i, t in bound.items()})[1]
-        return map_nest(lambda ref: made[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
+        node_types = self._trace_nodes({i: [type_as_declared(declared[i], t)] for i, t in bound.items()})[1]
+        return map_nest(lambda ref: node_types[ref.node][ref.index], self.outputs, is_leaf=_is_ref)
 
     def _trace_nodes(self, types: dict[int, list]) -> tuple[dict[str, tuple[Layer, Shape]], dict[int, list]]:
         """Each layer with the shape of its first call, and the types by node, from those of the inputs."""
-        layers, found = self.by_name, {}
+        layers, children = self.by_name, {}
         for position, node in enumerate(self.nodes):
             if isinstance(node, Node):
                 node_types = types_of(node, types)
                 with within(node.layer):
                     layer, sizes = layers[node.layer], shape_of(node_types)
-                    same_weights(layer, found.setdefault(node.layer, (layer, sizes))[1], sizes)
+                    same_weights(layer, children.setdefault(node.layer, (layer, sizes))[1], sizes)
                     types[position] = jax.tree.leaves(trace(layer, node_types))
-        return found, types
+        return children, types
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Run the nodes in order, each with the masks of its inputs."""
@@ -215,12 +215,12 @@ def functional(inputs: Any, outputs: Any, *, name: str | None = None, trainable:
     layers = with_names([call.layer for call in calls])
     nodes: list[InputNode | Node] = []
     position: dict[int, int] = {}
-    taken: list[str] = [s.name for s in starts if s.name]
-    if len(set(taken)) < len(taken):
-        raise ConfigError(f"functional: two inputs have one name, among {', '.join(taken)}; rename one")
+    names: list[str] = [s.name for s in starts if s.name]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"functional: two inputs have one name, among {', '.join(names)}; rename one")
     for symbol in starts:
-        label = symbol.name or number("input_layer", taken)
-        taken.append(label)
+        label = symbol.name or number("input_layer", names)
+        names.append(label)
         position[id(symbol)] = len(nodes)
         nodes.append(InputNode(label, symbol.shape, symbol.dtype))
 

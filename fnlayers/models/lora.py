@@ -135,14 +135,14 @@ class LoRA(Layer):
         kernels = {path: spec for path, spec in specs if spec.decays and min(_sides(spec), default=0) > self.rank}
         chosen: set[str] = set()
         for pattern in self.patterns:
-            found = {path for path in kernels if _names(pattern, path)}
-            if not found:
+            matches = {path for path in kernels if _names(pattern, path)}
+            if not matches:
                 those = ", ".join(f"{path} {spec.shape}" for path, spec in kernels.items()) or "none"
                 raise ConfigError(
                     f"lora: {pattern!r} matches no kernel whose sides are larger than rank={self.rank}; those are "
                     f"{those}"
                 )
-            chosen |= found
+            chosen |= matches
         return [(path, spec) for path, spec in kernels.items() if path in chosen]
 
     @property

@@ -69,9 +69,9 @@ def calls(graph: Functional, in_types: Any) -> Iterator[Call]:
         if isinstance(node, Node):
             refs = freeze(map_nest(lambda ref: types[ref.node][ref.index], node.inputs, is_leaf=is_ref))
             with within(node.layer):
-                made = _out(layers[node.layer], refs)
-            types[position] = jax.tree.leaves(made)
-            yield Call(position, node, layers[node.layer], refs, made)
+                out_types = _out(layers[node.layer], refs)
+            types[position] = jax.tree.leaves(out_types)
+            yield Call(position, node, layers[node.layer], refs, out_types)
 
 
 def is_ref(value: Any) -> bool:

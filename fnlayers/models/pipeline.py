@@ -58,14 +58,14 @@ class Pipeline(Container):
 
     def children(self, shape: Shape) -> Mapping[str, tuple[Layer, Shape]]:
         """Each layer with the shape that the ones before it make."""
-        found: dict[str, tuple[Layer, Shape]] = {}
+        children: dict[str, tuple[Layer, Shape]] = {}
         types = freeze(with_dtype(shape, self.in_dtype))
         for layer in self.layers:
-            found[str(layer.name)] = layer, shape_of(types)
+            children[str(layer.name)] = layer, shape_of(types)
             if layer is not self.layers[-1]:
                 with within(str(layer.name)):
                     types = freeze(trace(layer, types))
-        return found
+        return children
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Each layer on what the one before it made."""

@@ -71,10 +71,11 @@ class Repeat(Layer):
     def weights(self, shape: Shape) -> Mapping[str, Any]:
         """The layer's specs, stacked."""
         refuse_cell(self.layer, shape)
-        made = self.layer.out_shape(shape)
-        if made != shape:
+        out_shape = self.layer.out_shape(shape)
+        if out_shape != shape:
             raise ShapeError(
-                f"Repeat needs a layer whose output is shaped like its input, but {self.layer!r} maps {shape} to {made}"
+                "Repeat needs a layer whose output is shaped like its input, "
+                f"but {self.layer!r} maps {shape} to {out_shape}"
             )
         declared = map_specs(lambda spec: spec.stacked(self.n), self.layer._declared(shape))
         return {"layer": declared} if declared else {}
@@ -83,13 +84,13 @@ class Repeat(Layer):
         """The layer's own output, where that is just like its input."""
         refuse_cell(self.layer, shape_of(types))
         with within("layer"):
-            made = freeze(trace(self.layer, types))
-        return made if made == types else None
+            out_types = freeze(trace(self.layer, types))
+        return out_types if out_types == types else None
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Scan the layer over its stacked params and state."""
-        made = trace(self.layer, freeze(type_of(x)))
-        x = map_nest(lambda a, like: cast(a, jnp.dtype(like.dtype), every=True), x, made)
+        out_types = trace(self.layer, freeze(type_of(x)))
+        x = map_nest(lambda a, like: cast(a, jnp.dtype(like.dtype), every=True), x, out_types)
 
         def step(carry: tuple, slices: tuple) -> tuple:
             x, mask = by_rows(carry)

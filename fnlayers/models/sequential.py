@@ -128,7 +128,7 @@ class Sequential(Container):
 
     def children(self, shape: Shape) -> Mapping[str, tuple[Layer, Shape]]:
         """Each layer with the shape that the ones before it make."""
-        found: dict[str, tuple[Layer, Shape]] = {}
+        children: dict[str, tuple[Layer, Shape]] = {}
         if self.input is not None:
             shape = completed(self.input, shape)
         types = self.in_types(shape)
@@ -136,12 +136,12 @@ class Sequential(Container):
             name = str(layer.name)
             with within(name):
                 refuse_cell(layer, shape)
-                same_weights(layer, found.setdefault(name, (layer, shape))[1], shape)
+                same_weights(layer, children.setdefault(name, (layer, shape))[1], shape)
                 # the last layer's own output does not matter here, only whether it takes the mask that reaches it
                 if position + 1 < len(self.layers) or any(t.masked for t in nest_leaves(types)):
                     types = freeze(trace(layer, types))
                     shape = shape_of(types)
-        return found
+        return children
 
     def forward(self, params: Any, x: Any, ctx: Context) -> Out:
         """Each layer on what the one before it made."""
@@ -153,11 +153,11 @@ class Sequential(Container):
     def _compose(self, types: Any) -> Any:
         self.check_shape(shape_of(types))
         self.children(shape_of(types))  # for its checks
-        made = types if self.input is None else type_as_declared(self.input, types)
+        current = types if self.input is None else type_as_declared(self.input, types)
         for layer in self.layers:
             with within(str(layer.name)):
-                made = trace(layer, freeze(made))
-        return made
+                current = trace(layer, freeze(current))
+        return current
 
     def __repr__(self) -> str:
         layers = list(map(repr, without_automatic_names(self.layers)))

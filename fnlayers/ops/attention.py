@@ -72,8 +72,8 @@ def attention(
     if fused and (needs := missing(problem)):
         raise ValueError(f"the fused kernel needs {'; '.join(needs)}; with fused=None the reference runs instead")
     mask = all_of(mask, nearby(queries, keys, causal, window, start))
-    found = dispatch(lambda q, k, v, m: reference.attention(q, k, v, m, call), problem, query, key, value, mask)
-    return found if return_weights else (found, None)
+    result = dispatch(lambda q, k, v, m: reference.attention(q, k, v, m, call), problem, query, key, value, mask)
+    return result if return_weights else (result, None)
 
 
 def additive_score(

@@ -51,8 +51,8 @@ def from_xyxy(boxes: jax.Array, target: str, height: Any, width: Any) -> jax.Arr
         last = last - first
     elif kind.startswith("center"):
         first, last = first + (last - first) / 2, last - first
-    made = jnp.concatenate([first, last], -1)
-    return made[..., jnp.array([1, 0, 3, 2])] if kind in ("yxyx", "center_yxhw") else made
+    converted = jnp.concatenate([first, last], -1)
+    return converted[..., jnp.array([1, 0, 3, 2])] if kind in ("yxyx", "center_yxhw") else converted
 
 
 def clip(boxes: jax.Array, height: Any, width: Any) -> jax.Array:
@@ -78,8 +78,8 @@ def around_projected(boxes: jax.Array, matrix: jax.Array) -> jax.Array:
     x = boxes[..., jnp.array([0, 2, 0, 2])] - 0.5
     y = boxes[..., jnp.array([1, 1, 3, 3])] - 0.5
     scale = c0 * x + c1 * y + 1
-    moved = [(a0 * x + a1 * y + a2) / scale + 0.5, (b0 * x + b1 * y + b2) / scale + 0.5]
-    return jnp.stack([*(a.min(-1) for a in moved), *(a.max(-1) for a in moved)], -1)
+    projected = [(a0 * x + a1 * y + a2) / scale + 0.5, (b0 * x + b1 * y + b2) / scale + 0.5]
+    return jnp.stack([*(a.min(-1) for a in projected), *(a.max(-1) for a in projected)], -1)
 
 
 def around_read(boxes: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
@@ -104,8 +104,8 @@ def _extent(inside: jax.Array, dtype: Any) -> tuple[jax.Array, jax.Array]:
     """The first edge and the last of the positions that are True."""
     first = jnp.argmax(inside)
     last = len(inside) - jnp.argmax(inside[::-1])
-    found = inside.any()
-    return jnp.where(found, first, 0).astype(dtype), jnp.where(found, last, 0).astype(dtype)
+    any_inside = inside.any()
+    return jnp.where(any_inside, first, 0).astype(dtype), jnp.where(any_inside, last, 0).astype(dtype)
 
 
 def _sizes(height: Any, width: Any, dtype: Any) -> jax.Array:

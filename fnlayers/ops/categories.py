@@ -58,11 +58,11 @@ def encode_rows(
     """
     inside = (ids >= 0) & (ids < shape[1])
     at, counts = np.unique(rows[inside] * shape[1] + ids[inside], return_counts=True)
-    found = np.zeros(shape[0] * shape[1], np.int64 if weights is None else weights.dtype)
-    found[at] = counts if count else 1
+    encoded = np.zeros(shape[0] * shape[1], np.int64 if weights is None else weights.dtype)
+    encoded[at] = counts if count else 1
     if weights is not None:
-        found[at] *= weights[at % shape[1]]
-    return found.reshape(shape)
+        encoded[at] *= weights[at % shape[1]]
+    return encoded.reshape(shape)
 
 
 def encode_each(ids: np.ndarray, depth: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def encode_each(ids: np.ndarray, depth: int) -> np.ndarray:
         >>> encode_each(np.array([1, -1]), 2).tolist()
         [[0, 1], [0, 0]]
     """
-    found = np.zeros((ids.size, depth), np.int64)
+    encoded = np.zeros((ids.size, depth), np.int64)
     inside = np.flatnonzero((ids.ravel() >= 0) & (ids.ravel() < depth))
-    found[inside, ids.ravel()[inside]] = 1
-    return found.reshape(*ids.shape, depth)
+    encoded[inside, ids.ravel()[inside]] = 1
+    return encoded.reshape(*ids.shape, depth)

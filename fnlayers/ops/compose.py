@@ -60,8 +60,8 @@ def _inner_conv(limits: Limits) -> Callable[[jax.Array, jax.Array, Window], jax.
 
     def conv(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
         problem = ConvProblem.of(x, kernel, window)
-        found = None if problem is None else composed(problem, chosen(problem, "cpu", limits), limits)
-        return reference.conv(x, kernel, window) if found is None else found(x, kernel)
+        algorithm = None if problem is None else composed(problem, chosen(problem, "cpu", limits), limits)
+        return reference.conv(x, kernel, window) if algorithm is None else algorithm(x, kernel)
 
     return conv
 

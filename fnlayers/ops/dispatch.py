@@ -36,12 +36,12 @@ def dispatch(reference: Callable[..., Any], problem: Problem | None, *arrays: An
     if problem is None or _references_alone.get():
         return reference(*arrays)
     rows = {platform: chosen(problem, platform) for platform in tables()}
-    algorithms = {platform: composed(problem, found) for platform, found in rows.items() if _are_here(found)}
+    algorithms = {platform: composed(problem, choice) for platform, choice in rows.items() if _are_here(choice)}
     algorithms = {platform: algorithm for platform, algorithm in algorithms.items() if algorithm is not None}
     if (written := record.current()) is not None:
         written.add(problem, rows)
         others = [name for name in record.PLATFORMS if is_reference(problem, rows.get(name, {}))]
-        algorithms = {platform: written.within([platform], found) for platform, found in algorithms.items()}
+        algorithms = {platform: written.within([platform], algorithm) for platform, algorithm in algorithms.items()}
         reference = written.within(others, reference)
     return lax.platform_dependent(*arrays, **algorithms, default=reference) if algorithms else reference(*arrays)
 

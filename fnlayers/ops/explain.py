@@ -99,12 +99,12 @@ class Explanation:
 
     def brief(self, platform: str) -> dict[str, str]:
         """What runs on a platform, as `fl.jit` compiles for it, in a line for each path: "dot: one_matrix_product"."""
-        found: dict[str, list[tuple[str, str]]] = {}
+        by_path: dict[str, list[tuple[str, str]]] = {}
         for choice in self.choices:
             programs = choice.programs.split(", ")
             if choice.operation != "products" and {platform, f"{platform} with fl.jit"} & {*programs}:
-                found.setdefault(choice.path, []).append((choice.operation, choice.brief))
-        texts = {path: dict.fromkeys(f"{name}: {brief}" for name, brief in pairs) for path, pairs in found.items()}
+                by_path.setdefault(choice.path, []).append((choice.operation, choice.brief))
+        texts = {path: dict.fromkeys(f"{name}: {brief}" for name, brief in pairs) for path, pairs in by_path.items()}
         return {path: "; ".join(lines) for path, lines in texts.items()}
 
     def __str__(self) -> str:
@@ -152,10 +152,10 @@ def explain(layer: Traceable, shape: Any, platform: Platform | None = None) -> E
     choices: list[Choice] = []
     listed: dict[Any, list[list[Choice]]] = {}
     for key, each in ours.items():
-        found, before = list(_choices(each, theirs.get(key, each), wanted)), listed.setdefault(key[:2], [])
-        if found and found not in before:
-            before.append(found)
-            choices += [choice._replace(number=len(before)) for choice in found]
+        alternatives, before = list(_choices(each, theirs.get(key, each), wanted)), listed.setdefault(key[:2], [])
+        if alternatives and alternatives not in before:
+            before.append(alternatives)
+            choices += [choice._replace(number=len(before)) for choice in alternatives]
     if HAS_YNNPACK and "cpu" in wanted and (recorded.products or recorded.needs_xla_products):
         choices.append(_products(recorded))
     return Explanation(tuple(choices))
@@ -163,14 +163,14 @@ def explain(layer: Traceable, shape: Any, platform: Platform | None = None) -> E
 
 def _dispatched(layer: Traceable, shape: Any, traced: program.Program | None) -> dict[Any, Dispatched]:
     """What is dispatched in such a program for a CPU, by the layer's path, the operation, and which of those it is."""
-    written, seen, found = record.Record(), Counter[Any](), {}
+    written, seen, by_key = record.Record(), Counter[Any](), {}
     with program.traced(traced), record.written(written):
         layer._trace(shape)
     for each in written.dispatched:
         key = each.path, each.problem.operation
         seen[key] += 1
-        found[*key, seen[key]] = each
-    return found
+        by_key[*key, seen[key]] = each
+    return by_key
 
 
 def _choices(ours: Dispatched, theirs: Dispatched, wanted: tuple[str, ...]) -> Iterator[Choice]:
@@ -193,15 +193,15 @@ def _choices(ours: Dispatched, theirs: Dispatched, wanted: tuple[str, ...]) -> I
 def _choice(each: Dispatched, platform: str) -> Choice:
     """What runs on a platform."""
     operation, rows = each.problem.operation, dict(dict(each.rows).get(platform, ()))
-    taken = {which: row for which, row in rows.items() if not is_reference(each.problem, {which: row})}
-    if "forward" in taken and "training" not in rows:
-        taken["training"] = taken["forward"]
+    fast_rows = {which: row for which, row in rows.items() if not is_reference(each.problem, {which: row})}
+    if "forward" in fast_rows and "training" not in rows:
+        fast_rows["training"] = fast_rows["forward"]
     passes = tuple(which for which in PASSES if operation not in POOLS or which != "kernel_gradient")
-    if operation not in (*POOLS, *CONVOLUTIONS) and "training" in taken:
-        taken |= dict.fromkeys(passes[2:], taken["training"])  # differentiated as it is written
+    if operation not in (*POOLS, *CONVOLUTIONS) and "training" in fast_rows:
+        fast_rows |= dict.fromkeys(passes[2:], fast_rows["training"])  # differentiated as it is written
     path = "/".join(name for name in each.path if isinstance(name, str))
-    reasons = {row.name: row.because for row in taken.values()}
-    algorithms = tuple((which, taken[which].name) for which in passes if which in taken)
+    reasons = {row.name: row.because for row in fast_rows.values()}
+    algorithms = tuple((which, fast_rows[which].name) for which in passes if which in fast_rows)
     return Choice(path, operation, 1, "", algorithms, tuple(reasons.items()), passes)
 
 

@@ -33,9 +33,9 @@ class _Strings(NamedTuple):
     def word(self, offset: int | np.ndarray, size: int = _WORD) -> U64:
         """The `size` bytes at that offset of each string, as a little-endian integer."""
         at = (self.starts + offset)[:, None] + np.arange(size)
-        found = np.zeros((len(self.starts), _WORD), np.uint8)
-        found[:, :size] = self.buffer[at]
-        return found.view("<u8")[:, 0].astype(np.uint64)
+        words = np.zeros((len(self.starts), _WORD), np.uint8)
+        words[:, :size] = self.buffer[at]
+        return words.view("<u8")[:, 0].astype(np.uint64)
 
     def from_end(self, offset: int, size: int = _WORD) -> U64:
         """The `size` bytes that begin so many before the end."""
@@ -135,8 +135,8 @@ class _Long(NamedTuple):
         return _Long(*(a[which] for a in self[:3]), *((p[0][which], p[1][which]) for p in self[3:]))  # type: ignore[arg-type]
 
     def put(self, which: np.ndarray, new: "_Long") -> None:
-        for old, found in zip((*self[:3], *self.v, *self.w), (*new[:3], *new.v, *new.w), strict=True):
-            old[which] = found
+        for old, values in zip((*self[:3], *self.v, *self.w), (*new[:3], *new.v, *new.w), strict=True):
+            old[which] = values
 
 
 def _beyond_64(s: _Strings) -> U64:
@@ -203,13 +203,13 @@ _FINGERPRINTS: tuple[tuple[float, Callable[[_Strings], U64]], ...] = (
 
 def _by_length(strings: Sequence[bytes], functions: tuple) -> np.ndarray:
     """Each string's value by the function of its length class."""
-    packed, found, shorter = _packed(strings), np.zeros(len(strings), np.uint64), -1.0
+    packed, hashes, shorter = _packed(strings), np.zeros(len(strings), np.uint64), -1.0
     for longest, function in functions:
         which = np.flatnonzero((packed.lengths > shorter) & (packed.lengths <= longest))
         if which.size:
-            found[which] = function(packed.chosen(which))
+            hashes[which] = function(packed.chosen(which))
         shorter = longest
-    return found
+    return hashes
 
 
 def _packed(strings: Sequence[bytes]) -> _Strings:
@@ -242,11 +242,11 @@ def _rotate(value: U64, shift: int, left: bool = False) -> U64:
 
 def _last_word(s: _Strings, at: int) -> U64:
     """What is left of each string after its whole words, and its length in the highest byte."""
-    found, rest = (s.sizes & np.uint64(0xFF)) << np.uint64(56), s.lengths - at
+    words, rest = (s.sizes & np.uint64(0xFF)) << np.uint64(56), s.lengths - at
     for index in range(_WORD - 1):
         has = np.flatnonzero(rest > index)
-        found[has] |= s.chosen(has).word(at + index, 1) << np.uint64(8 * index)
-    return found
+        words[has] |= s.chosen(has).word(at + index, 1) << np.uint64(8 * index)
+    return words
 
 
 def _sip_absorb(state: list[U64], which: np.ndarray, word: U64) -> None:

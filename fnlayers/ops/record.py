@@ -47,9 +47,9 @@ class Record:
     def add(self, problem: Any, rows: dict[str, dict[str, Any]]) -> None:
         """Add an operation; one that is traced again counts once."""
         by_platform = tuple((platform, tuple(chosen.items())) for platform, chosen in rows.items())
-        found = Dispatched(self.paths[-1], problem, self.platforms, by_platform, self.depth > 0)
-        if found not in self.dispatched:
-            self.dispatched.append(found)
+        entry = Dispatched(self.paths[-1], problem, self.platforms, by_platform, self.depth > 0)
+        if entry not in self.dispatched:
+            self.dispatched.append(entry)
 
     def within(self, platforms: Iterable[str], function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, which runs on those platforms alone, of those for which it is traced."""

@@ -42,8 +42,8 @@ class Row(NamedTuple):
     @property
     def passes(self) -> dict[str, Callable]:
         """The algorithm of each pass that this row says something about."""
-        found = {which: getattr(self, which) or self.every for which in PASSES}
-        return {which: algorithm for which, algorithm in found.items() if algorithm is not None}
+        by_pass = {which: getattr(self, which) or self.every for which in PASSES}
+        return {which: algorithm for which, algorithm in by_pass.items() if algorithm is not None}
 
     def holds(self, problem: Any, limits: Any) -> bool:
         """Whether it is to be taken for that problem, with this version of jax."""
@@ -52,8 +52,8 @@ class Row(NamedTuple):
 
 def first_of_each_pass(rows: Iterable[Row]) -> dict[str, Row]:
     """For each pass the first of the rows that names an algorithm for it."""
-    found: dict[str, Row] = {}
+    by_pass: dict[str, Row] = {}
     for row in rows:
         for which in row.passes:
-            found.setdefault(which, row)
-    return found
+            by_pass.setdefault(which, row)
+    return by_pass

@@ -103,11 +103,11 @@ def by_name(layers: Given) -> dict[str, Any]:
         raise ConfigError(f"layers={layers!r}: give a list of classes and functions, or a dict of them by name")
     if isinstance(layers, Mapping):
         return {str(name): value for name, value in layers.items()}
-    found: dict[str, Any] = {}
+    named: dict[str, Any] = {}
     for value in layers:
-        if found.setdefault(name_of(value, "layers"), value) is not value:
+        if named.setdefault(name_of(value, "layers"), value) is not value:
             raise ConfigError(f"layers= has two things named {name_of(value, 'layers')}; give a dict of them by name")
-    return found
+    return named
 
 
 def name_of(value: Any, where: str) -> str:
@@ -214,10 +214,10 @@ class _Reader:
 
     def dict(self, data: Any, depth: int) -> FrozenDict:
         pairs = [_listed(pair, 2) for pair in _listed(data)]
-        found = {self.value(key, depth + 3): self.value(value, depth + 3) for key, value in pairs}
-        if len(found) < len(pairs):
+        items = {self.value(key, depth + 3): self.value(value, depth + 3) for key, value in pairs}
+        if len(items) < len(pairs):
             raise ConfigError("a dict has the same key twice")
-        return FrozenDict(found)
+        return FrozenDict(items)
 
 
 def _plain_tuple(kind: str) -> Callable[[_Reader, Any, int], Any]:
@@ -268,13 +268,13 @@ def _listed(data: Any, length: int | None = None) -> list:
 def _shared(values: list) -> tuple:
     """The values, with equal layers of one name as one object: that is how a container knows a layer it shares."""
     first: dict[str, Layer] = {}
-    found = []
+    shared = []
     for value in values:
         if isinstance(value, Layer) and value.name is not None:
             same = first.setdefault(value.name, value)
             value = same if same == value else value
-        found.append(value)
-    return tuple(found)
+        shared.append(value)
+    return tuple(shared)
 
 
 def _names(data: Any, depth: int) -> set[str]:

@@ -157,10 +157,10 @@ def _entry(name: str, entry: Any) -> Entry:
         raise ConfigError(f"{name[:80]!r} has the shape {str(shape)[:80]}; at most {MAX_RANK} sizes are meant")
     if not (isinstance(offsets, list) and len(offsets) == 2 and all(map(strict.is_count, offsets))):
         raise ConfigError(f"{name[:80]!r} has the offsets {str(offsets)[:80]}; a start and an end are meant")
-    found = Entry(tuple(shape), DTYPES[code], *offsets)
-    if found.end - found.start != math.prod(shape) * itemsize(found.dtype):
-        raise ConfigError(f"{name[:80]!r}: the bytes {offsets} do not fit {found.dtype}{found.shape}")
-    return found
+    parsed = Entry(tuple(shape), DTYPES[code], *offsets)
+    if parsed.end - parsed.start != math.prod(shape) * itemsize(parsed.dtype):
+        raise ConfigError(f"{name[:80]!r}: the bytes {offsets} do not fit {parsed.dtype}{parsed.shape}")
+    return parsed
 
 
 def _check_tiling(entries: Mapping[str, Entry], size: int) -> None:

@@ -166,8 +166,8 @@ def _loaded_type(name: str, kind: str, entry: container.Entry) -> tuple:
     _check_dtype(name, entry.dtype)
     if kind == "array":
         return entry.shape, entry.dtype
-    made = jax.eval_shape(partial(_keys, kind), jax.ShapeDtypeStruct(entry.shape, np.dtype(entry.dtype)))
-    return made.shape, made.dtype.name
+    keys = jax.eval_shape(partial(_keys, kind), jax.ShapeDtypeStruct(entry.shape, np.dtype(entry.dtype)))
+    return keys.shape, keys.dtype.name
 
 
 def _keys(kind: str, data: Any) -> Any:

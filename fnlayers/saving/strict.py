@@ -64,10 +64,10 @@ def is_count(value: Any) -> bool:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ConfigError("a JSON object has the same key twice")
-    return found
+    return members
 
 
 def _refuse(constant: str) -> Any:

@@ -96,9 +96,9 @@ def _draw_mask(axes: Any, mask: Any) -> None:
     axes.imshow(np.ma.masked_equal(mask, 0), cmap="tab10", vmin=0, vmax=10, alpha=0.5, interpolation="nearest")
 
 
-def _draw_boxes(axes: Any, found: dict, position: int, kind: str, shape: tuple[int, ...]) -> None:
-    edges = boxes.to_xyxy(jnp.asarray(found["boxes"][position], "float32"), kind, *shape[:2])
-    for (left, top, right, bottom), label in zip(np.asarray(edges), found["labels"][position], strict=True):
+def _draw_boxes(axes: Any, bounding_boxes: dict, position: int, kind: str, shape: tuple[int, ...]) -> None:
+    edges = boxes.to_xyxy(jnp.asarray(bounding_boxes["boxes"][position], "float32"), kind, *shape[:2])
+    for (left, top, right, bottom), label in zip(np.asarray(edges), bounding_boxes["labels"][position], strict=True):
         if np.max(label) >= 0:
             axes.plot(
                 np.array([left, right, right, left, left]) - 0.5,

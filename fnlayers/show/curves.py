@@ -110,12 +110,12 @@ def curves(which: Sequence[Activation], limit: float) -> tuple[Curve, ...]:
         return [(values(x), slopes(x), values(far)) for values, slopes in parts]
 
     # one program for all: compiled one by one, they take seconds
-    found = [[np.asarray(a, "float64") for a in parts] for parts in jax.jit(measured)(x, FAR)]
+    measurements = [[np.asarray(a, "float64") for a in parts] for parts in jax.jit(measured)(x, FAR)]
     return tuple(
         _curve(
             ", ".join(known) or getattr(function, "__name__", "activation"), description, _formula(function), x, *parts
         )
-        for known, function, (description, _), parts in zip(names, functions, alone, found, strict=True)
+        for known, function, (description, _), parts in zip(names, functions, alone, measurements, strict=True)
     )
 
 
@@ -143,9 +143,9 @@ def _broken(y: np.ndarray) -> np.ndarray:
     steps = np.abs(np.diff(y))
     around = np.maximum(np.roll(steps, 1), np.roll(steps, -1))
     jumps = np.flatnonzero(steps > 5 * around + 0.05)
-    made = y.copy()
-    made[jumps] = np.nan
-    return made
+    with_gaps = y.copy()
+    with_gaps[jumps] = np.nan
+    return with_gaps
 
 
 def _flat(x: np.ndarray, slope: np.ndarray) -> tuple[tuple[float, float], ...]:

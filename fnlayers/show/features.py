@@ -60,13 +60,13 @@ def features(
         raise ConfigError(
             f"show.features(example={example!r}): the batch holds {min(sizes, default=0)}, counted from 0"
         )
-    made, masks = _run(model, params, x, state, mask)
+    of_layers, masks = _run(model, params, x, state, mask)
     inputs = {name: np.asarray(a) for name, a in _inputs(model, x).items()}
     given_masks = _inputs(model, map_nest(lambda _: None, x, is_leaf=_is_array) if mask is None else mask)
     rows = [
         Row(name, np.asarray(a)[example], None if (m := among.get(name)) is None else np.asarray(m)[example])
-        for found, among in ((inputs, given_masks), (made, masks))
-        for name, a in found.items()
+        for arrays, among in ((inputs, given_masks), (of_layers, masks))
+        for name, a in arrays.items()
     ]
     return draw(rows, channels, path)
 
@@ -81,12 +81,12 @@ def outputs(model: Layer, params: Any, x: Any, state: Any = None, mask: Any = No
 
 def _run(model: Layer, params: Any, x: Any, state: Any, mask: Any) -> tuple[dict[str, jax.Array], dict[str, Any]]:
     """What each layer returns, and the masks of that."""
-    found = _exposed(model, type_of(x))
-    if found is None or not found[1]:
+    exposed = _exposed(model, type_of(x))
+    if exposed is None or not exposed[1]:
         raise ConfigError(
             f"show.features: {type(model).__name__} holds no layers to look into; give a Sequential or Functional"
         )
-    graph, names = found
+    graph, names = exposed
     out = graph.run(params, x, state=state, mask=mask)
     masks = [None] * len(names) if out.mask is None else out.mask[1]
     return dict(zip(names, out.y[1], strict=True)), dict(zip(names, masks, strict=True))
@@ -95,8 +95,8 @@ def _run(model: Layer, params: Any, x: Any, state: Any, mask: Any) -> tuple[dict
 def _inputs(model: Layer, x: Any) -> dict[str, Any]:
     """The arrays of an input (or its masks) by name, in a Functional as it names them."""
     if isinstance(model, Functional):
-        found = model._bind(x, lambda _: True, "input")
-        return {entry.name: found[i] for i, entry in enumerate(model.nodes) if isinstance(entry, InputNode)}
+        bound = model._bind(x, lambda _: True, "input")
+        return {entry.name: bound[i] for i, entry in enumerate(model.nodes) if isinstance(entry, InputNode)}
     if isinstance(x, Mapping):
         return dict(x)
     several = isinstance(x, (tuple, list))

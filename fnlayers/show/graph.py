@@ -133,8 +133,8 @@ def _port(plan: Plan, prefix: str, i: int, kind: str, number: int) -> str:
     inside = plan.boxes[i].inside
     if inside is None:
         return f"{prefix}{i}"
-    found = [position for position, box in enumerate(inside.boxes) if box.kind == kind]
-    return f"{prefix}{i}_{found[number]}"
+    positions = [position for position, box in enumerate(inside.boxes) if box.kind == kind]
+    return f"{prefix}{i}_{positions[number]}"
 
 
 def _quoted(text: str) -> str:

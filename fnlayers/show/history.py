@@ -56,15 +56,15 @@ def _curves(history: Mapping[str, Iterable[float]]) -> dict[str, dict[str, list[
         raise ConfigError(
             f"show.history takes what fit returns, or a dict of lists such as its history; got {type(history).__name__}"
         )
-    found: dict[str, dict[str, list[float]]] = {}
+    curves: dict[str, dict[str, list[float]]] = {}
     for key, values in history.items():
         name, part = (key[4:], "validation") if key.startswith("val_") else (key, "train")
         if not isinstance(values, Iterable):
             raise ConfigError(f"show.history: {key!r} is {values!r}; give one number an epoch: [{values!r}]")
         values = list(values)
         if name not in _NOT_METRICS and len(values):
-            found.setdefault(name, {})[part] = [float(value) for value in values]
-    if not found:
+            curves.setdefault(name, {})[part] = [float(value) for value in values]
+    if not curves:
         raise ConfigError(f"show.history: there is nothing to draw in {dict(history)!r}; train for an epoch first")
-    ordered = sorted(found, key=lambda name: name != "loss")
-    return {name: {part: found[name][part] for part in _STYLES if part in found[name]} for name in ordered}
+    ordered = sorted(curves, key=lambda name: name != "loss")
+    return {name: {part: curves[name][part] for part in _STYLES if part in curves[name]} for name in ordered}

@@ -57,8 +57,8 @@ def _own_counts(spec: Param | State) -> Counts:
     return Counts(size, 0, size * spec.trainable) if isinstance(spec, Param) else Counts(0, size, 0)
 
 
-def _sum(found: list[Counts]) -> Counts:
-    return Counts(*map(sum, zip(*found, strict=True))) if found else Counts(0, 0, 0)
+def _sum(counts: list[Counts]) -> Counts:
+    return Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts(0, 0, 0)
 
 
 def _inner(specs: Any) -> Iterable[Any]:

@@ -163,8 +163,8 @@ class _Grid:
     def _middle(self, vertex: int, position: dict[int, float], near: list) -> float:
         if vertex in self.turning:
             return position[self.turning[vertex]] + 0.5
-        found = [position[other] + 1e-3 * shift for other, shift, _ in near[vertex]]
-        return sum(found) / len(found) if found else position[vertex]
+        positions = [position[other] + 1e-3 * shift for other, shift, _ in near[vertex]]
+        return sum(positions) / len(positions) if positions else position[vertex]
 
     def _crossings(self) -> int:
         position = {vertex: i for rank in self.ranks for i, vertex in enumerate(rank)}
@@ -297,8 +297,8 @@ class _Grid:
 
     def _passing(self, rank: int) -> list[tuple[int, int]]:
         """The pairs of vertices that arrows join from this rank to the next, from the right to the left."""
-        found = [(v, lower) for v in self.ranks[rank] for lower, _, _ in self.below[v]]
-        return sorted(found, key=lambda pair: (-self.x[pair[0]], -self.x[pair[1]]))
+        pairs = [(v, lower) for v in self.ranks[rank] for lower, _, _ in self.below[v]]
+        return sorted(pairs, key=lambda pair: (-self.x[pair[0]], -self.x[pair[1]]))
 
     def _columns(self, heights: list[float], channels: list[float]) -> list[list[int]]:
         """The ranks, cut into columns of about one height where few arrows pass."""
@@ -349,18 +349,18 @@ class _Grid:
 
 def _straightened(points: list[Point]) -> tuple[Point, ...]:
     """The same way without points that repeat, or that lie on a line straight down or up."""
-    made: list[Point] = []
+    corners: list[Point] = []
     for point in points:
-        if made and point == made[-1]:
+        if corners and point == corners[-1]:
             continue
         if (
-            len(made) > 1
-            and made[-2][0] == made[-1][0] == point[0]
-            and (point[1] > made[-1][1]) == (made[-1][1] > made[-2][1])
+            len(corners) > 1
+            and corners[-2][0] == corners[-1][0] == point[0]
+            and (point[1] > corners[-1][1]) == (corners[-1][1] > corners[-2][1])
         ):
-            made.pop()
-        made.append(point)
-    return tuple(made)
+            corners.pop()
+        corners.append(point)
+    return tuple(corners)
 
 
 def _lane(start: Point, end: Point, lane: tuple[int, int, float] | None) -> list[Point]:

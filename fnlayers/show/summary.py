@@ -156,7 +156,7 @@ class Summary:
 
     def _lines(self, width: int) -> list[str]:
         narrower = (self._full, self._narrow, lambda: self._merged(True), lambda: self._merged(False))
-        table = next((made for make in narrower if (made := make()).width <= width), self._merged(False))
+        table = next((candidate for make in narrower if (candidate := make()).width <= width), self._merged(False))
         totals, line = [], ""
         for part in self.totals.split("   "):
             if line and len(line) + 3 + len(part) > width:
@@ -283,9 +283,9 @@ def summary(
     platform = _platform(explain)
     in_types = input_types(model, shape, dtype, "summary")
     specs = model.specs(shape_of(in_types))
-    found = _Rows()
-    found.add(model, in_types, specs, (), math.inf if depth is None else depth)
-    rows = tuple(found.rows)
+    collector = _Rows()
+    collector.add(model, in_types, specs, (), math.inf if depth is None else depth)
+    rows = tuple(collector.rows)
     brief = ops.explain(model, shape_of(in_types), platform).brief(platform) if platform else {}
     if not rows or any(map(is_spec, specs.values())) or "" in brief:
         rows = (_row(model, in_types, specs, (), 1), *(replace(row, inside=True) for row in rows))
@@ -375,19 +375,19 @@ def _inside(layer: Layer, in_types: Any) -> dict[str, _Use]:
     graph = opened(layer, in_types)
     if graph is None:
         return {name: _Use(child, types) for name, (child, types) in inner_layers(layer, in_types).items()}
-    found: dict[str, _Use] = {}
+    uses: dict[str, _Use] = {}
     sources = {i: [node.name] for i, node in enumerate(graph.nodes) if isinstance(node, InputNode)}
     often = Counter(node.layer for node in graph.nodes if isinstance(node, Node))
     for call in calls(graph, in_types):
         name = call.node.layer
-        child, first, count, inputs = found.get(name, _Use(call.layer, call.in_types, 0))
+        child, first, count, inputs = uses.get(name, _Use(call.layer, call.in_types, 0))
         if layer is graph:  # a chain needs no word about what is connected to what
             inputs = (*inputs, ", ".join(sources[ref.node][ref.index] for ref in nest_leaves(call.node.inputs, is_ref)))
-        found[name] = _Use(child, first, count + 1, inputs)
+        uses[name] = _Use(child, first, count + 1, inputs)
         arrays = len(nest_leaves(call.out_types))
         label = f"{name} (call {count + 1})" if often[name] > 1 else name
         sources[call.position] = [f"{label}[{i}]" for i in range(arrays)] if arrays > 1 else [label]
-    return found
+    return uses
 
 
 def _rules(layer: Layer, specs: Any) -> str:

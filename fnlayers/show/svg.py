@@ -143,12 +143,12 @@ def _outlets(i: int, box: Box, arrows: tuple[Arrow, ...], inner: _Sheet | None, 
     if inner is not None and len({output for output, _ in keys}) == len(keys):
         return {key: inner.port("output", key[0]) for key in keys}
     widths = [_label_width(label) for _, label in keys]
-    left, made = -(sum(widths) + 8 * (len(keys) - 1)) / 2, {}
+    left, offsets = -(sum(widths) + 8 * (len(keys) - 1)) / 2, {}
     left += inner.port("output", 0) if inner is not None else 0.0
     for key, width in zip(keys, widths, strict=True):
-        made[key] = left + width / 2
+        offsets[key] = left + width / 2
         left += width + 8
-    return made
+    return offsets
 
 
 def _links(plan: Plan, inner: dict[int, _Sheet], outlets: list[dict]) -> list[Link]:

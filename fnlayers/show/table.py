@@ -56,15 +56,15 @@ class Table(NamedTuple):
 
     def _row(self, texts: Sequence[str], widths: Sequence[int]) -> list[str]:
         folded = [fold(text, width) for text, width in zip(texts, widths, strict=True)]
-        made = []
+        framed = []
         for n in range(max(map(len, folded))):
             parts = [lines[n] if n < len(lines) else "" for lines in folded]
             cells = [
                 part.rjust(width) if column.right else part.ljust(width)
                 for part, width, column in zip(parts, widths, self.columns, strict=True)
             ]
-            made.append(self._framed(" | ", cells, "| ", " |"))
-        return made
+            framed.append(self._framed(" | ", cells, "| ", " |"))
+        return framed
 
     def _framed(self, between: str, parts: Sequence[str], left: str, right: str) -> str:
         text = between.join(parts)

@@ -221,11 +221,11 @@ def _difference(
         return Difference(a, b, math.inf, scale, (), *shapes, counts=True)
     greatest, index = 0.0, ()
     for number, (x, y) in enumerate(zip(arrays_a, arrays_b, strict=True)):
-        apart = _distance(_exact(x), _exact(y))
-        if apart.size and apart.max() > greatest:
-            at = np.unravel_index(int(apart.argmax()), apart.shape)
+        distances = _distance(_exact(x), _exact(y))
+        if distances.size and distances.max() > greatest:
+            at = np.unravel_index(int(distances.argmax()), distances.shape)
             index = (number,) * (len(arrays_a) > 1) + tuple(int(n) for n in at)
-            greatest = float(apart.max())
+            greatest = float(distances.max())
     return Difference(a, b, greatest, scale, index, *shapes, counts=greatest > tolerance * max(1.0, scale))
 
 
@@ -237,9 +237,9 @@ def _exact(x: np.ndarray) -> np.ndarray:
 def _distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """|x - y|; 0 where both are NaN or the same infinity, infinity where one of them is NaN."""
     with np.errstate(invalid="ignore"):
-        apart = np.abs(x - y)
+        distances = np.abs(x - y)
     same = (x == y) | (np.isnan(x) & np.isnan(y))
-    return np.where(same, 0.0, np.where(np.isnan(apart), math.inf, apart))
+    return np.where(same, 0.0, np.where(np.isnan(distances), math.inf, distances))
 
 
 def _pair(difference: Difference) -> str:

@@ -186,10 +186,10 @@ def _ending_at(graph: Functional, requests: list[Parts], in_types: Any, whole: b
         called = [at for at in needed if names.get(at) == name]
         inside = [path[1:] for at, path in pairs if names[at] == name and path[1:]]
         changed[name] = _opened(typed[called[0]], inside, len(called) > 1 or bool(read & {*called}))
-    taken = {name: iter(change.slots) for name, change in changed.items()}
+    slots_by_name = {name: iter(change.slots) for name, change in changed.items()}
     refs = []
     for at, path in pairs:
-        slots = next(taken[names[at]]) if path[1:] else _numbered(typed[at].out_types)
+        slots = next(slots_by_name[names[at]]) if path[1:] else _numbered(typed[at].out_types)
         refs.append(map_nest(lambda slot, at=at: Ref(at, slot), slots))
     layers = {name: change.layer.renamed(name) for name, change in changed.items()}
     return _with_nodes(graph, needed, layers), [map_nest(_moved(needed), nest, is_leaf=is_ref) for nest in refs]
@@ -213,9 +213,9 @@ def _opened(call: Call, paths: list[Parts], whole: bool) -> _Opened:
     return _Opened(replace(part, outputs=flat[0] if len(flat) == 1 else tuple(flat)), slots)
 
 
-def _numbered(made: Any) -> Any:
+def _numbered(types: Any) -> Any:
     """A nest of arrays with the number of each, as jax.tree counts them."""
-    leaves, structure = jax.tree.flatten(map_nest(lambda t: t, made))
+    leaves, structure = jax.tree.flatten(map_nest(lambda t: t, types))
     return jax.tree.unflatten(structure, range(len(leaves)))
 
 

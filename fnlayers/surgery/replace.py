@@ -86,11 +86,11 @@ def replace_layer(
     declared = _declared(changed, shape, at)
     _check_others(declared, place, params, {} if state is None else state)
     own = _nested(place, leaf_at(declared, place) or {})
-    drawn, made = initialize(own, rng, (Param, Drawn)), initialize(own, HostKey(0, 0), State)
+    drawn, fresh_state = initialize(own, rng, (Param, Drawn)), initialize(own, HostKey(0, 0), State)
     return Replaced(
         changed,
         _with_branch(params, old, place, leaf_at(drawn, place)),
-        _with_branch({} if state is None else state, old, place, leaf_at(made, place)),
+        _with_branch({} if state is None else state, old, place, leaf_at(fresh_state, place)),
     )
 
 

@@ -36,12 +36,12 @@ class BaseInitializer(Options):
     def _dtype(self, dtype: Any) -> np.dtype:
         """The dtype of the weight."""
         try:
-            found = jnp.dtype(dtype)
+            resolved = jnp.dtype(dtype)
         except TypeError:
-            found = np.dtype("O")
-        if dtype is None or not (jnp.issubdtype(found, jnp.number) or found.kind == "b"):
+            resolved = np.dtype("O")
+        if dtype is None or not (jnp.issubdtype(resolved, jnp.number) or resolved.kind == "b"):
             raise ValueError(f"{self}: dtype={shown(dtype)} is not a dtype of numbers; give one, such as 'float32'")
-        return found
+        return resolved
 
     def _values(self, key: Key, shape: Shape, dtype: np.dtype) -> jax.Array:
         raise NotImplementedError

@@ -88,13 +88,13 @@ class MultiHeadAttention(MultiHead):
     def axes(self, rank: int) -> tuple[int, ...]:
         """Those named, counted from the front; never the batch's or the features'."""
         axes = tuple(range(1, rank - 1)) if self.attention_axes is None else self._axes()
-        found = tuple(axis + rank if axis < 0 else axis for axis in axes)
-        if not all(0 < axis < rank - 1 for axis in found) or len(set(found)) < len(found):
+        positive = tuple(axis + rank if axis < 0 else axis for axis in axes)
+        if not all(0 < axis < rank - 1 for axis in positive) or len(set(positive)) < len(positive):
             raise ShapeError(
                 f"{self!r}: attention_axes={self.attention_axes} with {rank} axes; choose from 1 to {rank - 2}, each "
                 "once: axis 0 is the batch, the last one the features"
             )
-        return found
+        return positive
 
     def _axes(self) -> tuple[int, ...]:
         axes = (self.attention_axes,) if isinstance(self.attention_axes, int) else self.attention_axes

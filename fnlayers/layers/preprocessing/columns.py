@@ -199,18 +199,24 @@ def checked_cross(space: Any, cross: Any) -> Cross:
     Raises:
         ConfigError: for names that no feature has, fewer than two of them, or wrong sizes.
     """
-    made = cross if isinstance(cross, Cross) else None
-    if made is None and isinstance(cross, tuple):
-        made = Cross(cross, space.crossing_dim)
-    if made is None or not all(isinstance(name, str) for name in made.feature_names) or len(made.feature_names) < 2:
+    checked = cross if isinstance(cross, Cross) else None
+    if checked is None and isinstance(cross, tuple):
+        checked = Cross(cross, space.crossing_dim)
+    if (
+        checked is None
+        or not all(isinstance(name, str) for name in checked.feature_names)
+        or len(checked.feature_names) < 2
+    ):
         raise ConfigError(f"{brief(cross)} is no cross; give a tuple of two or more names of features")
-    if strange := [name for name in made.feature_names if name not in space.features]:
-        raise ConfigError(f"the cross {made.feature_names} names {choices('a feature', strange[0], space.features)}")
-    if not isinstance(made.crossing_dim, int) or isinstance(made.crossing_dim, bool) or made.crossing_dim < 1:
-        raise ConfigError(f"the cross {made.feature_names}: crossing_dim={made.crossing_dim!r}; give 1 or more")
-    if made.output_mode not in MODES[:2]:
-        raise ConfigError(f"the cross {made.feature_names}: {choices('output_mode', made.output_mode, MODES[:2])}")
-    return made
+    if strange := [name for name in checked.feature_names if name not in space.features]:
+        raise ConfigError(f"the cross {checked.feature_names} names {choices('a feature', strange[0], space.features)}")
+    if not isinstance(checked.crossing_dim, int) or isinstance(checked.crossing_dim, bool) or checked.crossing_dim < 1:
+        raise ConfigError(f"the cross {checked.feature_names}: crossing_dim={checked.crossing_dim!r}; give 1 or more")
+    if checked.output_mode not in MODES[:2]:
+        raise ConfigError(
+            f"the cross {checked.feature_names}: {choices('output_mode', checked.output_mode, MODES[:2])}"
+        )
+    return checked
 
 
 def typed_column(column: Any, dtype: str, floats: Any) -> Any:

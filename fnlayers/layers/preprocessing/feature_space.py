@@ -103,14 +103,14 @@ class FeatureSpace(Layer):
             raise ConfigError(
                 f"FeatureSpace: crosses={self.crosses!r}; give a list of tuples of names of columns: [('city', 'age')]"
             )
-        found = {}
+        features = {}
         for name, feature in self.features.items():
             with of_column(name):
-                found[name] = checked_feature(self, feature)
-        object.__setattr__(self, "features", FrozenDict(found))
+                features[name] = checked_feature(self, feature)
+        object.__setattr__(self, "features", FrozenDict(features))
         crosses = tuple(checked_cross(self, cross) for cross in self.crosses or ())
         object.__setattr__(self, "crosses", crosses)
-        names = Counter([*found, *(cross.name for cross in crosses)])
+        names = Counter([*features, *(cross.name for cross in crosses)])
         if twice := [name for name, count in names.items() if count > 1]:
             raise ConfigError(f"FeatureSpace: two features or crosses are named {twice[0]!r}; rename a column")
         for name in ("crossing_dim", "hashing_dim", "num_discretization_bins"):
@@ -179,14 +179,14 @@ class FeatureSpace(Layer):
         if has_mask(ctx.mask):
             raise ConfigError(f"{brief(self)} does not support a mask: a table has no steps; leave it out")
         self._check_adapted()
-        found = {}
+        columns = {}
         for name, column in self.columns(x).items():
             layer = self.features[name].preprocessor
-            found[name] = column if layer is None else ctx.run(name, layer, params, column).y
+            columns[name] = column if layer is None else ctx.run(name, layer, params, column).y
         for cross in self.crosses or ():
-            layer, parts = cross.feature.preprocessor, tuple(found[name] for name in cross.feature_names)
-            found[cross.name] = ctx.run(cross.name, layer, params, parts).y  # type: ignore[arg-type]
-        return Out(self._merged(found, one_row=all(np.ndim(column) == 0 for column in x.values())))
+            layer, parts = cross.feature.preprocessor, tuple(columns[name] for name in cross.feature_names)
+            columns[cross.name] = ctx.run(cross.name, layer, params, parts).y  # type: ignore[arg-type]
+        return Out(self._merged(columns, one_row=all(np.ndim(column) == 0 for column in x.values())))
 
     def columns(self, x: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of a table, each (rows, n), in its dtype.
@@ -195,24 +195,24 @@ class FeatureSpace(Layer):
             ShapeError, ConfigError: for other columns than those of the features, and for other types.
         """
         self.check_shape({name: np.shape(column) for name, column in x.items()})
-        found = {}
+        columns = {}
         for name, feature in self.features.items():
             with of_column(name):
                 column = x[name] if hasattr(x[name], "dtype") else np.asarray(x[name])
                 refuse_masked(self, column)
                 column = typed_column(column, feature.dtype, accumulation_dtype(policy(self.dtype).compute))
-                found[name] = column.reshape(_table_shape(column.shape))
-        return found
+                columns[name] = column.reshape(_table_shape(column.shape))
+        return columns
 
-    def _merged(self, found: Mapping[str, Any], one_row: bool) -> Any:
+    def _merged(self, columns: Mapping[str, Any], one_row: bool) -> Any:
         """Vectors of what the layers gave, as one array or a dict."""
-        on_host = self.gives_numpy and not any(isinstance(y, Tracer) for y in found.values())
+        on_host = self.gives_numpy and not any(isinstance(y, Tracer) for y in columns.values())
         dtype, xp, parts = policy(self.dtype).compute, np if on_host else jnp, {}
         for name, feature in self.encoded_features.items():
             with of_column(name):
-                self._output_type(feature, ArrayType(np.shape(found[name]), _dtype_name(found[name])))
-                made = _encoded(found[name], feature, dtype)
-                parts[name] = xp.asarray(made[0] if one_row else made)
+                self._output_type(feature, ArrayType(np.shape(columns[name]), _dtype_name(columns[name])))
+                encoded = _encoded(columns[name], feature, dtype)
+                parts[name] = xp.asarray(encoded[0] if one_row else encoded)
         return parts if self.output_mode == "dict" else xp.concatenate(list(parts.values()), axis=-1)
 
     def _output_type(self, feature: Feature, encoded: ArrayType) -> ArrayType:
@@ -237,22 +237,22 @@ class FeatureSpace(Layer):
     def _compose(self, types: Any) -> Any:
         """From the types of the columns by those of their layers."""
         self.check_shape({name: t.shape for name, t in types.items()} if isinstance(types, Mapping) else types)
-        found = {}
+        column_types = {}
         for name, feature in self.features.items():
             with of_column(name):
                 raw = ArrayType(_table_shape(types[name].shape), feature.dtype)
-                found[name] = raw if feature.preprocessor is None else trace(feature.preprocessor, raw)
+                column_types[name] = raw if feature.preprocessor is None else trace(feature.preprocessor, raw)
         for cross in self.crosses or ():
             with of_column(cross.name):
-                parts = tuple(found[name] for name in cross.feature_names)
-                found[cross.name] = trace(cross.feature.preprocessor, parts)  # type: ignore[arg-type]
-        made = {}
+                parts = tuple(column_types[name] for name in cross.feature_names)
+                column_types[cross.name] = trace(cross.feature.preprocessor, parts)  # type: ignore[arg-type]
+        output_types = {}
         for name, feature in self.encoded_features.items():
             with of_column(name):
-                made[name] = self._output_type(feature, found[name])
+                output_types[name] = self._output_type(feature, column_types[name])
         if not any(t.shape for t in types.values()):
-            made = {name: ArrayType(t.shape[1:], t.dtype) for name, t in made.items()}
-        return FrozenDict(made) if self.output_mode == "dict" else _joined(list(made.values()))
+            output_types = {name: ArrayType(t.shape[1:], t.dtype) for name, t in output_types.items()}
+        return FrozenDict(output_types) if self.output_mode == "dict" else _joined(list(output_types.values()))
 
     # Learning
 

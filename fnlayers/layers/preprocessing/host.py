@@ -109,8 +109,8 @@ def flat_strings(layer: Layer, x: np.ndarray) -> Flat:
         ConfigError: for what is not a string, with its position.
     """
     if is_ragged(x):
-        found = rows_of(rows_in(layer, x))
-        return found._replace(items=_all_bytes(layer, found.items))
+        flat = rows_of(rows_in(layer, x))
+        return flat._replace(items=_all_bytes(layer, flat.items))
     if x.size and not is_string_dtype(x.dtype):
         raise ConfigError(f"{brief(layer)} takes strings, got an array of {x.dtype}; write x.astype(str)")
     return Flat(_all_bytes(layer, x.ravel().tolist()), x.shape)
@@ -136,8 +136,8 @@ def flat_integers(layer: Layer, x: np.ndarray) -> Flat:
         ConfigError: for strings, NaN and infinity, and numbers that 64 bits do not hold.
     """
     if is_ragged(x):
-        found = rows_of(rows_in(layer, x))
-        return found._replace(items=_as_int64(layer, np.array(found.items or [0])[: len(found.items)]))
+        flat = rows_of(rows_in(layer, x))
+        return flat._replace(items=_as_int64(layer, np.array(flat.items or [0])[: len(flat.items)]))
     return Flat(_as_int64(layer, x).ravel(), x.shape)
 
 
@@ -176,8 +176,8 @@ def encoded(ids: np.ndarray, flat: Flat, mode: str, depth: int, weights: np.ndar
     ids = np.moveaxis(ids, min(ids.ndim - 1, 1), -1)  # the axis that a row lies along
     *leading, width = ids.shape
     rows = np.repeat(np.arange(math.prod(leading)), width)
-    found = encode_rows(ids.ravel(), rows, (math.prod(leading), depth), mode != "multi_hot", weights)
-    return found.reshape(*leading, depth)
+    table = encode_rows(ids.ravel(), rows, (math.prod(leading), depth), mode != "multi_hot", weights)
+    return table.reshape(*leading, depth)
 
 
 def _encoded_rows(
@@ -191,11 +191,11 @@ def _encoded_rows(
 
 def cut(items: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """An array of objects, each the array of one row."""
-    found = np.empty(len(lengths), object)
+    ragged = np.empty(len(lengths), object)
     ends = np.cumsum(lengths)
     for row, (start, end) in enumerate(zip(ends - lengths, ends, strict=True)):
-        found[row] = items[start:end]
-    return found
+        ragged[row] = items[start:end]
+    return ragged
 
 
 def check_last_axis(layer: Layer, shape: Shape, mode: str) -> None:
@@ -265,10 +265,10 @@ def _holds_arrays(item: Any) -> bool:
 def _one_batch(layer: Layer, batch: Any) -> np.ndarray:
     if isinstance(batch, tuple) and any(hasattr(part, "__array__") for part in batch):
         raise ConfigError(f"{brief(layer)}: adapt got a batch of {len(batch)} arrays; write (x for x, y in data)")
-    found = as_arrays(list(batch) if isinstance(batch, tuple) else batch)
-    found = found if isinstance(found, np.ndarray) else np.asarray(found)
-    refuse_masked(layer, found)
-    return found
+    array = as_arrays(list(batch) if isinstance(batch, tuple) else batch)
+    array = array if isinstance(array, np.ndarray) else np.asarray(array)
+    refuse_masked(layer, array)
+    return array
 
 
 def finite_numbers(layer: Layer, batch: Any, dtype: str | None = None) -> np.ndarray:

@@ -93,16 +93,16 @@ class ImageLayer(Layer):
                 f"{brief(self)} takes images, or a dict of 'images' and any of {', '.join(map(repr, PARTS[1:]))}, got "
                 f"{sorted(shape) if isinstance(shape, Mapping) else shape!r}"
             )
-        found = shape.get("bounding_boxes")
-        if found is None:
+        box_shapes = shape.get("bounding_boxes")
+        if box_shapes is None:
             return
-        if not isinstance(found, Mapping) or set(found) != {"boxes", "labels"}:
-            raise ShapeError(f"{brief(self)}: 'bounding_boxes' is a dict of 'boxes' and 'labels', got {found!r}")
-        rank, inner = len(shape["images"]) - 1, found["boxes"]
-        if len(inner) != rank or inner[-1] not in (4, None) or found["labels"][: rank - 1] != inner[:-1]:
+        if not isinstance(box_shapes, Mapping) or set(box_shapes) != {"boxes", "labels"}:
+            raise ShapeError(f"{brief(self)}: 'bounding_boxes' is a dict of 'boxes' and 'labels', got {box_shapes!r}")
+        rank, inner = len(shape["images"]) - 1, box_shapes["boxes"]
+        if len(inner) != rank or inner[-1] not in (4, None) or box_shapes["labels"][: rank - 1] != inner[:-1]:
             raise ShapeError(
                 f"{brief(self)}: boxes are {'(batch, n, 4)' if rank == 3 else '(n, 4)'}, with a label for each, got "
-                f"boxes {tuple(inner)} and labels {tuple(found['labels'])}"
+                f"boxes {tuple(inner)} and labels {tuple(box_shapes['labels'])}"
             )
         if self.moves and self.bounding_box_format is None:
             raise ConfigError(
@@ -154,9 +154,9 @@ class EachImage(ImageLayer):
         """The new segmentation mask, of one (height, width, channels), in its dtype."""
         return mask
 
-    def transform_boxes(self, found: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
+    def transform_boxes(self, edges: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
         """The new boxes, edges in pixels, of those (n, 4) of an image of that shape."""
-        return found
+        return edges
 
     def transform_batch(self, data: dict[str, Any], key: Any) -> dict[str, Any]:
         """The new images, and what is with them, each with the factors drawn for it."""
@@ -171,17 +171,17 @@ class EachImage(ImageLayer):
         image = self._last(example["images"])
         sampled = self.sample(key, image.shape)
         new = self.transformed(image, sampled)
-        made = {**example, "images": self._first(new)}
+        result = {**example, "images": self._first(new)}
         if not self.moves:
-            return made
+            return result
         if "segmentation_masks" in example:
             mask = example["segmentation_masks"]
             flat = mask.ndim == 2
-            moved = self.transform_mask(mask[..., None] if flat else self._last(mask), sampled)
-            made["segmentation_masks"] = moved[..., 0] if flat else self._first(moved)
+            new_mask = self.transform_mask(mask[..., None] if flat else self._last(mask), sampled)
+            result["segmentation_masks"] = new_mask[..., 0] if flat else self._first(new_mask)
         if "bounding_boxes" in example:
-            made["bounding_boxes"] = self._moved(example["bounding_boxes"], sampled, image.shape, new.shape)
-        return made
+            result["bounding_boxes"] = self._moved(example["bounding_boxes"], sampled, image.shape, new.shape)
+        return result
 
     def transformed(self, image: Any, sampled: Any) -> Any:
         """`transform` in float32 where the image is of half precision; what was drawn in the image's dtype."""
@@ -193,11 +193,11 @@ class EachImage(ImageLayer):
 
         return in_float32(computed, image, sampled).astype(image.dtype)
 
-    def _moved(self, found: dict[str, Any], sampled: Any, old: Any, new: Any) -> dict[str, Any]:
+    def _moved(self, bounding_boxes: dict[str, Any], sampled: Any, old: Any, new: Any) -> dict[str, Any]:
         """The boxes where they are in the new image, within it; what has no area there, or was padding, is padding."""
         kind = str(self.bounding_box_format)
-        edges = boxes.to_xyxy(found["boxes"].astype(jnp.float32), kind, *old[:2])
-        labels = found["labels"]
+        edges = boxes.to_xyxy(bounding_boxes["boxes"].astype(jnp.float32), kind, *old[:2])
+        labels = bounding_boxes["labels"]
         absent = (boxes.area(edges) <= 0) | (labels == -1 if labels.ndim == 1 else (labels == -1).all(-1))
         edges = boxes.clip(self.transform_boxes(edges, with_dtype(sampled, edges.dtype), old), *new[:2])
         edges = jnp.where(absent[:, None], 0, edges)

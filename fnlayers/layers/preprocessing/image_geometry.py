@@ -62,8 +62,8 @@ class RandomFlip(EachImage):
     def transform_mask(self, mask: Any, sampled: Any) -> Any:
         return self._flipped(mask, sampled)
 
-    def transform_boxes(self, found: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
-        left, top, right, bottom = jnp.moveaxis(found, -1, 0)
+    def transform_boxes(self, edges: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
+        left, top, right, bottom = jnp.moveaxis(edges, -1, 0)
         left, right = _mirrored(sampled[0], left, right, shape[1])
         top, bottom = _mirrored(sampled[1], top, bottom, shape[0])
         return jnp.stack([left, top, right, bottom], -1)
@@ -128,8 +128,8 @@ class ProjectiveWarp(Warp):
     def source(self, sampled: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
         return geometry.projected(self.matrix(sampled, shape), shape)
 
-    def transform_boxes(self, found: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
-        return boxes.around_projected(found, geometry.inverted(self.matrix(sampled, shape)))
+    def transform_boxes(self, edges: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
+        return boxes.around_projected(edges, geometry.inverted(self.matrix(sampled, shape)))
 
 
 @layerclass
@@ -366,5 +366,5 @@ class RandomElasticTransform(Warp):
         rows = jnp.arange(height, dtype=scale.dtype)[:, None]
         return rows + moved[..., 0], jnp.arange(width, dtype=scale.dtype) + moved[..., 1]
 
-    def transform_boxes(self, found: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
-        return boxes.around_read(found, *self.source(sampled, shape))
+    def transform_boxes(self, edges: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
+        return boxes.around_read(edges, *self.source(sampled, shape))

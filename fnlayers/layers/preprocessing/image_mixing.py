@@ -46,19 +46,19 @@ class Mixing(ImageLayer):
         partner = jax.random.permutation(order, count)
         shape = self._channels_last(data["images"].shape[1:])
         sampled = jax.vmap(lambda key: self.sample(key, shape))(jax.random.split(factors, count))
-        made = {"images": self._mixed(data["images"], partner, sampled)}
+        result = {"images": self._mixed(data["images"], partner, sampled)}
         if "segmentation_masks" in data:
             masks = data["segmentation_masks"]
             flat = masks.ndim == 3
             axis = 1 if self.data_format == "channels_first" else -1
             mixed = self._mixed(jnp.expand_dims(masks, axis) if flat else masks, partner, sampled)
-            made["segmentation_masks"] = jnp.squeeze(mixed, axis) if flat else mixed
+            result["segmentation_masks"] = jnp.squeeze(mixed, axis) if flat else mixed
         if "labels" in data:
-            made["labels"] = self._mixed_labels(data["labels"], partner, sampled)
+            result["labels"] = self._mixed_labels(data["labels"], partner, sampled)
         if "bounding_boxes" in data:
             both = jax.tree.map(lambda a: jnp.concatenate([a, a[partner]], 1), data["bounding_boxes"])
-            made["bounding_boxes"] = both
-        return made
+            result["bounding_boxes"] = both
+        return result
 
     def _mixed(self, images: Any, partner: Any, sampled: Any) -> Any:
         def one(image: Any, other: Any, sampled: Any) -> Any:

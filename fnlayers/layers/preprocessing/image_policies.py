@@ -120,8 +120,8 @@ class RandAugment(EachImage):
     def transform_mask(self, mask: Any, sampled: Any) -> Any:
         return self._through(mask, sampled, lambda layer, mask, factors: layer.transform_mask(mask, factors))
 
-    def transform_boxes(self, found: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
-        return self._through(found, sampled, lambda layer, found, factors: layer.transform_boxes(found, factors, shape))
+    def transform_boxes(self, edges: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
+        return self._through(edges, sampled, lambda layer, edges, factors: layer.transform_boxes(edges, factors, shape))
 
     def _through(self, value: Any, sampled: Any, apply: Any) -> Any:
         """The value after each operation that was chosen."""

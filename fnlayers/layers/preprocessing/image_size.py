@@ -67,9 +67,9 @@ class Resizing(EachImage):
     def transform_mask(self, mask: Any, sampled: Any) -> Any:
         return self._resized(mask, "nearest", self.fill_value)
 
-    def transform_boxes(self, found: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
+    def transform_boxes(self, edges: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
         offset, size = self._window(shape)
-        return rescaled(found, offset, size, (self.height, self.width))
+        return rescaled(edges, offset, size, (self.height, self.width))
 
     def _resized(self, image: Any, interpolation: Interpolation, fill_value: float) -> Any:
         offset, size = self._window(image.shape)
@@ -130,9 +130,9 @@ class CenterCrop(EachImage):
     def transform_mask(self, mask: Any, sampled: Any) -> Any:
         return self._cropped(mask, "nearest")
 
-    def transform_boxes(self, found: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
+    def transform_boxes(self, edges: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
         offset, size = self._window(shape)
-        return rescaled(found, offset, size, (self.height, self.width))
+        return rescaled(edges, offset, size, (self.height, self.width))
 
     def _cropped(self, image: Any, interpolation: Interpolation) -> Any:
         offset, size = self._window(image.shape)
@@ -185,9 +185,9 @@ class RandomCrop(EachImage):
     def transform_mask(self, mask: Any, sampled: Any) -> Any:
         return self._cropped(mask, sampled, "nearest")
 
-    def transform_boxes(self, found: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
-        top, left = sampled.astype(found.dtype)
-        return rescaled(found, (top, left), self._part(shape), (self.height, self.width))
+    def transform_boxes(self, edges: Any, sampled: Any, shape: tuple[int, ...]) -> Any:
+        top, left = sampled.astype(edges.dtype)
+        return rescaled(edges, (top, left), self._part(shape), (self.height, self.width))
 
     def _part(self, shape: tuple[int, ...]) -> Size:
         """The size of what is cut out."""
@@ -224,8 +224,8 @@ def resized(image: Any, size: Size, interpolation: Interpolation) -> Any:
     return image if image.shape[:2] == size else ops.image.resize(image, size, interpolation)
 
 
-def rescaled(found: Any, offset: tuple[Any, Any], old: Size, new: Size) -> Any:
+def rescaled(edges: Any, offset: tuple[Any, Any], old: Size, new: Size) -> Any:
     """Boxes of a part of an image that is resized, edges in pixels."""
-    start = jnp.stack([jnp.asarray(n, found.dtype) for n in (offset[1], offset[0])] * 2)
-    ratio = jnp.array([new[1] / old[1], new[0] / old[0]] * 2, found.dtype)
-    return (found - start) * ratio
+    start = jnp.stack([jnp.asarray(n, edges.dtype) for n in (offset[1], offset[0])] * 2)
+    ratio = jnp.array([new[1] / old[1], new[0] / old[0]] * 2, edges.dtype)
+    return (edges - start) * ratio

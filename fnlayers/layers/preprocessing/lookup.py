@@ -74,9 +74,9 @@ class StringLookup(Lookup):
 
     def token_table(self, tokens: list) -> np.ndarray:
         """An array of objects: strings lose nothing in one."""
-        found = np.empty(len(tokens), object)
-        found[:] = tokens
-        return found
+        array = np.empty(len(tokens), object)
+        array[:] = tokens
+        return array
 
     def shown(self, token: Any) -> Any:
         """As text in the encoding; bytes that are none in it."""
@@ -173,8 +173,8 @@ class IntegerLookup(Lookup):
         if finite is not None:
             ids = jnp.where(finite, ids, self._oov_start if self.num_oov_indices else -1)
         mode = "count" if self.output_mode == "tf_idf" else self.output_mode
-        found = encode_categories(ids, self._depth, mode, "float32" if self.output_mode == "tf_idf" else "int32")
-        return found * self.weights_of_all() if self.output_mode == "tf_idf" else found
+        encoded = encode_categories(ids, self._depth, mode, "float32" if self.output_mode == "tf_idf" else "int32")
+        return encoded * self.weights_of_all() if self.output_mode == "tf_idf" else encoded
 
     def _traced_ids(self, x: Any) -> Any:
         if self.num_oov_indices > 1 and self.oov_method != "floormod":

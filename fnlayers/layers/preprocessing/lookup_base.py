@@ -263,8 +263,8 @@ class Lookup(HostLayer):
         table = self.token_table([*self.special_tokens, *self.vocabulary[self.first_token :]])  # type: ignore[index]
         inside = (flat.items >= 0) & (flat.items < len(table))
         oov = self.token_table([self.oov_token])
-        found = np.concatenate([table, oov])[np.where(inside, flat.items, len(table))]
-        return encoded(found, flat, "int", 0)
+        tokens = np.concatenate([table, oov])[np.where(inside, flat.items, len(table))]
+        return encoded(tokens, flat, "int", 0)
 
     # Learning
 

@@ -192,23 +192,23 @@ class Statistics:
 
     def __init__(self, layer: Normalization) -> None:
         self.layer = layer
-        self.found: Moments | None = None
+        self.moments: Moments | None = None
 
     def add(self, batch: np.ndarray, whole: bool) -> None:
         """Add the moments of a batch, in its own dtype where it is all the data, as in Keras."""
         self.layer.check_shape(batch.shape)
         numbers = finite_numbers(self.layer, batch)
         new = self.layer.moments(numbers if whole else numbers.astype(np.float64))
-        if self.found is not None and np.shape(self.found.mean) != np.shape(new.mean):
-            sizes = f"{np.shape(self.found.mean)} and {np.shape(new.mean)}"
+        if self.moments is not None and np.shape(self.moments.mean) != np.shape(new.mean):
+            sizes = f"{np.shape(self.moments.mean)} and {np.shape(new.mean)}"
             raise ShapeError(f"{brief(self.layer)}: adapt got batches of {sizes} positions")
-        self.found = new if self.found is None else self.found.joined(new)
+        self.moments = new if self.moments is None else self.moments.joined(new)
 
     def learned(self) -> Normalization:
         """The layer with them as options."""
-        if self.found is None or not self.found.count:
+        if self.moments is None or not self.moments.count:
             raise ConfigError(f"{brief(self.layer)}: adapt found no numbers; give data that hold some")
-        mean, variance = (np.asarray(a, np.float32).tolist() for a in (self.found.mean, self.found.variance))
+        mean, variance = (np.asarray(a, np.float32).tolist() for a in (self.moments.mean, self.moments.variance))
         return replace(self.layer, mean=mean, variance=variance)
 
 

@@ -35,6 +35,6 @@ def _compressed(summary: np.ndarray, epsilon: float) -> np.ndarray:
         return summary
     fractions = epsilon + np.arange(0.0, 1.0, epsilon)
     counts = summary[1].cumsum()
-    found = np.interp(fractions, counts / counts[-1], summary[0])
+    values = np.interp(fractions, counts / counts[-1], summary[0])
     counts = np.interp(fractions, counts / counts[-1], counts)
-    return np.stack((found, np.diff(counts, prepend=0))).astype("float32")
+    return np.stack((values, np.diff(counts, prepend=0))).astype("float32")

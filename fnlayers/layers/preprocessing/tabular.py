@@ -136,8 +136,8 @@ class Quantiles:
         """The layer with the boundaries as an option."""
         if not self.summary.size:
             raise ConfigError(f"{brief(self.layer)}: adapt found no numbers; give data that hold some")
-        found = boundaries_of(self.summary, self.bins)
-        return replace(self.layer, bin_boundaries=tuple(found.tolist()), num_bins=None)
+        boundaries = boundaries_of(self.summary, self.bins)
+        return replace(self.layer, bin_boundaries=tuple(boundaries.tolist()), num_bins=None)
 
 
 @layerclass

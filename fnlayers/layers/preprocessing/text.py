@@ -149,22 +149,22 @@ class TextVectorization(HostLayer):
         leading = x.shape[:-1] if self.split is not None and x.ndim > 1 else x.shape
         if self.output_mode == "int":
             return self._rows(flat.items, flat, leading)
-        found = lookup.encode_ids(flat)
+        encoded = lookup.encode_ids(flat)
         if flat.lengths is None:
-            return found
-        return found.reshape(*leading, *found.shape[1:]) if leading or found.dtype != object else found[0]
+            return encoded
+        return encoded.reshape(*leading, *encoded.shape[1:]) if leading or encoded.dtype != object else encoded[0]
 
     def _rows(self, ids: np.ndarray, flat: Flat, leading: tuple[int, ...]) -> np.ndarray:
         """Ids of one row after the other as rows, in the mode "int"."""
         if flat.lengths is None or not leading:
             return self._fitted(ids.reshape(flat.shape if flat.lengths is None else -1))
         if not self.ragged:
-            found = _padded(ids, flat.lengths, self.output_sequence_length)
-            return found.reshape(*leading, found.shape[-1])
-        found = cut(ids, flat.lengths)
+            rows = _padded(ids, flat.lengths, self.output_sequence_length)
+            return rows.reshape(*leading, rows.shape[-1])
+        rows = cut(ids, flat.lengths)
         if self.output_sequence_length is not None:
-            found[:] = [row[: self.output_sequence_length] for row in found]
-        return found.reshape(leading)
+            rows[:] = [row[: self.output_sequence_length] for row in rows]
+        return rows.reshape(leading)
 
     def _fitted(self, ids: np.ndarray) -> np.ndarray:
         """The last axis cut and padded to the length."""
@@ -181,9 +181,9 @@ class TextVectorization(HostLayer):
         depth = None if self.vocabulary is None and not self.pad_to_max_tokens else lookup._depth
         dtype = "float32" if self.output_mode == "tf_idf" else "int64"
         if self.split is None and self.ngrams is None:
-            made = encoded_shape(shape, self.output_mode, depth)
+            new_shape = encoded_shape(shape, self.output_mode, depth)
             fits = self.output_mode == "int" and self.output_sequence_length is not None
-            return ArrayType((*made[:-1], self.output_sequence_length) if fits and made else made, dtype)
+            return ArrayType((*new_shape[:-1], self.output_sequence_length) if fits and new_shape else new_shape, dtype)
         leading = shape[:-1] if len(shape) > 1 else shape
         last = {"int": (self.output_sequence_length,), "one_hot": (None, depth)}.get(self.output_mode, (depth,))
         return ArrayType((*leading, *last), dtype)
@@ -212,22 +212,22 @@ class TextVectorization(HostLayer):
     def _standardized(self, flat: Flat) -> Flat:
         if callable(self.standardize):
             strings = np.array(self._as_str(flat.items), str).reshape(flat.shape)
-            made = as_arrays(self.standardize(strings))
-            if np.shape(made) != flat.shape:
+            new_texts = as_arrays(self.standardize(strings))
+            if np.shape(new_texts) != flat.shape:
                 raise ShapeError(
-                    f"{brief(self)}: standardize gave {np.shape(made)} for {flat.shape}; give as many texts"
+                    f"{brief(self)}: standardize gave {np.shape(new_texts)} for {flat.shape}; give as many texts"
                 )
-            return flat_strings(self, np.asarray(made))
+            return flat_strings(self, np.asarray(new_texts))
         return flat._replace(items=standardized(flat.items, self.standardize in LOWER, self.standardize in STRIP))
 
     def _split(self, texts: list[bytes]) -> list[list[bytes]]:
         if not callable(self.split):
             return split_characters(texts) if self.split == "character" else split_whitespace(texts)
-        made = self.split(np.array(self._as_str(texts), str))
-        is_rows = isinstance(made, Iterable) and not isinstance(made, (str, bytes))
-        rows = list(made) if is_rows else []  # type: ignore[arg-type]
+        tokens = self.split(np.array(self._as_str(texts), str))
+        is_rows = isinstance(tokens, Iterable) and not isinstance(tokens, (str, bytes))
+        rows = list(tokens) if is_rows else []  # type: ignore[arg-type]
         if not is_rows or any(isinstance(row, (str, bytes)) or not isinstance(row, Iterable) for row in rows):
-            raise ConfigError(f"{brief(self)}: split gave {shortened(made)}; give a list of tokens for each text")
+            raise ConfigError(f"{brief(self)}: split gave {shortened(tokens)}; give a list of tokens for each text")
         if len(rows) != len(texts):
             raise ShapeError(f"{brief(self)}: split gave {len(rows)} lists for {len(texts)} texts; give one for each")
         rows = [list(row) for row in rows]
@@ -307,6 +307,6 @@ def _padded(ids: np.ndarray, lengths: np.ndarray, width: int | None) -> np.ndarr
     rows, starts = np.repeat(np.arange(len(lengths)), lengths), np.cumsum(lengths) - lengths
     columns = np.arange(len(ids)) - starts[rows]
     inside = columns < width
-    found = np.zeros((len(lengths), width), np.int64)
-    found[rows[inside], columns[inside]] = ids[inside]
-    return found
+    padded = np.zeros((len(lengths), width), np.int64)
+    padded[rows[inside], columns[inside]] = ids[inside]
+    return padded

@@ -53,7 +53,7 @@ def depthwise(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
 def depthwise_by_taps(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     """The same, a tap after the other."""
     dtype, (x, vectors) = x.dtype, for_each_channel(x, kernel, window)
-    return total(found * vectors[tap] for tap, found in taps(x, vectors.shape[:-1], window)).astype(dtype)
+    return total(shifted * vectors[tap] for tap, shifted in taps(x, vectors.shape[:-1], window)).astype(dtype)
 
 
 def for_each_channel(x: jax.Array, kernel: jax.Array, window: Window) -> tuple[jax.Array, jax.Array]:

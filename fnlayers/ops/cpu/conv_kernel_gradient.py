@@ -52,8 +52,8 @@ def depthwise_by_rows(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Ar
         example, *position = jnp.unravel_index(at, (x.shape[0], *outer))
         start = (example, *(p * s for p, s in zip(position, strides, strict=True)), 0, 0)
         rows = lax.dynamic_slice(x, start, (1, *spans, *x.shape[-2:]))
-        found = zip(taps(rows, kernel.shape[:-1], within), vectors, strict=True)
-        return total(c.reshape(width, channels) * v for (_, c), v in found)
+        pairs = zip(taps(rows, kernel.shape[:-1], within), vectors, strict=True)
+        return total(c.reshape(width, channels) * v for (_, c), v in pairs)
 
     _, y = lax.scan(lambda _, at: (None, row(x, vectors, at)), None, jnp.arange(x.shape[0] * math.prod(outer)))
     return y.reshape(x.shape[0], *outer, width, channels).astype(dtype)
@@ -67,7 +67,7 @@ def half_im2col(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     (rows, cols, channels, out), (step, stride), (down, right) = kernel.shape, window.strides, window.dilation
     x = padded(x, window)
     along = Window((1, stride), ((0, 0), (0, 0)), (1, right))
-    side = jnp.concatenate([found for _, found in taps(x, (1, cols), along)], axis=-1)
+    side = jnp.concatenate([shifted for _, shifted in taps(x, (1, cols), along)], axis=-1)
     matrix = kernel.transpose(1, 2, 0, 3).reshape(cols * channels, rows * out)
     y = dot(side.reshape(-1, cols * channels), matrix).reshape(*side.shape[:-1], rows * out)
     size = (y.shape[1] - (rows - 1) * down - 1) // step + 1

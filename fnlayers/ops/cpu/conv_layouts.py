@@ -27,8 +27,8 @@ def channels_last(function: Callable) -> Callable:
 
     def run(*args: Any) -> Any:
         closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
-        found = _run(closed, jax.tree.leaves(args))
-        return jax.tree.unflatten(jax.tree.structure(shapes), found)
+        outputs = _run(closed, jax.tree.leaves(args))
+        return jax.tree.unflatten(jax.tree.structure(shapes), outputs)
 
     return run
 
@@ -63,8 +63,8 @@ def _rewritten(value: Any) -> Any:
     if isinstance(value, ClosedJaxpr):
         return jax.make_jaxpr(lambda *arrays: _run(value, arrays))(*value.in_avals)
     if isinstance(value, Jaxpr) and not value.constvars:
-        found = _rewritten(ClosedJaxpr(value, []))
-        return value if found.consts else found.jaxpr
+        rewritten = _rewritten(ClosedJaxpr(value, []))
+        return value if rewritten.consts else rewritten.jaxpr
     if isinstance(value, tuple):
         return tuple(map(_rewritten, value)) if any(isinstance(each, ClosedJaxpr) for each in value) else value
     return value

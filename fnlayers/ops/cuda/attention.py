@@ -40,5 +40,5 @@ def has_cudnn_attention() -> bool:
     """Whether this process has a CUDA device that the kernel runs on: compute capability 8.0 or higher."""
     if jax.default_backend() != "gpu":
         return False
-    found = re.fullmatch(r"(\d+)\.\d+", str(getattr(jax.local_devices()[0], "compute_capability", "")))
-    return found is not None and int(found[1]) >= 8
+    capability = re.fullmatch(r"(\d+)\.\d+", str(getattr(jax.local_devices()[0], "compute_capability", "")))
+    return capability is not None and int(capability[1]) >= 8

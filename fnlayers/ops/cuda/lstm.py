@@ -82,8 +82,8 @@ def cudnn_backward(dys: jax.Array, dh: jax.Array, dc: jax.Array, *saved: jax.Arr
     *inputs, ys, residuals = saved
     all_residuals = (*_packed(*inputs), ys.swapaxes(0, 1), residuals)
     gradients = dys.swapaxes(0, 1), dh[None], dc[None]
-    found = rnn.lstm_bwd(**_options(*inputs[:2]), residuals=all_residuals, gradients=gradients)
-    dx, dh, dc, dweights = found[:4]
+    results = rnn.lstm_bwd(**_options(*inputs[:2]), residuals=all_residuals, gradients=gradients)
+    dx, dh, dc, dweights = results[:4]
     kernel, recurrent = inputs[3:5]
     sizes = (kernel.size, recurrent.size, kernel.shape[-1])
     first, second, third = (sum(sizes[: i + 1]) for i in range(3))
