@@ -60,6 +60,17 @@ class Functional(Container):
         tuple by position, and a dict given where a tuple was declared by the Inputs' names; keys must match exactly.
     Weights: those of its layers, by name. State: likewise.
     Mask: one for each input, nested like them; they go where their arrays go.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, fnlayers as fl
+        >>> x = fl.Input((4,))
+        >>> hidden = fl.Dense(3, "relu")(x)
+        >>> model = fl.functional(x, fl.Dense(2)(fl.Concatenate()(x, hidden)))
+        >>> type(model).__name__, model.out_shape((None, 4))
+        ('Functional', (None, 2))
+        >>> params = model.init(jax.random.key(0))
+        >>> model.apply(params, jnp.ones((5, 4))).shape
+        (5, 2)
     """
 
     nodes: tuple[InputNode | Node, ...]

@@ -59,17 +59,20 @@ p {{ margin: .5rem 0 0; font-size: .87rem; overflow-wrap: anywhere }}
 
 def gallery_page(curves: Sequence[Curve]) -> str:
     """The whole page."""
+    charts = "".join(map(_article, curves))
+    return page("Activations", f"<h1>Activations</h1>\n{legend()}\n<main>\n{charts}</main>", STYLE)
+
+
+def legend() -> str:
+    """What the lines of a chart are, in the class legend."""
     shapes = {
         "activation": f'<path {AS["curve"]} d="M0 6H34"/>',
         "derivative": f'<path {AS["slope"]} d="M0 6H34"/>',
         "asymptote": f'<path {AS["far"]} d="M1 6H34"/>',
         f"flat: |slope| &lt; {FLAT}": f'<rect {AS["flat"]} width="34" height="12"/>',
     }
-    legend = "\n".join(f'<span><svg class="fl-chart">{shape}</svg>{text}</span>' for text, shape in shapes.items())
-    charts = "".join(map(_article, curves))
-    return page(
-        "Activations", f'<h1>Activations</h1>\n<div class="legend">{legend}</div>\n<main>\n{charts}</main>', STYLE
-    )
+    shown = "\n".join(f'<span><svg class="fl-chart">{shape}</svg>{text}</span>' for text, shape in shapes.items())
+    return f'<div class="legend">{shown}</div>'
 
 
 def _article(curve: Curve) -> str:
@@ -77,12 +80,13 @@ def _article(curve: Curve) -> str:
     formula = f"<p>{escape(curve.formula)}</p>\n" if curve.formula else ""
     facts = "; ".join(curve.facts)
     return (
-        f"<article>\n<h2>{escape(curve.name)}</h2>\n{_chart(curve)}\n{formula}{drawn}"
+        f"<article>\n<h2>{escape(curve.name)}</h2>\n{chart(curve)}\n{formula}{drawn}"
         f'<p class="facts">{escape(facts[0].upper() + facts[1:])}.</p>\n</article>\n'
     )
 
 
-def _chart(curve: Curve) -> str:
+def chart(curve: Curve) -> str:
+    """One curve with its derivative, as SVG in the class fl-chart."""
     return (
         f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" xmlns="http://www.w3.org/2000/svg" class="fl-chart" role="img" '
         f'aria-label="{escape(curve.name)} and its derivative">'
