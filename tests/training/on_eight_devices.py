@@ -17,6 +17,7 @@ import numpy as np
 import optax
 
 import fnlayers as fl
+import quick_compilation  # noqa: F401  # optimized programs on a mesh are those of examples/distributed.py
 from fnlayers.training.placing import rows_of
 
 LOSS = optax.softmax_cross_entropy_with_integer_labels
@@ -214,15 +215,11 @@ def check_collectives_in_a_loop():
 
 def main(length, *presets):
     if length == "collectives":
-        import quick_compilation  # noqa: F401
-
         check_collectives_in_a_loop()
         return check_collectives()
     if length == "long":
         chosen = presets or ("data", "fsdp", "tensor", "data+tensor")
         return check_steps(LONG, 20, [(rules, kind) for rules in chosen for kind in ("Auto", "Explicit")])
-    import quick_compilation  # noqa: F401
-
     check_steps(QUICK, 2, [("fsdp", "Auto"), ("data+tensor", "Explicit")])
     check_given_params(QUICK)
     check_fit(SMALL)

@@ -153,10 +153,13 @@ def test_trainings_on_eight_devices():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rules", ["data", "fsdp", "tensor", "data+tensor"])
-def test_twenty_steps_on_eight_devices_are_those_of_one(rules):
-    """Convolution, batch statistics, LSTM, attention, dropout, under automatic and explicit axes."""
-    on_eight_devices("long", rules)
+@pytest.mark.parametrize("presets", [("data", "fsdp"), ("tensor", "data+tensor")], ids=", ".join)
+def test_twenty_steps_on_eight_devices_are_those_of_one(presets):
+    """Convolution, batch statistics, LSTM, attention, dropout, under automatic and explicit axes.
+
+    Two presets in a process, which needs the numbers of one device but once.
+    """
+    on_eight_devices("long", *presets)
 
 
 @pytest.mark.slow
