@@ -16,6 +16,7 @@ import numpy as np
 from fnlayers.core.errors import ConfigError, MissingError, ShapeError
 from fnlayers.core.layer import Layer, check_model
 from fnlayers.core.types import Params, StateDict
+from fnlayers.exporting.flat import check_bounds
 from fnlayers.exporting.inputs import open_inputs
 from fnlayers.exporting.targets import check_targets
 from fnlayers.plain_data import choices
@@ -50,7 +51,12 @@ class Exported:
     weights_inside: bool
 
     def __call__(self, x: Any) -> Any:
-        """The output for x, of the shapes and dtypes that `in_shape` and `in_dtype` say."""
+        """The output for x, of the shapes and dtypes that `in_shape` and `in_dtype` say.
+
+        Raises:
+            ShapeError: for arrays that are nested, shaped or typed otherwise.
+            ConfigError: for a program that jax cannot run, such as one that was made for other devices.
+        """
         return self._called((x,) if self.weights_inside else (self.params, self.state, x))
 
     def apply(self, params: Params, x: Any, *, state: StateDict | None = None) -> Any:
@@ -95,7 +101,15 @@ class Exported:
         expected, _ = jax.tree.unflatten(self.program.in_tree, self.program.in_avals)
         for name, wanted, got in zip(("params", "state", "x")[-len(expected) :], expected, args, strict=True):
             _check(name, wanted, got)
-        return self.program.call(*args)
+        try:
+            return self.program.call(*args)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # what jax raises over a damaged program is of any kind
+            raise ConfigError(
+                f"the program cannot be run: {str(error).strip()[:300]}; it must be one that export wrote, on one of "
+                f"its platforms ({', '.join(self.platforms)})"
+            ) from error
 
 
 def export(
@@ -171,8 +185,9 @@ def export(
 def load_exported(path: str | os.PathLike) -> Exported:
     """Read a program that `export` wrote.
 
-    A program is code: it takes the time and memory that it asks for. It can neither open files nor run Python: custom
-    calls that are not on a short list are refused.
+    A program is code: once it is called, it takes the time and memory that it asks for. It can neither open files nor
+    run Python: custom calls that are not on a short list are refused. It is parsed in a process of its own first, for
+    some tenths of a second, with bounds of time and memory, since jaxlib's parser may crash over a damaged one.
 
     Raises:
         ConfigError: for a file that is damaged, foreign, newer than this version, or calls what it may not.
@@ -184,7 +199,7 @@ def load_exported(path: str | os.PathLike) -> Exported:
         opened = container.open_header(file)
         texts = _texts(opened.metadata)
         arrays = dict(container.read_arrays(file, opened))
-        program = _deserialized(arrays.pop(PROGRAM, None))
+        program = _deserialized(arrays.pop(PROGRAM, None), texts["weights"])
         params, state = (_tree(texts[name], name, arrays) for name in ("params", "state"))
         if arrays:
             raise ConfigError(f"the file holds arrays that are no weights: {', '.join(sorted(arrays))[:80]}")
@@ -200,7 +215,7 @@ def read_program(path: str | os.PathLike) -> Exported:
         if entry is None:
             raise ConfigError("the file holds no program")
         file.seek(opened.data + entry.start)
-        program = _deserialized(np.fromfile(file, np.uint8, entry.end - entry.start))
+        program = _deserialized(np.fromfile(file, np.uint8, entry.end - entry.start), texts["weights"])
         return Exported({}, {}, program, texts["weights"] == "inside")
 
 
@@ -215,15 +230,33 @@ def _serialized(program: jax.export.Exported, gradients: bool) -> bytes:
         raise MissingError("writing programs needs flatbuffers; pip install 'fnlayers[export]'") from None
 
 
-def _deserialized(data: np.ndarray | None) -> jax.export.Exported:
+def _deserialized(data: np.ndarray | None, weights: Any) -> jax.export.Exported:
     if data is None or data.dtype != np.uint8:
         raise ConfigError("the file holds no program")
+    serialized = data.tobytes()
+    check_bounds(serialized)
     try:
-        program = jax.export.deserialize(bytearray(data.tobytes()))
+        program = jax.export.deserialize(bytearray(serialized))
     except ImportError:
         raise MissingError("reading programs needs flatbuffers; pip install 'fnlayers[export]'") from None
+    _check_structure(program, weights)
     check_targets(program)
     return program
+
+
+def _check_structure(program: jax.export.Exported, weights: Any) -> None:
+    """Raise ConfigError unless the program takes what `export` makes it take, nested as it says."""
+    count = 1 if weights == "inside" else 3
+    for tree, avals in ((program.in_tree, program.in_avals), (program.out_tree, program.out_avals)):
+        if tree.num_leaves != len(avals):
+            raise ConfigError(f"the program has {len(avals)} arrays where its structure has {tree.num_leaves}")
+    args, kwargs = _pair(jax.tree.unflatten(program.in_tree, program.in_avals))
+    if not isinstance(args, tuple) or len(args) != count or kwargs != {}:
+        raise ConfigError(f"the program does not take {count} arguments by position, as those that export writes")
+
+
+def _pair(value: Any) -> tuple:
+    return value if isinstance(value, tuple) and len(value) == 2 else ((), None)
 
 
 def _texts(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -234,7 +267,10 @@ def _texts(metadata: Mapping[str, str]) -> dict[str, Any]:
             f"the file has format {metadata.get('format_version', '')[:20]!r}; this is fnlayers {__version__}, which "
             f"reads {FORMAT_VERSION}"
         )
-    return {name: strict.loads(metadata.get(name, "null")) for name in ("params", "state", "weights")}
+    texts = {name: strict.loads(metadata.get(name, "null")) for name in ("params", "state", "weights")}
+    if texts["weights"] not in get_args(Weights):
+        raise ConfigError(f"the file has {choices('weights', texts['weights'], get_args(Weights))}")
+    return texts
 
 
 def _tree(description: Any, kind: str, arrays: dict[str, np.ndarray]) -> Any:

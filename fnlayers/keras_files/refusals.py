@@ -10,17 +10,18 @@ from fnlayers.keras_files.config import UNNAMED
 from fnlayers.layers.attention.multi_head import MultiHeadAttention
 from fnlayers.layers.common import normal_axes
 from fnlayers.layers.normalization import BatchNormalization, RMSNormalization
-from fnlayers.layers.wrappers import SpectralNormalization
 
 # Layers that are not written: why, and what to do; "" stands for all others.
 WHY = {
     "": "is not a layer of Keras",
+    "Equalization": "is in Keras an error wherever it is called in a model",
     "FeatureSpace": "keeps what it learned as options of its layers, which Keras's file has elsewhere",
     "Lambda": "holds a function of yours",
     "SpectralNormalization": "divides its kernel in inference too",
 }
 INSTEAD = {
     "": "write it with layers that Keras has, or save with fnlayers.save",
+    "Equalization": "save the model without it, and equalize images before it; or save with fnlayers.save",
     "FeatureSpace": "save the layers behind it, and it by itself with fnlayers.save (load_keras reads Keras's own)",
     "Lambda": "write it with layers and operations of a graph, or save with fnlayers.save",
     "Pair": "write it with layers of the catalog, or save with fnlayers.save",
@@ -28,6 +29,7 @@ INSTEAD = {
     "LoRA": "save the model inside it, adapted.model, with the params adapted.merge(params)",
     "SpectralNormalization": "save the layer inside by itself, its kernel divided by the singular value",
 }
+BROKEN = ("Equalization", "SpectralNormalization")  # that Keras has, and does not run, or not as we do
 IN_GRAPHS = ("Operation", "DropMask", "CopyMask", "Sequential", "Functional")  # which graphs and their nodes say
 
 
@@ -48,7 +50,7 @@ def refuse_absent(layer: Layer) -> None:
     kind = type(layer).__name__
     if kind in IN_GRAPHS and LAYERS[kind] is type(layer):
         return
-    if LAYERS.get(kind) is not type(layer) or kind in UNNAMED or isinstance(layer, SpectralNormalization):
+    if LAYERS.get(kind) is not type(layer) or kind in UNNAMED or kind in BROKEN:
         raise cannot(layer, WHY.get(kind, WHY[""]), INSTEAD.get(kind, INSTEAD[""]))
 
 

@@ -142,6 +142,17 @@ def test_convert_writes_a_program(run, folder, tmp_path):
     np.testing.assert_allclose(fl.load_exported(target)(x), model.apply(params, x, state=state), rtol=1e-6)
 
 
+@pytest.mark.slow
+def test_convert_writes_an_onnx_file(run, folder, tmp_path):
+    pytest.importorskip("jax2onnx")
+    runtime, target = pytest.importorskip("onnxruntime"), tmp_path / "model.onnx"
+    assert run("convert", folder / "model.safetensors", target).endswith("8 numbers of state\n")
+    model, params, state = fl.load(folder / "model.safetensors")
+    session, x = runtime.InferenceSession(str(target), providers=["CPUExecutionProvider"]), np.ones((2, 3), "float32")
+    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(found, model.apply(params, x, state=state), rtol=1e-5, atol=1e-6)
+
+
 def test_as_a_program():
     done = subprocess.run([sys.executable, "-m", "fnlayers", "inspect", "nowhere"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "fnlayers: nowhere: No such file or directory\n")

@@ -1,5 +1,10 @@
 """Models as StableHLO programs in one file, run without the model's code."""
 
+import dataclasses
+import gzip
+import pathlib
+import struct
+
 import jax
 import jax.export
 import jax.numpy as jnp
@@ -7,10 +12,12 @@ import numpy as np
 import pytest
 
 import fnlayers as fl
+from fnlayers.exporting import targets
+from fnlayers.exporting.flat import check_bounds
 from fnlayers.exporting.targets import check_targets
 from fnlayers.saving import container, strict
 
-pytest.importorskip("flatbuffers")
+flatbuffers = pytest.importorskip("flatbuffers")
 
 
 @pytest.fixture(scope="module")
@@ -141,16 +148,112 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
         fl.load_exported(tmp_path / "absent.exported")
 
 
+def write_program(path, data, weights="inside"):
+    """A file of those bytes as its program, with the checksum that belongs to it."""
+    metadata = {"format": "fnlayers exported", "format_version": "1", "fnlayers": "0"}
+    metadata |= {name: strict.dumps(value) for name, value in {"params": {}, "state": {}, "weights": weights}.items()}
+    array = np.frombuffer(data, "uint8")
+    with open(path, "wb") as file:
+        container.write(file, {"program": (array.shape, "uint8")}, metadata, lambda name: array)
+
+
+def exported(function, *shapes):
+    arguments = [jax.ShapeDtypeStruct(shape, "float32") for shape in shapes]
+    return jax.export.export(jax.jit(function))(*arguments)
+
+
 def test_a_program_that_is_noise_is_refused(tmp_path):
     path = tmp_path / "m.exported"
-    metadata = {"format": "fnlayers exported", "format_version": "1", "fnlayers": "0"}
-    metadata |= {name: strict.dumps(value) for name, value in {"params": {}, "state": {}, "weights": "inside"}.items()}
     for seed in range(20):
-        noise = np.random.RandomState(seed).randint(0, 256, 300).astype("uint8")
-        with open(path, "wb") as file:
-            container.write(file, {"program": (noise.shape, "uint8")}, metadata, lambda name: noise)  # noqa: B023
+        write_program(path, np.random.RandomState(seed).bytes(300))
         with pytest.raises(fl.ConfigError):
             fl.load_exported(path)
+
+
+@pytest.mark.parametrize("name", ["hangs", "crashes"])
+def test_a_module_over_which_the_parser_hangs_or_crashes_is_refused(tmp_path, monkeypatch, name):
+    """Modules of one changed byte, over which jaxlib 0.10.2 never returns, and ends the process."""
+    data = (pathlib.Path(__file__).parent / "golden" / f"{name}.mlirbc.gz").read_bytes()
+    program = dataclasses.replace(exported(jnp.sin, (2, 3)), mlir_module_serialized=gzip.decompress(data))
+    write_program(tmp_path / "m.exported", program.serialize())
+    monkeypatch.setattr(targets, "SECONDS", 1)
+    with pytest.raises(fl.ConfigError, match="damaged: its program cannot be parsed"):
+        fl.load_exported(tmp_path / "m.exported")
+
+
+def test_a_program_that_does_not_fit_what_it_declares_is_refused(tmp_path):
+    path, program = tmp_path / "m.exported", exported(jnp.sin, (2, 3))
+    write_program(path, exported(lambda x, y: x + y, (2,), (2,)).serialize())
+    with pytest.raises(fl.ConfigError, match="does not take 1 arguments by position"):
+        fl.load_exported(path)
+    with pytest.raises(fl.ConfigError, match="weights='within' is unknown"):
+        write_program(path, program.serialize(), "within")
+        fl.load_exported(path)
+    other = exported(lambda x: x.T, (4, 5)).mlir_module_serialized
+    write_program(path, dataclasses.replace(program, mlir_module_serialized=other).serialize())
+    loaded = fl.load_exported(path)
+    with pytest.raises(fl.ConfigError, match="the program cannot be run"):
+        loaded(np.ones((2, 3), "float32"))
+
+
+def table(builder, **fields):
+    """A table whose fields, _2=..., refer to what was built before."""
+    builder.StartObject(26)
+    for name, offset in fields.items():
+        builder.PrependUOffsetTRelativeSlot(int(name[1:]), offset, 0)
+    return builder.EndObject()
+
+
+def listed(builder, *offsets):
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def nested(levels, times):
+    """A program whose tree has each tree that many times in the next one."""
+    builder = flatbuffers.Builder()
+    tree = table(builder)
+    for _ in range(levels):
+        tree = table(builder, _1=listed(builder, *[tree] * times))
+    builder.Finish(table(builder, _2=tree))
+    return bytes(builder.Output())
+
+
+def sized(text):
+    """A program whose first input is of that size."""
+    builder = flatbuffers.Builder()
+    array = table(builder, _1=listed(builder, builder.CreateByteVector(text)))
+    builder.Finish(table(builder, _3=listed(builder, array)))
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "points outside itself"),
+        (bytes(3), "points outside itself"),
+        (struct.pack("<I", 2**32 - 1) + bytes(8), "points outside itself"),
+        (struct.pack("<Ii", 4, -(2**31)), "points outside itself"),
+        (sized(b"abc").replace(b"\3\0\0\0abc", b"\xff\xff\xff\xffabc"), "points outside itself"),
+        (nested(300, 1), "more than 200 tables inside each other"),
+        (nested(60, 2), "again and again"),
+        (sized(b"(a+b)^1000"), "an array of the size"),
+        (sized(b"9" * 19), "an array of the size"),
+        (sized(b"a^1000"), "an array of the size"),
+        (sized(b"a" * 1001), "an array of the size"),
+        (sized(b"a;b"), "an array of the size"),
+    ],
+)
+def test_a_program_that_would_be_read_without_end_is_refused(data, says):
+    with pytest.raises(fl.ConfigError, match=says):
+        check_bounds(data)
+
+
+@pytest.mark.parametrize("text", [b"3", b"batch", b"-1*floordiv(size_1 + 2*b^2, 2) + max(0, mod(b, 3))"])
+def test_sizes_as_jax_writes_them_are_read(text):
+    check_bounds(sized(text))
 
 
 def test_a_program_that_calls_what_it_may_not_is_refused():

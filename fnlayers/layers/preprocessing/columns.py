@@ -96,48 +96,66 @@ def cross(feature_names: Sequence[str], crossing_dim: int, output_mode: NumberMo
     return Cross(tuple(feature_names), crossing_dim, output_mode)
 
 
-def float_as_it_is() -> Feature:
-    """Numbers as they are."""
+# Where a kind is given a name, the layer of the column is named f"{name}_preprocessor", as in Keras.
+
+
+def float_as_it_is(name: str | None = None) -> Feature:
+    """Numbers as they are: of no layer, so that a name, which Keras has for its own, names nothing."""
+    _layer_name(name)
     return Feature(FLOATS, None, "float")
 
 
-def float_rescaled(scale: Any = 1.0, offset: Any = 0.0) -> Feature:
+def float_rescaled(scale: Any = 1.0, offset: Any = 0.0, name: str | None = None) -> Feature:
     """Numbers times `scale`, plus `offset`."""
-    return Feature(FLOATS, Rescaling(scale, offset), "float")
+    return Feature(FLOATS, Rescaling(scale, offset, name=_layer_name(name)), "float")
 
 
-def float_normalized() -> Feature:
+def float_normalized(name: str | None = None) -> Feature:
     """Numbers of mean 0 and variance 1."""
-    return Feature(FLOATS, Normalization(), "float")
+    return Feature(FLOATS, Normalization(name=_layer_name(name)), "float")
 
 
-def float_discretized(num_bins: int | None, bin_boundaries: Any = None, output_mode: NumberMode = "one_hot") -> Feature:
+def float_discretized(
+    num_bins: int | None, bin_boundaries: Any = None, output_mode: NumberMode = "one_hot", name: str | None = None
+) -> Feature:
     """The bin of each number: of `num_bins` with equally many numbers, or between boundaries that are given."""
-    return Feature(FLOATS, Discretization(bin_boundaries, num_bins), output_mode)
+    return Feature(FLOATS, Discretization(bin_boundaries, num_bins, name=_layer_name(name)), output_mode)
 
 
 def integer_categorical(
-    max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: NumberMode = "one_hot"
+    max_tokens: int | None = None,
+    num_oov_indices: int = 1,
+    output_mode: NumberMode = "one_hot",
+    name: str | None = None,
 ) -> Feature:
     """Integers that stand for categories, which `adapt` lists."""
-    return Feature(INTEGERS, IntegerLookup(max_tokens, num_oov_indices), output_mode)
+    return Feature(INTEGERS, IntegerLookup(max_tokens, num_oov_indices, name=_layer_name(name)), output_mode)
 
 
 def string_categorical(
-    max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: NumberMode = "one_hot"
+    max_tokens: int | None = None,
+    num_oov_indices: int = 1,
+    output_mode: NumberMode = "one_hot",
+    name: str | None = None,
 ) -> Feature:
     """Strings that stand for categories, which `adapt` lists."""
-    return Feature(STRING, StringLookup(max_tokens, num_oov_indices), output_mode)
+    return Feature(STRING, StringLookup(max_tokens, num_oov_indices, name=_layer_name(name)), output_mode)
 
 
-def integer_hashed(num_bins: int, output_mode: NumberMode = "one_hot") -> Feature:
+def integer_hashed(num_bins: int, output_mode: NumberMode = "one_hot", name: str | None = None) -> Feature:
     """The bucket that the hash of each integer falls into."""
-    return Feature(INTEGERS, Hashing(num_bins), output_mode)
+    return Feature(INTEGERS, Hashing(num_bins, name=_layer_name(name)), output_mode)
 
 
-def string_hashed(num_bins: int, output_mode: NumberMode = "one_hot") -> Feature:
+def string_hashed(num_bins: int, output_mode: NumberMode = "one_hot", name: str | None = None) -> Feature:
     """The bucket that the hash of each string falls into."""
-    return Feature(STRING, Hashing(num_bins), output_mode)
+    return Feature(STRING, Hashing(num_bins, name=_layer_name(name)), output_mode)
+
+
+def _layer_name(name: str | None) -> str | None:
+    if name is not None and not isinstance(name, str):
+        raise ConfigError(f"name={name!r} is no name of a column; give a string")
+    return None if name is None else f"{name}_preprocessor"
 
 
 # A feature by the name of its kind, of a FeatureSpace with its sizes.

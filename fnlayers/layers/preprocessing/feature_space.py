@@ -179,6 +179,7 @@ class FeatureSpace(Layer):
         if has_mask(ctx.mask):
             raise ConfigError(f"{brief(self)} does not support a mask: a table has no steps; leave it out")
         self._check_adapted()
+        self._check_params(params)
         columns = {}
         for name, column in self.columns(x).items():
             layer = self.features[name].preprocessor
@@ -284,6 +285,16 @@ class FeatureSpace(Layer):
     def _check_adapted(self) -> None:
         if names := self.unadapted():
             raise ConfigError(f"{brief(self)} has not learned {', '.join(names)}; write space = space.adapt(table)")
+
+    def _check_params(self, params: Mapping[str, Any]) -> None:
+        """Raise ConfigError for params of what is no layer of the space; its layers check their own."""
+        layers = [name for name, feature in self.encoded_features.items() if feature.preprocessor is not None]
+        empty = (name for name, value in params.items() if isinstance(value, Mapping) and not value)
+        if surplus := sorted(map(str, params.keys() - set(layers) - set(empty))):
+            raise ConfigError(
+                f"{brief(self)} was given params with {', '.join(surplus)}, and its layers are {_listed(layers)}; pass "
+                "what init returned for this space: {}, unless a layer of yours has weights"
+            )
 
 
 class Columns:

@@ -1,5 +1,9 @@
 """FeatureSpace: Keras's numbers, its files, what it does in a training, and its errors."""
 
+# Arguments of wrong types are given on purpose.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 import importlib.util
 import io
 import json
@@ -123,6 +127,41 @@ def test_a_space_of_numbers_is_the_first_layer_of_a_model_in_fit():
     assert one.shape == (1,) and abs(one[0] - 1) < 1
     graph = fl.functional(inputs := space.get_inputs(), fl.Dense(1)(space(inputs)))
     assert graph.out_shape() == (None, 1)
+
+
+def test_kinds_take_a_name_as_keras_s_do():
+    named = fl.FeatureSpace.string_categorical(name="city")
+    assert named.preprocessor.name == "city_preprocessor" and named._replace(preprocessor=None).dtype == "string"
+    kinds = {
+        "a": fl.FeatureSpace.float(name="a"), "b": fl.FeatureSpace.float_rescaled(2.0, name="b"),
+        "c": fl.FeatureSpace.float_normalized(name="c"), "d": fl.FeatureSpace.float_discretized(2, name="d"),
+        "e": fl.FeatureSpace.integer_categorical(name="e"), "f": fl.FeatureSpace.integer_hashed(2, name="f"),
+    }  # fmt: skip
+    names = {column: getattr(kind.preprocessor, "name", None) for column, kind in kinds.items()}
+    assert names == {"a": None, **{column: f"{column}_preprocessor" for column in "bcdef"}}
+    table = {column: [1, 2, 1] for column in kinds}
+    unnamed = {
+        column: kind._replace(preprocessor=kind.preprocessor and kind.preprocessor.renamed(None))
+        for column, kind in kinds.items()
+    }
+    space, plain = (fl.FeatureSpace(made).adapt(table, verbose=False) for made in (kinds, unnamed))
+    np.testing.assert_array_equal(space.apply({}, table), plain.apply({}, table))
+    assert fl.FeatureSpace.string_hashed(3, name="g").preprocessor.name == "g_preprocessor"
+    for kind in (fl.FeatureSpace.float, fl.FeatureSpace.float_normalized):
+        with pytest.raises(fl.ConfigError, match="name=3 is no name of a column"):
+            kind(name=3)
+
+
+def test_params_of_what_is_no_layer_of_the_space_are_an_error():
+    table = {"a": [1.0], "b": [2.0]}
+    space = fl.FeatureSpace({"a": "float", "b": OWN("float32", fl.Dense(2), "float")})
+    params = space.init(jax.random.key(0))
+    assert list(params) == ["b"] and space.apply(params, table).shape == (1, 3)
+    for surplus, error in (({"c": {"kernel": np.ones(3)}}, "c"), ({"a": {"kernel": np.ones(2)}}, "a")):
+        with pytest.raises(fl.ConfigError, match=f"FeatureSpace.* was given params with {error}, and its layers are b"):
+            space.apply(params | surplus, table)
+    with pytest.raises(fl.ConfigError, match="its layers are none; pass what init returned"):
+        fl.FeatureSpace({"a": "float"}).apply({"a": np.ones(1)}, {"a": [1.0]})
 
 
 def test_a_string_that_reaches_a_compiled_program_is_an_error():
