@@ -79,7 +79,7 @@ def test_each_opens_in_colab_and_has_short_cells(path):
 def test_the_first_cell_pins_the_installed_jax(tmp_path, monkeypatch, capsys):
     """It is the same in all; where fnlayers is not installed, pip keeps the jax that is."""
     source, *others = (code(path)[0].source for path in BOOKS)
-    assert others == [source] * 2
+    assert others == [source] * (len(BOOKS) - 1)
     magics = []
 
     class Shell:
@@ -148,3 +148,49 @@ def test_augmentation(executed):
     plain, augmented = shown.numbers("train")
     assert augmented > plain > 0.8
     assert shown.pictures() == {"geometry", "colors", "boxes", "mixing", "sounds"}
+
+
+@pytest.mark.slow
+def test_functional_graphs(executed):
+    shown = executed("functional_graphs")
+    assert "Conv2D(filters=8, kernel_size=3) takes 4 axes" in shown.text("wrong")
+    adder, reader = re.findall(r"([\d,]+) (?:numbers in the adder|in one reader)", shown.text("summary"))
+    assert adder == reader
+    assert shown.numbers("train")[0] > 0.8
+    left, right, total = (re.findall(r"\d+", line) for line in shown.text("cut").splitlines()[:3])
+    assert [int(a) + int(b) for a, b in zip(left, right, strict=True)] == [int(n) for n in total]
+    assert shown.numbers("confusion")[0] > 0.85
+    assert shown.pictures() == {"branches", "shared", "pairs", "confusion", "row"}
+
+
+@pytest.mark.slow
+def test_custom_layers(executed):
+    shown = executed("custom_layers")
+    assert "is True" in shown.text("class") and "(None, 64) (None, 7, 8)" in shown.text("class")
+    relu, sine = shown.numbers("train")
+    assert sine < 0.03 < relu / 2
+    error, steps = shown.numbers("layers-train")
+    assert error < 0.03 and steps == 300
+    assert shown.text("pair").endswith("True\n") and shown.text("follows").endswith("True\n")
+    assert "['dense/bias', 'dense/kernel', 'sine_1/bias', 'sine_1/kernel']" in shown.text("follows")
+    assert shown.pictures() == {"train", "grad", "larger"}
+
+
+@pytest.mark.slow
+def test_regularizers_and_constraints(executed):
+    shown = executed("regularizers_and_constraints")
+    pixels, _, best, every = shown.numbers("path")
+    assert pixels < 64 and best > every > 0.85
+    lines = re.findall(r"^(\w+).* smallest +(\S+), .* length +(\S+)$", shown.text("constraints"), re.MULTILINE)
+    kernels = {name: (float(smallest), float(length)) for name, smallest, length in lines}
+    assert (
+        kernels["NonNeg"][0] == 0 > kernels["no"][0]
+        and kernels["UnitNorm"][1] == 1
+        and kernels["MaxNorm"][1] <= 2 < kernels["no"][1]
+    )
+    assert re.findall(r"^(\S+) +columns of length 1$", shown.text("project"), re.MULTILINE) == ["dense/kernel"]
+    free, parts = shown.numbers("parts")
+    assert free < parts < 0.08
+    plain, decayed = re.findall(r"length (\S+),", shown.text("decay"))
+    assert float(decayed) < float(plain)
+    assert shown.pictures() == {"penalties", "path-drawn", "constraints", "free", "nonneg"}
