@@ -51,13 +51,14 @@ class ImageLayer(Layer):
     always: ClassVar[bool] = False  # whether it acts in inference, too
     moves: ClassVar[bool] = False  # whether pixels move, and so masks and boxes
     keeps_dtype: ClassVar[bool] = False  # whether images stay in their dtype, integers too
+    takes_channels: ClassVar[tuple[int, ...]] = ()  # how many channels an image may have; (): any number
     data_format = None  # fields in the layers that Keras has them in
     seed = None
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """How many channels an image may have; (): any number."""
-        return ()
+        """`takes_channels`, but where it follows from options."""
+        return self.takes_channels
 
     def sample(self, rng: Any, shape: tuple[int, ...]) -> Any:
         """Draw what is random, for an image of that shape, channels last. Nothing is random unless a layer draws."""

@@ -1,7 +1,7 @@
 """Colors: in training, images whose pixels change their values; in inference, images as they are."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -114,10 +114,7 @@ class RandomSaturation(EachImage):
     data_format: DataFormat | None = None
     seed: Seed = None
 
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """RGB."""
-        return (3,)
+    takes_channels: ClassVar[tuple[int, ...]] = (3,)
 
     def check(self) -> None:
         check_factor(self, "factor", -1, 1)
@@ -153,10 +150,7 @@ class RandomHue(EachImage):
     data_format: DataFormat | None = None
     seed: Seed = None
 
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """RGB."""
-        return (3,)
+    takes_channels: ClassVar[tuple[int, ...]] = (3,)
 
     def check(self) -> None:
         check_factor(self, "factor", 0, 1)
@@ -248,10 +242,7 @@ class RandomColorDegeneration(EachImage):
     data_format: DataFormat | None = None
     seed: Seed = None
 
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """RGB, or gray."""
-        return (1, 3)
+    takes_channels: ClassVar[tuple[int, ...]] = (1, 3)
 
     def check(self) -> None:
         check_factor(self, "factor", -1, 1)
@@ -282,10 +273,7 @@ class RandomGrayscale(EachImage):
     data_format: DataFormat | None = None
     seed: Seed = None
 
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """RGB, or gray."""
-        return (1, 3)
+    takes_channels: ClassVar[tuple[int, ...]] = (1, 3)
 
     def check(self) -> None:
         check_factor(self, "factor", 0, 1)

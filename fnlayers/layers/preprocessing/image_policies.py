@@ -96,11 +96,7 @@ class RandAugment(EachImage):
 
     moves: ClassVar[bool] = True
     in_loop: ClassVar[bool] = True
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """RGB, or gray."""
-        return (1, 3)
+    takes_channels: ClassVar[tuple[int, ...]] = (1, 3)
 
     def check(self) -> None:
         """A range, a number of operations, and what the augmentations check."""
@@ -169,11 +165,7 @@ class AugMix(EachImage):
     data_format: DataFormat | None = None
 
     in_loop: ClassVar[bool] = True
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """RGB, or gray."""
-        return (1, 3)
+    takes_channels: ClassVar[tuple[int, ...]] = (1, 3)
 
     def check(self) -> None:
         """A range, numbers of chains and steps, and what the augmentations check."""
