@@ -9,7 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+
+from fnlayers.ops.jaxprs import run_equation, run_program
 
 # Primitives that call a program, by the name of the parameter that holds it.
 CALLS = {
@@ -50,15 +52,7 @@ def rewritten(program: ClosedJaxpr) -> Callable[..., list]:
 
 
 def _run(jaxpr: Jaxpr, consts: Any, arrays: Any) -> list:
-    values: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arrays], strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else values[atom]
-
-    for equation in jaxpr.eqns:
-        inputs = [read(atom) for atom in equation.invars]
-        values.update(zip(equation.outvars, _called(jaxpr, equation, inputs), strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    return run_program(jaxpr, consts, arrays, _called)
 
 
 def _called(jaxpr: Jaxpr, equation: JaxprEqn, inputs: list) -> list:
@@ -69,9 +63,7 @@ def _called(jaxpr: Jaxpr, equation: JaxprEqn, inputs: list) -> list:
         return _run(inner, consts, inputs)
     if name in RULES and (found := RULES[name](*inputs, **params)) is not None:
         return found
-    variables = {atom: value for atom, value in zip(equation.invars, inputs, strict=True) if isinstance(atom, Var)}
-    alone = jaxpr.replace(constvars=[], invars=list(variables), outvars=equation.outvars, eqns=[equation])
-    return jaxpr_as_fun(ClosedJaxpr(alone, []))(*variables.values())
+    return run_equation(jaxpr, equation, inputs)
 
 
 def _conv(x: jax.Array, kernel: jax.Array, *, dimension_numbers: Any, **params: Any) -> list | None:

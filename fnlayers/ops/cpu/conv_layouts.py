@@ -10,7 +10,9 @@ from typing import Any
 
 import jax
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+
+from fnlayers.ops.jaxprs import run_equation, run_program
 
 # Primitives that run a program once, in the computation that they stand in. The bodies of loops stay as they are: XLA
 # treats them alike wherever a loop stands
@@ -34,16 +36,7 @@ def channels_last(function: Callable) -> Callable:
 
 
 def _run(closed: ClosedJaxpr, arrays: Any) -> list:
-    jaxpr = closed.jaxpr
-    values: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *arrays], strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else values[atom]
-
-    for equation in jaxpr.eqns:
-        inputs = [read(atom) for atom in equation.invars]
-        values.update(zip(equation.outvars, _results(jaxpr, equation, inputs), strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    return run_program(closed.jaxpr, closed.consts, arrays, _results)
 
 
 def _results(jaxpr: Jaxpr, equation: JaxprEqn, inputs: list) -> list:
@@ -53,9 +46,7 @@ def _results(jaxpr: Jaxpr, equation: JaxprEqn, inputs: list) -> list:
         return [_conv(*inputs, **params)]
     if name in _CALLS:
         equation = equation.replace(params={key: _rewritten(value) for key, value in params.items()})
-    variables = {atom: value for atom, value in zip(equation.invars, inputs, strict=True) if isinstance(atom, Var)}
-    alone = jaxpr.replace(constvars=[], invars=list(variables), outvars=equation.outvars, eqns=[equation])
-    return jaxpr_as_fun(ClosedJaxpr(alone, []))(*variables.values())
+    return run_equation(jaxpr, equation, inputs)
 
 
 def _rewritten(value: Any) -> Any:
