@@ -6,6 +6,7 @@ ceil(size / stride) positions and puts the odd zero of padding at the end; "caus
 step sees no later one.
 """
 
+import functools
 import math
 from typing import Any, get_args
 
@@ -38,7 +39,8 @@ def conv(
     window = Window(strides, _padding(x, kernel, strides, padding, dilation, data_format), dilation, groups)
     floating = jnp.issubdtype(x.dtype, jnp.floating)
     problem = ConvProblem.of(x, kernel, window, channel_axis(data_format)) if floating else None
-    return dispatch(lambda x, kernel: reference.conv(x, kernel, window, data_format), problem, x, kernel)
+    plain = functools.partial(reference.conv, window=window, data_format=data_format)
+    return dispatch(plain, problem, x, kernel)
 
 
 def depthwise_conv(
@@ -102,7 +104,8 @@ def conv_transpose(
     pads = tuple(_transpose_padding(*a, padding) for a in zip(_spans(kernel, dilation), strides, extra, strict=True))
     window = TransposedWindow(strides, pads, dilation)
     problem = ConvTransposeProblem.of(x, kernel, window, channel_axis(data_format))
-    return dispatch(lambda x, kernel: reference.conv_transpose(x, kernel, window, data_format), problem, x, kernel)
+    plain = functools.partial(reference.conv_transpose, window=window, data_format=data_format)
+    return dispatch(plain, problem, x, kernel)
 
 
 def conv_output_size(size: int, window: int, stride: int, padding: CausalPadding, dilation: int) -> int:

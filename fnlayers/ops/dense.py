@@ -5,6 +5,7 @@ float32 on every platform, inside of the product. A float32 result would have a 
 operand of both gradient products would be widened to meet it, at half the rate of a GPU or less.
 """
 
+import functools
 import math
 
 import jax
@@ -28,7 +29,7 @@ def dot(x: jax.Array, kernel: jax.Array, axes: int = 1) -> jax.Array:
         return reference.dot(x, kernel, axes)
     count_product(x, math.prod(kernel.shape[:axes]), math.prod(kernel.shape[axes:]))
     problem = DotProblem(x.ndim, kernel.ndim, axes)
-    return dispatch(lambda x, kernel: reference.dot(x, kernel, axes), problem, x, kernel)
+    return dispatch(functools.partial(reference.dot, axes=axes), problem, x, kernel)
 
 
 def einsum(equation: str, x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -4,6 +4,7 @@ All work for one to three spatial axes (x.ndim - 2), under both data formats. Av
 summed in float32 and returned in x's dtype.
 """
 
+import functools
 from collections.abc import Callable
 from typing import get_args
 
@@ -185,7 +186,7 @@ INTERPOLATION_KERNELS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 def _pooled(operation: str, x: jax.Array, window: PoolWindow) -> jax.Array:
     plain = getattr(reference, operation)
-    return dispatch(lambda x: plain(x, window), PoolProblem.of(operation, x, window), x)
+    return dispatch(functools.partial(plain, window=window), PoolProblem.of(operation, x, window), x)
 
 
 def _windows(
