@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import pathlib
+import re
 import sys
 
 import pytest
@@ -160,3 +161,20 @@ def test_arguments_that_stand_together_stay_together():
         "a, b, c": "one two: three",
         "d": "four",
     }
+
+
+def test_pictures_show_the_layers_numbers():
+    pictures = importlib.import_module("pictures")
+    page = pictures.of_layer("MaxPooling2D")
+    shown = [int(text) for text in re.findall(r"<text [^>]*>(\d+)</text>", page)]
+    assert shown == [*range(1, 17), 6, 8, 14, 16]
+    captions = re.findall("<figcaption>(.*?)</figcaption>", page)
+    assert captions[0] == "<code>padding='valid', strides=2</code>: 5 x 5 → 2 x 2"
+    assert pictures.of_layer("Dense") is None
+
+
+def test_pictures_show_what_is_padded():
+    pictures = importlib.import_module("pictures")
+    causal = next(p for p in pictures.of_layer("Conv1D").split("<figure>") if "causal" in p)
+    kinds = re.findall(r'<rect class="square ([^"]*)"', causal)
+    assert kinds == ["padded window", "padded window", "window", *[""] * 4, "window", *[""] * 4]

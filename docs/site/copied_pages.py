@@ -58,7 +58,7 @@ def pages() -> Iterator[tuple[str, str]]:
     for path in files:
         text = _COMMENT.sub("", (ROOT / path).read_text(encoding="utf8"))
         if path == f"{TUTORIAL}/README.md":
-            text = re.sub(r"`(\d\d_\w+)\.py`", r"[\1](\1.md)", text.replace("](../../notebooks", "](../../notebooks"))
+            text = re.sub(r"`(\d\d_\w+)\.py`", r"[\1](\1.md)", text)
             text = re.sub(r"\]\((\d\d_\w+)\.md\)", r"](\1.py)", text)
         yield site_path(path), moved(text, path)
     for program in programs():
@@ -110,11 +110,11 @@ def _index() -> str:
     lines = ["# Programs", "", "Each runs by itself; the first lines of each say what it does.", ""]
     headings = {"examples": "Jobs", "examples/models": "Models", TUTORIAL: "Tutorial"}
     for folder, heading in headings.items():
-        lines += [f"## {heading}", "", "| program | |", "|---|---|"]
+        lines += [f"## {heading}", ""]
         for program in programs():
             if program.parent == ROOT / folder:
                 target = posixpath.relpath(site_path(program.relative_to(ROOT).as_posix()), "examples")
-                first = " ".join(_docstring(program).split("\n\n")[0].split()).replace("|", "\\|")
-                lines.append(f"| [{title(program)}]({target}) | {first} |")
+                first = " ".join(_docstring(program).split("\n\n")[0].split())
+                lines.append(f"- [{title(program)}]({target}): {first}")
         lines.append("")
     return "\n".join(lines)

@@ -89,14 +89,11 @@ def _index(groups: Mapping[str, list[str]]) -> str:
         "",
     ]
     for family, names in groups.items():
-        lines += [f"## {family}", "", "| layer | |", "|---|---|"]
-        lines += [f"| [`{name}`]({name}.md) | {_in_short(name)} |" for name in names]
-        lines.append("")
+        lines += [f"## {family}", "", *(f"- [`{name}`]({name}.md): {_in_short(name)}" for name in names), ""]
     aliases = sorted(
         (n, v.__name__) for n in fl.__all__ if n not in fl.LAYERS and (v := getattr(fl, n)) in fl.LAYERS.values()
     )
-    lines += ["## Keras's other names", "", "| name | is |", "|---|---|"]
-    lines += [f"| `{alias}` | [`{name}`]({name}.md) |" for alias, name in aliases]
+    lines += ["## Keras's other names", "", *(f"- `{alias}` is [`{name}`]({name}.md)" for alias, name in aliases)]
     return "\n".join(lines) + "\n"
 
 
@@ -143,17 +140,17 @@ def layer_page(name: str, family: str, siblings: list[str]) -> str:
 
     lines = [f"# {name}", "", f'<p class="kind">{family}</p>', "", prose(own.summary), ""]
     for text in (own.paragraphs, *(part for base in shared for part in (base.summary, base.paragraphs))):
-        lines += [prose(text), ""] if text else []
+        lines += [prose(text), ""] if text and not text.startswith("Base of") else []
     lines += ["```python", docstrings.signature(cls, f"fl.{name}", without=OF_ALL), "```", ""]
     picture = pictures.of_layer(name)
     if picture:
         lines += [picture, ""]
-    lines += ["## Shapes, weights, masks", "", "| | |", "|---|---|"]
+    lines += ["## Shapes, weights, masks", "", '<div class="facts" markdown>', "", "| | |", "|---|---|"]
     for title in SECTIONS:
         texts = [doc.sections[title] for doc in (own, *shared) if title in doc.sections]
         if texts:
             lines.append(f"| **{title}** | {prose(' '.join(texts[0].split()))} |")
-    lines += ["", "## Example", "", "```python", example(name), "```", ""]
+    lines += ["", "</div>", "", "## Example", "", "```python", example(name), "```", ""]
     listed = _arguments(own, shared, named)
     lines += ["## Arguments", "", docstrings.argument_list(listed, _link)] if listed else []
     lines += [

@@ -15,7 +15,7 @@ PAGES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "contract": (
         "The contract",
         "What a layer is, what goes in and what comes out.",
-        ("fnlayers.core", "fnlayers.layers.recurrent.cell"),
+        ("fnlayers.core.layer", "fnlayers.core", "fnlayers.layers.recurrent.cell"),
     ),
     "models": (
         "Graphs, and functions as layers",
@@ -60,6 +60,8 @@ def pages() -> Iterator[tuple[str, str]]:
         value = getattr(fl, name)
         if _is_shown(name, value):
             groups[_page_of(value.__module__)][name] = value
+    for page, (_, _, modules) in PAGES.items():  # in the order of the modules
+        groups[page] = dict(sorted(groups[page].items(), key=lambda item: _position(item[1].__module__, modules)))
     for page, (title, about, _) in PAGES.items():
         yield f"{FOLDER}/{page}.md", _page(title, about, "fl", groups[page])
     for module, title in MODULES.items():
@@ -82,9 +84,14 @@ def _is_shown(name: str, value: Any) -> bool:
 
 def _page_of(module: str) -> str:
     for page, (_, _, modules) in PAGES.items():
-        if any(module == m or module.startswith(m + ".") for m in modules):
+        if _position(module, modules) < len(modules):
             return page
     raise KeyError(f"docs/site/reference_pages.py: no page shows {module}; add it to PAGES")
+
+
+def _position(module: str, modules: tuple[str, ...]) -> int:
+    """Which of the modules it is, or is in; their number where it is none."""
+    return next((i for i, m in enumerate(modules) if f"{module}.".startswith(f"{m}.")), len(modules))
 
 
 def _public(module: ModuleType) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def _entry(name: str, value: Any, shown_as: str) -> list[str]:
             is_public = not method.startswith("_") and inspect.isfunction(function) and function.__doc__
             if is_public:
                 lines += [f"### {name}.{method}", ""]
-                lines += ["```python", docstrings.signature(function, method), "```", ""]
+                lines += ["```python", docstrings.signature(function, method, without=("self",)), "```", ""]
                 lines += _text(docstrings.read(function), function)
     return lines
 
