@@ -13,6 +13,7 @@ from fnlayers.keras_files.topology import keras_topology
 from fnlayers.plain_data import FrozenDict
 from fnlayers.saving.described import described
 from fnlayers.saving.files import FORMAT
+from fnlayers.saving.strict import refusing
 from fnlayers.show import summary
 from fnlayers.state_dicts.arrays import arrays_of
 
@@ -62,7 +63,8 @@ def inspect(path: str, *, key: str | None = None) -> str:
         head += f"\nno layers are shown: {inspected.problem}"
     if inspected.model is None and not inspected.arrays:
         return head
-    table = _arrays(inspected.arrays) if inspected.model is None else _layers(inspected.model, inspected.shape)
+    with refusing(path):  # a graph that no program wrote may fail anywhere
+        table = _arrays(inspected.arrays) if inspected.model is None else _layers(inspected.model, inspected.shape)
     return f"{head}\n\n{table}"
 
 

@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import jax.numpy as jnp
+
 from fnlayers.catalog import LAYERS
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer
 from fnlayers.core.operation import Constant, Cut, Slot
+from fnlayers.core.shapes import canonical, is_shape
+from fnlayers.core.strings import STRING
 from fnlayers.functions.activations import ACTIVATIONS
 from fnlayers.functions.constraints import CONSTRAINTS
 from fnlayers.functions.initializers import INITIALIZERS
@@ -225,6 +229,21 @@ def _plain_tuple(kind: str) -> Callable[[_Reader, Any, int], Any]:
     return lambda reader, data, depth: cls(*(reader.value(item, depth + 2) for item in _listed(data, len(cls._fields))))
 
 
+def _input(reader: _Reader, data: Any, depth: int) -> InputNode:
+    """A declared input, of a shape and a dtype that there are."""
+    node = _plain_tuple("input")(reader, data, depth)
+    if not isinstance(node.name, str) or not is_shape(node.shape) or not _is_dtype(node.dtype):
+        raise ConfigError(f"{str(tuple(node))[:80]} is no input; the name, the shape and the dtype of one are meant")
+    return node._replace(shape=canonical(node.shape))
+
+
+def _is_dtype(name: Any) -> bool:
+    try:
+        return isinstance(name, str) and (name == STRING or jnp.dtype(name).name == name)
+    except TypeError:
+        return False
+
+
 def _class(reader: _Reader, data: Any, depth: int) -> type:
     kind, name = _listed(data, 2)
     return _found(kind, name, _found("class", kind, TABLES))
@@ -233,6 +252,7 @@ def _class(reader: _Reader, data: Any, depth: int) -> type:
 _READERS: dict[str, Callable[[_Reader, Any, int], Any]] = {
     **{kind: lambda reader, name, depth: _no_fields(name) for kind in TABLES},
     **{kind: _plain_tuple(kind) for kind in TUPLES},
+    "input": _input,
     "tokens": _Reader.tokens,
     "bytes": lambda reader, data, depth: _bytes(data),
     "activation": lambda reader, name, depth: _found("activation", name, ACTIVATIONS),

@@ -11,6 +11,7 @@ import numpy as np
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
+from fnlayers.core.shapes import canonical
 from fnlayers.core.types import Params, Sizes, StateDict
 from fnlayers.models.fitting import fitting_shape
 from fnlayers.saving import container, strict
@@ -211,7 +212,10 @@ def texts_of(metadata: Mapping[str, str]) -> dict[str, Any]:
         )
     if metadata.keys() != _METADATA:
         raise ConfigError(f"the file's metadata must have {', '.join(sorted(_METADATA))}, and no more")
-    return {name: strict.loads(metadata[name]) for name in _TEXTS}
+    texts = {name: strict.loads(metadata[name]) for name in _TEXTS}
+    if texts["shape"] is not None:
+        canonical(texts["shape"])
+    return texts
 
 
 def _check_arrays(model: Layer, texts: Mapping[str, Any], opened: container.Opened, classes: Mapping) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 
 import fnlayers as fl
 from crafted import changed, changed_config, joined, split, write_small
+from fnlayers.command_line.inspect import inspect
 from fnlayers.saving import container, load, strict
 
 F32 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
@@ -254,6 +256,11 @@ GRAPHS = {
     "a ref of text": graph([IN, {"node": ["d", {"ref": ["0", "0"]}]}]),
     "a shape of text": graph([{"input": ["a", "shape", "float32"]}]),
     "a dtype of text": graph([{"input": ["a", [None, 4], "evil"]}]),
+    "a dtype and a mark": {
+        "layer": "Sequential",
+        "fields": {"layers": [], "input": {"input": ["a", [4], "int32\ufeff"]}},
+    },
+    "a size of a sequence": {"layer": "Sequential", "fields": {"layers": [], "input": {"input": ["a", 4, "int32"]}}},
     "a huge input": graph([{"input": ["a", [None, 2**70], "float32"]}, {"node": ["d", {"ref": [0, 0]}]}]),
     "doubled until it overflows": graph([IN, *DOUBLE], [["c", {"layer": "Concatenate", "fields": {}}]]),
     "layers that are none": graph([IN], layers=[["d", 3]]),
@@ -270,6 +277,13 @@ def test_graphs_that_are_none(what: str, small: Path) -> None:
 
     changed(small, lambda header: header["__metadata__"].update(shape="null"))
     refuse(changed_config(small, replace))
+    show(small)
+
+
+def show(path: Path) -> None:
+    """The command line shows what it can of a file, or refuses it."""
+    with suppress(fl.LayerError):
+        assert "a model of fnlayers" in inspect(str(path))
 
 
 PARTS: dict[str, tuple[str, Callable[[dict], Any]]] = {
@@ -312,6 +326,7 @@ def test_shapes_that_do_not_fit(shape: str, small: Path) -> None:
         refuse(small)
     else:
         load(small)
+    show(small)
 
 
 STAMPS: dict[str, Callable[[dict], Any]] = {
