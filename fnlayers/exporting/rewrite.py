@@ -61,8 +61,8 @@ def _called(jaxpr: Jaxpr, equation: JaxprEqn, inputs: list) -> list:
         inner = params[CALLS[name]]
         inner, consts = (inner.jaxpr, inner.consts) if isinstance(inner, ClosedJaxpr) else (inner, ())
         return _run(inner, consts, inputs)
-    if name in RULES and (found := RULES[name](*inputs, **params)) is not None:
-        return found
+    if name in RULES and (results := RULES[name](*inputs, **params)) is not None:
+        return results
     return run_equation(jaxpr, equation, inputs)
 
 
@@ -144,8 +144,8 @@ def _padded(x: jax.Array, value: jax.Array, config: Any) -> jax.Array:
 
 
 def _filled(value: jax.Array, shape: tuple) -> jax.Array:
-    found = _broadcast(value, shape=shape, broadcast_dimensions=(), sharding=None)
-    return lax.full(shape, value) if found is None else found[0]
+    broadcast = _broadcast(value, shape=shape, broadcast_dimensions=(), sharding=None)
+    return lax.full(shape, value) if broadcast is None else broadcast[0]
 
 
 def _broadcast(x: jax.Array, *, shape: tuple, broadcast_dimensions: tuple, **params: Any) -> list | None:
@@ -197,8 +197,8 @@ def _scan(
     xs = [lax.rev(x, (0,)) if reverse else x for x in arrays[num_consts + num_carry :]]
 
     def step(carry: tuple, xs: list) -> tuple[tuple, list]:
-        found = _run(jaxpr.jaxpr, jaxpr.consts, [*consts, *carry, *xs])
-        return tuple(found[:num_carry]), found[num_carry:]
+        results = _run(jaxpr.jaxpr, jaxpr.consts, [*consts, *carry, *xs])
+        return tuple(results[:num_carry]), results[num_carry:]
 
     last, ys = lax.scan(step, tuple(carry), xs, length=length)
     return [*last, *(lax.rev(y, (0,)) if reverse else y for y in ys)]

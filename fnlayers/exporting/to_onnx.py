@@ -68,7 +68,7 @@ def to_onnx(
         program = jax.make_jaxpr(infer)(*leaves)
     outputs = ["y"] if len(program.out_avals) == 1 else [f"y{i}" for i in range(len(program.out_avals))]
     try:
-        made = convert(
+        proto = convert(
             rewritten(program),
             leaves,
             model_name=type(model).__name__,
@@ -82,9 +82,9 @@ def to_onnx(
             f"to_onnx: jax2onnx cannot convert this {type(model).__name__}: {str(error)[:300]}; docs/export.md lists "
             "the layers that pass, and fnlayers.export writes StableHLO for all of them"
         ) from error
-    if (size := made.ByteSize()) > MOST_BYTES:
+    if (size := proto.ByteSize()) > MOST_BYTES:
         raise ConfigError(f"to_onnx: the model takes {size} bytes, and an ONNX file holds {MOST_BYTES}")
-    write_atomically(path, lambda file: file.write(made.SerializeToString()))
+    write_atomically(path, lambda file: file.write(proto.SerializeToString()))
 
 
 def _converter() -> Callable[..., Any]:

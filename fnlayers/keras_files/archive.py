@@ -78,11 +78,11 @@ def read_text(section: Section, member: Member, most: int) -> str:
 
 def read_vocabularies(section: Section, members: dict[str, Member]) -> dict[str, str]:
     """The texts of vocabularies by the folders of their layers; together no more than what a file may unpack to."""
-    found = {match[1]: members[name] for name in members if (match := VOCABULARY.fullmatch(name))}
+    by_folder = {match[1]: members[name] for name in members if (match := VOCABULARY.fullmatch(name))}
     most = limits.most_expanded(section.length)
-    if sum(member.size for member in found.values()) > most:
+    if sum(member.size for member in by_folder.values()) > most:
         raise ConfigError(f"its vocabularies unpack to more than {most} bytes")
-    return {folder: read_text(section, member, most) for folder, member in found.items()}
+    return {folder: read_text(section, member, most) for folder, member in by_folder.items()}
 
 
 def open_member(section: Section, member: Member) -> Section:
@@ -179,12 +179,12 @@ def _wide(extra: bytes, *sizes: int) -> tuple[int, ...]:
         if kind == 1:
             values = extra[position + 4 : position + 4 + length]
         position += 4 + length
-    found = []
+    actual_sizes = []
     for size in sizes:
         if size == _FULL and len(values) >= 8:
             size, values = int.from_bytes(values[:8], "little"), values[8:]
-        found.append(size)
-    return tuple(found)
+        actual_sizes.append(size)
+    return tuple(actual_sizes)
 
 
 def _check_tiling(section: Section, listed: list[Member], end: int) -> None:
@@ -213,9 +213,9 @@ def _data_start(section: Section, member: Member) -> int:
     )
     rest = bytes(section.take(member.header + _HEADER.size, name_size + extra_size))
     size, packed = _wide(rest[name_size:], size, packed)
-    said = (crc, packed, size) if not flags & _SIZES_FOLLOW else (member.crc, member.packed, member.size)
+    local = (crc, packed, size) if not flags & _SIZES_FOLLOW else (member.crc, member.packed, member.size)
     agrees = (flags, method) == (member.flags, member.method) and rest[:name_size] == member.name.encode()
-    if mark != b"PK\3\4" or not agrees or said != (member.crc, member.packed, member.size):
+    if mark != b"PK\3\4" or not agrees or local != (member.crc, member.packed, member.size):
         raise ConfigError(f"the header of {member.name} does not say what the list of members says")
     return member.header + _HEADER.size + name_size + extra_size
 
@@ -225,18 +225,18 @@ def _unpacked(section: Section, member: Member) -> bytes | bytearray:
     start = _data_start(section, member)
     if member.method == _STORED:
         return section.take(start, member.size)
-    stream, found = zlib.decompressobj(-15), bytearray()
+    stream, data = zlib.decompressobj(-15), bytearray()
     for position in range(start, start + member.packed, _PIECE):
         piece = section.take(position, min(_PIECE, start + member.packed - position))
         try:
-            found += stream.decompress(piece, member.size - len(found) + 1)
+            data += stream.decompress(piece, member.size - len(data) + 1)
         except zlib.error:
             raise _damaged(member) from None
-        if len(found) > member.size or stream.eof:
+        if len(data) > member.size or stream.eof:
             break
-    if len(found) != member.size or not stream.eof or stream.unused_data:
+    if len(data) != member.size or not stream.eof or stream.unused_data:
         raise ConfigError(f"{member.name} does not unpack to the {member.size} bytes that the list says")
-    return found
+    return data
 
 
 def _checked(member: Member, data: bytes | bytearray) -> bytes | bytearray:

@@ -101,17 +101,17 @@ def input_shape_of(node: Any) -> Any:
     _, config = parts(node)
     for inner in config.get("layers", []):
         kind, options = parts(inner)
-        found = options.get("batch_shape") or options.get("batch_input_shape")
-        if found is not None:
-            return input_shape(found)
+        stored = options.get("batch_shape") or options.get("batch_input_shape")
+        if stored is not None:
+            return input_shape(stored)
         if kind in ("Sequential", "Functional"):
             return input_shape_of(inner)
         break
     built = node.get("build_config")
-    found = config.get("build_input_shape") or (built.get("input_shape") if isinstance(built, dict) else None)
-    if found is None:
+    stored = config.get("build_input_shape") or (built.get("input_shape") if isinstance(built, dict) else None)
+    if stored is None:
         raise ConfigError("the file does not say what shape the model's input has; it was saved before it was built")
-    return input_shape(found)
+    return input_shape(stored)
 
 
 def model_and_shape(node: Any, custom: CustomObjects, most: int, era: int = 3) -> tuple[Layer, Any]:
@@ -131,11 +131,11 @@ def model_and_shape(node: Any, custom: CustomObjects, most: int, era: int = 3) -
 
 def _leaves_sizes_open(layer: Layer, shape: Any) -> bool:
     """Whether a Sequential inside is given an array of unknown sizes where it declares them."""
-    for child, found in layer.children(shape).values() if layer.has_children else ():
+    for child, child_shape in layer.children(shape).values() if layer.has_children else ():
         declared = child.input if isinstance(child, Sequential) else None
-        if declared is not None and any(a is None is not b for a, b in zip(found, declared.shape, strict=True)):
+        if declared is not None and any(a is None is not b for a, b in zip(child_shape, declared.shape, strict=True)):
             return True
-        if _leaves_sizes_open(child, found):
+        if _leaves_sizes_open(child, child_shape):
             return True
     return False
 

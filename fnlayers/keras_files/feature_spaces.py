@@ -42,18 +42,20 @@ def feature_space_of(node: Any, model: Callable[[Any], Layer]) -> FeatureSpace:
     bins = config.pop("num_discretization_bins", 32)
     if unknown := sorted(config.keys() - {"name", "trainable", "dtype"}):
         raise ConfigError(f"FeatureSpace: {', '.join(unknown)[:80]} is not supported here")
-    found = {}
+    by_column = {}
     for name, inner in features.items():
         with of_column(safe_name(name)):
-            found[name] = _feature(inner, model)
-    return FeatureSpace(found, crosses=[_cross(options) for options in crosses], num_discretization_bins=bins, **known)
+            by_column[name] = _feature(inner, model)
+    return FeatureSpace(
+        by_column, crosses=[_cross(options) for options in crosses], num_discretization_bins=bins, **known
+    )
 
 
 def _inside(node: Any, kind: str) -> dict:
     """The options of a Feature or a Cross."""
-    found, config = parts(node)
-    if found != kind or node.get("module") != INSIDE:
-        raise ConfigError(f"a FeatureSpace has a {str(found)[:80]} where it has a {kind}")
+    class_name, config = parts(node)
+    if class_name != kind or node.get("module") != INSIDE:
+        raise ConfigError(f"a FeatureSpace has a {str(class_name)[:80]} where it has a {kind}")
     return config
 
 

@@ -66,11 +66,11 @@ class Graph:
         check_names_differ(list(self.kinds))
         inputs = sum(len(histories(call)) for call in self.calls.values())
         reader.count(max(0, inputs - len(self.layers)) // limits.INPUTS_OF_A_LAYER)
-        found: dict[tuple[str, int], None] = {}
+        visited: dict[tuple[str, int], None] = {}
         outputs = [self._end(entry)[0] for entry in nest_leaves(config["output_layers"], is_leaf=is_end)]
         for key in [*(key for key in outputs if key not in self.position), *self.calls]:
-            self._visit(key, found)
-        for key in self._in_keras_order(list(found)):
+            self._visit(key, visited)
+        for key in self._in_keras_order(list(visited)):
             with within(safe_name(key[0])):
                 node = self._node(key[0], self.calls[key])
             self.position[key] = len(self.nodes)
@@ -101,17 +101,17 @@ class Graph:
             else:
                 self.layers[name] = self.reader.model(entry)
 
-    def _visit(self, start: tuple[str, int], found: dict[tuple[str, int], None]) -> None:
+    def _visit(self, start: tuple[str, int], visited: dict[tuple[str, int], None]) -> None:
         """Add a call to those found, after all that it needs, without recursion: a file may be deep."""
         stack, opened = [start], set()
         while stack:
             key = stack[-1]
-            if key in found:
+            if key in visited:
                 stack.pop()
                 continue
             if key not in self.calls:
                 raise ConfigError(f"the graph refers to call {key[1]} of {key[0]!r}, which it does not hold")
-            needed = [h for h in histories(self.calls[key]) if h not in self.position and h not in found]
+            needed = [h for h in histories(self.calls[key]) if h not in self.position and h not in visited]
             if needed and key in opened:
                 raise ConfigError(f"the graph runs in a circle through {key[0]!r}")
             opened.add(key)
@@ -119,20 +119,20 @@ class Graph:
                 stack.extend(reversed(needed))
                 continue
             stack.pop()
-            found[key] = None
+            visited[key] = None
 
-    def _in_keras_order(self, found: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    def _in_keras_order(self, visited: list[tuple[str, int]]) -> list[tuple[str, int]]:
         """The calls as Keras runs them: the longer the way to the end, the earlier. Its masks depend on that order."""
         depths: dict[tuple[str, int], int] = {}
         of_layer: dict[str, int] = {}
-        for key in reversed(found):
+        for key in reversed(visited):
             depths[key] = of_layer[key[0]] = max(depths.get(key, 0), of_layer.get(key[0], 0))
             for needed in histories(self.calls[key]):
                 if needed not in self.position:
                     depths[needed] = max(depths.get(needed, 0), depths[key] + 1)
         ordered = sorted(depths, key=lambda key: -depths[key])
         runs = all(depths[h] > depths[key] for key in ordered for h in histories(self.calls[key]) if h in depths)
-        return ordered if runs else found  # a layer that is shared at two depths can upset the order by depth
+        return ordered if runs else visited  # a layer that is shared at two depths can upset the order by depth
 
     def _node(self, name: str, call: dict) -> Node:
         layer = self.layers[name]

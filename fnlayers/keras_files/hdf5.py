@@ -62,15 +62,15 @@ class Hdf5:
         """
         h5a = _h5py().h5a
         with _refusing(place):
-            found = self._object(place)
-            count = h5a.get_num_attrs(found)
+            handle = self._object(place)
+            count = h5a.get_num_attrs(handle)
             if count > limits.MAX_ATTRIBUTES:
                 raise ConfigError(f"it has {count} attributes; at most {limits.MAX_ATTRIBUTES} are read")
             names: list[bytes] = []
-            h5a.iterate(found, lambda name, *_: names.append(name))
+            h5a.iterate(handle, lambda name, *_: names.append(name))
             values = {}
             for name in names:
-                values[_text(name)] = attribute_of(found, name, self._section, self._strings)
+                values[_text(name)] = attribute_of(handle, name, self._section, self._strings)
         return _joined(values)
 
     def names(self, place: str = "") -> list[str]:
@@ -94,15 +94,15 @@ class Hdf5:
 
     def _walked(self) -> list[str]:
         h5py = _h5py()
-        found, waiting, seen = [], [("", self._open(""))], set()
+        places, waiting, seen = [], [("", self._open(""))], set()
         while waiting:
             here, opened = waiting.pop()
             with _refusing(here):
                 if isinstance(opened, h5py.h5d.DatasetID):
-                    found.append(here)
+                    places.append(here)
                     continue
                 address = h5py.h5o.get_info(opened).addr
-                if address in seen or len(waiting) + len(found) > limits.MAX_OBJECTS:
+                if address in seen or len(waiting) + len(places) > limits.MAX_OBJECTS:
                     raise ConfigError(
                         f"the group is inside itself or another one as well, or there are more than "
                         f"{limits.MAX_OBJECTS} groups and arrays"
@@ -110,7 +110,7 @@ class Hdf5:
                 seen.add(address)
                 inner = [(f"{here}/{name}" if here else name, _opened(opened, name)) for name in _children(opened)]
                 waiting += reversed(inner)
-        return found
+        return places
 
     def stored(self, place: str) -> Stored:
         """The shape, dtype and bytes of an array, without reading it: they are what the file really stores.
@@ -139,10 +139,10 @@ class Hdf5:
             raise ConfigError(f"the arrays expand to {in_memory} bytes, from a file of {self._section.length}")
 
     def _array(self, place: str) -> StoredArray:
-        found = self._object(place)
-        if not isinstance(found, _h5py().h5d.DatasetID):
+        handle = self._object(place)
+        if not isinstance(handle, _h5py().h5d.DatasetID):
             raise MissingError(f"the file has a group {place}, where an array is expected")
-        return StoredArray.of(found, self._section, self._strings)
+        return StoredArray.of(handle, self._section, self._strings)
 
     def _open(self, place: str) -> Any:
         with _refusing(place):
@@ -150,14 +150,14 @@ class Hdf5:
 
     def _object(self, place: str) -> Any:
         """The open group or dataset, followed name by name through hard links."""
-        found = self._file["/"].id
+        handle = self._file["/"].id
         for name in place.split("/") if place else ():
             if name in ("", ".", "..") or "\0" in name:
                 raise MissingError(f"{place[:200]!r} is not a place in a file")
-            if not isinstance(found, _h5py().h5g.GroupID) or name.encode() not in found:
+            if not isinstance(handle, _h5py().h5g.GroupID) or name.encode() not in handle:
                 raise MissingError(f"the file has no {place[:200]}")
-            found = _child(found, name)
-        return found
+            handle = _child(handle, name)
+        return handle
 
 
 def _children(group: Any) -> list[str]:
@@ -185,10 +185,10 @@ def _child(group: Any, name: str) -> Any:
 def _opened(group: Any, name: str) -> Any:
     """The same, of a link that is known to be hard."""
     h5py = _h5py()
-    found = h5py.h5o.open(group, name.encode())
-    if not isinstance(found, (h5py.h5g.GroupID, h5py.h5d.DatasetID)):
+    handle = h5py.h5o.open(group, name.encode())
+    if not isinstance(handle, (h5py.h5g.GroupID, h5py.h5d.DatasetID)):
         raise ConfigError(f"{name[:200]!r} is neither a group nor an array")
-    return found
+    return handle
 
 
 def _check_hard(group: Any, name: bytes) -> None:
@@ -238,5 +238,5 @@ def _refusing(place: str) -> Iterator[None]:
             error.args = (f"{place[:200]}: {error}",)
         raise
     except Exception as error:  # h5py: OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, ...
-        said = re.sub(r"\s+", " ", str(error))[:200]
-        raise ConfigError(f"{place[:200] or 'the root'} cannot be read: {said}") from None
+        message = re.sub(r"\s+", " ", str(error))[:200]
+        raise ConfigError(f"{place[:200] or 'the root'} cannot be read: {message}") from None

@@ -171,11 +171,11 @@ def _filters(plist: Any, itemsize: int) -> tuple[str, ...]:
     import h5py
 
     known = {h5py.h5z.FILTER_DEFLATE: "gzip", h5py.h5z.FILTER_SHUFFLE: "shuffle"}
-    found = [plist.get_filter(index) for index in range(min(plist.get_nfilters(), 8))]
-    names = tuple(known.get(code, f"filter {code}") for code, *_ in found)
+    filters = [plist.get_filter(index) for index in range(min(plist.get_nfilters(), 8))]
+    names = tuple(known.get(code, f"filter {code}") for code, *_ in filters)
     if names not in ((), ("gzip",), ("shuffle",), ("shuffle", "gzip")):
         raise ConfigError(f"it is compressed with {', '.join(names)}; only gzip and shuffle are read")
-    for name, (_, _, options, _) in zip(names, found, strict=True):
+    for name, (_, _, options, _) in zip(names, filters, strict=True):
         if name == "shuffle" and tuple(options[:1]) != (itemsize,):
             raise ConfigError(f"its bytes are shuffled by {options}, expected {itemsize}")
     return names
@@ -195,17 +195,17 @@ def _chunks(
     most = limits.most_expanded(length) if "gzip" in filters else length
     if total > limits.MAX_CHUNKS or total * size > most:
         raise _lacking(stored, dataset.get_storage_size() if total <= limits.MAX_CHUNKS else 0)
-    found: list[Chunk] = []
-    dataset.chunk_iter(lambda info: found.append(Chunk(*_chunk_fields(info))) if len(found) <= total else True)
+    chunks: list[Chunk] = []
+    dataset.chunk_iter(lambda info: chunks.append(Chunk(*_chunk_fields(info))) if len(chunks) <= total else True)
     expected = set(itertools.product(*(range(0, n, m) for n, m in zip(stored.shape, box, strict=True))))
-    if len(found) != total or {chunk.position for chunk in found} != expected:
-        raise _lacking(stored, sum(chunk.size for chunk in found))
-    for chunk in found:
+    if len(chunks) != total or {chunk.position for chunk in chunks} != expected:
+        raise _lacking(stored, sum(chunk.size for chunk in chunks))
+    for chunk in chunks:
         unpacked = "gzip" in filters and not chunk.mask >> filters.index("gzip") & 1
         fits = size <= chunk.size * MOST_DEFLATED if unpacked else size == chunk.size
         if not fits or chunk.start + chunk.size > length:
-            raise _lacking(stored, sum(chunk.size for chunk in found))
-    return tuple(found)
+            raise _lacking(stored, sum(chunk.size for chunk in chunks))
+    return tuple(chunks)
 
 
 def _chunk_fields(info: Any) -> tuple:
@@ -225,15 +225,15 @@ def _inflated(data: bytes | bytearray, size: int) -> bytes:
     """Exactly `size` bytes from a zlib stream."""
     stream = zlib.decompressobj()
     try:
-        found = stream.decompress(data, size + 1)
+        inflated = stream.decompress(data, size + 1)
     except zlib.error as error:
         raise ConfigError(f"a chunk is damaged: {error}") from None
-    if len(found) != size or not stream.eof:
+    if len(inflated) != size or not stream.eof:
         raise ConfigError(f"a chunk does not unpack to the {size} bytes that are declared")
-    return found
+    return inflated
 
 
-def _lacking(stored: Stored, found: int) -> ConfigError:
+def _lacking(stored: Stored, stored_bytes: int) -> ConfigError:
     return ConfigError(
-        f"it declares {stored.dtype}{stored.shape}, {stored.nbytes} bytes, and the file stores {found} of them"
+        f"it declares {stored.dtype}{stored.shape}, {stored.nbytes} bytes, and the file stores {stored_bytes} of them"
     )

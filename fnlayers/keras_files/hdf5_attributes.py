@@ -32,14 +32,14 @@ def attribute_of(owner: Any, name: bytes, section: Section, strings: Strings) ->
     if len(shape) > 1 or count * kind.get_size() > most:
         raise ConfigError(f"its attribute {shown} has the shape {shape}, which is not read")
     if isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str():
-        found: list = strings.of(h5py.h5o.get_info(owner).addr, name, count)
+        values_read: list = strings.of(h5py.h5o.get_info(owner).addr, name, count)
     elif isinstance(kind, h5py.h5t.TypeStringID) or plain_dtype(kind) is not None:
         array = np.empty(shape, attribute.dtype)
         attribute.read(array)
-        found = array.reshape(-1).tolist()
+        values_read = array.reshape(-1).tolist()
     else:
         raise ConfigError(f"its attribute {shown} is neither numbers nor strings")
-    values = [_plain_value(value, shown) for value in found]
+    values = [_plain_value(value, shown) for value in values_read]
     return values if shape else values[0]
 
 

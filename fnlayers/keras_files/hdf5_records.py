@@ -54,13 +54,13 @@ class Strings:
         places = [_STRING.unpack_from(data, index * _STRING.size) for index in range(count)]
         if sum(length for length, _, _ in places) > min(self._section.length, limits.MAX_ATTRIBUTE_BYTES):
             raise ConfigError("its strings are longer than the file")
-        found = []
+        strings = []
         for length, address, number in places:
             start, size = self._heap(address).get(number, (0, -1)) if length else (0, 0)
             if length > size:
                 raise ConfigError(f"a string of {length} bytes is not in the heap that it is said to be in")
-            found.append(bytes(self._section.take(start, length)).split(b"\0")[0])
-        return found
+            strings.append(bytes(self._section.take(start, length)).split(b"\0")[0])
+        return strings
 
     def _heap(self, address: int) -> dict[int, tuple[int, int]]:
         """Where each object of a heap starts, and its size."""
@@ -115,14 +115,14 @@ def _objects(section: Section, address: int) -> tuple[int, dict[int, tuple[int, 
     if mark != HEAP or size > section.length - address:
         raise ConfigError("a heap of strings is damaged")
     heap, position = section.take(address, size), _HEAP.size
-    found: dict[int, tuple[int, int]] = {}
+    objects: dict[int, tuple[int, int]] = {}
     while size - position >= _OBJECT.size:
         number, _, length = _OBJECT.unpack_from(heap, position)
         if number == 0:  # what is left is free
             break
         needed = _OBJECT.size + -(-length // 8) * 8
-        if number in found or needed > size - position:
+        if number in objects or needed > size - position:
             raise ConfigError("a heap of strings is damaged")
-        found[number] = address + position + _OBJECT.size, length
+        objects[number] = address + position + _OBJECT.size, length
         position += needed
-    return size, found
+    return size, objects

@@ -45,7 +45,7 @@ def keras_form(layer: Layer, types: Any) -> Layer:
     if isinstance(layer, Sequential):
         return _sequential_form(layer, types)
     if isinstance(layer, Functional):
-        return _Form(layer, types).made()
+        return _Form(layer, types).functional()
     refuse_different(layer, types)
     if isinstance(layer, TimeDistributed) and not isinstance(trace(layer, types), ArrayType):
         raise cannot(layer, "makes several outputs", "give each a TimeDistributed of its own")
@@ -85,8 +85,8 @@ def as_graph(model: Layer, types: Any) -> Functional:
         outputs = len(jax.tree.leaves(trace(layer, freeze(types))))
         types = trace(layer, freeze(types))
         nodes.append(Node(str(layer.name), ref))
-        made = iter(range(outputs))
-        ref = freeze(map_nest(lambda _: Ref(len(nodes) - 1, next(made)), types))  # noqa: B023
+        indices = iter(range(outputs))
+        ref = freeze(map_nest(lambda _: Ref(len(nodes) - 1, next(indices)), types))  # noqa: B023
     unique = tuple({layer.name: layer for layer in named}.values())
     options = {"name": model.name, "trainable": model.trainable} if isinstance(model, Sequential) else {}
     return Functional(unique, tuple(nodes), inputs, ref, **options)
@@ -115,7 +115,7 @@ def _sequential_form(model: Sequential, types: Any) -> Layer:
             carried = not drops_mask(layer) and any(t.masked for t in nest_leaves(types))
     if plain:
         return replace(model, layers=tuple(layers))
-    return _Form(as_graph(model, in_types), in_types).made()
+    return _Form(as_graph(model, in_types), in_types).functional()
 
 
 def _fits_a_sequential(layer: Layer, model: Sequential) -> bool:
@@ -188,8 +188,8 @@ class _Form:
         masks = map_nest(self._mask_of, refs, _spread(node.mask, node.inputs), is_leaf=is_ref)
         call = self._call(layer, node, refs, masks)
         self.layers[node.layer] = keras_form(layer, types)
-        made = self._append(call)
-        outs = [Ref(made.node, index) for index in range(len(self.types[position]))]
+        added = self._append(call)
+        outs = [Ref(added.node, index) for index in range(len(self.types[position]))]
         self.refs |= {Ref(position, index): out for index, out in enumerate(outs)}
         masked, in_masks = [t.masked for t in self.types[position]], nest_leaves(masks, is_leaf=is_ref)
         made_masks = mask_outputs(self.new_operation, layer, call, masked, in_masks, types)
@@ -246,7 +246,7 @@ class _Form:
         self.layers[label] = Operation(function, arguments, options)
         return self._append(Node(label, inputs, False))
 
-    def made(self) -> Functional:
+    def functional(self) -> Functional:
         """The graph, its layers in Keras's order."""
         ends = freeze(map_nest(lambda ref: self.masks.array(self.refs[ref]), self.model.outputs, is_leaf=is_ref))
         inputs = freeze(map_nest(lambda ref: self.masks.array(self.refs[ref]), self.model.inputs, is_leaf=is_ref))

@@ -17,10 +17,10 @@ def keras_order(
         calls: of each node that is not an input, by its number.
         outputs: the graph's outputs, in the order in which Keras goes through them.
     """
-    found, first = _walked(nodes, calls, outputs)
+    positions, first = _walked(nodes, calls, outputs)
     depths: dict[int, int] = {}
     of_layer: dict[str, int] = {}
-    for position in reversed(found):
+    for position in reversed(positions):
         name = _name(nodes[position])
         depth = max(depths.get(position, 0), of_layer.get(name, 0))
         depths[position] = of_layer[name] = depth
@@ -28,7 +28,7 @@ def keras_order(
             depths[ref.node] = max(depths.get(ref.node, 0), depth + 1)
     unused = [node.name for node in nodes if isinstance(node, InputNode) and node.name not in of_layer]
     names = sorted(of_layer, key=lambda name: (-of_layer[name], first[name]))
-    return [*unused, *names], sorted(found)
+    return [*unused, *names], sorted(positions)
 
 
 def _name(node: Any) -> str:
@@ -37,19 +37,19 @@ def _name(node: Any) -> str:
 
 def _walked(nodes: Any, calls: Mapping[int, Call], outputs: Sequence[Ref]) -> tuple[list[int], dict[str, int]]:
     """The nodes from the outputs back, each after what it needs; and when each layer was first met, as Keras counts."""
-    found: dict[int, None] = {}
+    walked: dict[int, None] = {}
     first: dict[str, int] = {}
     for output in outputs:
         stack = [(output.node, False)]
         while stack:
             position, ready = stack.pop()
-            if position in found:
+            if position in walked:
                 continue
             if ready:
-                found[position] = None
+                walked[position] = None
                 continue
             first.setdefault(_name(nodes[position]), len(first))
             stack.append((position, True))
             if position in calls:
                 stack.extend((ref.node, False) for ref in reversed(call_inputs(calls[position])))
-    return list(found), first
+    return list(walked), first

@@ -56,16 +56,16 @@ def _marked(node: Any, depth: int = 0) -> Any:
 
 def _data_format(node: Any) -> str | None:
     """The order of axes of the layers that say one, if it is the same for all."""
-    found, stack = set(), [node]
+    formats, stack = set(), [node]
     while stack:
         value = stack.pop()
         if isinstance(value, list):
             stack += value
         elif isinstance(value, dict):
             stack += value.values()
-            said = (value.get(key) for key in ("dim_ordering", "data_format"))
-            found |= {DATA_FORMATS.get(s, s) for s in said if isinstance(s, str)}
-    return found.pop() if len(found) == 1 else None
+            words = (value.get(key) for key in ("dim_ordering", "data_format"))
+            formats |= {DATA_FORMATS.get(s, s) for s in words if isinstance(s, str)}
+    return formats.pop() if len(formats) == 1 else None
 
 
 class _Translation:
@@ -106,8 +106,8 @@ class _Translation:
 
     def _node(self, node: dict, kind: str, config: dict) -> dict:
         """The new kind and config, with what else the entry says of its class, for config.py to judge."""
-        said = {key: node[key] for key in ("module", "registered_name", "build_config") if key in node}
-        return {**said, "class_name": kind, "config": config}
+        more = {key: node[key] for key in ("module", "registered_name", "build_config") if key in node}
+        return {**more, "class_name": kind, "config": config}
 
     def sequential(self, node: dict) -> dict:
         """Layers in order. Those of Keras 1 are a bare list, which may begin with a Merge of models."""
@@ -166,11 +166,11 @@ class _Graph:
 
     def entries(self) -> list[dict]:
         """The layers in Keras 3's form, each with its calls."""
-        found = []
+        entries = []
         for name, layer in self.layers.items():
             with within(name.replace("/", "_")):
-                found.append({**self._entry(name, layer), "name": name})
-        return found
+                entries.append({**self._entry(name, layer), "name": name})
+        return entries
 
     def _entry(self, name: str, layer: dict) -> dict:
         start = input_layer(layer, name)
@@ -260,19 +260,19 @@ class _Graph:
             return [value[0], value[1] - self.first_call.get(value[0], 0) + counted, value[2]]
         if not isinstance(value, list):
             raise ConfigError(f"an end of the graph is {str(value)[:80]}, expected [layer, call, output]")
-        found = [self.ends(inner) for inner in value]
-        return found[0] if len(found) == 1 else found
+        ends = [self.ends(inner) for inner in value]
+        return ends[0] if len(ends) == 1 else ends
 
 
 def _ends_in(value: Any) -> list:
     """All [layer, call, ...] in nested lists and objects."""
-    found, stack = [], [value]
+    ends, stack = [], [value]
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
             stack += value.values()
         elif isinstance(value, list):
             if len(value) in (3, 4) and isinstance(value[0], str) and type(value[1]) is int:
-                found.append(value)
+                ends.append(value)
             stack += value
-    return found
+    return ends

@@ -35,23 +35,23 @@ def keras3_arrays(owner: Owner, values: Mapping[str, np.ndarray], origin: Origin
         return _joined(values)
     if origin.era == 1:
         values = {name: _of_keras_1(layer, value) for name, value in values.items()}
-    found = _joined(values)
+    arrays = _joined(values)
     if origin.backend == "theano" and not isinstance(layer, DEPTHWISE):  # Theano turns these kernels around
-        for name in {"kernel", "recurrent_kernel"} & found.keys():
-            found[name] = np.flip(found[name], tuple(range(max(0, found[name].ndim - 2))))
-    return found
+        for name in {"kernel", "recurrent_kernel"} & arrays.keys():
+            arrays[name] = np.flip(arrays[name], tuple(range(max(0, arrays[name].ndim - 2))))
+    return arrays
 
 
 def _joined(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Keras 1's one array for each gate (W_i, W_f, ...) as one array of all."""
-    found = {name: value for name, value in values.items() if name[:-1] not in ("W_", "U_", "b_")}
+    arrays = {name: value for name, value in values.items() if name[:-1] not in ("W_", "U_", "b_")}
     for old, new in (("W", "kernel"), ("U", "recurrent_kernel"), ("b", "bias")):
         parts = [values[f"{old}_{gate}"] for gate in GATES if f"{old}_{gate}" in values]
-        if parts and (new in found or len({part.shape for part in parts}) > 1):
+        if parts and (new in arrays or len({part.shape for part in parts}) > 1):
             raise ConfigError(f"{old} is stored whole and for each gate, or the gates' arrays have different shapes")
         if parts:
-            found[new] = np.concatenate(parts, -1)
-    return found
+            arrays[new] = np.concatenate(parts, -1)
+    return arrays
 
 
 def _of_keras_1(layer: Any, array: np.ndarray) -> np.ndarray:

@@ -22,15 +22,15 @@ class Function(NamedTuple):
 
 
 def _table() -> dict[str, Function]:
-    found = {}
+    by_name = {}
     for names, arguments, defaults in (
         ("Add Subtract Multiply Divide TrueDivide FloorDivide Mod Power Maximum Minimum", ("y",), ()),
         ("Equal NotEqual Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr", ("y",), ()),
         ("Negative Absolute Sign Square Sqrt Rsqrt Reciprocal Exp Expm1 Log Log1p Sin Cos Tanh Floor Ceil", (), ()),
         ("Round Sigmoid Softplus LogicalNot", (), ()),
     ):
-        found |= {_TENSORFLOW.get(name, name.lower()): Function(name, arguments, defaults) for name in names.split()}
-    return {f"math.{name}": function for name, function in found.items()}
+        by_name |= {_TENSORFLOW.get(name, name.lower()): Function(name, arguments, defaults) for name in names.split()}
+    return {f"math.{name}": function for name, function in by_name.items()}
 
 
 _TENSORFLOW = {  # its names that are not Keras's in small letters
@@ -155,14 +155,14 @@ def operation_entry(kind: str, name: str, config: Any, calls: list[tuple[Any, di
     else:
         function = config.get("function")
     if function == "__operators__.getitem":
-        found = "GetItem", [first, _slices(options)], {}
+        entry = "GetItem", [first, _slices(options)], {}
     else:
-        found = _call(function, first, options)
+        entry = _call(function, first, options)
     return {
         "module": "keras.src.ops.numpy",
-        "class_name": found[0],
+        "class_name": entry[0],
         "config": {"name": name},
-        "inbound_nodes": [{"args": found[1], "kwargs": found[2]}],
+        "inbound_nodes": [{"args": entry[1], "kwargs": entry[2]}],
     }
 
 

@@ -88,24 +88,24 @@ def legacy_arrays(
     for owner in owners(model, shape, model.specs(shape)):
         by_layer.setdefault(owner.path[0] if owner.path else "", []).append(owner)
     read, theirs = Read({}, [], [], []), names or {}
-    for name, found in by_layer.items():
-        _read_layer(file, matched(found, groups.pop(theirs.get(name, name), []), by_order), origin, read)
+    for name, of_layer in by_layer.items():
+        _read_layer(file, matched(of_layer, groups.pop(theirs.get(name, name), []), by_order), origin, read)
     read.unused.extend(array.place for arrays in groups.values() for array in arrays)
     return read
 
 
 def origin_of(file: Hdf5, root: str) -> Origin:
     """The version and backend: Keras 1 wrote neither, or the version at the file's root alone."""
-    said = file.attributes(root)
-    version, backend = (said.get(key, file.attributes().get(key)) for key in ("keras_version", "backend"))
+    attributes = file.attributes(root)
+    version, backend = (attributes.get(key, file.attributes().get(key)) for key in ("keras_version", "backend"))
     return Origin(era_of(version), backend if isinstance(backend, str) else None)
 
 
-def _read_layer(file: Hdf5, found: "Matched", origin: Origin, read: Read) -> None:
+def _read_layer(file: Hdf5, matches: "Matched", origin: Origin, read: Read) -> None:
     """Add what one layer's group holds."""
-    for owner, arrays in found.by_owner:
+    for owner, arrays in matches.by_owner:
         path = "".join(f"{name}/" for name in owner.path)
-        absent = [slot.name for slot in found.missing if slot.owner is owner]
+        absent = [slot.name for slot in matches.missing if slot.owner is owner]
         if not set(absent) <= set(owner.specs):  # one gate of several
             read.missing.extend(f"{path}{name}" for name in owner.specs)
             continue
@@ -121,7 +121,7 @@ def _read_layer(file: Hdf5, found: "Matched", origin: Origin, read: Read) -> Non
             else:
                 read.arrays[f"{path}{name}"] = value
         read.missing.extend(f"{path}{name}" for name in absent)
-    read.unused.extend(array.place for array in found.unused)
+    read.unused.extend(array.place for array in matches.unused)
 
 
 def groups_of(file: Hdf5, root: str) -> dict[str, list[Array]]:
@@ -131,10 +131,10 @@ def groups_of(file: Hdf5, root: str) -> dict[str, list[Array]]:
         raise ConfigError(
             f"the file has no layer_names in {root or 'its root'}: it is neither a model nor weights of Keras 1 or 2"
         )
-    found = {name: _arrays(file, f"{root}/{name}" if root else name) for name in names}
+    by_layer = {name: _arrays(file, f"{root}/{name}" if root else name) for name in names}
     if "top_level_model_weights" in file.names(root):
-        found["top_level_model_weights"] = _arrays(file, f"{root}/top_level_model_weights".lstrip("/"))
-    return {name: arrays for name, arrays in found.items() if arrays}
+        by_layer["top_level_model_weights"] = _arrays(file, f"{root}/top_level_model_weights".lstrip("/"))
+    return {name: arrays for name, arrays in by_layer.items() if arrays}
 
 
 def _arrays(file: Hdf5, group: str) -> list[Array]:
@@ -162,7 +162,7 @@ class Matched(NamedTuple):
     unused: list[Array]
 
 
-def matched(found: list[Owner], arrays: list[Array], by_order: bool) -> Matched:
+def matched(owners: list[Owner], arrays: list[Array], by_order: bool) -> Matched:
     """Which array of a group belongs to which owner.
 
     Arguments:
@@ -170,7 +170,7 @@ def matched(found: list[Owner], arrays: list[Array], by_order: bool) -> Matched:
         arrays: the group's.
         by_order: whether order decides where names do not, as in a file whose model has just been read from it.
     """
-    slots = _slots(found, arrays)
+    slots = _slots(owners, arrays)
     taken: dict[int, Array] = {}
     for name in dict.fromkeys(slot.name for slot in slots):
         wanted = [i for i, slot in enumerate(slots) if slot.name == name]
@@ -178,7 +178,7 @@ def matched(found: list[Owner], arrays: list[Array], by_order: bool) -> Matched:
         taken |= _pairs(slots, wanted, offered, by_order)
     if by_order and not taken and len(slots) == len(arrays):  # a layer of the caller's, or arrays without names
         taken = dict(enumerate(arrays))
-    by_owner: dict[int, tuple[Owner, dict[str, Array]]] = {id(owner): (owner, {}) for owner in found}
+    by_owner: dict[int, tuple[Owner, dict[str, Array]]] = {id(owner): (owner, {}) for owner in owners}
     for i, array in taken.items():
         by_owner[id(slots[i].owner)][1][slots[i].name] = array
     used = set(map(id, taken.values()))
@@ -186,11 +186,11 @@ def matched(found: list[Owner], arrays: list[Array], by_order: bool) -> Matched:
     return Matched(list(by_owner.values()), missing, [array for array in arrays if id(array) not in used])
 
 
-def _slots(found: list[Owner], arrays: list[Array]) -> list[Slot]:
+def _slots(owners: list[Owner], arrays: list[Array]) -> list[Slot]:
     """What the owners expect, by the names that the file's version has: those trained first, as Keras orders them."""
     offered = {array.name for array in arrays}
     slots = []
-    for owner in found:
+    for owner in owners:
         gated = isinstance(owner.layer, (LSTMCell, GRUCell, ConvLSTMCell))
         for name in owner.specs:
             gates = [f"{old}_{gate}" for old, new in _NEW_NAMES.items() if new == name and gated for gate in GATES]

@@ -111,14 +111,14 @@ def _load(section: Section, custom: CustomObjects) -> Loaded:
 def _load_hdf5(section: Section, custom: CustomObjects) -> Loaded:
     """A model in one HDF5 file: of Keras 1, Keras 2 and tf.keras, and of Keras 3 where it was asked for that format."""
     with open_hdf5(section) as file:
-        said = file.attributes()
-        if not isinstance(said.get("model_config"), str):
+        attributes = file.attributes()
+        if not isinstance(attributes.get("model_config"), str):
             raise ConfigError(
                 "the file holds weights without a model; build the model, and read them with "
                 "fnlayers.load_keras_weights(path, model, params, state)"
             )
-        version = said.get("keras_version")
-        config = keras3_config(config_of(said["model_config"], "model_config"), version, custom)
+        version = attributes.get("keras_version")
+        config = keras3_config(config_of(attributes["model_config"], "model_config"), version, custom)
         model, shape = model_and_shape(config, custom, limits.most_layers(section.length), era_of(version))
         read = legacy_arrays(file, model, shape, by_order=True)
         if read.missing or read.unused or read.mismatched:

@@ -138,13 +138,13 @@ def _read_keras3(file: Hdf5, model: Layer, shape: Shape, names: Mapping[str, str
 
 def _named(file: Hdf5, theirs: str) -> dict[str, str]:
     """The folders of a model's layers by the layers' names; empty where the file does not say them."""
-    parent, found = f"{theirs}layers", {}
+    parent, folders = f"{theirs}layers", {}
     for folder in file.names(parent) if file.is_group(parent) else ():
         place = f"{parent}/{folder}/vars"
         name = file.attributes(place).get("name") if file.is_group(place) else None
         if isinstance(name, str):
-            found[name.replace("/", "_")] = f"layers/{folder}"
-    return found
+            folders[name.replace("/", "_")] = f"layers/{folder}"
+    return folders
 
 
 def _shape_of(model: Any, shape: Shape | None) -> Shape:
@@ -152,13 +152,13 @@ def _shape_of(model: Any, shape: Shape | None) -> Shape:
         raise ConfigError(
             f"load_keras_weights takes a model, got {shortened(model)}; write (path, model, params, state)"
         )
-    found = model.in_shape if shape is None else shape
-    if found is None:
+    known = model.in_shape if shape is None else shape
+    if known is None:
         raise ConfigError(
             f"load_keras_weights: {type(model).__name__} does not say the shape of its input; begin it with "
             "fnlayers.Input(shape), or give shape="
         )
-    return found
+    return known
 
 
 def _checked_names(names: Any, model: Layer) -> dict[str, str]:

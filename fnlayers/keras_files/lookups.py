@@ -32,14 +32,14 @@ _INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 def known_options(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     """The config of a layer without what changes no number, or says the same twice."""
-    found = dict(config)
-    if kind in SPARSE and found.get("sparse") is True:
-        found["sparse"] = False  # results are dense
-    if kind == "Discretization" and found.get("bin_boundaries") is not None:
-        found["num_bins"] = None  # it was adapted
+    options = dict(config)
+    if kind in SPARSE and options.get("sparse") is True:
+        options["sparse"] = False  # results are dense
+    if kind == "Discretization" and options.get("bin_boundaries") is not None:
+        options["num_bins"] = None  # it was adapted
     if kind == "StringLookup":
-        found.pop("oov_method", None)  # of integers
-    return found
+        options.pop("oov_method", None)  # of integers
+    return options
 
 
 class Stored(NamedTuple):
@@ -112,13 +112,13 @@ def _learned(kind: str, config: Mapping[str, Any], stored: Stored, folder: str) 
             f"{folder}vocabulary.txt has {len(lines)} lines, and its layer {size} tokens: some hold line ends, and "
             "Keras does not restore them either"
         )
-    found: dict[str, Any] = {"vocabulary": list(map(_integer, lines)) if kind == "IntegerLookup" else lines}
+    learned: dict[str, Any] = {"vocabulary": list(map(_integer, lines)) if kind == "IntegerLookup" else lines}
     weights = f"{folder}vars/idf_weights"
     if config.get("output_mode") == "tf_idf" and weights in stored.arrays:
         if stored.file.stored(weights).shape < (len(lines),):
             raise ConfigError(f"{weights} has the shape {stored.file.stored(weights).shape}, for {len(lines)} tokens")
-        found["idf_weights"] = np.asarray(stored.file.read(weights), np.float64).ravel()[: len(lines)].tolist()
-    return found
+        learned["idf_weights"] = np.asarray(stored.file.read(weights), np.float64).ravel()[: len(lines)].tolist()
+    return learned
 
 
 def _integer(line: str) -> int:

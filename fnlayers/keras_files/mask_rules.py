@@ -143,7 +143,7 @@ def _merged(operation: Callable, layer: Any, masks: list, types: list) -> Any:
         return operation("Concatenate", (tuple(map(Slot, range(len(masks)))),), tuple(masks), {"axis": axis})
     if isinstance(layer, Concatenate) and len(present) < len(masks):
         return None  # features of an array without a mask: all steps are valid
-    made = present[0]
+    joined = present[0]
     for mask in present[1:]:
-        made = operation("LogicalOr", (Slot(0), Slot(1)), (made, mask))
-    return made
+        joined = operation("LogicalOr", (Slot(0), Slot(1)), (joined, mask))
+    return joined

@@ -93,23 +93,23 @@ def safe_name(name: Any) -> str:
 
 def check_names_differ(names: list[str]) -> None:
     """Refuse names that are the same text in other characters."""
-    found: dict[str, str] = {}
+    first: dict[str, str] = {}
     for name in names:
         plain = unicodedata.normalize("NFC", safe_name(name))
-        if found.setdefault(plain, name) != name:
-            raise ConfigError(f"two layers are named {found[plain]!r} and {name!r}, which is the same text")
+        if first.setdefault(plain, name) != name:
+            raise ConfigError(f"two layers are named {first[plain]!r} and {name!r}, which is the same text")
 
 
-def input_shape(found: Any, what: str = "an input") -> tuple:
+def input_shape(sizes: Any, what: str = "an input") -> tuple:
     """The shape of an input: a size or None for each axis, or a nest of such shapes."""
-    if isinstance(found, dict) and found and len(found) <= limits.MAX_LAYERS:
-        return {str(key): input_shape(sub, what) for key, sub in found.items()}  # type: ignore[return-value]
-    if isinstance(found, (list, tuple)) and len(found) <= limits.MAX_LAYERS:
-        if found and all(isinstance(sub, (list, tuple, dict)) for sub in found):
-            return tuple(input_shape(sub, what) for sub in found)
-        if len(found) <= limits.MAX_RANK and all(map(_is_size, found)):
-            return tuple(found)
-    raise ConfigError(f"{what} has the shape {str(found)[:80]}; a list of sizes or null is expected")
+    if isinstance(sizes, dict) and sizes and len(sizes) <= limits.MAX_LAYERS:
+        return {str(key): input_shape(sub, what) for key, sub in sizes.items()}  # type: ignore[return-value]
+    if isinstance(sizes, (list, tuple)) and len(sizes) <= limits.MAX_LAYERS:
+        if sizes and all(isinstance(sub, (list, tuple, dict)) for sub in sizes):
+            return tuple(input_shape(sub, what) for sub in sizes)
+        if len(sizes) <= limits.MAX_RANK and all(map(_is_size, sizes)):
+            return tuple(sizes)
+    raise ConfigError(f"{what} has the shape {str(sizes)[:80]}; a list of sizes or null is expected")
 
 
 def check_input_layer(node: dict) -> tuple[tuple, str]:

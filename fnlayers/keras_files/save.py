@@ -95,13 +95,13 @@ def _shape_of(model: Layer, params: Any, state: Any, shape: Any) -> Any:
         for what, tree in (("params", params), ("state", state))
         for path, leaf in paths(tree).items()
     }
-    found = fitting_shape(model, types, shape)
-    if found is None:
+    fitting = fitting_shape(model, types, shape)
+    if fitting is None:
         raise MissingError(
             "save_keras: the model does not know the shape of its input; write save_keras(path, model, params, state, "
             "shape=x.shape), or start the Sequential with fnlayers.Input(shape)"
         )
-    return found
+    return fitting
 
 
 def _type(path: str, leaf: Any) -> tuple[tuple[int, ...], str]:
@@ -117,7 +117,7 @@ def _sizes(form: Layer, types: Any) -> Any:
 
 def _weights(form: Layer, shape: Any, params: Any, state: Any) -> dict[str, np.ndarray]:
     """The arrays by their names in the file."""
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     for ours, theirs, spec in weight_places(form, shape):
         value = leaf_at(params if isinstance(spec, Param) else state, ours.split("/"))
         if value is None:
@@ -126,8 +126,8 @@ def _weights(form: Layer, shape: Any, params: Any, state: Any) -> dict[str, np.n
             )
         if tuple(value.shape) != spec.full_shape:
             raise ShapeError(f"save_keras: {ours} has the shape {tuple(value.shape)}, the model {spec.full_shape}")
-        found[theirs] = np.asarray(value)
-    return found | dict(stored_weights(form, shape, default_folders))
+        arrays[theirs] = np.asarray(value)
+    return arrays | dict(stored_weights(form, shape, default_folders))
 
 
 def _write(file: Any, config: str, weights: Mapping[str, np.ndarray]) -> None:

@@ -48,10 +48,10 @@ def constant_of(value: dict) -> Constant:
 
 def _bounds(config: Any) -> list:
     """Start, stop and step of a slice."""
-    found = [config.get(key) for key in ("start", "stop", "step")] if isinstance(config, dict) else [""]
-    if not all(bound is None or type(bound) is int for bound in found):
+    bounds = [config.get(key) for key in ("start", "stop", "step")] if isinstance(config, dict) else [""]
+    if not all(bound is None or type(bound) is int for bound in bounds):
         raise ConfigError(f"a slice has the bounds {str(config)[:80]}, expected start, stop and step")
-    return found
+    return bounds
 
 
 def is_tensor(value: Any) -> bool:
@@ -67,10 +67,10 @@ def is_end(value: Any) -> bool:
 def history(tensor: dict) -> tuple[str, int, int]:
     """The layer, the number of its call and the output that made an array."""
     config = tensor.get("config") if isinstance(tensor, dict) else None
-    found = config.get("keras_history") if isinstance(config, dict) else None
-    if not isinstance(found, list) or not is_end(found):
-        raise ConfigError(f"a tensor of the graph has the history {str(found)[:80]}, expected [layer, call, output]")
-    return tuple(found)
+    end = config.get("keras_history") if isinstance(config, dict) else None
+    if not isinstance(end, list) or not is_end(end):
+        raise ConfigError(f"a tensor of the graph has the history {str(end)[:80]}, expected [layer, call, output]")
+    return tuple(end)
 
 
 def tensors(call: dict) -> Iterator[dict]:

@@ -47,8 +47,9 @@ def keras_topology(path: str | pathlib.Path) -> Topology:
         section = Section(file)
         if bytes(section.take(0, min(8, section.length))) == SIGNATURE:
             with open_hdf5(section) as opened:
-                said = opened.attributes()
-                return _described(opened, section, said.get("keras_version"), said.get("model_config"), legacy=True)
+                attributes = opened.attributes()
+                version, config = attributes.get("keras_version"), attributes.get("model_config")
+                return _described(opened, section, version, config, legacy=True)
         members = archive.members_of(section)
         most = limits.most_config(section.length)
         config = archive.read_text(section, members[archive.CONFIG], most)
@@ -61,13 +62,13 @@ def keras_topology(path: str | pathlib.Path) -> Topology:
 
 def _described(file: Hdf5, section: Section, version: Any, text: Any, legacy: bool) -> Topology:
     arrays = {place: file.stored(place) for place in file.arrays()}
-    said = version if isinstance(version, str) else None
+    known_version = version if isinstance(version, str) else None
     if not isinstance(text, str):
-        return Topology(said, None, None, "", arrays)
+        return Topology(known_version, None, None, "", arrays)
     config = config_of(text)
     try:
         config = keras3_config(config, version) if legacy else config
         model, shape = model_and_shape(config, NO_CUSTOM_OBJECTS, limits.most_layers(section.length))
     except LayerError as error:
-        return Topology(said, None, None, str(error), arrays)
-    return Topology(said, model, shape, "", arrays)
+        return Topology(known_version, None, None, str(error), arrays)
+    return Topology(known_version, model, shape, "", arrays)

@@ -86,8 +86,9 @@ def assembled(model: Layer, shape: Shape, places: Iterable[Place], read: Callabl
 
 def refuse_unowned(file: Hdf5, places: Iterable[Place], others: Container[str] = ()) -> None:
     """Raise ConfigError for arrays that no layer owns, and that are not among the others."""
-    if found := [name for name in unowned(file, places) if name not in others]:
-        raise ConfigError(f"the file has {len(found)} arrays that no layer of the model owns: {found[0][:200]}, ...")
+    if unexpected := [name for name in unowned(file, places) if name not in others]:
+        first = unexpected[0][:200]
+        raise ConfigError(f"the file has {len(unexpected)} arrays that no layer of the model owns: {first}, ...")
 
 
 def unowned(file: Hdf5, places: Iterable[Place]) -> list[str]:
@@ -165,8 +166,8 @@ KERAS3 = Names()
 
 def names_in(file: Hdf5, folders: Folders = default_folders) -> Names:
     """The names of a file, which is Keras 3's or tf.keras's."""
-    found = {part for place in file.arrays() for part in place.split("/") if part in ("query_dense", "_query_dense")}
-    return Names(folders, TF_PROJECTIONS if found == {"_query_dense"} else PROJECTIONS)
+    queries = {part for place in file.arrays() for part in place.split("/") if part in ("query_dense", "_query_dense")}
+    return Names(folders, TF_PROJECTIONS if queries == {"_query_dense"} else PROJECTIONS)
 
 
 def weight_places(model: Layer, shape: Shape, names: Names = KERAS3) -> Iterator[Place]:

@@ -86,13 +86,13 @@ def _stacked(units: Mapping[str, Unit], sizes: set[int]) -> dict[str, Unit]:
             if part.isascii() and part.isdigit():
                 pattern = ".".join([*parts[:at], "{i}", *parts[at + 1 :]])
                 by_pattern.setdefault(pattern, []).append((int(part), unit))
-    found = {}
+    stacks = {}
     for pattern, members in by_pattern.items():
         alike = all(unit.shapes == members[0][1].shapes for _, unit in members)
         if alike and len(members) in sizes and sorted(number for number, _ in members) == list(range(len(members))):
             names = tuple(name for _, unit in members for name in unit.names)
-            found[pattern] = Unit(pattern, members[0][1].shapes, names, len(members))
-    return found
+            stacks[pattern] = Unit(pattern, members[0][1].shapes, names, len(members))
+    return stacks
 
 
 # Ours

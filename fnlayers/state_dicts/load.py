@@ -173,8 +173,8 @@ def _filled(plan: Plan, arrays: Arrays, declared: Mapping[str, Param | State]) -
 def _reason(error: Exception, filling: Filling, arrays: Arrays) -> str:
     theirs = ", ".join(shown(name, arrays.types[name]) for name in filling.sources[0])
     more = f" and {len(filling.sources) - 1} more" if len(filling.sources) > 1 else ""
-    said = str(error) if isinstance(error, LayerError) else f"{type(error).__name__}: {error}"
-    return f"{said} (from {theirs}{more}, by the row {filling.row})"
+    message = str(error) if isinstance(error, LayerError) else f"{type(error).__name__}: {error}"
+    return f"{message} (from {theirs}{more}, by the row {filling.row})"
 
 
 def _array(filling: Filling, arrays: Arrays, spec: Param | State) -> np.ndarray:
@@ -182,15 +182,15 @@ def _array(filling: Filling, arrays: Arrays, spec: Param | State) -> np.ndarray:
     shape = spec.full_shape[len(filling.stack) :]
     slices = []
     for names in filling.sources:
-        made = applied(filling.change, tuple(arrays.fetch(name) for name in names), shape)
-        if made.shape != shape:
+        changed = applied(filling.change, tuple(arrays.fetch(name) for name in names), shape)
+        if changed.shape != shape:
             advice = ""
-            if filling.change is same and made.shape == shape[::-1] and len(shape) == 2:
+            if filling.change is same and changed.shape == shape[::-1] and len(shape) == 2:
                 advice = (
                     f'; PyTorch has matrices transposed: write ("{filling.path}", transpose), or a rule such as dense'
                 )
-            raise ConfigError(f"wrong shape: {made.shape}, the model has {shape}{advice}")
-        slices.append(_cast(made, jnp.dtype(spec.dtype or "float32")))
+            raise ConfigError(f"wrong shape: {changed.shape}, the model has {shape}{advice}")
+        slices.append(_cast(changed, jnp.dtype(spec.dtype or "float32")))
     if not filling.stack:
         return slices[0]
     return np.stack(slices).reshape(spec.full_shape)
@@ -208,12 +208,12 @@ def _cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
             "(path, lambda array: array.astype('float32') * scale)"
         )
     with np.errstate(over="ignore"):
-        made = array.astype(dtype)
-    if integers and not np.array_equal(made, array):
+        cast = array.astype(dtype)
+    if integers and not np.array_equal(cast, array):
         raise ConfigError(f"it holds numbers that {dtype.name} does not")
-    if ours and not np.array_equal(np.isfinite(made), np.isfinite(array)):
+    if ours and not np.array_equal(np.isfinite(cast), np.isfinite(array)):
         raise ConfigError(f"it holds numbers that are too large for {dtype.name}")
-    return made
+    return cast
 
 
 def _equal(one: np.ndarray, other: np.ndarray) -> bool:

@@ -105,7 +105,7 @@ def _repeated(units: dict[str, Unit], targets: Sequence[Target], arrays: Arrays)
 
     They are the matrices of logits that are tied to the table.
     """
-    found: dict[str, str] = {}
+    repeated: dict[str, str] = {}
     different: list[Unit] = []
     for unit in sorted(units.values(), key=lambda unit: bool(set(words_of(unit.key)) & OF_LOGITS)):
         alike = [other for other in different if other.shapes == unit.shapes]
@@ -115,10 +115,10 @@ def _repeated(units: dict[str, Unit], targets: Sequence[Target], arrays: Arrays)
         array = arrays.fetch(unit.names[0]) if len(alike) >= len(fitting) else np.empty(0)
         same = (o.names[0] for o in alike if array.size and np.array_equal(arrays.fetch(o.names[0]), array))
         if (other := next(same, None)) is not None:
-            found[unit.key] = other
+            repeated[unit.key] = other
         else:
             different.append(unit)
-    return found
+    return repeated
 
 
 def _match_single(

@@ -101,7 +101,7 @@ def _in_one_layout(edges: dict, units: Mapping[str, Unit], targets: Sequence[Tar
 def fits(make: Factory, unit: Unit, target: Target) -> bool:
     """Whether a rule makes exactly the target's weights of exactly the unit's arrays."""
     used: set[str] = set()
-    made: dict[str, tuple] = {}
+    shapes: dict[str, tuple] = {}
     for names, goals in make("").rows:
         there = [name for name in names if name in unit.shapes]
         used.update(there)
@@ -115,10 +115,10 @@ def fits(make: Factory, unit: Unit, target: Target) -> bool:
                 return False
             try:
                 zeros = tuple(np.broadcast_to(np.float32(0), unit.shapes[name]) for name in names)
-                made[path] = applied(change, zeros, shape).shape
+                shapes[path] = applied(change, zeros, shape).shape
             except (LayerError, ValueError, IndexError):
                 return False
-    return used == set(unit.shapes) and made == dict(target.shapes)
+    return used == set(unit.shapes) and shapes == dict(target.shapes)
 
 
 def _sure(edges: Mapping, units: Mapping[str, Unit], targets: Sequence[Target]) -> list[tuple[str, int]]:
@@ -160,8 +160,8 @@ def _likeness(theirs: str, ours: str) -> float:
 
 def words_of(name: str) -> list[str]:
     """The words and numbers of a name; words twice, since they say more."""
-    found = re.findall(r"[a-z]+|\d+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name.replace("{i}", "")).lower())
-    return [word for name in found for word in (WORDS.get(name, name),) * (1 + name.isalpha())]
+    words = re.findall(r"[a-z]+|\d+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name.replace("{i}", "")).lower())
+    return [word for name in words for word in (WORDS.get(name, name),) * (1 + name.isalpha())]
 
 
 def _natural(name: str) -> list:
@@ -190,7 +190,7 @@ def _choices(edges: Iterable[tuple[str, int]]) -> tuple[dict[str, list[int]], di
 def _components(edges: Mapping) -> list[tuple[list[str], list[int]]]:
     """The units and targets that hang together."""
     of_unit, of_target = _choices(edges)
-    left, found = dict.fromkeys(of_unit), []
+    left, components = dict.fromkeys(of_unit), []
     while left:
         keys, ats = {next(iter(left))}, set()
         while True:
@@ -199,6 +199,6 @@ def _components(edges: Mapping) -> list[tuple[list[str], list[int]]]:
             if more == ats and wider == keys:
                 break
             keys, ats = wider | keys, more
-        found.append(([key for key in of_unit if key in keys], sorted(ats)))
+        components.append(([key for key in of_unit if key in keys], sorted(ats)))
         left = {key: None for key in left if key not in keys}
-    return found
+    return components

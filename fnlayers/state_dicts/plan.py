@@ -110,16 +110,16 @@ def planned(mapping: Any, arrays: Arrays, declared: Mapping[str, Param | State])
 
 def _groups(row: Row, arrays: Arrays, plan: Plan) -> list[tuple[dict[str, str], tuple[str, ...]]]:
     """What a row's patterns match: for each choice of the placeholders, one name for each pattern."""
-    found: list[dict[tuple, str]] = []
+    by_row: list[dict[tuple, str]] = []
     for pattern in row.patterns:
         names = [pattern.text] if pattern.regex is None else arrays.types
         matches = ((name, pattern.match(name)) for name in names if name in arrays.types)
         by_values = [(tuple(sorted(values.items())), name) for name, values in matches if values is not None]
-        found.append(dict(by_values))
-    choices = dict.fromkeys(itertools.chain.from_iterable(found))
+        by_row.append(dict(by_values))
+    choices = dict.fromkeys(itertools.chain.from_iterable(by_row))
     groups = []
     for values in choices:
-        names = tuple(names.get(values) for names in found)
+        names = tuple(names.get(values) for names in by_row)
         if None in names:
             lacking = [pattern.text for pattern, name in zip(row.patterns, names, strict=True) if name is None]
             there = [name for name in names if name is not None]

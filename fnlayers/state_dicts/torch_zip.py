@@ -122,8 +122,8 @@ def _check(name: str, tensor: Tensor, member: zipfile.ZipInfo | None) -> None:
     storage, itemsize = tensor.storage, jnp.dtype(tensor.dtype).itemsize
     stored = storage.count * (1 if storage.dtype == "bytes" else itemsize)
     if member is None or member.file_size != stored:
-        found = "nothing" if member is None else f"{member.file_size} bytes"
-        raise ConfigError(f"{name[:80]!r} has a storage of {stored} bytes, and the file has {found}")
+        actual = "nothing" if member is None else f"{member.file_size} bytes"
+        raise ConfigError(f"{name[:80]!r} has a storage of {stored} bytes, and the file has {actual}")
     room = stored // itemsize
     if math.prod(tensor.shape) > room:
         raise ConfigError(

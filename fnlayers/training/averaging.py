@@ -47,12 +47,12 @@ def averaged(state: Any, params: Tree = None) -> Tree:
     """
     state = getattr(state, "train_state", state)
     params = getattr(state, "params", params)
-    found = _averages(getattr(state, "opt_state", state))
-    if len(found) != 1:
+    averages = _averages(getattr(state, "opt_state", state))
+    if len(averages) != 1:
         raise ConfigError(
             "averaged: the optimizer keeps no average; give ema=0.999 to fit, or fnlayers.optimizer(..., ema=0.999)"
         )
-    return found[0] if params is None else joined(found[0], params)
+    return averages[0] if params is None else joined(averages[0], params)
 
 
 def evaluated_params(train_state: Any) -> Tree:
@@ -76,7 +76,7 @@ def for_evaluation(optimizer: Any, momentum: Any, model: Layer, shape: Shape) ->
 
 
 def averaging(
-    made: optax.GradientTransformation,
+    optimizer: optax.GradientTransformation,
     momentum: float,
     kind: type = AverageState,
     finish: Callable[[Tree], Tree] | None = None,
@@ -90,7 +90,7 @@ def averaging(
         kind: the class of its state.
         finish: what becomes of the params after the update, before they are averaged.
     """
-    inner = optax.with_extra_args_support(made)
+    inner = optax.with_extra_args_support(optimizer)
 
     def init(params: Tree) -> Any:
         state = inner.init(params)

@@ -53,9 +53,9 @@ class Copies:
 
     def of(self, train_state: Any) -> TrainState:
         """One more copy."""
-        made = copied(train_state)
-        self.handed.append((made, jax.tree.leaves(made)))
-        return made
+        copy = copied(train_state)
+        self.handed.append((copy, jax.tree.leaves(copy)))
+        return copy
 
     def check(self, callback: Any, results: Sequence[Result]) -> None:
         """Raise ConfigError where the callback changed one of them, and returned none: that has no effect."""

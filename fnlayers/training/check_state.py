@@ -58,22 +58,22 @@ def _check(model: Layer, word: str, expected: dict, tree: Tree) -> None:
         return
     if hasattr(tree, "params"):
         raise ConfigError(f"{word}= is a {type(tree).__name__}, which holds more; give result.{word}")
-    found = {path: getattr(leaf, "shape", None) for path, leaf in paths(tree).items()}
-    missing = [path for path in expected if path not in found]
-    surplus = [path for path in found if path not in expected]
+    shapes = {path: getattr(leaf, "shape", None) for path, leaf in paths(tree).items()}
+    missing = [path for path in expected if path not in shapes]
+    surplus = [path for path in shapes if path not in expected]
     other = [
-        f"{path} is {found[path]}, declared {shape}"
+        f"{path} is {shapes[path]}, declared {shape}"
         for path, shape in expected.items()
-        if path in found and (found[path] or ()) != shape
+        if path in shapes and (shapes[path] or ()) != shape
     ]
     wrong = (("missing", missing), ("unexpected", surplus), ("of another shape", other))
     lines = [f"{what}: {_listed(names)}" for what, names in wrong if names]
     if lines:
-        made = "init(rng, shape)" if word == "params" else "init_state(shape)"
+        method = "init(rng, shape)" if word == "params" else "init_state(shape)"
         kind = ShapeError if not (missing or surplus) else MissingError if missing else ConfigError
         raise kind(
-            f"{word}= is not what {brief(model)} declares; {'; '.join(lines)}. Give what model.{made} makes, or what a "
-            "training of the same model and sizes returned"
+            f"{word}= is not what {brief(model)} declares; {'; '.join(lines)}. Give what model.{method} makes, or what "
+            "a training of the same model and sizes returned"
         )
 
 
@@ -102,8 +102,8 @@ def check_train_state(model: Layer, declared: Declared, optimizer: Any, train_st
         )
     check_declared(model, declared, train_state.params, train_state.state)
     trained, _ = split(train_state.params, declared.trainable)
-    expected, found = jax.eval_shape(optimizer.init, trained), train_state.opt_state
-    lines = _optimizer_lines(expected, found)
+    expected, actual = jax.eval_shape(optimizer.init, trained), train_state.opt_state
+    lines = _optimizer_lines(expected, actual)
     if lines:
         raise ConfigError(
             f"{name}: the train state's opt_state is not this optimizer's for this model; {'; '.join(lines)}. Go on "
@@ -112,19 +112,19 @@ def check_train_state(model: Layer, declared: Declared, optimizer: Any, train_st
         )
 
 
-def _optimizer_lines(expected: Any, found: Any) -> list[str]:
+def _optimizer_lines(expected: Any, actual: Any) -> list[str]:
     """What differs between two optimizer states: structure, else shapes and dtypes."""
-    expected_types, found_types = _types(expected), _types(found)
-    if jax.tree.structure(expected) != jax.tree.structure(found):
-        surplus = [path for path in found_types if path not in expected_types]
-        missing = [path for path in expected_types if path not in found_types]
+    expected_types, actual_types = _types(expected), _types(actual)
+    if jax.tree.structure(expected) != jax.tree.structure(actual):
+        surplus = [path for path in actual_types if path not in expected_types]
+        missing = [path for path in expected_types if path not in actual_types]
         parts = (("missing", missing), ("unexpected", surplus))
         lines = [f"{what}: {_listed(names, 4)}" for what, names in parts if names]
-        return [f"it is {_kinds(found)}, expected {_kinds(expected)}", *lines]
+        return [f"it is {_kinds(actual)}, expected {_kinds(expected)}", *lines]
     other = [
-        f"{path} is {found_types[path]}, expected {kind}"
+        f"{path} is {actual_types[path]}, expected {kind}"
         for path, kind in expected_types.items()
-        if found_types[path] != kind
+        if actual_types[path] != kind
     ]
     return [_listed(other, 4)] if other else []
 

@@ -112,14 +112,14 @@ class Reader:
 
     def step(self, step: int | None) -> int:
         """The number of this one, or of the newest; MissingError where there is none."""
-        found = self.steps()
-        if not found:
+        steps = self.steps()
+        if not steps:
             raise MissingError(
                 f"there is no checkpoint in {str(self.folder)!r}; give the folder of fl.Checkpoint(folder)"
             )
-        if step is not None and step not in found:
-            raise MissingError(f"there is no checkpoint {step!r} in {str(self.folder)!r}; there are {found}")
-        return max(found) if step is None else step
+        if step is not None and step not in steps:
+            raise MissingError(f"there is no checkpoint {step!r} in {str(self.folder)!r}; there are {steps}")
+        return max(steps) if step is None else step
 
     def memory(self, step: int) -> dict:
         """What is no array."""
@@ -130,8 +130,8 @@ class Reader:
         target = _nested(like)
         how = jax.tree.map(self._how, target)
         read = self.ocp.args.PyTreeRestore(item=target, restore_args=how)
-        found = paths(self._restored(step, **{item: read})[item])
-        leaves = [_as(found.get(path), leaf) for path, leaf in paths(like).items()]
+        by_path = paths(self._restored(step, **{item: read})[item])
+        leaves = [_as(by_path.get(path), leaf) for path, leaf in paths(like).items()]
         return copied(jax.tree.unflatten(jax.tree.structure(like), leaves))
 
     def _restored(self, step: int, **items: Any) -> Any:
@@ -160,13 +160,13 @@ def _nested(tree: Tree) -> dict:
     return nested
 
 
-def _as(found: Any, like: Any) -> Any:
+def _as(stored: Any, like: Any) -> Any:
     """An array that was read, in the form of the one that it replaces."""
-    if found is None:  # an empty one
+    if stored is None:  # an empty one
         return jnp.zeros(like.shape, like.dtype)
     if _is_key(like):
-        return jax.random.wrap_key_data(jnp.asarray(found), impl=jax.random.key_impl(like))
-    return found if isinstance(found, jax.Array) else jnp.array(found, like.dtype)
+        return jax.random.wrap_key_data(jnp.asarray(stored), impl=jax.random.key_impl(like))
+    return stored if isinstance(stored, jax.Array) else jnp.array(stored, like.dtype)
 
 
 def _is_key(leaf: Any) -> bool:

@@ -230,15 +230,15 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str, read
             where = position(number + 1)
             with located(where):  # an iterator that raises, in a thread of its own, too
                 item = next(items, items)
-                found = None if item is items else batch(item, where)
-            if found is None:
+                read_batch = None if item is items else batch(item, where)
+            if read_batch is None:
                 break
             number += 1
             if number > most:
                 raise ConfigError(
                     f"the validation data went on after {MOST_BATCHES} batches; if they end, give validation_steps"
                 )
-            yield found
+            yield read_batch
         if number < (steps or 1):
             expected = f", and {argument}={steps} asks for more" if steps else ""
             raise ConfigError(f"the data ended after {number} batches of this epoch{expected}")
@@ -246,8 +246,8 @@ def _from_batches(data: Any, epochs: int, steps: int | None, argument: str, read
             stream.begin_again()
 
     with located("the first batch"):
-        found = batch(first, "the first batch")
-    return Source(found, steps or _sized(data), False, None, epoch, stream)
+        read_batch = batch(first, "the first batch")
+    return Source(read_batch, steps or _sized(data), False, None, epoch, stream)
 
 
 class Stream:

@@ -54,14 +54,14 @@ def explain(
         batch: the batch that it was given.
         dataset: the data set, where it is in memory, so that a bad number is found where it lies.
     """
-    if found := _in_data(batch, "batch"):
-        return (dataset and _in_data(dataset, "data set")) or found
+    if problem := _in_data(batch, "batch"):
+        return (dataset and _in_data(dataset, "data set")) or problem
     for find in (_in_params, _in_labels, _in_layers, _in_losses, _in_gradients):
-        found = find(model, objective, train_state, batch)
-        if found:
-            return found
-    if found := _in_update(model, objective, optimizer, train_state, batch):
-        return found
+        problem = find(model, objective, train_state, batch)
+        if problem:
+            return problem
+    if problem := _in_update(model, objective, optimizer, train_state, batch):
+        return problem
     return (
         "run again outside jit, everything is finite: the compiled step rounds in another order, so some number lies "
         "at the edge of its dtype's range; lower the learning rate, scale the inputs, or clip the gradients"
@@ -115,8 +115,8 @@ def bad_output(observer: Observer) -> str | None:
         return None
     first = bad[0]
     if first[0] in observer.scanned:  # a later layer of an earlier step comes before it
-        same = [found for found in bad if found[0] in observer.scanned and found[0][0] == first[0][0]]
-        first = min(same, key=lambda found: _first_index(found[2])[:1])
+        same = [each for each in bad if each[0] in observer.scanned and each[0][0] == first[0][0]]
+        first = min(same, key=lambda each: _first_index(each[2])[:1])
     path, layer, leaf = first
     name = labels(observer)[path]
     where = f"layer {name}, {_brief(layer)}" if name else f"the model, {_brief(layer)}"

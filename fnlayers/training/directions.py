@@ -76,10 +76,10 @@ def direction(monitor: str, mode: Better | None, directions: Mapping[str, str | 
         else:
             hint = did_you_mean(monitor, directions)
         raise ConfigError(f"{monitor!r} is not among the logs ({', '.join(directions)}){hint and f'; {hint}'}")
-    found = mode or directions[monitor]
-    if found is None:
+    better = mode or directions[monitor]
+    if better is None:
         raise ConfigError(
             f"nothing says whether more or less of {monitor!r} is better; write mode='max' or mode='min', or give the "
             "metric's function an attribute: better = 'max'"
         )
-    return found
+    return better

@@ -137,22 +137,22 @@ def predict(
     if placing is not None:
         placing.check_shares(source)
         params, state = placing.weights(params, state, source.first.x)
-    run, progress, made = program(prediction_of, model, placing), Progress(verbose, "predict", source.length), []
+    run, progress, outputs = program(prediction_of, model, placing), Progress(verbose, "predict", source.length), []
     batch_types = BatchTypes()
     for batch in source.batches(None):
         with batch_types.compared(batch, position(source.taken)):
             y = run(params, state, batch.x if placing is None else placing.batch(batch.x), None, None)
         batch_types.add(batch)
         jax.tree.map(lambda a: a.copy_to_host_async(), y)
-        made.append((y, batch.count))
-        if len(made) > 1:  # the one before, while this one runs
-            made[-2] = _on_host(*made[-2])
+        outputs.append((y, batch.count))
+        if len(outputs) > 1:  # the one before, while this one runs
+            outputs[-2] = _on_host(*outputs[-2])
         progress.step(dict)
-    made[-1] = _on_host(*made[-1])
+    outputs[-1] = _on_host(*outputs[-1])
     progress.show({})
     progress.close()
     try:
-        return jax.tree.map(lambda *rows: np.concatenate(rows), *(y for y, _ in made))
+        return jax.tree.map(lambda *rows: np.concatenate(rows), *(y for y, _ in outputs))
     except ValueError:
         raise ShapeError("the batches have outputs of different shapes; predict them one by one with apply") from None
 

@@ -181,8 +181,8 @@ class FitLoop:
         waits = self.prefetch > 0 or self.scan_steps > 1
         items = taken(self.source, self.source.batches(at.seed, check), at.started, is_due, ahead=self.saves_ahead)
         parts = chunks(items, self.scan_steps, copies=waits and self.source.dataset is None)
-        with contextlib.closing(prefetched(map(self.ready, parts), self.prefetch)) as made:
-            for number, (chunk, batch) in enumerate(made):
+        with contextlib.closing(prefetched(map(self.ready, parts), self.prefetch)) as ready:
+            for number, (chunk, batch) in enumerate(ready):
                 if self.is_due:
                     self.save()
                 interrupts.hold()
@@ -237,8 +237,8 @@ class FitLoop:
         means = EpochMeans(self.objective, self.means.gathered)
         weights = evaluated_params(now), now.state
         with located("validation_data"):
-            found = run_evaluation(self.evaluation, means, *weights, self.held_out, self.out, quiet, self.placing)
-        return {f"val_{name}": value for name, value in found.items()}
+            values = run_evaluation(self.evaluation, means, *weights, self.held_out, self.out, quiet, self.placing)
+        return {f"val_{name}": value for name, value in values.items()}
 
     def start(self, chunk: list[Taken], batch: Any) -> None:
         """Start the steps of one program; look at those that are done."""

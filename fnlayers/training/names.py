@@ -113,12 +113,12 @@ def metric_named(name: str, model: Any, key: Any, loss: Callable) -> Any:
     logits = takes is not None and takes.form == "logits" and _end_of(model, key) not in PROBABILITIES
     if squashed in ("accuracy", "acc"):
         return ShapedAccuracy(0.0 if logits else 0.5)
-    made = _made(name, squashed)
-    what = made.takes
+    metric = _made(name, squashed)
+    what = metric.takes
     if takes is None or not logits or what is None or what.form != "probabilities":
-        return made
+        return metric
     activation = "sigmoid" if takes.labels == "binary" else "softmax"
-    return metrics.FromLogits(made, activation, takes.axis)
+    return metrics.FromLogits(metric, activation, takes.axis)
 
 
 def _made(name: str, squashed: str) -> metrics.Metric:

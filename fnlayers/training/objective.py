@@ -125,8 +125,8 @@ class Objective:
         logs = {"loss": self._weighted(means[:count]) + means[count]}
         if count > 1:
             logs |= {term.name: mean for term, mean in zip(self.losses, means, strict=False)}
-        found = {term.name: mean for term, mean in zip(self.metrics, means[count + 1 :], strict=True)}
-        return self.in_order(logs | found | dict(results or {}))
+        of_metrics = {term.name: mean for term, mean in zip(self.metrics, means[count + 1 :], strict=True)}
+        return self.in_order(logs | of_metrics | dict(results or {}))
 
     def in_order(self, logs: Mapping[str, Any]) -> dict[str, Any]:
         """The logs with the metrics behind the losses, as they were given."""

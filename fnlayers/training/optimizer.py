@@ -82,15 +82,15 @@ def optimizer(
     parts.append(_made(algorithm, learning_rate, options))
     if weight_decay:
         parts.append(_decay(weight_decay, learning_rate, decay_mask(model, shape)))  # type: ignore[arg-type]
-    made = optax.chain(*parts) if len(parts) > 1 else parts[0]
+    transformation = optax.chain(*parts) if len(parts) > 1 else parts[0]
     patterns = (frozen,) if isinstance(frozen, str) else tuple(frozen)
     if patterns:
-        made = _partly(made, patterns)
+        transformation = _partly(transformation, patterns)
     if project:
-        made = projected(made, model, shape)  # type: ignore[arg-type]
+        transformation = projected(transformation, model, shape)  # type: ignore[arg-type]
     if ema is not None:
-        made = averaging(made, ema)
-    return optax.MultiSteps(made, accumulate).gradient_transformation() if accumulate > 1 else made
+        transformation = averaging(transformation, ema)
+    return optax.MultiSteps(transformation, accumulate).gradient_transformation() if accumulate > 1 else transformation
 
 
 def _check_numbers(learning_rate: Any, clip_norm: Any, weight_decay: Any, ema: Any) -> None:
@@ -125,10 +125,11 @@ def _made(algorithm: Any, learning_rate: Any, options: dict) -> optax.GradientTr
     except TypeError as error:
         known = [name for name in inspect.signature(make).parameters if name != "learning_rate"]
         raise ConfigError(f"optimizer: {algorithm!r}: {error}; its options are {', '.join(known) or 'none'}") from None
-    made: Any = make(learning_rate, **options)
-    if not (hasattr(made, "init") and hasattr(made, "update")):
-        raise ConfigError(f"optimizer: {algorithm!r} made {type(made).__name__}, no optax optimizer; give optax.adam")
-    return made
+    transformation: Any = make(learning_rate, **options)
+    if not (hasattr(transformation, "init") and hasattr(transformation, "update")):
+        kind = type(transformation).__name__
+        raise ConfigError(f"optimizer: {algorithm!r} made {kind}, no optax optimizer; give optax.adam")
+    return transformation
 
 
 def _by_name(name: str) -> Any:
@@ -160,10 +161,10 @@ def _like(mask: Tree, params: Tree) -> Tree:
     return jax.tree.map(lambda p, keep: p if absent(p) else keep, params, mask, is_leaf=absent)
 
 
-def _partly(made: optax.GradientTransformation, patterns: tuple[str, ...]) -> optax.GradientTransformation:
+def _partly(transformation: optax.GradientTransformation, patterns: tuple[str, ...]) -> optax.GradientTransformation:
     """The optimizer of all params but those that match."""
 
     def of(params: Tree) -> Tree:
         return labels(params, dict.fromkeys(patterns, "frozen"), "trained")
 
-    return optax.multi_transform({"trained": made, "frozen": optax.set_to_zero()}, of)
+    return optax.multi_transform({"trained": transformation, "frozen": optax.set_to_zero()}, of)

@@ -31,13 +31,13 @@ def prefetched(items: Iterator, ahead: int) -> Generator:
     thread.start()
     try:
         while True:
-            made = ready.get()
-            if made.error is not None:
-                raise made.error
-            if made.ended:
+            entry = ready.get()
+            if entry.error is not None:
+                raise entry.error
+            if entry.ended:
                 return
             free.release()
-            yield made.item
+            yield entry.item
     finally:
         stopped.set()
         free.release()

@@ -108,10 +108,10 @@ def results_of(callback: Any, result: Any) -> tuple[Result, ...]:
     """
     if result is None or isinstance(result, (bool, np.bool_)):
         return (True,) if result else ()
-    found = result if type(result) is tuple else (result,)
-    if not found or not all(isinstance(each, (Stop, SetLearningRate, Replace, AddLogs)) for each in found):
+    results = result if type(result) is tuple else (result,)
+    if not results or not all(isinstance(each, (Stop, SetLearningRate, Replace, AddLogs)) for each in results):
         raise ConfigError(f"the callback {callback!r} returned {shortened(result)}; {_TO_WRITE}")
-    return found
+    return results
 
 
 def with_learning_rate(train_state: TrainState, learning_rate: float) -> TrainState:
@@ -186,16 +186,16 @@ def kinds(tree: Tree) -> dict[str, str]:
     return {path: f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}" for path, leaf in paths(tree).items()}
 
 
-def differences(expected: Mapping, found: Mapping, here: str, there: str) -> list[str]:
+def differences(expected: Mapping, actual: Mapping, here: str, there: str) -> list[str]:
     """A line for each name whose value differs, or that is in one of the two alone."""
     lines = []
-    for name in dict.fromkeys((*expected, *found)):
-        if name not in found:
+    for name in dict.fromkeys((*expected, *actual)):
+        if name not in actual:
             lines.append(f"{name} ({expected[name]}): in {here} alone")
         elif name not in expected:
-            lines.append(f"{name} ({found[name]}): in {there} alone")
-        elif expected[name] != found[name]:
-            lines.append(f"{name}: {expected[name]} in {here}, {found[name]} in {there}")
+            lines.append(f"{name} ({actual[name]}): in {there} alone")
+        elif expected[name] != actual[name]:
+            lines.append(f"{name}: {expected[name]} in {here}, {actual[name]} in {there}")
     return lines
 
 

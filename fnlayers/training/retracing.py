@@ -34,16 +34,16 @@ class BatchTypes:
         kind = batch_type(batch)
         if self.warned or kind in self.seen:
             return
-        found = described(_named(batch))
+        types = described(_named(batch))
         expected = not self.seen or (len(self.seen) == 1 and self._differs_by_rows(batch))
         if not expected:
-            self.warned, changed = True, least_changes(list(self.seen.values()), found)
+            self.warned, changed = True, least_changes(list(self.seen.values()), types)
             text = (
                 f"fit compiles its step for the {ordinal(len(self.seen) + 1)} type of batch ({position}): {changed}; "
                 "give batches of few types, such as sequences padded to some lengths"
             )
             warnings.warn(text, RetraceWarning, stacklevel=6)
-        self.seen[kind] = found
+        self.seen[kind] = types
 
     def add(self, batch: Batch) -> None:
         """A batch that was run, of whose type there is nothing to say."""

@@ -88,17 +88,17 @@ class TrainState(NamedTuple):
         if isinstance(model, Sequential) and not model.layers:
             raise ConfigError(f"{brief(model)} has no layers, and so nothing to train; give it some")
 
-        def made(key: Any, params: Any, state: Any) -> TrainState:
+        def create(key: Any, params: Any, state: Any) -> TrainState:
             params = model.init(key, shape) if params is None else params
             state = model.init_state(shape) if state is None else state
             trained, _ = split(params, declared.trainable)
             return cls(jnp.zeros((), "int32"), params, state, optimizer.init(trained), plain_key(fold(key, "training")))
 
         if mesh is None:
-            return copied(made(key, params, state))
+            return copied(create(key, params, state))
         plan = shardings(model, shape, mesh, rules, optimizer)
         params, state = jax.device_put(params, plan.params if params else None), jax.device_put(state, plan.whole)
-        return jax.jit(lambda *args: copied(made(*args)), out_shardings=sharded_state(plan))(key, params, state)
+        return jax.jit(lambda *args: copied(create(*args)), out_shardings=sharded_state(plan))(key, params, state)
 
 
 def sharded_state(plan: Shardings) -> Any:

@@ -37,10 +37,10 @@ class Term(NamedTuple):
                 raise better from error
             error.add_note(f"in {self.name!r}, given {shapes}")
             raise
-        found = _as_values(self.name, values, jax.tree.leaves(y_pred)[0].shape[0], shapes)
+        of_examples = _as_values(self.name, values, jax.tree.leaves(y_pred)[0].shape[0], shapes)
         if is_loss and not jnp.issubdtype(values.dtype, jnp.floating):
             raise ConfigError(f"{self.name!r} returned {values.dtype} numbers, which have no gradient; return floats")
-        return found
+        return of_examples
 
     def marked(self, values: jax.Array, y_pred: Any, y_true: Any) -> jax.Array:
         """The values, NaN for a label that the loss cannot take: most losses return some number, -1 the last class's.

@@ -43,8 +43,8 @@ def select_weight(weight: Any, term: Term) -> Any:
             "function for each output"
         )
     items: Any = weight if isinstance(weight, Mapping) else dict(enumerate(weight))
-    found = [items[name] for name in names_in(term.key) if items.get(name) is not None]
-    return functools.reduce(functools.partial(_product, name=term.name), found) if found else None
+    chosen = [items[name] for name in names_in(term.key) if items.get(name) is not None]
+    return functools.reduce(functools.partial(_product, name=term.name), chosen) if chosen else None
 
 
 def weight_of(term: Term, out: Any, weight: Any) -> Any:

@@ -74,9 +74,9 @@ class _FScore(Metric):
     def result(self, sums: Sums) -> Array:
         """The score, or one for each class."""
         xp, beta = namespace(*sums.values()), self.weight_of_recall
-        found = sums["true_positives"]
-        precision = found / (found + sums["false_positives"] + EPSILON)
-        recall = found / (found + sums["false_negatives"] + EPSILON)
+        hits = sums["true_positives"]
+        precision = hits / (hits + sums["false_positives"] + EPSILON)
+        recall = hits / (hits + sums["false_negatives"] + EPSILON)
         scores = (1 + beta**2) * precision * recall / (beta**2 * precision + recall + EPSILON)
         if self.average == "weighted":
             return xp.sum(scores * sums["ones"] / (xp.sum(sums["ones"]) + EPSILON))
