@@ -5,5 +5,5 @@ import re
 import sys
 
 text = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
-found = re.search(rf"<!-- command: {re.escape(sys.argv[1])} -->\s*```\w*\n(.*?)\n```", text, re.DOTALL)
-sys.exit(f"README.md has no command {sys.argv[1]!r}") if found is None else print(found[1])
+match = re.search(rf"<!-- command: {re.escape(sys.argv[1])} -->\s*```\w*\n(.*?)\n```", text, re.DOTALL)
+sys.exit(f"README.md has no command {sys.argv[1]!r}") if match is None else print(match[1])

@@ -71,8 +71,8 @@ SCALES = {False: Scale(FULL, 8192, 2**28, 0.2, 7), True: Scale(TINY, 64, 2**12, 
 def ceilings(scale: Scale) -> dict[str, float]:
     """Operations a second of matrix products, and bytes a second of a copy; the best of the rounds."""
     products = {"float32": ("float32", None), "float32 in full": ("float32", "highest"), "bfloat16": ("bfloat16", None)}
-    found = {name: 2 * scale.width**3 / product_seconds(scale, *how) for name, how in products.items()}
-    return found | {"copy": 2 * 4 * scale.elements / copy_seconds(scale)}
+    ceiling = {name: 2 * scale.width**3 / product_seconds(scale, *how) for name, how in products.items()}
+    return ceiling | {"copy": 2 * 4 * scale.elements / copy_seconds(scale)}
 
 
 def product_seconds(scale: Scale, dtype: str, precision: str | None) -> float:
@@ -132,8 +132,8 @@ class Torch:
 
     def prepare(self, network: Network, dtype: str) -> Training:
         """A training step of the network."""
-        found = self.ask(prepare=[network, dtype])
-        return Training(lambda calls: self.ask(run=calls)["seconds"], found["params"])
+        answer = self.ask(prepare=[network, dtype])
+        return Training(lambda calls: self.ask(run=calls)["seconds"], answer["params"])
 
     def close(self) -> None:
         """End the process."""

@@ -113,7 +113,7 @@ def grown(model: Model, axis: str, values: Sequence[int], seconds: float) -> dic
         "memory": [step.memory for step in steps.values()],
         "operations": [step.flops for step in steps.values()],
     }
-    exponents = {name: exponent(values, found) for name, found in costs.items()}
+    exponents = {name: exponent(values, cost) for name, cost in costs.items()}
     limit = max(1.0, exponents["operations"]) + ABOVE
     marks = [name for name in ("time", "memory") if exponents[name] > limit]
     return {"axis": axis, "sizes": list(values), "fixed": fixed, **costs, "exponents": exponents, "grows": marks}
@@ -140,10 +140,10 @@ def main() -> None:
 def show(row: dict[str, Any]) -> None:
     """Print one line."""
     times = " ".join(f"{1e3 * seconds:.2f}" for seconds in row["time"])
-    found = "  ".join(f"{row['exponents'][name]:8.2f}" for name in ("time", "memory", "operations"))
+    powers = "  ".join(f"{row['exponents'][name]:8.2f}" for name in ("time", "memory", "operations"))
     mark = f"  GROWS: {', '.join(row['grows'])}" if row["grows"] else ""
     print(
-        f"{row['model']:12} {row['axis']:9} {' '.join(map(str, row['sizes'])):22} {times:30} {found}{mark}", flush=True
+        f"{row['model']:12} {row['axis']:9} {' '.join(map(str, row['sizes'])):22} {times:30} {powers}{mark}", flush=True
     )
 
 

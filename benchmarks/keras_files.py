@@ -27,7 +27,7 @@ import fnlayers as fl
 def plain(path):
     arrays = []
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
-        file.visititems(lambda name, found: arrays.append(found[...]) if isinstance(found, h5py.Dataset) else None)
+        file.visititems(lambda name, entry: arrays.append(entry[...]) if isinstance(entry, h5py.Dataset) else None)
     return arrays
 
 def memory(what):
@@ -39,7 +39,7 @@ read(small)  # what is imported late is imported here
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # forget the peak
 before, start = memory("VmRSS"), time.process_time()
-found = read(large)
+arrays = read(large)
 print(time.process_time() - start, memory("VmHWM") - before)
 """
 
@@ -67,11 +67,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         small, large = written(Path(folder), 1), written(Path(folder), max(1, options.megabytes // 4))
         size = large.stat().st_size / 2**20
-        found: dict[str, list[tuple[float, float]]] = {"plain": [], "load_keras": []}
+        times: dict[str, list[tuple[float, float]]] = {"plain": [], "load_keras": []}
         for _ in range(options.rounds):
-            for reader, rounds in found.items():
+            for reader, rounds in times.items():
                 rounds.append(measured(reader, small, large))
-    least = {reader: [min(column) for column in zip(*rounds, strict=True)] for reader, rounds in found.items()}
+    least = {reader: [min(column) for column in zip(*rounds, strict=True)] for reader, rounds in times.items()}
     for reader, (seconds, peak) in least.items():
         print(f"{reader:12} {1000 * seconds:7.0f} ms   peak {peak / size:.2f} of {size:.0f} MB")
     print(f"{'ratio':12} {least['load_keras'][0] / least['plain'][0]:7.2f}      (at most 1.5; peak at most 2.2)")

@@ -107,21 +107,21 @@ def steps(layers: int = 20, width: int = 256, batch: int = 64, guard: bool = Tru
         (state.params[name]["kernel"] + 0, state.params[name]["bias"] + 0)
         for name in dict(model.children((None, width)))
     ]
-    made = fl.make_step(model, optax.softmax_cross_entropy_with_integer_labels, optimizer, guard=guard)
-    return Steps(made, jax.jit(plain, donate_argnums=(0, 1)), state, (params, optimizer.init(params)), (x, y))
+    step = fl.make_step(model, optax.softmax_cross_entropy_with_integer_labels, optimizer, guard=guard)
+    return Steps(step, jax.jit(plain, donate_argnums=(0, 1)), state, (params, optimizer.init(params)), (x, y))
 
 
 def step_ratio() -> float:
     """The time of a step."""
-    made = steps()
-    current: dict[str, Any] = {"fnlayers": made.state, "plain": made.plain_state}
+    pair = steps()
+    current: dict[str, Any] = {"fnlayers": pair.state, "plain": pair.plain_state}
 
     def run_ours() -> object:
-        current["fnlayers"], logs = made.ours(current["fnlayers"], made.batch)
+        current["fnlayers"], logs = pair.ours(current["fnlayers"], pair.batch)
         return jax.block_until_ready(logs)
 
     def run_plain() -> object:
-        *state, value = made.plain(*current["plain"], *made.batch)
+        *state, value = pair.plain(*current["plain"], *pair.batch)
         current["plain"] = state
         return jax.block_until_ready(value)
 
@@ -135,13 +135,13 @@ def compile_ratios(layers: int = 20, rounds: int = 7, guard: bool = True) -> dic
     """
     times: dict[str, list[float]] = {"trace": [], "compile": [], "both": []}
     for _ in range(rounds + 1):
-        made = steps(layers, guard=guard)
-        own = build_seconds(made.ours, made.state, made.batch)
-        plain = build_seconds(made.plain, *made.plain_state, *made.batch)
+        pair = steps(layers, guard=guard)
+        own = build_seconds(pair.ours, pair.state, pair.batch)
+        plain = build_seconds(pair.plain, *pair.plain_state, *pair.batch)
         times["trace"].append(own[0] / plain[0])
         times["compile"].append(own[1] / plain[1])
         times["both"].append(sum(own) / sum(plain))
-    return {name: statistics.median(found[1:]) for name, found in times.items()}  # the first round also warms jax up
+    return {name: statistics.median(ratios[1:]) for name, ratios in times.items()}  # the first round also warms jax up
 
 
 def build_seconds(step: Any, *args: Any) -> tuple[float, float]:
@@ -205,7 +205,7 @@ def fit_microseconds(steps: int = 2000, rounds: int = 5) -> dict[str, float]:
                 start = time.process_time()
                 run()
                 times[name].append(1e6 * (time.process_time() - start) / steps)
-    best = {name: min(found) for name, found in times.items()}
+    best = {name: min(microseconds) for name, microseconds in times.items()}
     return {name: best[name] - best["bare"] for name in contenders if name != "bare"}
 
 
@@ -235,12 +235,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="these figures alone")
     parser.add_argument("--json", help="also write the figures to this file")
     args = parser.parse_args()
-    found = {}
+    figures = {}
     for name in args.only:
         text, measure, promise = FIGURES[name]
-        found[text] = measure()
-        print(f"{text:42} {shown(found[text])}   {promise}", flush=True)
-        write(args.json, figures=found)
+        figures[text] = measure()
+        print(f"{text:42} {shown(figures[text])}   {promise}", flush=True)
+        write(args.json, figures=figures)
 
 
 def shown(figure: Any) -> str:

@@ -79,10 +79,10 @@ def text_row(values: Sequence[str]) -> str:
 def missed(run: Mapping[str, Any]) -> list[str]:
     """A line for each promise that a run does not keep."""
     return [
-        f"{row['workload']} {row['size']} {row['pass']}: {found}"
+        f"{row['workload']} {row['size']} {row['pass']}: {comparison}"
         for row in run["rows"]
-        for found in versus(row, run["malloc"]).values()
-        if not found.met
+        for comparison in versus(row, run["malloc"]).values()
+        if not comparison.met
     ]
 
 
@@ -97,10 +97,10 @@ def left_out(run: Mapping[str, Any]) -> list[str]:
 
 def markdown(run: Mapping[str, Any]) -> Iterator[str]:
     """A run as Markdown: the machine, the command, the table, and what has no figure."""
-    found, rows = run["machine"], run["rows"]
+    machine, rows = run["machine"], run["rows"]
     names = [name for name in run["contenders"] if any(name in row["seconds"] for row in rows)]
-    versions = ", ".join(f"{package} {version}" for package, version in found["versions"].items())
-    yield f"{found['processor']}, {found['cores']} cores, {found['system']}, {found['date']}; {versions}."
+    versions = ", ".join(f"{package} {version}" for package, version in machine["versions"].items())
+    yield f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, {machine['date']}; {versions}."
     yield ""
     yield f"```bash\n{run['command']}\n```"
     yield ""

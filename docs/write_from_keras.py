@@ -80,15 +80,15 @@ def layers() -> str:
 
 def notes() -> dict[str, list[str]]:
     """For each layer what the table of deviations says of it."""
-    found: dict[str, list[str]] = {}
+    by_layer: dict[str, list[str]] = {}
     for line in (HERE / "deviations.md").read_text().splitlines():
         columns = [column.strip() for column in line.strip("|").split(" | ")]
         if len(columns) < 3 or not line.startswith("| ") or columns[0] in ("what", "argument"):
             continue
         for name in dict.fromkeys(re.findall(r"\b[A-Z]\w+", columns[0])):
             if name in fl.LAYERS:
-                found.setdefault(name, []).append(re.sub(r"^`(.*?)`$", r"`\1`", columns[0].strip()))
-    return found
+                by_layer.setdefault(name, []).append(re.sub(r"^`(.*?)`$", r"`\1`", columns[0].strip()))
+    return by_layer
 
 
 def options() -> str:

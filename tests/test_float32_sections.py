@@ -39,9 +39,9 @@ def derivatives(function, *arrays):
 def test_in_float32_changes_no_number():
     ours = derivatives(lambda x, gamma: in_float32(normalized, x, gamma).astype(x.dtype), X, GAMMA)
     plain = derivatives(lambda x, gamma: normalized(x.astype("float32"), gamma).astype(x.dtype), X, GAMMA)
-    for found, wanted in zip(ours, plain, strict=True):
-        assert found.dtype == wanted.dtype
-        np.testing.assert_array_equal(found.astype("float32"), wanted.astype("float32"))
+    for actual, wanted in zip(ours, plain, strict=True):
+        assert actual.dtype == wanted.dtype
+        np.testing.assert_array_equal(actual.astype("float32"), wanted.astype("float32"))
 
 
 def test_results_that_are_saved_in_half_precision():
@@ -50,8 +50,8 @@ def test_results_that_are_saved_in_half_precision():
     ours = derivatives(lambda x, total: divide(exp(x, jnp.bfloat16), total, jnp.bfloat16), x, total)
     plain = derivatives(lambda x, total: jnp.exp(x) / total, x, total)
     np.testing.assert_array_equal(ours[0], plain[0])
-    for found, wanted in zip(ours[1:], plain[1:], strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=2**-7, atol=2**-7)
+    for actual, wanted in zip(ours[1:], plain[1:], strict=True):
+        np.testing.assert_allclose(actual, wanted, rtol=2**-7, atol=2**-7)
 
 
 @pytest.mark.parametrize("axis", [-1, 0])

@@ -17,7 +17,7 @@ Tree = Any
 
 
 def prepare(workload: Workload, channels_first: bool) -> Passes:
-    params, state = made(workload.chain, workload.shape, np.random.default_rng(0))
+    params, state = initialized(workload.chain, workload.shape, np.random.default_rng(0))
 
     def apply(params: Tree, state: Tree, x: jax.Array, train: bool) -> tuple[jax.Array, Tree]:
         new_moments: list = []
@@ -27,12 +27,12 @@ def prepare(workload: Workload, channels_first: bool) -> Passes:
     return passes(workload, apply, params, state)
 
 
-def made(chain: tuple[kinds.Kind, ...], shape: kinds.Shape, rng: np.random.Generator) -> tuple[list, list]:
+def initialized(chain: tuple[kinds.Kind, ...], shape: kinds.Shape, rng: np.random.Generator) -> tuple[list, list]:
     """The params of each layer that has some, and the moments of each BatchNorm, in order."""
     params, state = [], []
     for kind in chain:
         if isinstance(kind, (kinds.Residual, kinds.Skip)):
-            inner, moments = made(kind.body, shape, rng)
+            inner, moments = initialized(kind.body, shape, rng)
             params, state = params + inner, state + moments
         elif kind.count(shape, GATE_BIASES):
             params.append(weights(kind, shape, rng))
@@ -127,8 +127,9 @@ def batch_norm(params: tuple, state: tuple, x: jax.Array, train: bool) -> tuple[
     if not train:
         return normalized(params, x, *state), state
     axes = range(x.ndim - 1)
-    found = x.mean(axes), x.var(axes)
-    return normalized(params, x, *found), tuple(0.99 * old + 0.01 * new for old, new in zip(state, found, strict=True))
+    statistics = x.mean(axes), x.var(axes)
+    averages = tuple(0.99 * old + 0.01 * new for old, new in zip(state, statistics, strict=True))
+    return normalized(params, x, *statistics), averages
 
 
 def normalized(params: tuple, x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:

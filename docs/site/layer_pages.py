@@ -52,12 +52,12 @@ _SEE = re.compile(r"\s*See `(\w+)`\.")
 
 def families() -> dict[str, list[str]]:
     """The layers of each family, each layer in the first that has its module."""
-    found: dict[str, list[str]] = {family: [] for family in FAMILIES}
+    by_family: dict[str, list[str]] = {family: [] for family in FAMILIES}
     for name, cls in fl.LAYERS.items():
         matches = [f for f, (_, modules) in FAMILIES.items() if _longest(cls.__module__, modules)]
         family = max(matches, key=lambda f: _longest(cls.__module__, FAMILIES[f][1]))
-        found[family].append(name)
-    return found
+        by_family[family].append(name)
+    return by_family
 
 
 def _longest(module: str, prefixes: tuple[str, ...]) -> int:
@@ -112,7 +112,7 @@ def _link(name: str) -> str | None:
 
 def bases(cls: type) -> list[type]:
     """The classes that a docstring refers to and that have no page: what they say stands on this page."""
-    found: list[type] = []
+    above: list[type] = []
     waiting = [cls]
     while waiting:
         text, known = waiting[0].__doc__ or "", vars(importlib.import_module(waiting[0].__module__))
@@ -120,10 +120,10 @@ def bases(cls: type) -> list[type]:
         for name in re.findall(r"`(\w+)`", text):
             base = known.get(name)
             is_base = isinstance(base, type) and issubclass(base, fl.Layer) and base is not fl.Layer
-            if is_base and fl.LAYERS.get(name) is not base and base is not cls and base not in found:
-                found.append(base)
+            if is_base and fl.LAYERS.get(name) is not base and base is not cls and base not in above:
+                above.append(base)
                 waiting.append(base)
-    return found
+    return above
 
 
 def layer_page(name: str, family: str, siblings: list[str]) -> str:
@@ -204,11 +204,11 @@ def _from_case(case: Any) -> str:
     lines = [f"layer = {layer!r}", f"x = {x}"]
     params, state = "{}", ""
     if jax.tree.leaves(layer.specs(shape), is_leaf=is_spec):
-        made = layer.specs(shape)
-        if any(isinstance(spec, fl.Param) for spec in jax.tree.leaves(made, is_leaf=is_spec)):
+        specs = layer.specs(shape)
+        if any(isinstance(spec, fl.Param) for spec in jax.tree.leaves(specs, is_leaf=is_spec)):
             lines.append(f"params = layer.init(jax.random.key(0), {sizes})")
             params = "params"
-        if any(isinstance(spec, fl.State) for spec in jax.tree.leaves(made, is_leaf=is_spec)):
+        if any(isinstance(spec, fl.State) for spec in jax.tree.leaves(specs, is_leaf=is_spec)):
             lines.append(f"state = layer.init_state({sizes})")
             state = ", state=state"
     training = ", train=True, rng=jax.random.key(1)" if case.random and not state else ""

@@ -65,9 +65,9 @@ def pages() -> Iterator[tuple[str, str]]:
     for page, (title, about, _) in PAGES.items():
         yield f"{FOLDER}/{page}.md", _page(title, about, "fl", groups[page])
     for module, title in MODULES.items():
-        found = getattr(fl, module)
-        about = docstrings.prose(" ".join((inspect.getdoc(found) or "").split()))
-        yield f"{FOLDER}/{module}.md", _page(title, f"`fl.{module}`. {about}", f"fl.{module}", _public(found))
+        home = getattr(fl, module)
+        about = docstrings.prose(" ".join((inspect.getdoc(home) or "").split()))
+        yield f"{FOLDER}/{module}.md", _page(title, f"`fl.{module}`. {about}", f"fl.{module}", _public(home))
 
 
 def navigation() -> list[dict[str, str]]:

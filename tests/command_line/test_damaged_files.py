@@ -121,7 +121,7 @@ def faults(folder, form, count, seed):
     """The seeds of files that end in an error of another kind, or in none at all."""
     make, damage = FORMATS[form]
     good, load = make(folder)
-    data, found = good.read_bytes(), []
+    data, failures = good.read_bytes(), []
     assert outcome(load, good) is not None and outcome(inspect, good)
     path = good.with_name(f"damaged{good.suffix}")
     for index in range(count):
@@ -130,8 +130,8 @@ def faults(folder, form, count, seed):
             try:
                 outcome(function, path)
             except BaseException as error:
-                found.append((seed, index, function.__name__, f"{type(error).__name__}: {error}"[:200]))
-    return found
+                failures.append((seed, index, function.__name__, f"{type(error).__name__}: {error}"[:200]))
+    return failures
 
 
 @pytest.mark.parametrize("form", ["saved", "exported"])

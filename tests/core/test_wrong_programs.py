@@ -18,6 +18,6 @@ SEED, TIMES = os.environ.get("WRONG_SEED", "0"), int(os.environ.get("WRONG_TIMES
 @pytest.mark.parametrize("kind", KINDS)
 def test_wrong_programs_are_refused_in_our_own_words(kind):
     programs = getattr(HOMES.get(kind, wrong_programs), f"wrong_{kind}")(random.Random(f"{kind} {SEED}"))
-    found = map(wrong_programs.complaint, itertools.islice(programs, KINDS[kind] * TIMES))
-    complaints = sorted({text for text in found if text is not None})
+    texts = map(wrong_programs.complaint, itertools.islice(programs, KINDS[kind] * TIMES))
+    complaints = sorted({text for text in texts if text is not None})
     assert not complaints, "\n".join([f"{len(complaints)} of {KINDS[kind] * TIMES}", *complaints[:60]])

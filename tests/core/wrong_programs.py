@@ -82,11 +82,11 @@ def _of_error(program: Program, error: Exception) -> str | None:
         return f"{program.text}: does not name {' or '.join(program.words)}: {text[:300]}"
     if not ADVICE.search(text):
         return f"{program.text}: does not say what to write: {text[:300]}"
-    if found := PRIVATE.search(text):
+    if match := PRIVATE.search(text):
         return (
             None
-            if found[0] in program.text or "object at" in found[0]
-            else f"{program.text}: shows {found[0]}: {text[:300]}"
+            if match[0] in program.text or "object at" in match[0]
+            else f"{program.text}: shows {match[0]}: {text[:300]}"
         )
     return f"{program.text}: {len(text)} characters" if len(text) > 1200 else None
 
@@ -104,10 +104,10 @@ def _from_jax(error: Exception) -> bool:
 
 def first_cases() -> dict[str, Case]:
     """A right layer of each class, as the table has it; those that run on the host have tests of their own."""
-    found: dict[str, Case] = {}
+    first: dict[str, Case] = {}
     for case in CASES:
-        found.setdefault(type(case.layer).__name__, case)
-    return found
+        first.setdefault(type(case.layer).__name__, case)
+    return first
 
 
 RIGHT = first_cases()

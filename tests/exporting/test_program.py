@@ -90,9 +90,9 @@ def test_a_program_with_gradients_has_those_of_the_model(tmp_path):
     params = model.init(jax.random.key(0), x.shape)
     fl.export(tmp_path / "m.exported", model, params, shape=(None, 4), weights="beside", gradients=True)
     loaded = fl.load_exported(tmp_path / "m.exported")
-    found = jax.grad(lambda params: jnp.sum(loaded.apply(params, x)))(params)
+    gradients = jax.grad(lambda params: jnp.sum(loaded.apply(params, x)))(params)
     wanted = jax.grad(lambda params: jnp.sum(model.apply(params, x)))(params)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, wanted)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), gradients, wanted)
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ def test_the_numbers_are_the_layer_s(name):
     with references_alone():
         program = jax.make_jaxpr(infer)(*opened)
     exported = jax.export.export(jax.jit(rewritten(program)))(*opened)
-    for found, wanted in zip(exported.call(*leaves), infer(*leaves), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6)
+    for result, wanted in zip(exported.call(*leaves), infer(*leaves), strict=True):
+        np.testing.assert_allclose(result, wanted, rtol=2e-5, atol=2e-6)
     text = str(jax.make_jaxpr(rewritten(program))(*opened))
     for primitive in ("platform_index", "reduce_window", "reverse=True", "custom_jvp", "= pad["):
         assert primitive not in text, primitive

@@ -90,16 +90,16 @@ def test_gradients_are_finite_far_out_and_dtypes_stay(dtype):
 
     @jax.jit
     def everything(x):
-        found = {}
+        results = {}
         for name in NAMES:
             function = functools.partial(ACTIVATIONS[name], **EXTRA.get(name, {}))
             y, pull = jax.vjp(function, jnp.minimum(x, 10) if name == "exponential" else x)
-            found[name] = y, pull(jnp.ones_like(y))[0]
-        return found
+            results[name] = y, pull(jnp.ones_like(y))[0]
+        return results
 
     with jax.numpy_dtype_promotion("strict"):
-        found = everything(x)
-    for name, (y, gradient) in found.items():
+        results = everything(x)
+    for name, (y, gradient) in results.items():
         assert y.dtype == gradient.dtype == x.dtype, name
         assert jnp.isfinite(y).all() and jnp.isfinite(gradient).all(), (name, y, gradient)
 

@@ -170,7 +170,7 @@ def write(name: str) -> None:
     y = model.apply(params, jax.tree.map(jnp.asarray, x), state=state)
     fl.save(FILES / f"{name}.safetensors", model, params, state, shape=shape)
     leaves = {"x": jax.tree.leaves(x), "y": [np.asarray(a, "float32") for a in jax.tree.leaves(y)]}
-    arrays = {f"{key}{i}": a for key, found in leaves.items() for i, a in enumerate(found)}
+    arrays = {f"{key}{i}": a for key, group in leaves.items() for i, a in enumerate(group)}
     np.savez_compressed(FILES / f"{name}.npz", **arrays)
 
 

@@ -187,8 +187,8 @@ def is_whole(model, params, state):
     if model.in_shape is None:
         return True
     for path, spec in spec_items(model.specs(model.in_shape)):
-        found = leaf_at(params if isinstance(spec, Param) else state, path.split("/"))
-        if found is None or found.shape != spec.full_shape or found.dtype != jnp.dtype(spec.dtype or "float32"):
+        array = leaf_at(params if isinstance(spec, Param) else state, path.split("/"))
+        if array is None or array.shape != spec.full_shape or array.dtype != jnp.dtype(spec.dtype or "float32"):
             return False
     return True
 
@@ -208,12 +208,12 @@ def measured(path, good, must):
     forget_peak()
     before, started = memory("VmRSS"), time.process_time()
     signal.setitimer(signal.ITIMER_PROF, HANG)
-    found = fault(path, good, must)
+    wrong = fault(path, good, must)
     signal.setitimer(signal.ITIMER_PROF, 0)
     took, grown = time.process_time() - started, memory("VmHWM") - before
-    if found is None and grown > MEGABYTES:
+    if wrong is None and grown > MEGABYTES:
         return f"takes {grown} MB", took
-    return found, took
+    return wrong, took
 
 
 def run(folder, form, count, seed, report=print):
@@ -226,15 +226,15 @@ def run(folder, form, count, seed, report=print):
         good = rng.choice(goods)
         data, must = DAMAGED[form](good, rng)
         path.write_bytes(data)
-        found, took = measured(path, good, must)
-        if found is None and took > SECONDS:  # again, and less what the good file takes
-            (found, took), honest = measured(path, good, must), time.process_time()
+        wrong, took = measured(path, good, must)
+        if wrong is None and took > SECONDS:  # again, and less what the good file takes
+            (wrong, took), honest = measured(path, good, must), time.process_time()
             good.load(_written(path.with_name("honest"), good.data))
             took -= time.process_time() - honest
-            found = found or (f"takes {took:.1f} s" if took > SECONDS else None)
-        if found is not None:
-            faults.append((form, seed, index, found))
-            report(f"{form}, seed {seed}, file {index}: {found}", flush=True)
+            wrong = wrong or (f"takes {took:.1f} s" if took > SECONDS else None)
+        if wrong is not None:
+            faults.append((form, seed, index, wrong))
+            report(f"{form}, seed {seed}, file {index}: {wrong}", flush=True)
     return faults
 
 

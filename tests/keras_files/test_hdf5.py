@@ -15,7 +15,7 @@ from fnlayers.keras_files.sections import Section
 VALUES = np.arange(77, dtype="float32").reshape(7, 11)
 
 
-def made(build, **options):
+def hdf5_bytes(build, **options):
     """The bytes of an HDF5 file."""
     stream = io.BytesIO()
     with h5py.File(stream, "w", **options) as file:
@@ -24,7 +24,7 @@ def made(build, **options):
 
 
 def refused(build, match, place="a", **options):
-    with open_hdf5(made(build, **options)) as file, pytest.raises(fl.LayerError, match=match):
+    with open_hdf5(hdf5_bytes(build, **options)) as file, pytest.raises(fl.LayerError, match=match):
         file.read(place)
 
 
@@ -47,12 +47,12 @@ def test_arrays_are_read_as_h5py_reads_them(options, libver):
         for name, array in arrays.items():
             file.create_dataset(f"in/{name[-2:]}", data=array, **options)
 
-    with open_hdf5(made(build, libver=libver)) as file:
+    with open_hdf5(hdf5_bytes(build, libver=libver)) as file:
         for name, array in arrays.items():
             place = f"in/{name[-2:]}"
-            found, stored = file.read(place), file.stored(place)
-            np.testing.assert_array_equal(found, array)
-            assert found.dtype == stored.dtype == array.dtype.newbyteorder("=") and stored.shape == array.shape
+            result, stored = file.read(place), file.stored(place)
+            np.testing.assert_array_equal(result, array)
+            assert result.dtype == stored.dtype == array.dtype.newbyteorder("=") and stored.shape == array.shape
             assert stored.nbytes == array.nbytes
 
 
@@ -68,7 +68,7 @@ def test_small_and_odd_arrays(tmp_path):
         half = np.asarray(jnp.asarray(VALUES, "bfloat16")).view("V2")
         file.create_dataset("half", data=half).attrs["dtype"] = "bfloat16"
 
-    (tmp_path / "a.h5").write_bytes(made(build))
+    (tmp_path / "a.h5").write_bytes(hdf5_bytes(build))
     with open_hdf5(tmp_path / "a.h5") as file:
         assert file.read("scalar") == 2.5 and file.read("none").shape == (0, 3) and file.read("empty").dtype == "i4"
         np.testing.assert_array_equal(file.read("compact"), VALUES)
@@ -89,7 +89,7 @@ def test_names_attributes_and_arrays():
 
     expected = {"backend": "tensorflow", "text": "h\u00e9", "n": 3, "names": ["x:0", "y:0"], "layer_2": ["p", "q"]}
     expected |= {"weight_names": ["k", "bias"], "nothing": [], "yes": True, "lr": 0.5}
-    with open_hdf5(made(build)) as file:
+    with open_hdf5(hdf5_bytes(build)) as file:
         assert file.names() == ["a", "b", "c", "g"] and file.names("c") == ["d"] and file.attributes() == {}
         assert file.attributes("g") == expected
         assert file.arrays() == ["a", "b", "c/d"] and file.is_group("g") and not file.is_group("b")
@@ -99,7 +99,7 @@ def test_names_attributes_and_arrays():
             file.read("c/../a")
         with pytest.raises(fl.MissingError, match="a group c"):
             file.read("c")
-    with open_hdf5(made(build, track_order=True)) as file:
+    with open_hdf5(hdf5_bytes(build, track_order=True)) as file:
         assert file.names() == ["b", "a", "c", "g"]
 
 
@@ -174,7 +174,7 @@ def test_arrays_that_lie_over_each_other():
         for name in "bcd":
             file[name] = file["a"]  # further hard links to the same bytes
 
-    with open_hdf5(made(build)) as file, pytest.raises(fl.ConfigError, match="lie over each other"):
+    with open_hdf5(hdf5_bytes(build)) as file, pytest.raises(fl.ConfigError, match="lie over each other"):
         for name in "abcd":
             file.read(name)
 
@@ -184,25 +184,31 @@ def test_a_group_that_contains_itself(monkeypatch):
         file["g/x"] = VALUES
         file["g/again"] = file["g"]
 
-    with open_hdf5(made(build)) as file, pytest.raises(fl.ConfigError, match="g/again: the group is inside itself"):
+    with (
+        open_hdf5(hdf5_bytes(build)) as file,
+        pytest.raises(fl.ConfigError, match="g/again: the group is inside itself"),
+    ):
         file.arrays()
     monkeypatch.setattr(limits, "MAX_OBJECTS", 1)
-    with open_hdf5(made(build)) as file, pytest.raises(fl.ConfigError, match="at most 1 are read"):
+    with open_hdf5(hdf5_bytes(build)) as file, pytest.raises(fl.ConfigError, match="at most 1 are read"):
         file.names("g")
 
 
 def test_attributes_that_are_no_numbers_or_text():
     for value in (np.zeros((2, 2)), np.zeros(2, "c8"), np.bytes_(b"\xff"), np.zeros(1, "V3")):
-        with open_hdf5(made(lambda file, v=value: file.attrs.__setitem__("x", v))) as file:
+        with open_hdf5(hdf5_bytes(lambda file, v=value: file.attrs.__setitem__("x", v))) as file:
             with pytest.raises(fl.ConfigError, match="attribute 'x'"):
                 file.attributes()
 
 
 def test_files_that_are_none(tmp_path):
-    for data in (b"", b"\x80\x04 a pickle", b"PK\x03\x04" + bytes(600), made(lambda file: None)[:100]):
+    for data in (b"", b"\x80\x04 a pickle", b"PK\x03\x04" + bytes(600), hdf5_bytes(lambda file: None)[:100]):
         with pytest.raises(fl.ConfigError), open_hdf5(data):
             pass
-    with pytest.raises(fl.ConfigError, match="first bytes"), open_hdf5(made(lambda file: None, userblock_size=512)):
+    with (
+        pytest.raises(fl.ConfigError, match="first bytes"),
+        open_hdf5(hdf5_bytes(lambda file: None, userblock_size=512)),
+    ):
         pass
     with pytest.raises(FileNotFoundError), open_hdf5(tmp_path / "absent.h5"):
         pass
@@ -214,13 +220,13 @@ def test_strings_of_no_fixed_size_are_read_as_h5py_reads_them():
     many = {f"a{i}": "x" * i for i in range(30)} | {"list": ["p", "", "h\u00e9"]}
     for options in ({}, {"track_order": True}, {"libver": "latest"}):
         small = dict(list(many.items())[-6:]) if options else many  # HDF5's newer form has room for eight
-        with open_hdf5(made(lambda file, values=small: file.attrs.update(values), **options)) as file:
+        with open_hdf5(hdf5_bytes(lambda file, values=small: file.attrs.update(values), **options)) as file:
             assert file.attributes() == small
 
 
 def test_heaps_and_strings_that_do_not_end():
     """HDF5 allocates whatever length a string is said to have, and goes round a heap whose last object has 0 bytes."""
-    good = made(lambda file: file.attrs.__setitem__("x", ["p", "q"]))
+    good = hdf5_bytes(lambda file: file.attrs.__setitem__("x", ["p", "q"]))
     heap = good.index(b"GCOL\x01")
     string = good.index(heap.to_bytes(8, "little")) - 4
 
@@ -247,7 +253,7 @@ def test_heaps_and_strings_that_do_not_end():
 def test_a_heap_is_read_once(monkeypatch):
     names, walked, read = [f"w{i}" for i in range(300)], [], hdf5_records._objects
     monkeypatch.setattr(hdf5_records, "_objects", lambda section, at: walked.append(at) or read(section, at))
-    with open_hdf5(made(lambda file: [file.attrs.__setitem__(key, names) for key in "abcd"])) as file:
+    with open_hdf5(hdf5_bytes(lambda file: [file.attrs.__setitem__(key, names) for key in "abcd"])) as file:
         assert file.attributes() == dict.fromkeys("abcd", names)
     assert 0 < len(walked) == len(set(walked))
 

@@ -59,8 +59,8 @@ def damaged(path, positions):
     for position, (what, mutant) in enumerate(hostile.cut_and_flipped(good.data, random.Random(0))):
         if position in positions:
             path.write_bytes(mutant)
-            found = fuzz.fault(path, good, "equal")
-            wrong += [(what, found)] if found else []
+            fault = fuzz.fault(path, good, "equal")
+            wrong += [(what, fault)] if fault else []
     return wrong
 
 

@@ -58,8 +58,8 @@ def outputs_differ(case, loaded):
 
 def test_some_cases_of_the_table(tmp_path):
     loaded = {str(case): written(case, tmp_path) for case in CASES[::16]}
-    wrong = {name: list(differences(found, tmp_path)) for name, found in loaded.items() if found is not None}
-    assert not {name: found for name, found in wrong.items() if found} and len(wrong) > 0.7 * len(loaded)
+    wrong = {name: list(differences(model, tmp_path)) for name, model in loaded.items() if model is not None}
+    assert not {name: lines for name, lines in wrong.items() if lines} and len(wrong) > 0.7 * len(loaded)
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_all_cases_of_the_table(tmp_path):
     for case in CASES:
         if (loaded := written(case, tmp_path)) is not None:
             count += 1
-            wrong += [f"{case}: {found}" for found in differences(loaded, tmp_path)]
+            wrong += [f"{case}: {line}" for line in differences(loaded, tmp_path)]
             if "'attention_mask'" not in str(case) and outputs_differ(case, loaded):
                 wrong.append(f"{case}: outputs")
     assert not wrong and count > 380
@@ -77,20 +77,20 @@ def test_all_cases_of_the_table(tmp_path):
 
 def public(folder, every):
     """In what the files of the conformance cases that load differ when they are written and read."""
-    found = {}
+    by_name = {}
     cases = json.loads((PUBLIC / "index.json").read_text())["cases"]
     for case in [case for case in cases if not case["family"].startswith("preprocess")][::every]:
         try:
-            found[case["name"]] = list(differences(fl.load_keras(PUBLIC / case["keras_file"]), folder))
+            by_name[case["name"]] = list(differences(fl.load_keras(PUBLIC / case["keras_file"]), folder))
         except fl.LayerError as error:  # what may be refused; SpectralNormalization, which save_keras refuses
-            found[case["name"]] = error
-    return found
+            by_name[case["name"]] = error
+    return by_name
 
 
 @pytest.mark.skipif(not PUBLIC.exists(), reason="the conformance files are not here")
 @pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.slow)])
 def test_files_of_keras(tmp_path, every):
-    found = public(tmp_path, every)
-    refused = {name: str(error) for name, error in found.items() if isinstance(error, fl.LayerError)}
-    assert not {name: wrong for name, wrong in found.items() if wrong and name not in refused}
-    assert len(refused) <= len(found) // 5, refused
+    by_name = public(tmp_path, every)
+    refused = {name: str(error) for name, error in by_name.items() if isinstance(error, fl.LayerError)}
+    assert not {name: wrong for name, wrong in by_name.items() if wrong and name not in refused}
+    assert len(refused) <= len(by_name) // 5, refused

@@ -10,7 +10,7 @@ import pytest
 
 import fnlayers as fl
 
-MODULES = sorted(found.name for found in pkgutil.walk_packages(fl.__path__, "fnlayers."))
+MODULES = sorted(module.name for module in pkgutil.walk_packages(fl.__path__, "fnlayers."))
 EXPLAIN = "fnlayers.ops.explain"  # whose examples show the rows of algorithms
 
 
@@ -41,11 +41,11 @@ def read(cls):
     """The docstring, and those of the classes that it names in backticks."""
     text, seen, waiting = "", set(), [cls]
     while waiting:
-        found = waiting.pop()
-        if found not in seen and found.__doc__:
-            seen.add(found)
-            text += "\n" + found.__doc__
-            known = vars(importlib.import_module(found.__module__)) | fl.LAYERS
-            names = re.findall(r"`(\w+)`", found.__doc__)
+        base = waiting.pop()
+        if base not in seen and base.__doc__:
+            seen.add(base)
+            text += "\n" + base.__doc__
+            known = vars(importlib.import_module(base.__module__)) | fl.LAYERS
+            names = re.findall(r"`(\w+)`", base.__doc__)
             waiting += [known[n] for n in names if isinstance(known.get(n), type) and issubclass(known[n], fl.Layer)]
     return text

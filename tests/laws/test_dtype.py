@@ -24,9 +24,9 @@ def check(case, passes, name):
     layer, params, state = passes.under(name)
     if not isinstance(case.layer, fl.Pair):  # whose own function decides
         assert dtypes(params) <= {policy(name).variable.name}
-    bins = any(isinstance(found, fl.Discretization) and found.output_mode == "int" for found in layers_in(layer))
-    caches = any(getattr(found, "cache", None) for found in layers_in(layer))  # keys and values wait as they are
-    counts = {"int32"} if any(isinstance(found, fl.Normalization) for found in layers_in(layer)) else set()
+    bins = any(isinstance(inner, fl.Discretization) and inner.output_mode == "int" for inner in layers_in(layer))
+    caches = any(getattr(inner, "cache", None) for inner in layers_in(layer))  # keys and values wait as they are
+    counts = {"int32"} if any(isinstance(inner, fl.Normalization) for inner in layers_in(layer)) else set()
     assert dtypes(state) <= (
         {"int32", "bool", policy(name).compute.name}
         if caches

@@ -25,11 +25,11 @@ IN_FLOAT32 = {
 @pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
 def test_training_multiplies_in_half_precision(case, passes, name):
     program, _ = trained(case, passes, name)
-    found = {platform: in_full_precision(program, platform) for platform in ("cuda", "tpu")}
+    products = {platform: in_full_precision(program, platform) for platform in ("cuda", "tpu")}
     if any(type(layer) in IN_FLOAT32 for layer in layers_in(case.layer)):
-        assert all(found.values())  # else it has no reason to be in the list
+        assert all(products.values())  # else it has no reason to be in the list
     else:
-        assert not any(found.values()), found
+        assert not any(products.values()), products
 
 
 @pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
@@ -38,8 +38,8 @@ def test_residuals_are_in_half_precision(case, passes, name):
     program, (_, _, residuals) = trained(case, passes, name)
     least = min((a.size for a in jax.tree.leaves(passes.floats)), default=math.inf)
     for platform in ("cuda", "tpu"):
-        found = computed_in_float32(program, len(residuals), platform)
-        assert not [shape for shape in found if math.prod(shape) >= least and shape[-1:] != (1,)], (platform, found)
+        shapes = computed_in_float32(program, len(residuals), platform)
+        assert not [shape for shape in shapes if math.prod(shape) >= least and shape[-1:] != (1,)], (platform, shapes)
 
 
 def trained(case, passes, name):

@@ -79,8 +79,8 @@ def test_runs_in_shard_map(case):
 @pytest.mark.slow
 def test_numbers_on_two_devices():
     """Of the plainest case of each layer: those of one device."""
-    found = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("on_two_devices.py")], env=found, capture_output=True, text=True
+        [sys.executable, Path(__file__).with_name("on_two_devices.py")], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr

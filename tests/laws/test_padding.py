@@ -59,14 +59,14 @@ class Padded:
         return y[len(y) - n :] if back else y[:n]
 
     def one_by_one(self, params, x):
-        found = []
+        rows = []
         for row in range(len(x)):
             cut, states = x[row : row + 1, : self.lengths[row]], [s[row : row + 1] for s in self.states]
             sequences, rest = self.run(params, cut, states)
-            found.append(([y[0] for y in sequences], [y[0] for y in rest]))
-        return found
+            rows.append(([y[0] for y in sequences], [y[0] for y in rest]))
+        return rows
 
-    def found(self, function):
+    def gradients_of(self, function):
         """The function's outputs, and the gradients of a number that all of them move, for params and x."""
 
         def objective(params, x):
@@ -82,7 +82,7 @@ def test_padding_changes_nothing_in_a_recurrence(variant):
     padded = Padded(variant)
     if padded.one.zero_output_for_mask and not padded.one.return_sequences and not padded.one.go_backwards:
         return  # it asks for the output of the last step, which is padding
-    got, wanted = (padded.found(f)(padded.params, padded.x) for f in (padded.real_steps, padded.one_by_one))
+    got, wanted = (padded.gradients_of(f)(padded.params, padded.x) for f in (padded.real_steps, padded.one_by_one))
     assert jax.tree.structure(got) == jax.tree.structure(wanted)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(as_numpy(a), as_numpy(b), **variant.tolerance)
@@ -91,8 +91,11 @@ def test_padding_changes_nothing_in_a_recurrence(variant):
 @pytest.mark.parametrize("variant", RECURRENT, ids=str)
 def test_junk_in_padded_steps_reaches_nothing_in_a_recurrence(variant):
     padded = Padded(variant)
-    real, found = padded.mask.reshape(padded.mask.shape + (1,) * (padded.x.ndim - 2)), padded.found(padded.padded)
-    clean, *soiled = (found(padded.params, jnp.where(real, padded.x, junk)) for junk in (0, jnp.nan, jnp.inf))
+    real, gradients_of = (
+        padded.mask.reshape(padded.mask.shape + (1,) * (padded.x.ndim - 2)),
+        padded.gradients_of(padded.padded),
+    )
+    clean, *soiled = (gradients_of(padded.params, jnp.where(real, padded.x, junk)) for junk in (0, jnp.nan, jnp.inf))
     for got in soiled:
         jax.tree.map(np.testing.assert_array_equal, jax.tree.map(as_numpy, got), jax.tree.map(as_numpy, clean))
 
@@ -191,9 +194,9 @@ def test_padding_changes_nothing(variant):
     def cut(row):
         return map_nest(lambda a: a[row : row + 1, : lengths(a)[row]] if a.shape[1] in steps else a[row : row + 1], x)
 
-    found = gradients(variant)
-    value, (for_params, for_x) = found(x, map_nest(mask, x))
-    rows = [found(cut(row), None) for row in range(2)]
+    of = gradients(variant)
+    value, (for_params, for_x) = of(x, map_nest(mask, x))
+    rows = [of(cut(row), None) for row in range(2)]
     close = functools.partial(np.testing.assert_allclose, **variant.tolerance)
     close(as_numpy(value), sum(as_numpy(row) for row, _ in rows))
     for got, *parts in zip(jax.tree.leaves(for_params), *(jax.tree.leaves(g[0]) for _, g in rows), strict=True):
@@ -216,13 +219,13 @@ def test_junk_in_masked_cells_reaches_no_output_and_no_gradient(variant):
 
     compiled = gradients(variant)
 
-    def found(junk):
+    def result(junk):
         value, (for_params, for_x) = compiled(filled(junk), variant.masks)
         at_real = map_nest(lambda mask, g: g if mask is None else jnp.where(over(mask, g), g, 0), variant.masks, for_x)
         return jax.tree.map(as_numpy, (value, for_params, at_real))
 
     if not jax.tree.leaves(split(variant.inputs())[0]):
         return  # integers are never junk
-    clean = found(0)
+    clean = result(0)
     for junk in (np.nan, np.inf):
-        jax.tree.map(np.testing.assert_array_equal, found(junk), clean)
+        jax.tree.map(np.testing.assert_array_equal, result(junk), clean)

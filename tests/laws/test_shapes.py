@@ -62,10 +62,10 @@ def test_an_unknown_axis_is_right_or_refused(case, passes):
 def test_specs_are_the_shapes_and_dtypes_of_params_and_state(case):
     params, state = structs(case.layer.specs(case.shape))
     drawn, started = case.layer.init(jax.random.key(0), case.shape), case.layer.init_state(case.shape)
-    for wanted, made in ((params, drawn), (state, started)):
-        assert names(wanted) == names(made)
-        assert jax.tree.map(lambda a: (a.shape, a.dtype), wanted) == jax.tree.map(lambda a: (a.shape, a.dtype), made)
-        assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(made))
+    for wanted, actual in ((params, drawn), (state, started)):
+        assert names(wanted) == names(actual)
+        assert jax.tree.map(lambda a: (a.shape, a.dtype), wanted) == jax.tree.map(lambda a: (a.shape, a.dtype), actual)
+        assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(actual))
 
 
 def test_each_weight_says_its_logical_axes_or_nothing(case):

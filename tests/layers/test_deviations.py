@@ -12,7 +12,7 @@ import fnlayers as fl
 KEY = jax.random.key(0)
 
 
-def made(layer, x):
+def initialized(layer, x):
     return layer.init(KEY, x.shape), layer.init_state(x.shape)
 
 
@@ -25,7 +25,7 @@ def test_a_64_bit_integer_without_a_row_is_nan(index, x64):
 @pytest.mark.parametrize("index", [-1, 3, -4, 4])
 def test_an_embedding_shows_a_wrong_integer_and_learns_nothing_from_it(index):
     layer, x = fl.Embedding(3, 2), jnp.array([0, index])
-    params, _ = made(layer, x)
+    params, _ = initialized(layer, x)
     y = layer.apply(params, x)
     assert np.isfinite(y[0]).all() and np.isnan(y[1]).all()
     gradient = jax.grad(lambda p: jnp.nansum(layer.apply(p, x)))(params)["embeddings"]
@@ -43,7 +43,7 @@ def test_the_mean_of_a_sequence_without_steps_is_0():
 def test_batch_normalization_is_in_float64_where_its_policy_is(x64):
     layer, draw = fl.BatchNormalization(dtype="float64"), np.random.RandomState(0)
     x, mean, variance = draw.rand(4, 3), draw.rand(3), draw.rand(3)
-    params, state = made(layer, x)
+    params, state = initialized(layer, x)
     assert {a.dtype.name for a in jax.tree.leaves((params, state))} == {"float64"}
     y = layer.apply(
         params, jnp.asarray(x), state={"moving_mean": jnp.asarray(mean), "moving_variance": jnp.asarray(variance)}
@@ -53,7 +53,7 @@ def test_batch_normalization_is_in_float64_where_its_policy_is(x64):
 
 def test_a_batch_that_is_masked_whole_moves_no_statistics():
     layer, x = fl.BatchNormalization(), jnp.ones((2, 3, 2)) * 7
-    params, state = made(layer, x)
+    params, state = initialized(layer, x)
     out = layer.run(params, x, state=state, mask=jnp.zeros((2, 3), bool), train=True)
     np.testing.assert_array_equal(out.state["moving_mean"], state["moving_mean"])
     np.testing.assert_array_equal(out.state["moving_variance"], state["moving_variance"])
@@ -67,7 +67,7 @@ def test_masked_statistics_on_any_axis_and_for_one_channel(axis, channels):
     x = jnp.asarray(np.random.RandomState(0).randn(*shape), "float32")
     mask = jnp.array([[True] * shape[1]] * 2 + [[False] * shape[1]] * 2)
     layer = fl.BatchNormalization(axis=axis, momentum=0.0)
-    params, state = made(layer, x)
+    params, state = initialized(layer, x)
     out = layer.run(params, x, state=state, mask=mask, train=True)
     real = np.moveaxis(np.asarray(x[:2]), axis, -1).reshape(-1, channels)
     np.testing.assert_allclose(out.state["moving_mean"], real.mean(0), rtol=1e-5, atol=1e-6)
@@ -79,7 +79,7 @@ def test_synchronized_statistics_are_those_of_the_whole_batch(masked):
     x = jnp.asarray(np.random.RandomState(0).randn(2, 4, 3, 2), "float32")
     mask = jnp.asarray(np.random.RandomState(1).rand(2, 4, 3) > 0.4) if masked else None
     split, whole = fl.BatchNormalization(synchronized="parts"), fl.BatchNormalization()
-    params, state = made(whole, x[0])
+    params, state = initialized(whole, x[0])
 
     def part(x, mask):
         return split.run(params, x, state=state, mask=mask, train=True)
@@ -95,14 +95,14 @@ def test_synchronized_statistics_are_those_of_the_whole_batch(masked):
 def test_time_distributed_takes_statistics_over_all_steps():
     x = jnp.asarray(np.random.RandomState(0).randn(4, 3, 2), "float32")
     layer = fl.TimeDistributed(fl.BatchNormalization(momentum=0.0))
-    params, state = made(layer, x)
+    params, state = initialized(layer, x)
     out = layer.run(params, x, state=state, train=True)
     np.testing.assert_allclose(out.state["layer"]["moving_mean"], x.reshape(-1, 2).mean(0), rtol=1e-5, atol=1e-6)
 
 
 def test_spectral_normalization_divides_in_both_modes_and_leaves_the_kernel():
     layer, x = fl.SpectralNormalization(fl.Dense(4, use_bias=False), power_iterations=50), jnp.eye(3)
-    params, state = made(layer, x)
+    params, state = initialized(layer, x)
     out = layer.run(params, x, state=state, train=True)
     sigma = np.linalg.svd(params["layer"]["kernel"])[1][0]
     np.testing.assert_allclose(out.y, params["layer"]["kernel"] / sigma, rtol=1e-4)
@@ -114,7 +114,7 @@ def test_spectral_normalization_divides_in_both_modes_and_leaves_the_kernel():
 
 def test_spectral_normalization_lets_the_gradient_through_sigma():
     layer, x = fl.SpectralNormalization(fl.Dense(1, use_bias=False)), jnp.ones((1, 1))
-    params, state = made(layer, x)  # one number divided by itself: its gradient is 0
+    params, state = initialized(layer, x)  # one number divided by itself: its gradient is 0
     gradient = jax.grad(lambda p: layer.apply(p, x, state=state).sum())(params)
     np.testing.assert_allclose(gradient["layer"]["kernel"], 0, atol=1e-5)
 
@@ -155,7 +155,7 @@ def test_a_mask_without_meaning_is_refused_with_the_way_out():
 def test_one_dropout_mask_serves_all_gates(layer):
     """So that a dropped feature of x reaches no gate: its rows of the kernel have no gradient."""
     layer, x = replace(layer, dropout=0.5), jnp.ones((1, 2, 16))
-    params, _ = made(layer, x)
+    params, _ = initialized(layer, x)
     gradient = jax.grad(lambda p: layer.apply(p, x, rng=KEY, train=True).sum())(params)["cell"]["kernel"]
     dropped = (gradient == 0).sum(1)
     assert set(dropped.tolist()) == {0, gradient.shape[1]}
@@ -166,14 +166,14 @@ def test_dropping_all_leaves_nothing(layer):
     x = jnp.asarray(np.random.RandomState(0).randn(2, 3, 4, 1), "float32")
     x = x if isinstance(layer, fl.ConvLSTM1D) else x[..., 0]
     layer = replace(layer, dropout=1.0, recurrent_dropout=1.0)
-    params, _ = made(layer, x)
+    params, _ = initialized(layer, x)
     y = layer.apply(params, x, rng=KEY, train=True)
     np.testing.assert_array_equal(y, layer.apply(params, 0 * x, rng=KEY, train=True))
 
 
 def test_each_output_of_a_distributed_layer_has_its_time_axis():
     layer, x = fl.TimeDistributed(fl.LSTM(2, return_state=True)), jnp.ones((2, 3, 4, 5))
-    params, _ = made(layer, x)
+    params, _ = initialized(layer, x)
     mask = jnp.array([[1, 1, 0], [1, 0, 0]], bool)
     out = layer.run(params, x, mask=mask)
     assert [y.shape for y in out.y] == 3 * [(2, 3, 2)] and all(m is mask for m in out.mask)
@@ -184,7 +184,7 @@ def test_each_output_of_a_distributed_layer_has_its_time_axis():
 
 def test_the_activity_loss_of_a_distributed_layer_is_that_of_the_sequences():
     layer, x = fl.Dense(2, activity_regularizer="l2"), jnp.ones((2, 3, 4))
-    params, _ = made(layer, x)
+    params, _ = initialized(layer, x)
     (wanted,) = layer.run(params, x).losses
     (got,) = fl.TimeDistributed(layer).run({"layer": params}, x).losses
     np.testing.assert_allclose(got, wanted, rtol=1e-6)
@@ -192,6 +192,6 @@ def test_the_activity_loss_of_a_distributed_layer_is_that_of_the_sequences():
 
 def test_a_simple_recurrent_layer_has_its_activity_loss():
     layer, x = fl.SimpleRNN(2, activity_regularizer="l2"), jnp.ones((4, 3, 2))
-    params, _ = made(layer, x)
+    params, _ = initialized(layer, x)
     out = layer.run(params, x)
     np.testing.assert_allclose(sum(out.losses), 0.01 * jnp.sum(out.y**2) / 4, rtol=1e-6)

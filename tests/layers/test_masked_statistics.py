@@ -26,8 +26,8 @@ def means(layer, x, mask=None):
 def test_masked_steps_are_in_no_statistics(name):
     x = jnp.arange(24.0).reshape(2, 4, 3)
     mask = jnp.array([[1, 1, 0, 0], [1, 0, 1, 1]], bool)
-    found = means(fl.TimeDistributed(INNER[name]), x, mask)
-    np.testing.assert_allclose(found, 0.01 * x[mask].mean(0), rtol=1e-5)
+    moving = means(fl.TimeDistributed(INNER[name]), x, mask)
+    np.testing.assert_allclose(moving, 0.01 * x[mask].mean(0), rtol=1e-5)
 
 
 def test_of_sequences_of_sequences():

@@ -122,9 +122,9 @@ def calls(make: Callable[[int], fl.Layer], n: int) -> dict[str, int]:
     """How many calls each use of the model takes, from empty caches."""
     for cache in CACHES:
         cache.cache_clear()
-    made: list[fl.Layer] = []
-    counted = {"build": python_calls(lambda: made.append(make(n)))}
-    return counted | {name: python_calls(lambda use=use: use(made[0])) for name, use in USES.items()}
+    models: list[fl.Layer] = []
+    counted = {"build": python_calls(lambda: models.append(make(n)))}
+    return counted | {name: python_calls(lambda use=use: use(models[0])) for name, use in USES.items()}
 
 
 @pytest.mark.parametrize("name", MODELS)

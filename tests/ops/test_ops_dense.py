@@ -45,8 +45,8 @@ def test_no_operand_is_widened_in_derivatives_of_any_order(name, platform):
 
     both = jax.jit(lambda *operands: (jax.grad(second, (0, 1))(*operands), jax.jvp(loss, operands, operands)))
     text = both.trace(*arrays("bfloat16", *shapes)).lower(lowering_platforms=(platform,)).as_text()
-    found = re.findall(r"dot_general .*?: \((tensor<\S+>), (tensor<\S+>)\)", text)
-    assert found and all(operand.endswith("xbf16>") for operands in found for operand in operands), found
+    products = re.findall(r"dot_general .*?: \((tensor<\S+>), (tensor<\S+>)\)", text)
+    assert products and all(operand.endswith("xbf16>") for operands in products for operand in operands), products
 
 
 @pytest.mark.parametrize("dtype", HALF)

@@ -13,8 +13,8 @@ MODEL = fl.Sequential(
 
 def test_a_model_is_explained_layer_by_layer_and_platform_by_platform():
     choices = fl.ops.explain(MODEL, (4, 9, 9, 64)).choices
-    found = [(choice.path, choice.operation, choice.programs) for choice in choices]
-    assert found == [
+    rows = [(choice.path, choice.operation, choice.programs) for choice in choices]
+    assert rows == [
         ("conv2d", "conv", "cpu"),
         ("conv2d", "conv", "cuda, tpu"),
         ("inner/max_pooling2d", "max_pool", "cpu"),
@@ -100,13 +100,13 @@ LAYERS = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_no_layer_is_silent_about_what_it_chooses(name):
     layer, shape, operations = LAYERS[name]
-    found = fl.ops.explain(layer, shape)
-    assert {choice.operation for choice in found.choices} - operations <= {"products"}
-    assert operations - {"products"} <= {choice.operation for choice in found.choices}
+    explanation = fl.ops.explain(layer, shape)
+    assert {choice.operation for choice in explanation.choices} - operations <= {"products"}
+    assert operations - {"products"} <= {choice.operation for choice in explanation.choices}
     for platform in ("cpu", "cuda", "tpu"):
-        explained = {c.operation for c in found.choices if platform in c.programs}
+        explained = {c.operation for c in explanation.choices if platform in c.programs}
         assert operations - {"products"} <= explained, platform
-    assert all(dict(choice.because).keys() == {name for _, name in choice.algorithms} for choice in found.choices)
+    assert all(dict(choice.because).keys() == {name for _, name in choice.algorithms} for choice in explanation.choices)
 
 
 def test_cuda_has_the_kernels_of_cudnn():

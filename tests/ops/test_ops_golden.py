@@ -27,8 +27,8 @@ def test_same_numbers_as_keras(op: str):
         return [outputs_and_gradients(case.run, a) for case, a in zip(rows, arrays, strict=True)]
 
     for case, result in zip(rows, results([case.inputs() for case in rows]), strict=True):
-        found = np.concatenate([np.ravel(a) for a in result])
-        np.testing.assert_allclose(found, GOLDEN[case.name], rtol=1e-5, atol=1e-5, err_msg=str(case))
+        numbers = np.concatenate([np.ravel(a) for a in result])
+        np.testing.assert_allclose(numbers, GOLDEN[case.name], rtol=1e-5, atol=1e-5, err_msg=str(case))
 
 
 def test_every_golden_row_has_its_case():

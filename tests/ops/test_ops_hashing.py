@@ -23,14 +23,14 @@ def text(length):
 
 
 def test_fingerprints_are_those_of_farmhash():
-    found = fingerprint64([text(length) for length in FARMHASH])
-    assert found.tolist() == list(FARMHASH.values()) and found.dtype == np.uint64
+    hashes = fingerprint64([text(length) for length in FARMHASH])
+    assert hashes.tolist() == list(FARMHASH.values()) and hashes.dtype == np.uint64
 
 
 def test_siphash_is_the_published_one():
-    found = siphash64([bytes(range(length)) for length in (*range(4), 15)], KEY)
-    assert [int(value).to_bytes(8, "little").hex() for value in found[:4]] == list(SIPHASH)
-    assert found[4] == 0xA129CA6149BE45E5  # of the paper
+    hashes = siphash64([bytes(range(length)) for length in (*range(4), 15)], KEY)
+    assert [int(value).to_bytes(8, "little").hex() for value in hashes[:4]] == list(SIPHASH)
+    assert hashes[4] == 0xA129CA6149BE45E5  # of the paper
 
 
 def scalar_siphash(data, key):

@@ -28,15 +28,15 @@ def images() -> Any:
 def test_outputs_are_those_of_the_layers_run_one_by_one() -> None:
     model, x = convnet(), images()
     params, state = model.init(KEY, x.shape), model.init_state(x.shape)
-    found = outputs(model, params, x, state)
-    assert list(found) == [
+    by_path = outputs(model, params, x, state)
+    assert list(by_path) == [
         "stem/conv2d", "stem/batch_normalization", "max_pooling2d", "flatten", "dropout", "dense",
     ]  # fmt: skip
-    np.testing.assert_array_equal(found["dense"], model.apply(params, x, state=state))
+    np.testing.assert_array_equal(by_path["dense"], model.apply(params, x, state=state))
     np.testing.assert_array_equal(
-        found["stem/conv2d"], fl.Conv2D(3, 3, activation="relu").apply(params["stem"]["conv2d"], x)
+        by_path["stem/conv2d"], fl.Conv2D(3, 3, activation="relu").apply(params["stem"]["conv2d"], x)
     )
-    np.testing.assert_array_equal(found["flatten"].reshape(found["max_pooling2d"].shape), found["max_pooling2d"])
+    np.testing.assert_array_equal(by_path["flatten"].reshape(by_path["max_pooling2d"].shape), by_path["max_pooling2d"])
 
 
 def test_a_shared_model_shows_each_call() -> None:
@@ -45,10 +45,10 @@ def test_a_shared_model_shows_each_call() -> None:
     model = fl.functional({"a": a, "b": b}, {"y": fl.Add()(encoder(a), encoder(b)), "z": a})
     params, state = model.init(KEY, model.in_shape), model.init_state(model.in_shape)
     x = {"a": jnp.ones((2, 4)), "b": jnp.zeros((2, 4))}
-    found = outputs(model, params, x, state)
+    by_path = outputs(model, params, x, state)
     last = "encoder/batch_normalization"
-    assert list(found) == ["encoder/dense", last, "encoder/dense (call 2)", f"{last} (call 2)", "add"]
-    np.testing.assert_array_equal(found["add"], found[last] + found[f"{last} (call 2)"])
+    assert list(by_path) == ["encoder/dense", last, "encoder/dense (call 2)", f"{last} (call 2)", "add"]
+    np.testing.assert_array_equal(by_path["add"], by_path[last] + by_path[f"{last} (call 2)"])
 
 
 def test_masks_and_several_outputs_go_along() -> None:
@@ -56,11 +56,11 @@ def test_masks_and_several_outputs_go_along() -> None:
     model = fl.Sequential([fl.Embedding(9, 4, mask_zero=True), fl.LSTM(5, return_sequences=True), inner])
     x = jnp.array([[1, 2, 0, 0], [3, 4, 5, 6]])
     params = model.init(KEY, x.shape)
-    found = outputs(model, params, x)
-    assert list(found) == [
+    by_path = outputs(model, params, x)
+    assert list(by_path) == [
         "embedding", "lstm", *(f"sequential/lstm [{i}]" for i in range(3)), "sequential/lambda",
     ]  # fmt: skip
-    np.testing.assert_allclose(found["sequential/lambda"], model.apply(params, x), rtol=1e-6)
+    np.testing.assert_allclose(by_path["sequential/lambda"], model.apply(params, x), rtol=1e-6)
 
 
 def rows_of(figure: Any) -> dict[str, Any]:

@@ -64,9 +64,9 @@ def nested() -> fl.Functional:
     p, q = fl.Input((8,), name="p"), fl.Input((8,), name="q")
     pair = fl.functional({"second": q, "first": p}, {"sum": fl.Add()(p, q), "product": fl.Multiply()(p, q)})
     a, b = fl.Input((8,)), fl.Input((8,))
-    made: Any = pair({"first": a, "second": fl.Dense(8)(b)})
+    outputs: Any = pair({"first": a, "second": fl.Dense(8)(b)})
     deep = fl.Sequential([fl.Dense(8), fl.Sequential([fl.Dense(8), fl.Sequential([fl.Dense(8), fl.ReLU()])])])
-    return fl.functional((a, b), fl.Concatenate()(deep(made["sum"]), made["product"], a))
+    return fl.functional((a, b), fl.Concatenate()(deep(outputs["sum"]), outputs["product"], a))
 
 
 def text() -> fl.Sequential:
@@ -92,8 +92,8 @@ def conditioned(blocks: int) -> fl.Functional:
 def densely(layers: int) -> fl.Functional:
     """All layers feed the last."""
     x = a = fl.Input((8,))
-    made = [x := fl.Dense(8)(x) for _ in range(layers)]
-    return fl.functional(a, fl.Add()(*made))
+    layers_before = [x := fl.Dense(8)(x) for _ in range(layers)]
+    return fl.functional(a, fl.Add()(*layers_before))
 
 
 def abreast(layers: int) -> fl.Functional:
@@ -133,8 +133,8 @@ MODELS: dict[str, tuple[fl.Layer, Any]] = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_no_boxes_overlap(name: str) -> None:
-    found = areas(graph(*MODELS[name]).plan)
-    for (a, *one), (b, *other) in itertools.combinations(found, 2):
+    boxes = areas(graph(*MODELS[name]).plan)
+    for (a, *one), (b, *other) in itertools.combinations(boxes, 2):
         left, top, right, bottom = one
         if b.startswith(f"{a}/"):
             assert left <= other[0] and top <= other[1] and other[2] <= right and other[3] <= bottom, f"{b} leaves {a}"
@@ -327,32 +327,34 @@ def test_pictures_grow_with_their_models(build: Any) -> None:
 def test_arrows_go_round_the_boxes() -> None:
     """A long arrow passes next to the boxes of the ranks between."""
     chain = [Link(n, n + 1) for n in range(4)]
-    made = layout([(80.0, 30.0)] * 5, [*chain, Link(0, 4), Link(1, 3)])
-    for link, way in zip([*chain, Link(0, 4), Link(1, 3)], made.ways, strict=True):
-        for i, (x, y) in enumerate(made.positions):
+    drawing = layout([(80.0, 30.0)] * 5, [*chain, Link(0, 4), Link(1, 3)])
+    for link, way in zip([*chain, Link(0, 4), Link(1, 3)], drawing.ways, strict=True):
+        for i, (x, y) in enumerate(drawing.positions):
             if i in (link.source, link.target):
                 continue
             for (x0, y0), (x1, y1) in itertools.pairwise(way):
                 next_to = max(x0, x1) < x - 40 or min(x0, x1) > x + 40
                 above = max(y0, y1) < y - 14.9 or min(y0, y1) > y + 14.9
                 assert next_to or above
-    middles = [x for x, _ in made.positions]
+    middles = [x for x, _ in drawing.positions]
     assert max(middles) - min(middles) < 1, "a chain stands in line"
 
 
 def test_nothing_crosses_that_need_not() -> None:
     """Three chains side by side, listed in an order that would tangle them."""
     links = [Link(0, 5), Link(1, 4), Link(2, 3), Link(5, 7), Link(4, 6), Link(3, 8)]
-    made = layout([(60.0, 20.0)] * 9, links)
-    assert all(len({x for x, _ in way}) == 1 for way in made.ways)
+    drawing = layout([(60.0, 20.0)] * 9, links)
+    assert all(len({x for x, _ in way}) == 1 for way in drawing.ways)
 
 
 def test_arrows_that_merge_end_side_by_side_in_their_order() -> None:
     """The first argument on the left: the way round it is taken on that side, and nothing crosses."""
     for first in (True, False):
         skip, chain = Link(0, 3), Link(2, 3)
-        made = layout([(80.0, 30.0)] * 4, [Link(0, 1), Link(1, 2), *((skip, chain) if first else (chain, skip))])
-        ends = [way[-1][0] for way in made.ways[2:]]
-        assert ends[1] - ends[0] == 14 and made.positions[3][0] in ends
-        around = [x for x, _ in made.ways[2 if first else 3]]
-        assert (min(around) < made.positions[1][0] - 40) == first and (max(around) > made.positions[1][0] + 40) != first
+        drawing = layout([(80.0, 30.0)] * 4, [Link(0, 1), Link(1, 2), *((skip, chain) if first else (chain, skip))])
+        ends = [way[-1][0] for way in drawing.ways[2:]]
+        assert ends[1] - ends[0] == 14 and drawing.positions[3][0] in ends
+        around = [x for x, _ in drawing.ways[2 if first else 3]]
+        assert (min(around) < drawing.positions[1][0] - 40) == first and (
+            max(around) > drawing.positions[1][0] + 40
+        ) != first

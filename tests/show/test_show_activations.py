@@ -78,8 +78,8 @@ def test_one_several_or_ones_own() -> None:
         """`x ** 3`."""
         return x**3
 
-    found = activations(["relu", cube]).curves
-    assert [(curve.name, curve.formula[:6]) for curve in found] == [("relu", "max(x,"), ("cube", "x ** 3")]
+    curves = activations(["relu", cube]).curves
+    assert [(curve.name, curve.formula[:6]) for curve in curves] == [("relu", "max(x,"), ("cube", "x ** 3")]
     assert [float(curve.x[-1]) < 3 for curve in activations(["relu"], limit=3).curves] == [True]
 
 

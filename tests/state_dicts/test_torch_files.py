@@ -37,26 +37,26 @@ def test_a_checkpoint_says_where_its_tensors_are():
 
 
 def test_views_and_dtypes_are_what_they_were_in_torch():
-    found = read_state_dict(GOLDEN / "views.pt")
+    tensors = read_state_dict(GOLDEN / "views.pt")
     base = np.arange(12, dtype="float32").reshape(3, 4)
     views = {"base": base, "transposed": base.T, "part": base[1:, ::2], "scalar": base[1, 1], "empty": base[:0]}
     for name, expected in {**views, "parameter": base[0]}.items():
-        np.testing.assert_array_equal(found.pop(name), expected)
-    for name, array in found.items():
+        np.testing.assert_array_equal(tensors.pop(name), expected)
+    for name, array in tensors.items():
         assert array.dtype == jnp.dtype(name)
         assert array.astype("complex64").tolist() == ([0, 1, 1] if name == "bool" else [0, 1, 2])
-    assert len(found) == 13
+    assert len(tensors) == 13
 
 
 @pytest.mark.parametrize(
-    "file, said",
+    "file, match",
     [
         ("module.pt", "'torch.nn.modules.container.Sequential'.*safetensors.torch.save_file"),
         ("legacy.pt", "is a pickle.*weights_only=True"),
     ],
 )
-def test_what_is_no_dict_of_tensors_says_how_to_convert(file, said):
-    with pytest.raises(fl.ConfigError, match=said):
+def test_what_is_no_dict_of_tensors_says_how_to_convert(file, match):
+    with pytest.raises(fl.ConfigError, match=match):
         read_state_dict(GOLDEN / file)
 
 
@@ -167,14 +167,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pickles_are_refused(name, tmp_path, capsys):
-    pickled, said = HOSTILE[name]
-    with pytest.raises(fl.ConfigError, match=said):
+    pickled, match = HOSTILE[name]
+    with pytest.raises(fl.ConfigError, match=match):
         read_state_dict(zipped(tmp_path / "a.pt", pickled))
     assert not capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "members, change, said",
+    "members, change, match",
     [
         ({"b/x": b""}, None, "outside of"),
         ({"a/../x": b""}, None, "outside of"),
@@ -185,8 +185,8 @@ def test_hostile_pickles_are_refused(name, tmp_path, capsys):
         ({}, deflated, "compressed or encrypted"),
     ],
 )
-def test_hostile_archives_are_refused(members, change, said, tmp_path):
-    with pytest.raises(fl.ConfigError, match=said):
+def test_hostile_archives_are_refused(members, change, match, tmp_path):
+    with pytest.raises(fl.ConfigError, match=match):
         read_state_dict(zipped(tmp_path / "a.pt", dict_of(tensor()), members, change))
 
 

@@ -7,10 +7,10 @@ import pytest
 @pytest.fixture
 def compilations(caplog):
     """The names of the functions compiled so far in this test, those of the given names alone."""
-    found = re.compile(r"Compiling (?:jit\()?(\w+)")
+    pattern = re.compile(r"Compiling (?:jit\()?(\w+)")
 
     def compiled(*names):
-        matches = (found.match(record.getMessage()) for record in caplog.records)
+        matches = (pattern.match(record.getMessage()) for record in caplog.records)
         return [match[1] for match in matches if match and match[1] in names]
 
     with jax.log_compiles():

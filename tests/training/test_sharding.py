@@ -142,8 +142,8 @@ def test_what_is_no_mesh():
 
 def on_eight_devices(*arguments):
     program = Path(__file__).with_name("on_eight_devices.py")
-    found = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, program, *arguments], env=found, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program, *arguments], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -175,9 +175,14 @@ def test_two_processes_train_as_one(tmp_path):
 
     def start(devices, *options):
         flags = f"--xla_force_host_platform_device_count={devices}"
-        found = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": flags,
+        }
         command = [sys.executable, example, "--epochs", "1", *options]
-        return subprocess.Popen(command, env=found, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def ended(process):
         try:

@@ -30,10 +30,10 @@ def test_validation_the_best_epoch_and_the_result_are_of_the_average():
     model, held_out = mlp(), classes(seed=1)
     result = fitted(model, epochs=3, validation_data=held_out, callbacks=[KeepBest()])
     best = int(np.argmin(result.history["val_loss"]))
-    found = evaluate(model, result.params, held_out, loss=CROSS_ENTROPY)
-    assert found["loss"] == pytest.approx(result.history["val_loss"][best], rel=1e-6)
+    figures = evaluate(model, result.params, held_out, loss=CROSS_ENTROPY)
+    assert figures["loss"] == pytest.approx(result.history["val_loss"][best], rel=1e-6)
     raw = evaluate(model, result.train_state.params, held_out, loss=CROSS_ENTROPY)
-    assert raw["loss"] != pytest.approx(found["loss"], rel=1e-3)
+    assert raw["loss"] != pytest.approx(figures["loss"], rel=1e-3)
     assert int(result.train_state.step) == 4 * (best + 1)
 
 

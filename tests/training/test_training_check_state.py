@@ -44,10 +44,10 @@ def test_a_start_that_is_not_whole_is_an_error(name):
 
 def test_all_that_is_wrong_stands_in_one_error():
     params = {"dense": {"kernel": X, "bias": X[0, :2]}, "other": X}
-    with pytest.raises(LayerError) as found:
+    with pytest.raises(LayerError) as error:
         fl.TrainState.create(MODEL, SHAPE, SGD, params=params, state=STATE)
     assert all(
-        word in str(found.value) for word in ("missing: ", "unexpected: other", "of another shape: dense/kernel")
+        word in str(error.value) for word in ("missing: ", "unexpected: other", "of another shape: dense/kernel")
     )
 
 

@@ -40,9 +40,9 @@ def breaking(error, at):
 
 @pytest.mark.parametrize("error", [OSError("the disk is gone"), RuntimeError(), SystemExit(1), StopAsyncIteration()])
 def test_an_error_of_the_data(error):
-    found = fails(type(error), breaking(error, 2))
-    assert found is error and same(found.train_state, reached(2)) and found.history == {}
-    assert "error.train_state" in found.__notes__[-1] and "2 steps" in found.__notes__[-1]
+    raised = fails(type(error), breaking(error, 2))
+    assert raised is error and same(raised.train_state, reached(2)) and raised.history == {}
+    assert "error.train_state" in raised.__notes__[-1] and "2 steps" in raised.__notes__[-1]
 
 
 def test_data_that_are_wrong_or_run_out():

@@ -175,14 +175,14 @@ def test_predict():
     params = model.init(jax.random.key(0), x.shape)
     expected = np.asarray(model.apply(params, x))
     for data in (x, lambda: (x[at : at + 4] for at in (0, 4, 8)), [x[:5], x[5:]], iter([x])):
-        made = predict(model, params, data, batch_size=4)
-        assert isinstance(made, np.ndarray)
-        np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-6)
+        y = predict(model, params, data, batch_size=4)
+        assert isinstance(y, np.ndarray)
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
     a, b = fl.Input((5,)), fl.Input((5,))
     two = fl.functional((a, b), {"sum": fl.Add()((a, b)), "first": fl.Identity()(a)})
-    made = predict(two, {}, (x, x), batch_size=3)
-    np.testing.assert_allclose(made["sum"], 2 * x)
-    np.testing.assert_allclose(made["first"], x)
+    y = predict(two, {}, (x, x), batch_size=3)
+    np.testing.assert_allclose(y["sum"], 2 * x)
+    np.testing.assert_allclose(y["first"], x)
     with pytest.raises(fl.ShapeError, match="outputs of different shapes"):
         predict(fl.Identity(), {}, [np.ones((2, 3)), np.ones((2, 4))])
 
@@ -196,8 +196,8 @@ def test_several_inputs_and_outputs():
     loss = {"value": optax.squared_error, "class": CROSS_ENTROPY}
     result = fitted(model, data, loss=loss, metrics={"class": {"accuracy": metrics.accuracy}}, batch_size=4)
     assert list(result.history) == ["loss", "value_loss", "class_loss", "class_accuracy", "seconds"]
-    found = evaluate(model, result.params, data, loss=loss, batch_size=3)
-    assert found["loss"] == pytest.approx(found["value_loss"] + found["class_loss"])
+    figures = evaluate(model, result.params, data, loss=loss, batch_size=3)
+    assert figures["loss"] == pytest.approx(figures["value_loss"] + figures["class_loss"])
     for wrong in ({"value": optax.squared_error}, {**loss, "other": None}):
         with pytest.raises(fl.ConfigError, match="loss speaks of the outputs .*, but the model's are 'class', 'value'"):
             fitted(model, data, loss=wrong)

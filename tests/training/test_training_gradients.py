@@ -21,22 +21,22 @@ PARAMS = model(None).init(jax.random.key(0), X.shape)
 
 
 def gradients(policy, scale, squared=False):
-    made = model(policy)
+    layer = model(policy)
 
     def loss_at(params):
-        y = made.apply(params, X).astype("float32")
+        y = layer.apply(params, X).astype("float32")
         return scale * jnp.mean(jnp.square(y) if squared else CROSS_ENTROPY(y, Y)), "others"
 
-    (loss, others), found = value_and_gradients(made, loss_at, PARAMS)
+    (loss, others), gradients = value_and_gradients(layer, loss_at, PARAMS)
     assert others == "others" and np.isfinite(loss)
-    return found
+    return gradients
 
 
 @pytest.mark.parametrize("squared", [False, True])
 @pytest.mark.parametrize("scale", [1e-12, 1e6])  # with the last they are beyond float16
 def test_gradients_of_losses_of_any_size(scale, squared):
-    expected, found = gradients(None, scale, squared), gradients("mixed_float16", scale, squared)
-    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+    expected, actual = gradients(None, scale, squared), gradients("mixed_float16", scale, squared)
+    for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(actual), strict=True):
         assert np.abs(a - b).max() < 5e-3 * np.abs(a).max()
 
 
@@ -47,17 +47,17 @@ def test_a_scale_changes_no_bit_where_nothing_is_rounded_to_zero():
     def loss_at(params):
         return jnp.mean(jnp.square(layer.apply(params, x)).astype("float32")), None
 
-    plain, found = jax.grad(lambda p: loss_at(p)[0])(params), value_and_gradients(layer, loss_at, params)[1]
-    assert all(map(np.array_equal, jax.tree.leaves(plain), jax.tree.leaves(found)))
+    plain, actual = jax.grad(lambda p: loss_at(p)[0])(params), value_and_gradients(layer, loss_at, params)[1]
+    assert all(map(np.array_equal, jax.tree.leaves(plain), jax.tree.leaves(actual)))
 
 
 def test_gradients_that_are_not_finite_with_any_scale_stay_so():
     layer = fl.Dense(2, dtype="mixed_float16")
     params = layer.init(jax.random.key(0), (4, 3))
-    (loss, _), found = value_and_gradients(layer, lambda p: (jnp.sum(p["bias"]) * jnp.inf, None), params)
-    assert not np.isfinite(loss) and not np.isfinite(found["bias"]).any()
-    (loss, _), found = value_and_gradients(layer, lambda p: (jnp.sum(jnp.sqrt(p["bias"])), None), params)
-    assert loss == 0 and not np.isfinite(found["bias"]).any()
+    (loss, _), gradients = value_and_gradients(layer, lambda p: (jnp.sum(p["bias"]) * jnp.inf, None), params)
+    assert not np.isfinite(loss) and not np.isfinite(gradients["bias"]).any()
+    (loss, _), gradients = value_and_gradients(layer, lambda p: (jnp.sum(jnp.sqrt(p["bias"])), None), params)
+    assert loss == 0 and not np.isfinite(gradients["bias"]).any()
 
 
 def test_a_small_loss_trains():

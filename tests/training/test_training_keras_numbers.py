@@ -28,13 +28,13 @@ def data(kind):
 
 def cases(what):
     """{name: [(arguments, kind of data, what, the value)]}."""
-    found = {}
+    by_name = {}
     for key, value in GOLDEN.items():
         if key.startswith(f"{what} ") and "{" in key:
             name, rest = key.removeprefix(f"{what} ").split(" ", 1)
             text, kind, of = rest.rsplit(" ", 2)
-            found.setdefault(name, []).append((json.loads(text), kind, of, value))
-    return found
+            by_name.setdefault(name, []).append((json.loads(text), kind, of, value))
+    return by_name
 
 
 def frozen(arguments):
@@ -54,8 +54,8 @@ def test_metrics_are_those_of_keras(name, several):
         for part in (slice(0, CUT), slice(CUT, None)):
             sums = metric.update(sums, y_pred[part], y_true[part], None if weight is None else weight[part])
         assert jax.tree.map(jnp.shape, sums) == shapes and f"{name} {metric.name}" in NAMES
-        for found in (metric.result(sums), metric.result(jax.tree.map(lambda a: np.asarray(a, "float64"), sums))):
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=f"{metric} {kind} {of}")
+        for result in (metric.result(sums), metric.result(jax.tree.map(lambda a: np.asarray(a, "float64"), sums))):
+            np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6, err_msg=f"{metric} {kind} {of}")
 
 
 @pytest.mark.parametrize(("name", "several"), cases("loss").items(), ids=lambda p: p if isinstance(p, str) else "")
@@ -67,8 +67,8 @@ def test_losses_are_those_of_keras(name, several):
             values = getattr(losses, name)(p, y_true, **arguments)
             return values.mean(-1) if name in MEANS else values
 
-        found = loss(y_pred) if of == "value" else jax.grad(lambda p: jnp.sum(loss(p)))(y_pred)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6, err_msg=f"{name} {arguments} {kind} {of}")
+        result = loss(y_pred) if of == "value" else jax.grad(lambda p: jnp.sum(loss(p)))(y_pred)
+        np.testing.assert_allclose(result, expected, rtol=1e-5, atol=2e-6, err_msg=f"{name} {arguments} {kind} {of}")
 
 
 def test_all_of_keras_is_there():

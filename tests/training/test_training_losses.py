@@ -29,10 +29,10 @@ def test_numbers_of_keras():
 
 
 def test_gradients_of_keras():
-    made = jax.grad(lambda p: losses.sparse_categorical_crossentropy(p, CLASSES).sum())(ROWS)
-    np.testing.assert_allclose(made, [[1, 1, -1], [0, 0, 0], [0.25, -0.75, 0.25]], rtol=1e-5, atol=1e-6)
-    made = jax.grad(lambda p: losses.binary_crossentropy(p, TRUTH).mean(-1).sum())(ANSWERS)
-    np.testing.assert_allclose(made, [[-4 / 3, 0, 0], [2 / 3, -1 / 2.7, 0]], rtol=1e-5, atol=1e-6)
+    gradient = jax.grad(lambda p: losses.sparse_categorical_crossentropy(p, CLASSES).sum())(ROWS)
+    np.testing.assert_allclose(gradient, [[1, 1, -1], [0, 0, 0], [0.25, -0.75, 0.25]], rtol=1e-5, atol=1e-6)
+    gradient = jax.grad(lambda p: losses.binary_crossentropy(p, TRUTH).mean(-1).sum())(ANSWERS)
+    np.testing.assert_allclose(gradient, [[-4 / 3, 0, 0], [2 / 3, -1 / 2.7, 0]], rtol=1e-5, atol=1e-6)
 
 
 def test_any_axis_and_half_precision():

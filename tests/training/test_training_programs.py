@@ -64,8 +64,8 @@ def test_a_loss_whose_value_has_changed_is_the_new_one(make, compilations):
         more = {"loss": loss, "metrics": {"same": loss}, "optimizer": SGD, "params": params, "verbose": False}
         result = fit(model, data, **more, remainder="pad")
         moved = float(jnp.abs(result.params["kernel"] - params["kernel"]).max())
-        found = evaluate(model, params, data, loss=loss, remainder="pad")["loss"]
-        return np.array([moved, result.history["loss"][0], result.history["same"][0], found])
+        evaluated = evaluate(model, params, data, loss=loss, remainder="pad")["loss"]
+        return np.array([moved, result.history["loss"][0], result.history["same"][0], evaluated])
 
     once = results()
     change(10.0)

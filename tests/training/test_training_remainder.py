@@ -62,17 +62,17 @@ def test_what_looks_across_the_batch_runs_at_its_own_size(kind):
     np.testing.assert_allclose(result.params["dense"]["kernel"], expected["dense"]["kernel"], rtol=1e-5, atol=1e-7)
     parts = [np.asarray(model.apply(params, x[rows])) for rows in (slice(0, 4), slice(4, 5))]
     np.testing.assert_allclose(predict(model, params, x, batch_size=4), np.concatenate(parts), rtol=1e-5, atol=1e-6)
-    found = evaluate(model, params, (x, y), **more)["loss"]
+    evaluated = evaluate(model, params, (x, y), **more)["loss"]
     each = [np.asarray(loss(part, t)) for part, t in zip(parts, (y[:4], y[4:]), strict=True)]
-    assert found == pytest.approx(np.concatenate(each).mean(), rel=1e-5)
+    assert evaluated == pytest.approx(np.concatenate(each).mean(), rel=1e-5)
 
 
 def test_the_last_of_33_rows_has_nothing_to_be_confused_with():
     model, draw = fl.Identity(), np.random.default_rng(0)
     x, y = (draw.normal(size=(33, 4)).astype("float32") for _ in range(2))
     first = np.asarray(contrastive(x[:32], y[:32]))
-    found = evaluate(model, {}, (x, y), loss=contrastive)["loss"]
-    assert found == pytest.approx(first.sum() / 33, rel=1e-5)  # a row alone costs 0
+    evaluated = evaluate(model, {}, (x, y), loss=contrastive)["loss"]
+    assert evaluated == pytest.approx(first.sum() / 33, rel=1e-5)  # a row alone costs 0
     assert evaluate(model, {}, (x, y), loss=contrastive, remainder="drop")["loss"] == pytest.approx(
         first.mean(), rel=1e-5
     )

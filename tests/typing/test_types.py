@@ -26,9 +26,9 @@ def errors(tmp_path_factory):
     report = json.loads(subprocess.run(command, capture_output=True, text=True, cwd=HERE.parents[1]).stdout)
     assert report["summary"]["filesAnalyzed"] == len(programs)
     flagged = {path.stem: {} for path in programs}
-    for found in report["generalDiagnostics"]:
-        if found["severity"] == "error":
-            flagged[pathlib.Path(found["file"]).stem][found["range"]["start"]["line"]] = found["message"]
+    for diagnostic in report["generalDiagnostics"]:
+        if diagnostic["severity"] == "error":
+            flagged[pathlib.Path(diagnostic["file"]).stem][diagnostic["range"]["start"]["line"]] = diagnostic["message"]
     return flagged
 
 

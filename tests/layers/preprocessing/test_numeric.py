@@ -34,7 +34,7 @@ def test_half_precision_has_statistics_of_float32():
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, match",
     [
         (lambda: fl.Normalization(mean=1.0), "give both, or neither"),
         (lambda: fl.Normalization(mean=[1.0, 2.0], variance=1.0), r"mean has the shape \(2,\), variance \(\)"),
@@ -53,6 +53,6 @@ def test_half_precision_has_statistics_of_float32():
         (lambda: fl.StochasticDepth(1.5), "give a number from 0 to 1"),
     ],
 )
-def test_errors(make, said):
-    with pytest.raises(ValueError, match=said):
+def test_errors(make, match):
+    with pytest.raises(ValueError, match=match):
         make()

@@ -123,8 +123,8 @@ def test_an_lstm_of_the_usual_kind_may_be_computed_by_a_library(layer, chosen, m
 @pytest.mark.parametrize("method", ["step", "project"])
 def test_a_cell_that_overrides_a_step_is_scanned_by_it(cell, method):
     def override(self, *args):
-        made = getattr(cell, method)(self, *args)
-        return 2 * made if method == "project" else (made[0], 2 * made[1])
+        result = getattr(cell, method)(self, *args)
+        return 2 * result if method == "project" else (result[0], 2 * result[1])
 
     other, x = type("Other", (cell,), {method: override})(2), X[:, :2]
     params = other.init(KEY, x[:, 0].shape)
