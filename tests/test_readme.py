@@ -56,6 +56,17 @@ def test_it_names_every_extra():
     assert all(f"`{name}`" in README.read_text() for name in extras)
 
 
+def test_how_to_cite_names_this_version():
+    cited = dict(
+        line.split(": ", 1)
+        for line in (ROOT / "CITATION.cff").read_text().splitlines()
+        if line[0] not in " -" and ": " in line
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (cited["version"], cited["license"]) == (fl.__version__, project["license"])
+    assert cited["title"] == '"fnlayers: ' + project["description"].split(":")[0] + '"'
+
+
 def test_the_layer_that_contributing_adds_is_one():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")
     (program,) = re.findall(r"   ```python\n(.*?)   ```", text, re.DOTALL)

@@ -20,6 +20,7 @@ def site_path(path: str) -> str:
         "README.md": "index.md",
         "CONTRIBUTING.md": "contributing.md",
         "CHANGELOG.md": "changelog.md",
+        "SECURITY.md": "reporting.md",
         "examples": "examples/index.md",
         "examples/models": "examples/index.md#models",
         "examples/tutorial/README.md": "examples/tutorial/index.md",
@@ -53,7 +54,7 @@ def moved(text: str, path: str) -> str:
 
 def pages() -> Iterator[tuple[str, str]]:
     """The path and the text of each page."""
-    files = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", f"{TUTORIAL}/README.md"]
+    files = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", f"{TUTORIAL}/README.md"]
     files += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
     for path in files:
         text = _COMMENT.sub("", (ROOT / path).read_text(encoding="utf8"))
