@@ -43,6 +43,17 @@ WRITERS: Mapping[str, Callable[[Path, Parts], Any]] = FrozenDict(
 )
 
 
+def read(path: Path) -> Parts:
+    """The model of a file, whatever its name."""
+    kind = kind_of(path)
+    if kind == TORCH:
+        raise ConfigError(
+            f"{path} holds tensors without a model; build the model, and read them with "
+            "fnlayers.load_state_dict(model, shape, path, mapping)"
+        )
+    return READERS[kind](path)
+
+
 def convert(source: str, target: str, *, force: bool = False) -> str:
     """Write the model of one file into another one; returns what was done, in a line.
 
@@ -59,13 +70,7 @@ def convert(source: str, target: str, *, force: bool = False) -> str:
         raise ConfigError(
             f"{to_path} is there already; give another name{'' if force else ', or --force to replace it'}"
         )
-    kind = kind_of(from_path)
-    if kind == TORCH:
-        raise ConfigError(
-            f"{from_path} holds tensors without a model; build the model, and read them with "
-            "fnlayers.load_state_dict(model, shape, path, mapping)"
-        )
-    parts = READERS[kind](from_path)
+    parts = read(from_path)
     write(to_path, parts)
     state = f", {count(parts.state):,} numbers of state" if parts.state else ""
     return f"{to_path}: {type(parts.model).__name__}, {count(parts.params):,} params{state}"

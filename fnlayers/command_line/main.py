@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fnlayers.command_line.convert import READERS, WRITERS, convert
 from fnlayers.command_line.inspect import inspect
 from fnlayers.command_line.versions import versions
+from fnlayers.command_line.view import view
 
 EPILOG = f"""convert reads {", ".join(READERS)} and writes {", ".join(WRITERS)}.
 Files are data: nothing that they name is imported, called or opened. A file that needs classes or functions of yours is
@@ -43,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     subparser.add_argument("input", help="told by its first bytes, whatever its name")
     subparser.add_argument("output", help="the ending says which format")
     subparser.add_argument("--force", action="store_true", help="replace a file that is there")
+    subparser = commands.add_parser("view", help="a model's layers, weights and outputs on a page in the browser")
+    subparser.add_argument("file", help="a .keras, .h5 or .safetensors file, told by its first bytes")
+    subparser.add_argument("--input", metavar="FILE", help="an .npy, .npz or image file that the model is run on first")
+    subparser.add_argument("--port", type=int, default=0, help="of the page, on this machine alone; 0: any free one")
+    subparser.add_argument("--no-browser", action="store_true", help="print the page's address only")
     return parser
 
 
@@ -51,6 +57,8 @@ def _answer(options: argparse.Namespace) -> str:
         return inspect(options.file, key=options.key)
     if options.command == "convert":
         return convert(options.input, options.output, force=options.force)
+    if options.command == "view":
+        return view(options.file, input_path=options.input, port=options.port, browser=not options.no_browser)
     return versions()
 
 

@@ -1,6 +1,6 @@
 """What a person looks at: a model's `summary`, `graph`, `weights`, `filters`, `features` and `attention`, a training's
-`history`, a `confusion_matrix`, the `activations`, and what layers make of images. Figures need matplotlib, which is
-imported when the first is drawn.
+`history`, a `confusion_matrix`, the `activations`, and what layers make of images; `view` is a page on which one
+clicks through a model. Figures need matplotlib, which is imported when the first is drawn.
 """
 
 from fnlayers.show.activations import Gallery, activations
@@ -11,10 +11,11 @@ from fnlayers.show.features import features
 from fnlayers.show.filters import filters
 from fnlayers.show.graph import Graph, graph
 from fnlayers.show.history import history
+from fnlayers.show.live import LivePage, view
 from fnlayers.show.summary import Summary, summary
 from fnlayers.show.weights import weights
 
 __all__ = [
-    "Gallery", "Graph", "Summary", "activations", "attention", "augmentations", "confusion_matrix", "features",
-    "filters", "graph", "history", "summary", "weights",
+    "Gallery", "Graph", "LivePage", "Summary", "activations", "attention", "augmentations", "confusion_matrix",
+    "features", "filters", "graph", "history", "summary", "view", "weights",
 ]  # fmt: skip

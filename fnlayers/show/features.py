@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -60,9 +60,9 @@ def features(
         raise ConfigError(
             f"show.features(example={example!r}): the batch holds {min(sizes, default=0)}, counted from 0"
         )
-    of_layers, masks = _run(model, params, x, state, mask)
-    inputs = {name: np.asarray(a) for name, a in _inputs(model, x).items()}
-    given_masks = _inputs(model, map_nest(lambda _: None, x, is_leaf=_is_array) if mask is None else mask)
+    _, of_layers, masks = run(model, params, x, state, mask)
+    inputs = {name: np.asarray(a) for name, a in inputs_of(model, x).items()}
+    given_masks = inputs_of(model, map_nest(lambda _: None, x, is_leaf=_is_array) if mask is None else mask)
     rows = [
         Row(name, np.asarray(a)[example], None if (m := among.get(name)) is None else np.asarray(m)[example])
         for arrays, among in ((inputs, given_masks), (of_layers, masks))
@@ -76,12 +76,20 @@ def outputs(model: Layer, params: Any, x: Any, state: Any = None, mask: Any = No
 
     The same graph is run with more outputs: no hooks, and nothing is stored.
     """
-    return _run(model, params, x, state, mask)[0]
+    return run(model, params, x, state, mask).outputs
 
 
-def _run(model: Layer, params: Any, x: Any, state: Any, mask: Any) -> tuple[dict[str, jax.Array], dict[str, Any]]:
-    """What each layer returns, and the masks of that."""
-    exposed = _exposed(model, type_of(x))
+class Ran(NamedTuple):
+    """What a model returned, and by name what each layer inside it returned, with the masks of that."""
+
+    y: Any
+    outputs: dict[str, jax.Array]
+    masks: dict[str, Any]
+
+
+def run(model: Layer, params: Any, x: Any, state: Any, mask: Any = None, *, containers: bool = False) -> Ran:
+    """Run a model, and keep what each layer returns; `containers`: what models inside it return as a whole, too."""
+    exposed = _exposed(model, type_of(x), containers)
     if exposed is None or not exposed[1]:
         raise ConfigError(
             f"show.features: {type(model).__name__} holds no layers to look into; give a Sequential or Functional"
@@ -89,10 +97,10 @@ def _run(model: Layer, params: Any, x: Any, state: Any, mask: Any) -> tuple[dict
     graph, names = exposed
     out = graph.run(params, x, state=state, mask=mask)
     masks = [None] * len(names) if out.mask is None else out.mask[1]
-    return dict(zip(names, out.y[1], strict=True)), dict(zip(names, masks, strict=True))
+    return Ran(out.y[0], dict(zip(names, out.y[1], strict=True)), dict(zip(names, masks, strict=True)))
 
 
-def _inputs(model: Layer, x: Any) -> dict[str, Any]:
+def inputs_of(model: Layer, x: Any) -> dict[str, Any]:
     """The arrays of an input (or its masks) by name, in a Functional as it names them."""
     if isinstance(model, Functional):
         bound = model._bind(x, lambda _: True, "input")
@@ -107,7 +115,7 @@ def _is_array(value: Any) -> bool:
     return hasattr(value, "shape")
 
 
-def _exposed(layer: Layer, in_types: Any) -> tuple[Functional, list[str]] | None:
+def _exposed(layer: Layer, in_types: Any, containers: bool) -> tuple[Functional, list[str]] | None:
     """The container as a graph that returns (its own output, all its layers' outputs), and the names of the latter."""
     graph = opened(layer, in_types)
     if graph is None:
@@ -119,14 +127,14 @@ def _exposed(layer: Layer, in_types: Any) -> tuple[Functional, list[str]] | None
         turns[name] = turns.get(name, 0) + 1
         again = f" (call {turns[name]})" if turns[name] > 1 else ""
         own = len(jax.tree.leaves(call.out_types))
-        inside = _exposed(call.layer, call.in_types)
+        inside = _exposed(call.layer, call.in_types, containers)
         inner: list[str] = []
         if inside is not None:
             layers[name], inner = inside
         if inner:  # what the last of them returns is the container's own
             names += [f"{name}/{path}{again}" for path in inner]
             refs += [Ref(call.position, own + i) for i in range(len(inner))]
-        else:
+        if containers or not inner:
             names += [f"{name}{again}" + (f" [{i}]" if own > 1 else "") for i in range(own)]
             refs += [Ref(call.position, i) for i in range(own)]
     return replace(graph, layers=tuple(layers.items()), outputs=(graph.outputs, tuple(refs))), names

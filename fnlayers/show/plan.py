@@ -93,13 +93,17 @@ def plan_of(model: Layer, in_types: Any, specs: Any, depth: float) -> Plan:
 
 def _inside(layer: Layer, in_types: Any, specs: Any, path: str, depth: float) -> Plan | None:
     """What to draw inside a layer's box, where that is known: a container's calls, the layer that a wrapper runs."""
-    if depth <= 0:
-        return None
+    entered = enter(layer, in_types) if depth > 0 else None
+    return None if entered is None else _plan(*entered, specs, path, depth - 1)
+
+
+def enter(layer: Layer, in_types: Any) -> tuple[Functional, Any] | None:
+    """What is drawn inside a layer's box: the graph, and the ArrayTypes of its inputs; None where nothing is."""
     graph = opened(layer, in_types)
     if graph is None and isinstance(layer, (Repeat, TimeDistributed)):
         child, in_types = inner_layers(layer, in_types)["layer"]
         graph = chain([("layer", child)], in_types)
-    return None if graph is None else _plan(graph, in_types, specs, path, depth - 1)
+    return None if graph is None else (graph, in_types)
 
 
 def _plan(graph: Functional, in_types: Any, specs: Any, path: str, depth: float) -> Plan:

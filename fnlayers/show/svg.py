@@ -4,7 +4,7 @@ No markers, no text of several styles around a middle: renderers differ in those
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
@@ -67,8 +67,14 @@ class _Sheet:
         return PAD + ports[i][0] - self.width / 2
 
 
-def picture(title: str, plan: Plan) -> str:
-    """The SVG document of a plan."""
+def picture(title: str, plan: Plan, *, style: bool = True, on_top: Iterable[str] = ()) -> str:
+    """The SVG document of a plan.
+
+    Arguments:
+        title, plan: what it shows.
+        style: whether the dark scheme is in it; a page whose policy forbids that has it in a style sheet of its own.
+        on_top: elements that are drawn over all others.
+    """
     sheet = _sheet(plan, nested=False)
     width, height = sheet.layout.width + 2 * MARGIN, sheet.layout.height + 2 * MARGIN
     return "\n".join(
@@ -76,9 +82,10 @@ def picture(title: str, plan: Plan) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" class="fl-graph" role="img" width="{width:.0f}" '
             f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">',
             f"<title>{escape(title)}</title>",
-            f"<style>{dark_scheme('fl-graph', LOOKS)}</style>",
+            *([f"<style>{dark_scheme('fl-graph', LOOKS)}</style>"] if style else []),
             f'<rect {AS["paper"]} width="{width:.0f}" height="{height:.0f}"/>',
             *_drawn(sheet, MARGIN, MARGIN, nested=False),
+            *on_top,
             "</svg>",
         ]
     )

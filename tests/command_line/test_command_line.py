@@ -1,7 +1,9 @@
 """The command line: what it prints, its exit status, and one line for what is wrong."""
 
+import json
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 import fnlayers as fl
 from fnlayers.command_line import main
+from fnlayers.command_line.convert import Parts
 from fnlayers.saving import container
 
 TORCH = Path(__file__).parents[1] / "state_dicts" / "golden"
@@ -156,3 +159,29 @@ def test_convert_writes_an_onnx_file(run, folder, tmp_path):
 def test_as_a_program():
     done = subprocess.run([sys.executable, "-m", "fnlayers", "inspect", "nowhere"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "fnlayers: nowhere: No such file or directory\n")
+
+
+def test_view_serves_a_file_until_it_is_stopped(run, folder, tmp_path, monkeypatch):
+    seen = []
+
+    def look(page):
+        with urllib.request.urlopen(page.url + "model.json") as answer:
+            seen.append((page.url, json.loads(answer.read())))
+        with urllib.request.urlopen(page.url + "first") as answer:
+            seen.append(answer.read())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fl.show.LivePage, "wait", look)
+    monkeypatch.setattr("webbrowser.open", pytest.fail)
+    input_path = tmp_path / "x.npy"
+    np.save(input_path, np.ones((2, 3), "float32"))
+    out = run("view", folder / "model.safetensors", "--input", input_path, "--no-browser")
+    (url, index), data = seen
+    assert out == f"{folder / 'model.safetensors'}: {url}   (Ctrl+C ends it)\nclosed\n"
+    assert index["params"] == 34 and index["first"] == "x.npy" and data == input_path.read_bytes()
+    assert "no model that fnlayers.save wrote" in run("view", folder / "arrays.safetensors")
+    assert "holds tensors without a model" in run("view", TORCH / "state_dict.pt")
+    assert "nowhere.npy: No such file" in run("view", folder / "model.safetensors", "--input", "nowhere.npy")
+    assert "port=-1: give a number" in run("view", folder / "model.safetensors", "--port", "-1")
+    monkeypatch.setattr("fnlayers.command_line.view.read", lambda path: Parts(fl.Dense(2), {}, {}))
+    assert "fnlayers.show.view(model, params, state, shape)" in run("view", "weights_without_an_input_shape.h5")
