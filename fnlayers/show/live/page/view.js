@@ -133,14 +133,14 @@ async function choose(index) {
 }
 
 function show(layer, outputs) {
-  const parts = [element("h2", layer.kind === "layer" ? layer.title : `${layer.title} (${layer.kind})`)];
-  if (layer.kind === "layer") parts.push(element("p", layer.path, "mono soft"));
+  const parts = [element("h2", layer.title)];
+  parts.push(element("p", layer.kind === "layer" ? layer.path : `${layer.kind} of the model`, "mono soft"));
   if (layer.function) parts.push(element("p", layer.function, "mono"));
   if (layer.params) {
     const kind = layer.trainable === layer.params ? "trained" : layer.trainable ? `${counted(layer.trainable)} trained` : "frozen";
     parts.push(element("p", `${counted(layer.params)} params, ${kind}`, "soft"));
   }
-  parts.push(...shapes(layer.calls));
+  parts.push(...shapes(layer));
   if (input) parts.push(...outputParts(layer, outputs));
   if (layer.inside?.length) parts.push(element("h3", "Layers inside"), inside(layer.inside));
   if (layer.config?.length) parts.push(element("h3", "Config"), ...config(layer.config));
@@ -149,12 +149,12 @@ function show(layer, outputs) {
   $("layer").scrollTop = 0;
 }
 
-function shapes(calls) {
+function shapes({ calls, kind }) {
   const table = element("table");
   calls.forEach((call, i) => {
     const again = calls.length > 1 ? ` ${i + 1}` : "";
     for (const [name, types] of [["input", call.inputs], ["output", call.outputs]]) {
-      if (types.length) within(table, within(element("tr"), element("th", name + again), element("td", types.join(", "))));
+      if (types.length) within(table, within(element("tr"), element("th", kind === "layer" ? name + again : "array"), element("td", types.join(", "))));
     }
   });
   return [element("h3", calls.length > 1 ? `Shapes, of ${calls.length} calls` : "Shapes"), table];
@@ -458,7 +458,7 @@ async function begin() {
   const state = model.state ? `, ${counted(model.state)} numbers of state` : "";
   $("totals").textContent = `${counted(model.params)} params (${counted(model.trainable)} trained)${state}`;
   for (const { index, kind, title, path } of model.layers) {
-    const option = element("option", kind === "layer" ? `${path} (${title})` : `${path} (${kind})`);
+    const option = element("option", kind === "layer" ? `${path} (${title})` : kind === path ? path : `${path} (${kind})`);
     option.value = String(index);
     within($("layers"), option);
   }
