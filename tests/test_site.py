@@ -114,6 +114,11 @@ def test_links_lead_to_pages_of_the_site():
         copied_pages.moved("[a](missing.md)", "docs/export.md")
 
 
+def test_every_guide_is_in_the_menu():
+    menu = (FOLDER / "site.yml").read_text(encoding="utf8")
+    assert not [page.name for page in (ROOT / "docs").glob("*.md") if f": {page.name}\n" not in menu]
+
+
 def test_a_docstring_is_text_and_its_names_are_links():
     text = docstrings.prose("a * b_c < `Dense` and `x`", lambda name: {"Dense": "Dense.md"}.get(name))
     assert text == "a \\* b\\_c &lt; [`Dense`](Dense.md) and `x`"

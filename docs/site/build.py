@@ -37,6 +37,11 @@ def navigation(entries: list[Any]) -> list[Any]:
     parts = {
         "TUTORIAL": ["examples/tutorial/index.md", *({name: path} for name, path in shown.items() if name in lessons)],
         "PROGRAMS": ["examples/index.md", *({name: path} for name, path in shown.items() if name not in lessons)],
+        "NOTEBOOKS": [
+            {copied_pages.title(p): f"notebooks/{p.stem}.md"}
+            for p in copied_pages.notebooks()
+            if p.stem != "quickstart"  # the tour
+        ],
         "LAYERS": layer_pages.navigation(),
         "REFERENCE": reference_pages.navigation(),
     }

@@ -65,7 +65,7 @@ def pages() -> Iterator[tuple[str, str]]:
     for program in programs():
         path = program.relative_to(ROOT).as_posix()
         yield site_path(path), _program_page(program, path)
-    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for notebook in notebooks():
         path = notebook.relative_to(ROOT).as_posix()
         yield site_path(path), moved(_notebook_page(notebook), path)
     yield "examples/index.md", _index()
@@ -77,14 +77,19 @@ def programs() -> list[pathlib.Path]:
     return [path for folder in folders for path in sorted((ROOT / folder).glob("*.py")) if path.stem != "__init__"]
 
 
+def notebooks() -> list[pathlib.Path]:
+    """The notebooks."""
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
 def tutorial() -> list[pathlib.Path]:
     """The programs of the tutorial, in order."""
     return [path for path in programs() if path.parent.name == "tutorial"]
 
 
-def title(program: pathlib.Path) -> str:
+def title(path: pathlib.Path) -> str:
     """07_convolution.py is shown as 07 convolution."""
-    return program.stem.replace("_", " ")
+    return path.stem.replace("_", " ")
 
 
 def _docstring(program: pathlib.Path) -> str:
