@@ -1,5 +1,6 @@
 """One compilation of each case, of which the laws compare the parts."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -12,9 +13,15 @@ from cases import Case, with_policy
 
 
 class Passes:
-    """What one case gives, eagerly (`eager`) and from a single compiled function (`compiled`), each found once."""
+    """What one case gives, eagerly (`eager`) and from a single compiled function (`compiled`), each found once.
 
-    def __init__(self, case: Case) -> None:
+    Arguments:
+        case: the case.
+        parts: what is compiled together; other parts are compiled when they are asked for.
+    """
+
+    def __init__(self, case: Case, parts: Collection[str] = ()) -> None:
+        self.parts = parts or PARTS
         self.case, self.x, self.params, self.state = case, case.inputs(), case.params, case.state
         self.masks, self.key = case.masks, jax.random.key(7)
         self.floats, self.rest = split(self.x)
@@ -31,7 +38,10 @@ class Passes:
 
     def objective(self, params: Any, floats: Any, key: Any = None, train: bool = False) -> Any:
         """A scalar that every output and loss moves."""
-        out = self.run(params, floats, key, train)
+        return self.measured(self.run(params, floats, key, train))
+
+    def measured(self, out: Any) -> Any:
+        """The scalar, of what a pass returned."""
         leaves = [a for a in jax.tree.leaves(out.y) if jnp.issubdtype(a.dtype, jnp.floating)]
         terms = [
             jnp.sum((a * w).astype("float32")) for a, w in zip(leaves, self.case.like_outputs(leaves), strict=True)
@@ -47,10 +57,10 @@ class Passes:
 
     @functools.cached_property
     def compiled(self) -> Mapping[str, Any]:
-        try:
-            return self.compile(PARTS)
-        except Exception:  # of one part: the laws of the others hold all the same
-            return PartByPart(self)
+        parts = PartByPart(self)
+        with contextlib.suppress(Exception):  # of one part: the laws of the others hold all the same
+            parts.update(self.compile(self.parts))
+        return parts
 
     def compile(self, names: Collection[str]) -> dict[str, Any]:
         """The parts of `everything` with these names, from one compiled function."""
@@ -116,11 +126,12 @@ class Passes:
         )
 
 
+PARTS_OF_PARITY = ("run", "train", "gradients")
 PARTS = ("run", "train", "gradients", "vjp", "jvp", "scan", "vmap over inputs", "vmap over params", "vmap over keys", "remat")  # fmt: skip
 
 
 class PartByPart(dict):
-    """The parts of a case, each compiled when it is asked for."""
+    """The parts of a case; those that are not there yet are compiled one by one, when they are asked for."""
 
     def __init__(self, passes: Passes) -> None:
         self.passes = passes
@@ -153,7 +164,7 @@ def dot(a: Any, b: Any) -> Any:
     return sum((jnp.vdot(p.astype("float32"), q.astype("float32")) for p, q in pairs), jnp.float32(0))
 
 
-def close(got: Any, wanted: Any, **tolerance: float) -> None:
+def close(got: Any, wanted: Any, **tolerance: Any) -> None:
     """Assert that two nests have one structure, the same dtypes, and values as near as the case demands."""
     assert jax.tree.structure(got) == jax.tree.structure(wanted)
     for (path, a), b in zip(jax.tree_util.tree_flatten_with_path(got)[0], jax.tree.leaves(wanted), strict=True):
