@@ -135,7 +135,7 @@ def layer_page(name: str, family: str, siblings: list[str]) -> str:
 
     def prose(text: str) -> str:
         text = re.sub(r"\s*See `(\w+)`\.", lambda m: "" if m[1] in named else m[0], text)
-        text = re.sub(r"`(\w+)`", lambda m: "the base" if m[1] in named else m[0], text)
+        text = re.sub(r"`(\w+)`", lambda m: "this page" if m[1] in named else m[0], text)
         return docstrings.prose(text, _link)
 
     lines = [f"# {name}", "", f'<p class="kind">{family}</p>', "", prose(own.summary), ""]
@@ -170,7 +170,7 @@ def _arguments(own: docstrings.Docstring, shared: list[docstrings.Docstring], na
         for names, meaning in docstrings.arguments(doc.sections.get("Arguments", "")).items():
             refers = re.fullmatch(r"see `(\w+)`\.?", meaning)
             if not (refers and refers[1] in named):
-                merged.setdefault(names, re.sub(r"`(\w+)`", lambda m: "base" if m[1] in named else m[0], meaning))
+                merged.setdefault(names, re.sub(r"`(\w+)`", lambda m: "this page" if m[1] in named else m[0], meaning))
     return "\n".join(f"{names}: {meaning}" for names, meaning in merged.items())
 
 
