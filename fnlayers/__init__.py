@@ -49,9 +49,9 @@ LATER = {
     "fnlayers.surgery": ("compare", "cut", "intermediates", "lora", "replace_layer", "restrict"),
     "fnlayers.training": (
         "AddLogs", "CSVLog", "Checkpoint", "CheckpointError", "EarlyStopping", "Ensemble", "Event", "Fitted", "JSONLog",
-        "KeepBest", "NonFiniteError", "Replace", "SetLearningRate", "StepEvent", "Stop", "TensorBoardLog", "TrainState",
-        "averaged", "clear_cache", "ensemble", "evaluate", "fit", "losses", "make_step", "metrics", "optimizer",
-        "per_example_grad", "predict", "restore",
+        "KeepBest", "Memory", "NonFiniteError", "Replace", "SetLearningRate", "StepEvent", "Stop", "TensorBoardLog",
+        "TrainState", "averaged", "clear_cache", "ensemble", "evaluate", "fit", "losses", "make_step", "memory",
+        "metrics", "optimizer", "per_example_grad", "predict", "restore",
     ),
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from fnlayers.core.layer import Layer, Shape, check_model
 from fnlayers.core.names import snake_case
 from fnlayers.core.shapes import shape_of
 from fnlayers.core.spec import is_spec, spec_items
+from fnlayers.core.units import readable
 from fnlayers.ops.record import PLATFORMS, Platform
 from fnlayers.plain_data import map_nest
 from fnlayers.show.devices import OnDevice, on_device
@@ -230,20 +231,6 @@ def _platform(explain: bool | Platform) -> Platform | None:
         wanted = ", ".join(map(repr, PLATFORMS))
         raise ConfigError(f"summary(explain={explain!r}): give True, False or a platform: {wanted}")
     return explain or None
-
-
-def readable(size: int) -> str:
-    """A number of bytes as people say it.
-
-    >>> readable(76), readable(102_400_000)
-    ('76 B', '97.7 MiB')
-    """
-    scaled, unit = float(size), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if scaled < 1024:
-            break
-        scaled, unit = scaled / 1024, larger
-    return f"{size} B" if unit == "B" else f"{scaled:.1f} {unit}"
 
 
 def _shown(types: Any) -> str:

@@ -11,6 +11,7 @@ from fnlayers.training.example_gradients import per_example_grad
 from fnlayers.training.fit import fit
 from fnlayers.training.fit_loop import Fitted
 from fnlayers.training.log_files import CSVLog, JSONLog, TensorBoardLog
+from fnlayers.training.memory import Memory, memory
 from fnlayers.training.optimizer import optimizer
 from fnlayers.training.programs import clear_cache
 from fnlayers.training.results import AddLogs, Replace, SetLearningRate, Stop
@@ -29,6 +30,7 @@ __all__ = [
     "Fitted",
     "JSONLog",
     "KeepBest",
+    "Memory",
     "NonFiniteError",
     "Replace",
     "SetLearningRate",
@@ -43,6 +45,7 @@ __all__ = [
     "fit",
     "losses",
     "make_step",
+    "memory",
     "metrics",
     "optimizer",
     "per_example_grad",
