@@ -70,9 +70,9 @@ class Rule(NamedTuple):
 def of_rows(problem: Problem, *names: str) -> Callable:
     """What the rows of those names name, and the reference in passes of which they say nothing; the first row first."""
     rows = {row.name: row for row in table.TABLES[problem.operation]}
-    found = compose.composed(problem, compose.first_of_each_pass(rows[name] for name in names))
-    assert found is not None
-    return found
+    algorithm = compose.composed(problem, compose.first_of_each_pass(rows[name] for name in names))
+    assert algorithm is not None
+    return algorithm
 
 
 def dense(*, batch: int, steps: int, features: int, out: int, dtype: str = "float32") -> Contest:
@@ -406,21 +406,21 @@ def raced(functions: dict[str, Callable], arrays: Sequence[Any], seconds: float,
     differing = different({name: run() for name, run in runs.items()})
     if differing:
         return {"verdict": "DIFFERS", "note": differing}
-    found = ratios(paced(runs, seconds))
-    return ratios(paced(runs, 3 * seconds, rounds=15)) if found["verdict"] else found
+    first = ratios(paced(runs, seconds))
+    return ratios(paced(runs, 3 * seconds, rounds=15)) if first["verdict"] else first
 
 
 def ratios(times: dict[str, list[float]]) -> dict[str, Any]:
     """Each contender's time over the plain call's, and what that says."""
-    found = {name: ratio(times, name, "plain") for name in times if name != "plain"}
-    return {"plain_ms": 1e3 * statistics.median(times["plain"]), "ratios": found, "verdict": verdict(found)}
+    by_name = {name: ratio(times, name, "plain") for name in times if name != "plain"}
+    return {"plain_ms": 1e3 * statistics.median(times["plain"]), "ratios": by_name, "verdict": verdict(by_name)}
 
 
-def verdict(found: dict[str, float]) -> str:
+def verdict(over_plain: dict[str, float]) -> str:
     """WRONG, MISSED or nothing."""
-    if found["ours"] > SLOWER:
+    if over_plain["ours"] > SLOWER:
         return "WRONG"
-    return "MISSED" if found["ours"] > SLOWER * min(found.values()) else ""
+    return "MISSED" if over_plain["ours"] > SLOWER * min(over_plain.values()) else ""
 
 
 def different(results: dict[str, Any]) -> str:
@@ -453,8 +453,8 @@ def main() -> None:
             print(f"stopped after {args.seconds:.0f} s")
             break
         passes, busy = measured(contest, args.pace, JITS[args.jit]), others.cores_used()
-        for which, found in passes.items():
-            rows.append({"rule": name, **point, "pass": which, **found, "cores of others": busy})
+        for which, timing in passes.items():
+            rows.append({"rule": name, **point, "pass": which, **timing, "cores of others": busy})
             show(rows[-1], point)
         figures.write(args.json, rows=rows)
     count = Counter(row["verdict"] for row in rows)
@@ -470,12 +470,12 @@ def main() -> None:
 def show(row: dict[str, Any], point: dict[str, Any]) -> None:
     """Print one line."""
     shape = " ".join(f"{name}={value}" for name, value in point.items())
-    found = row.get("note")
-    if not found:
-        found = f"{row['plain_ms']:8.2f} ms  " + "  ".join(
+    text = row.get("note")
+    if not text:
+        text = f"{row['plain_ms']:8.2f} ms  " + "  ".join(
             f"{name} {value:.2f}" for name, value in row["ratios"].items()
         )
-    print(f"{row['rule']:14} {shape:84} {row['pass']:8} {found}  {row['verdict']}".rstrip(), flush=True)
+    print(f"{row['rule']:14} {shape:84} {row['pass']:8} {text}  {row['verdict']}".rstrip(), flush=True)
 
 
 if __name__ == "__main__":

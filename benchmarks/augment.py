@@ -43,12 +43,12 @@ def photographs(count: int) -> np.ndarray:
     """Parts of the photographs that scikit-learn ships, (count, 224, 224, 3), of 0 to 255."""
     whole = load_sample_images().images
     rng = np.random.default_rng(0)
-    found = []
+    crops = []
     for i in range(count):
         image = whole[i % len(whole)]
         top, left = (rng.integers(size - SIZE + 1) for size in image.shape[:2])
-        found.append(image[top : top + SIZE, left : left + SIZE])
-    return np.stack(found).astype("float32")
+        crops.append(image[top : top + SIZE, left : left + SIZE])
+    return np.stack(crops).astype("float32")
 
 
 def ours(x: np.ndarray) -> Callable[[int], object]:
@@ -121,10 +121,10 @@ def main() -> None:
     times = interleaved(contenders, options.rounds)
     best = medians(times[OURS])
     for name, each in times.items():
-        found = medians(each)
+        median = medians(each)
         print(
-            f"{name:14} processor {found.processor:7.3f} s ({found.processor / best.processor:5.1f} times)   "
-            f"wall {found.wall:7.3f} s ({found.wall / best.wall:5.1f} times)"
+            f"{name:14} processor {median.processor:7.3f} s ({median.processor / best.processor:5.1f} times)   "
+            f"wall {median.wall:7.3f} s ({median.wall / best.wall:5.1f} times)"
         )
     write(options.json, images=options.images, times={name: list(map(list, each)) for name, each in times.items()})
 

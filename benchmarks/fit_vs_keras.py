@@ -56,10 +56,10 @@ def ours(model: fl.Sequential, start: tuple, data: Any, batch_size: int, seed: i
         reached["train_state"] = result.train_state
 
     def accuracy() -> float:
-        found = reached["train_state"]
+        train_state = reached["train_state"]
         held_out = (data.test_x, data.test_y)
         measured = {name: options[name] for name in ("loss", "metrics", "batch_size")}
-        return fl.evaluate(model, found.params, held_out, state=found.state, **measured)["accuracy"]
+        return fl.evaluate(model, train_state.params, held_out, state=train_state.state, **measured)["accuracy"]
 
     return epoch, accuracy
 
@@ -115,10 +115,10 @@ def main() -> None:
         data = data._replace(train_x=data.train_x[: args.examples], train_y=data.train_y[: args.examples])
     runs = [compared(data, args.epochs, args.batch_size, seed) for seed in range(args.seeds)]
     figures = {name: summed([run[name] for run in runs]) for name in ("fnlayers", "keras")}
-    for name, found in figures.items():
+    for name, figure in figures.items():
         print(
-            f"{name:9} first epoch {found['first']:6.1f} s   later epochs {found['later']:6.2f} s"
-            f"   accuracy {found['accuracy']:.4f}"
+            f"{name:9} first epoch {figure['first']:6.1f} s   later epochs {figure['later']:6.2f} s"
+            f"   accuracy {figure['accuracy']:.4f}"
         )
     ratios = [
         ours / theirs

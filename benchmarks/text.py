@@ -31,8 +31,8 @@ def texts(count: int, words: int) -> list[str]:
 
 def seconds(function) -> tuple[float, object]:
     start = time.process_time()
-    found = function()
-    return time.process_time() - start, found
+    result = function()
+    return time.process_time() - start, result
 
 
 def main() -> None:

@@ -27,8 +27,8 @@ def diabetes() -> tuple[Table, str, list[str]]:
         from sklearn.datasets import load_diabetes
     except ImportError:
         sys.exit("the default table comes with scikit-learn: pip install scikit-learn, or pass a CSV file with --data")
-    found = load_diabetes(scaled=False)
-    table = dict(zip(found.feature_names, found.data.T, strict=True)) | {"progression": found.target}
+    dataset = load_diabetes(scaled=False)
+    table = dict(zip(dataset.feature_names, dataset.data.T, strict=True)) | {"progression": dataset.target}
     sex = table["sex"].astype(int).astype(str)  # "1" and "2"; the package does not say which is which
     return table | {"sex": sex, "decade": table["age"].astype(int) // 10}, "progression", ["sex", "decade"]
 

@@ -67,10 +67,10 @@ class Case:
             ids.reshape(-1)[3::4] = 0
             return ids
 
-        made = map_nest(make, canonical(self.shape), is_leaf=is_shape)
-        if isinstance(made, Mapping) and "attention_mask" in made:
-            made = {**made, "attention_mask": made["attention_mask"] > 0}
-        return made
+        inputs = map_nest(make, canonical(self.shape), is_leaf=is_shape)
+        if isinstance(inputs, Mapping) and "attention_mask" in inputs:
+            inputs = {**inputs, "attention_mask": inputs["attention_mask"] > 0}
+        return inputs
 
     def weights(self, kind: type, layer: fl.Layer | None = None) -> Any:
         """Params (or state) for the layer: values away from 0, positive in the state; an array for each declaration."""
@@ -101,8 +101,8 @@ class Case:
     def like_outputs(self, y: Any, what: str = "cotangent") -> Any:
         """A number between -1 and 1 for each element of a nest of arrays, in the arrays' dtypes."""
         leaves, structure = jax.tree.flatten(y)
-        made = [jnp.asarray(self.spread(f"{what} {i}", a.shape), a.dtype) for i, a in enumerate(leaves)]
-        return jax.tree.unflatten(structure, made)
+        cotangents = [jnp.asarray(self.spread(f"{what} {i}", a.shape), a.dtype) for i, a in enumerate(leaves)]
+        return jax.tree.unflatten(structure, cotangents)
 
     # Runs
 
@@ -124,7 +124,7 @@ class Case:
 
 def layers_in(layer: fl.Layer) -> list[fl.Layer]:
     """The layer and all layers in its fields."""
-    return [layer, *(found for value in _parts(layer) for found in layers_in(value))]
+    return [layer, *(inner for value in _parts(layer) for inner in layers_in(value))]
 
 
 def with_policy(layer: fl.Layer, dtype: str) -> fl.Layer:
@@ -150,16 +150,16 @@ def _shown(mask: Any) -> str:
 
 
 def _parts(layer: fl.Layer) -> list[fl.Layer]:
-    found: list[fl.Layer] = []
+    layers: list[fl.Layer] = []
 
     def look(value: Any) -> None:
         if isinstance(value, fl.Layer):
-            found.append(value)
+            layers.append(value)
         elif type(value) is tuple:
             any(map(look, value))
 
     any(look(getattr(layer, f.name)) for f in fields(layer))
-    return found
+    return layers
 
 
 OURS = "not in Keras"

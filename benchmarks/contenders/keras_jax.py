@@ -47,8 +47,8 @@ def layer(kind: kinds.Kind) -> keras.Layer:
         case kinds.Dense(units):
             return layers.Dense(units)
         case kinds.Conv(filters, kernel, strides, groups):
-            made = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}[len(kernel)]
-            return made(filters, kernel, strides, padding="same", groups=groups)
+            cls = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}[len(kernel)]
+            return cls(filters, kernel, strides, padding="same", groups=groups)
         case kinds.Depthwise(kernel):
             return layers.DepthwiseConv2D(kernel, padding="same")
         case kinds.ConvTranspose(filters, kernel, strides):
@@ -67,8 +67,8 @@ def layer(kind: kinds.Kind) -> keras.Layer:
             pools = layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D
             return pools[rank - 1]()
         case kinds.Recurrent(cell, units, bidirectional):
-            made = {"LSTM": layers.LSTM, "GRU": layers.GRU}[cell](units)
-            return layers.Bidirectional(made) if bidirectional else made
+            recurrent = {"LSTM": layers.LSTM, "GRU": layers.GRU}[cell](units)
+            return layers.Bidirectional(recurrent) if bidirectional else recurrent
         case kinds.ConvLSTM(filters, kernel):
             return layers.ConvLSTM2D(filters, kernel, padding="same")
     raise TypeError(kind)

@@ -55,8 +55,8 @@ def layer(kind: kinds.Kind) -> fl.Layer:
         case kinds.Dense(units):
             return fl.Dense(units)
         case kinds.Conv(filters, kernel, strides, groups):
-            made = {1: fl.Conv1D, 2: fl.Conv2D, 3: fl.Conv3D}[len(kernel)]
-            return made(filters, kernel, strides, padding="same", groups=groups)
+            cls = {1: fl.Conv1D, 2: fl.Conv2D, 3: fl.Conv3D}[len(kernel)]
+            return cls(filters, kernel, strides, padding="same", groups=groups)
         case kinds.Depthwise(kernel):
             return fl.DepthwiseConv2D(kernel, padding="same")
         case kinds.ConvTranspose(filters, kernel, strides):
@@ -74,8 +74,8 @@ def layer(kind: kinds.Kind) -> fl.Layer:
         case kinds.GlobalAverage(rank):
             return {1: fl.GlobalAveragePooling1D, 2: fl.GlobalAveragePooling2D, 3: fl.GlobalAveragePooling3D}[rank]()
         case kinds.Recurrent(cell, units, bidirectional):
-            made = {"LSTM": fl.LSTM, "GRU": fl.GRU}[cell](units)
-            return fl.Bidirectional(made) if bidirectional else made
+            recurrent = {"LSTM": fl.LSTM, "GRU": fl.GRU}[cell](units)
+            return fl.Bidirectional(recurrent) if bidirectional else recurrent
         case kinds.ConvLSTM(filters, kernel):
             return fl.ConvLSTM2D(filters, kernel, padding="same")
     raise TypeError(kind)

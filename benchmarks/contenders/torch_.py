@@ -44,11 +44,11 @@ def prepare(workload: Workload, channels_first: bool) -> Passes:
 
 def built(chain: tuple[kinds.Kind, ...], shape: kinds.Shape) -> nn.Sequential:
     """The chain, for inputs of that shape, channels last as kinds write it."""
-    made = []
+    modules = []
     for kind in chain:
-        made.append(module(kind, shape))
+        modules.append(module(kind, shape))
         shape = kind.out(shape)
-    return nn.Sequential(*made)
+    return nn.Sequential(*modules)
 
 
 def module(kind: kinds.Kind, shape: kinds.Shape) -> nn.Module:
@@ -57,8 +57,8 @@ def module(kind: kinds.Kind, shape: kinds.Shape) -> nn.Module:
         case kinds.Dense(units):
             return nn.Linear(channels, units)
         case kinds.Conv(filters, kernel, strides, groups):
-            made = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[len(kernel)]
-            return made(channels, filters, kernel, strides, tuple(k // 2 for k in kernel), groups=groups)
+            cls = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[len(kernel)]
+            return cls(channels, filters, kernel, strides, tuple(k // 2 for k in kernel), groups=groups)
         case kinds.Depthwise(kernel):
             return nn.Conv2d(channels, channels, kernel, padding=tuple(k // 2 for k in kernel), groups=channels)
         case kinds.ConvTranspose(filters, kernel, strides):

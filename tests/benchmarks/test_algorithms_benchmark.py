@@ -38,18 +38,18 @@ def test_a_run_says_what_is_wrong(ours, wrong, monkeypatch, tmp_path, capsys):
         return Contest([jax.ShapeDtypeStruct((size,), "float32")], {"ours": function(ours), "plain": function(4)}, size)
 
     monkeypatch.setattr(algorithms, "RULES", {"toy": Rule(contest, {"size": (20_000,)})})
-    monkeypatch.setattr(sys, "argv", ["algorithms.py", "--pace", "0.01", "--json", str(tmp_path / "found.json")])
+    monkeypatch.setattr(sys, "argv", ["algorithms.py", "--pace", "0.01", "--json", str(tmp_path / "written.json")])
     with pytest.raises(SystemExit) as stop:
         algorithms.main()
     assert bool(stop.value.code) == bool(wrong) and f"{wrong} WRONG" in capsys.readouterr().out
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert [row["pass"] for row in found["rows"]] == ["forward", "train"] and found["machine"]["cores"] > 0
+    written = json.loads((tmp_path / "written.json").read_text())
+    assert [row["pass"] for row in written["rows"]] == ["forward", "train"] and written["machine"]["cores"] > 0
 
 
 def test_functions_that_differ_are_named():
     contest = Contest([jax.ShapeDtypeStruct((3,), "float32")], {"ours": jnp.sin, "plain": jnp.cos}, 3)
-    found = algorithms.measured(contest, 0.01)
-    assert found["train"]["verdict"] == "DIFFERS" and found["train"]["note"].startswith("ours is off by")
+    measured = algorithms.measured(contest, 0.01)
+    assert measured["train"]["verdict"] == "DIFFERS" and measured["train"]["note"].startswith("ours is off by")
 
 
 def test_what_is_said_of_ratios():

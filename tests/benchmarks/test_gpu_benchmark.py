@@ -26,9 +26,11 @@ def params_of(network):
 def test_a_tiny_run(monkeypatch, tmp_path, capsys):
     file = tmp_path / "found.json"
     run(monkeypatch, "--networks", "lstm", "--contenders", "fnlayers", "--dtypes", "float32", "--json", file)
-    found = json.loads(file.read_text())
-    assert {"float32", "float32 in full", "bfloat16", "copy"} == found["ceilings"].keys() and found["card"]["platform"]
-    (lstm,) = found["rows"]
+    written = json.loads(file.read_text())
+    assert {"float32", "float32 in full", "bfloat16", "copy"} == written["ceilings"].keys() and written["card"][
+        "platform"
+    ]
+    (lstm,) = written["rows"]
     assert lstm["contenders"].keys() == {"fnlayers", "scan", "cudnn"}
     assert "error" in lstm["contenders"]["cudnn"]  # there is none for CPUs, and the others go on
     assert lstm["contenders"]["scan"]["time over fnlayers"] > 0

@@ -11,16 +11,16 @@ from networks import TINY
 
 
 def test_both_steps_train_alike():
-    made = overhead.steps(layers=3, width=8, batch=4)
-    state, logs = made.ours(made.state, made.batch)
-    params, _, loss = made.plain(*made.plain_state, *made.batch)
+    steps = overhead.steps(layers=3, width=8, batch=4)
+    state, logs = steps.ours(steps.state, steps.batch)
+    params, _, loss = steps.plain(*steps.plain_state, *steps.batch)
     np.testing.assert_allclose(logs["loss"], loss, rtol=1e-6)
     np.testing.assert_allclose(state.params["dense_1"]["kernel"], params[1][0], rtol=1e-5)
 
 
 def test_building_is_compared():
-    found = overhead.compile_ratios(layers=2, rounds=1)
-    assert found.keys() == {"trace", "compile", "both"} and min(found.values()) > 0
+    ratios = overhead.compile_ratios(layers=2, rounds=1)
+    assert ratios.keys() == {"trace", "compile", "both"} and min(ratios.values()) > 0
 
 
 def test_resnets_are_compared():

@@ -69,10 +69,12 @@ def test_speeds_are_compared_with_the_fastest():
         "haiku": [2.0, 4.0, 6.0],
         "torch": [0.5, 1.0, 1.5],
     }
-    found = report.versus({"workload": "cnn", "pass": "train", "seconds": seconds}, "default")
-    assert str(found["peer"]) == "2.00 (haiku, MISSES 3.5)" and str(found["torch"]) == "0.50 (torch, MISSES 1)"
-    found = report.versus({"workload": "cnn", "pass": "forward", "seconds": seconds}, "default")
-    assert str(found["peer"]) == "2.00 (haiku, meets 1)" and str(found["torch"]) == "0.50 (torch)"
+    comparison = report.versus({"workload": "cnn", "pass": "train", "seconds": seconds}, "default")
+    assert (
+        str(comparison["peer"]) == "2.00 (haiku, MISSES 3.5)" and str(comparison["torch"]) == "0.50 (torch, MISSES 1)"
+    )
+    comparison = report.versus({"workload": "cnn", "pass": "forward", "seconds": seconds}, "default")
+    assert str(comparison["peer"]) == "2.00 (haiku, meets 1)" and str(comparison["torch"]) == "0.50 (torch)"
     del seconds["fnlayers"]
     assert report.versus({"workload": "cnn", "pass": "train", "seconds": seconds}, "default") == {}
 

@@ -152,8 +152,8 @@ def test_convert_writes_an_onnx_file(run, folder, tmp_path):
     assert run("convert", folder / "model.safetensors", target).endswith("8 numbers of state\n")
     model, params, state = fl.load(folder / "model.safetensors")
     session, x = runtime.InferenceSession(str(target), providers=["CPUExecutionProvider"]), np.ones((2, 3), "float32")
-    (found,) = session.run(None, {session.get_inputs()[0].name: x})
-    np.testing.assert_allclose(found, model.apply(params, x, state=state), rtol=1e-5, atol=1e-6)
+    (y,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(y, model.apply(params, x, state=state), rtol=1e-5, atol=1e-6)
 
 
 def test_as_a_program():

@@ -189,16 +189,16 @@ def test_forward_may_stand_in_a_base_that_is_no_layer():
 
 def test_from_apply_to_the_product_in_six_calls(monkeypatch):
     """As docs/design.md says it: who looks for the arithmetic of a layer is there soon."""
-    layer, found = fl.Dense(3), []
+    layer, called = fl.Dense(3), []
     params, matmul = layer.init(KEY, X.shape), jnp.matmul
 
     def spy(*arrays):
         frame = sys._getframe(1)
         while frame.f_code.co_name != "apply":
-            found.insert(0, frame.f_code.co_name)
+            called.insert(0, frame.f_code.co_name)
             frame = frame.f_back
         return matmul(*arrays)
 
     monkeypatch.setattr(jnp, "matmul", spy)
     layer.apply(params, X)
-    assert found == ["run", "run_in", "forward", "call", "dot", "dot"]
+    assert called == ["run", "run_in", "forward", "call", "dot", "dot"]

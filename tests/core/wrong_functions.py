@@ -151,13 +151,15 @@ def _of_weight(rng: random.Random) -> Program:
         {*regularizers.REGULARIZERS.values(), *constraints.CONSTRAINTS.values()}, key=lambda cls: cls.__name__
     )
     cls = rng.choice(classes)
-    made = (
+    factory = (
         cls(axis=rng.choice([3, -4, (0, 5), (1, 1), (0, -2)])) if hasattr(cls, "axis") and rng.random() < 0.5 else cls()
     )
     right = np.ones((2, 3), "float32")
-    value = right if made != cls() else rng.choice([*NO_ARRAYS, right * 1j, right > 0, [[1.0, 2.0]], "l2", 10**30 * 1j])
+    value = (
+        right if factory != cls() else rng.choice([*NO_ARRAYS, right * 1j, right > 0, [[1.0, 2.0]], "l2", 10**30 * 1j])
+    )
     return Program(
-        f"{made}({shown(value)})", lambda: jax.eval_shape(lambda: made(value)), (cls.__name__, "array", "axes")
+        f"{factory}({shown(value)})", lambda: jax.eval_shape(lambda: factory(value)), (cls.__name__, "array", "axes")
     )
 
 

@@ -104,9 +104,9 @@ def wrong_inputs(rng: random.Random) -> Iterator[Program]:
     )
     while True:
         name = rng.choice(names)
-        found = rng.choice(kinds)(rng, RIGHT[name], given_of(name))
-        if found is not None:
-            what, call, must = found
+        program = rng.choice(kinds)(rng, RIGHT[name], given_of(name))
+        if program is not None:
+            what, call, must = program
             yield Program(f"{name}: {what}", call, WORDS, must)
 
 
@@ -119,7 +119,7 @@ def _call(what: str, arguments: Arguments, must: bool = True) -> Found:
 
 def _paths(tree: Any, path: tuple = ()) -> list[tuple]:
     if isinstance(tree, Mapping):
-        return [found for name, sub in tree.items() for found in _paths(sub, (*path, name))]
+        return [inner for name, sub in tree.items() for inner in _paths(sub, (*path, name))]
     return [path]
 
 
@@ -299,14 +299,14 @@ def _carry(rng: random.Random, case: Case, arguments: Arguments) -> Found:
         layer, (fl.RNN, fl.LSTM, fl.GRU, fl.SimpleRNN, fl.ConvLSTM1D, fl.ConvLSTM2D, fl.ConvLSTM3D, fl.Cell)
     ) or not hasattr(x, "shape"):
         return None
-    made = jax.eval_shape(
+    carry_types = jax.eval_shape(
         lambda: (
             layer.start(x.shape, "float32")
             if isinstance(layer, fl.Cell)
             else layer.make_cell().initial_carry(layer.step_shape(x.shape))
         )
     )
-    carry = [np.zeros(leaf.shape, "float32") for leaf in jax.tree.leaves(made)]
+    carry = [np.zeros(leaf.shape, "float32") for leaf in jax.tree.leaves(carry_types)]
     kind = rng.choice(["fewer", "more", "batch", "size", "rank", "junk", "complex"])
     at = rng.randrange(len(carry))
     array = carry[at]

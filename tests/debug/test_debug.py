@@ -20,12 +20,12 @@ def small():
 
 def test_trace_says_what_each_layer_returned():
     model, params = small()
-    found = fl.debug.trace(model, params, jnp.array([[1.0, 2.0], [-1.0, jnp.inf]]))
-    assert [row.path for row in found.outputs] == ["dense", "dropout", "dense_1", ""]
-    first = found.outputs[0]
+    trace = fl.debug.trace(model, params, jnp.array([[1.0, 2.0], [-1.0, jnp.inf]]))
+    assert [row.path for row in trace.outputs] == ["dense", "dropout", "dense_1", ""]
+    first = trace.outputs[0]
     assert (first.layer, first.shapes, first.dtypes) == ("Dense", ((2, 3),), ("float32",))
     assert first.numbers[:5] == (3, 3, 3, np.sqrt(27), 0) and first.numbers.not_finite == 3
-    assert "3 of 6 numbers are not finite" in str(found) and max(map(len, str(found).splitlines())) <= 80
+    assert "3 of 6 numbers are not finite" in str(trace) and max(map(len, str(trace).splitlines())) <= 80
     assert np.isnan(fl.debug.trace(fl.Identity(), {}, jnp.full((2, 2), jnp.nan)).outputs[0].numbers.mean)
 
 
@@ -34,9 +34,9 @@ def test_trace_of_several_outputs_of_shared_layers_and_of_a_repeat():
     layer = fl.Dense(2, name="shared")
     model = fl.functional(x, {"a": layer(layer(x)), "b": fl.Repeat(fl.Dense(2), 3, name="deep")(x)})
     params = model.init(jax.random.key(0))
-    found = {row.path: row for row in fl.debug.trace(model, params, jnp.ones((4, 2))).outputs}
-    assert {"shared#1", "shared#2", "deep/layer", "deep", ""} <= set(found)
-    assert found["deep/layer"].shapes == ((3, 4, 2),) and found[""].shapes == ((4, 2), (4, 2))
+    rows = {row.path: row for row in fl.debug.trace(model, params, jnp.ones((4, 2))).outputs}
+    assert {"shared#1", "shared#2", "deep/layer", "deep", ""} <= set(rows)
+    assert rows["deep/layer"].shapes == ((3, 4, 2),) and rows[""].shapes == ((4, 2), (4, 2))
 
 
 def test_large_numbers_have_a_norm():
@@ -47,7 +47,7 @@ def test_large_numbers_have_a_norm():
 def test_gradients_are_those_of_the_loss():
     model, params = small()
     batch = np.float32([[1, 2], [3, -1]]), np.float32([[1], [0]])
-    found = fl.debug.gradients(model, params, batch, optax.l2_loss, rng=3)
+    result = fl.debug.gradients(model, params, batch, optax.l2_loss, rng=3)
     with_penalty = fl.debug.gradients(
         fl.Sequential([fl.Dense(3, "relu", **ONES), fl.Dense(1, **ONES, kernel_regularizer="l2", trainable=False)]),
         params, batch, optax.l2_loss,
@@ -55,13 +55,13 @@ def test_gradients_are_those_of_the_loss():
     assert [row.path for row in with_penalty.layers] == ["dense"]  # what is frozen has no gradient
     plain = fl.Sequential([fl.Dense(3, "relu", **ONES), fl.Dense(1, **ONES)])
     wanted = jax.grad(lambda p: jnp.mean(optax.l2_loss(plain.apply(p, batch[0]), batch[1])))(params)
-    found = fl.debug.gradients(plain, params, batch, optax.l2_loss)
-    assert [row.path for row in found.layers] == ["dense", "dense_1"]
-    for row in found.layers:
+    result = fl.debug.gradients(plain, params, batch, optax.l2_loss)
+    assert [row.path for row in result.layers] == ["dense", "dense_1"]
+    for row in result.layers:
         np.testing.assert_allclose(row.numbers.norm, optax.tree.norm(wanted[row.path]), rtol=1e-6)
         np.testing.assert_allclose(row.params_norm, optax.tree.norm(params[row.path]), rtol=1e-6)
-    np.testing.assert_allclose(found.norm, optax.tree.norm(wanted), rtol=1e-6)
-    assert f"loss {found.loss:.6g}" in str(found)
+    np.testing.assert_allclose(result.norm, optax.tree.norm(wanted), rtol=1e-6)
+    assert f"loss {result.loss:.6g}" in str(result)
 
 
 def test_a_layer_that_the_loss_does_not_reach():
@@ -79,8 +79,8 @@ def test_gradients_of_a_model_without_params():
 def test_nan_names_the_first_layer():
     model = fl.Sequential([fl.Dense(2, **ONES), fl.Lambda(jnp.log, name="log"), fl.Dense(1)])
     params, x = model.init(jax.random.key(0), (None, 1)), jnp.array([[1.0], [-1.0]])
-    said = "the first that is not finite: it holds nan (2 of 4 numbers, the first at [1, 0])"
-    assert fl.debug.nan(model, params, x).startswith("the output of layer log, ") and said in fl.debug.nan(
+    message = "the first that is not finite: it holds nan (2 of 4 numbers, the first at [1, 0])"
+    assert fl.debug.nan(model, params, x).startswith("the output of layer log, ") and message in fl.debug.nan(
         model, params, x
     )
     assert fl.debug.nan(model, params, jnp.ones((1, 1))) is None
@@ -94,8 +94,8 @@ def test_nan_in_a_scan_is_that_of_its_earliest_step():
     block = fl.Sequential([fl.Dense(2, name="first"), fl.Lambda(lambda x: x * 1e30, name="second")])
     model = fl.Repeat(block, 3)
     params = model.init(jax.random.key(0), (None, 2))
-    found = fl.debug.nan(model, params, jnp.full((1, 2), 1e20))
-    assert found.startswith("the output of layer layer/second, ") and "the first at [0, 0, 0]" in found
+    message = fl.debug.nan(model, params, jnp.full((1, 2), 1e20))
+    assert message.startswith("the output of layer layer/second, ") and "the first at [0, 0, 0]" in message
 
 
 def test_nan_step_says_which_step():

@@ -56,10 +56,10 @@ def test_a_forecast_is_better_than_none(run, tmp_path):
 
 def test_windows_of_a_series_lie_where_they_should():
     series = np.arange(200.0, dtype="float32")[:, None]
-    found = example("forecast").windows(series, np.zeros(1), np.ones(1), first_hour=6)
-    assert found.x.shape == (105, 72, 3) and found.after.shape == (105, 24)
-    assert found.now[3] == 74 and found.x[3, -1, 0] == 74 and found.after[3].tolist() == list(range(75, 99))
-    np.testing.assert_allclose(found.x[0, 0, 1:], [1, 0], atol=1e-6)  # 6 o'clock is a quarter of the way round
+    windows = example("forecast").windows(series, np.zeros(1), np.ones(1), first_hour=6)
+    assert windows.x.shape == (105, 72, 3) and windows.after.shape == (105, 24)
+    assert windows.now[3] == 74 and windows.x[3, -1, 0] == 74 and windows.after[3].tolist() == list(range(75, 99))
+    np.testing.assert_allclose(windows.x[0, 0, 1:], [1, 0], atol=1e-6)  # 6 o'clock is a quarter of the way round
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_batches_of_texts_hold_each_once_at_few_lengths():
     examples = [("ab"[n % 2], chr(97 + n % 26) * int(rng.integers(0, 200))) for n in range(100)]
     encode = module.Encoder(examples)
     for order in (None, rng):
-        made = list(module.batches(examples, encode, 8, order))
-        assert {x.shape[1] for x, _ in made} <= set(module.LENGTHS) and all(len(x) <= 8 for x, _ in made)
-        real = sorted(length for x, _ in made for length in (x > 0).sum(axis=1))
+        batches = list(module.batches(examples, encode, 8, order))
+        assert {x.shape[1] for x, _ in batches} <= set(module.LENGTHS) and all(len(x) <= 8 for x, _ in batches)
+        real = sorted(length for x, _ in batches for length in (x > 0).sum(axis=1))
         assert real == sorted(min(len(text), 128) for _, text in examples)
     assert encode([("a", "zé")])[0][0, :3].tolist() == [encode.characters["z"], 1, 0]
 

@@ -97,11 +97,11 @@ def outcome(case, folder) -> str:
         path = folder / f"{name}.onnx"
         try:
             fl.to_onnx(path, case.layer, params, state, shape=shape, dtype=dtype)
-            found = run(path, jax.tree.leaves(x))
+            outputs = run(path, jax.tree.leaves(x))
         except Exception as error:
             reason = re.sub(r"^to_onnx: jax2onnx cannot convert this \w+: ", "", str(error)).split(";")[0]
             continue
-        for a, b in zip(found, jax.tree.leaves(wanted), strict=True):
+        for a, b in zip(outputs, jax.tree.leaves(wanted), strict=True):
             np.testing.assert_allclose(a, np.asarray(b), rtol=1e-4, atol=1e-5, err_msg=name)
         return says
     return f"no: {' '.join(reason.split())[:90]}"

@@ -60,10 +60,10 @@ def test_variances_follow_the_fans(name, variance):
 
 
 def test_fans_are_keras():
-    found = with_prefix("fans [")
-    for shape, wanted in found.items():
+    fans = with_prefix("fans [")
+    for shape, wanted in fans.items():
         assert I.fans(tuple(json.loads("[" + shape))) == tuple(wanted), shape
-    assert len(found) == 8
+    assert len(fans) == 8
     assert I.fans((3, 4, 6), (0, 1), (2,)) == tuple(GOLDEN["fans axes [3, 4, 6] [0, 1] [2]"])
     assert I.fans((3, 4, 6), (0, 1)) == I.fans((3, 4, 6))
     assert I.fans((3, 3, 8, 2)) == (72, 18)  # a depthwise kernel as it stands

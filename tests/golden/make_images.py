@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE.parent / "layers" / "preprocessing"))
 from image_entries import EDGES, ENTRIES, SOUNDS, WEIGHTS, chirp, photograph  # noqa: E402
 
 
-def made(name, options, transformation, image):
+def transformed(name, options, transformation, image):
     """Keras's image: of its transformation of given factors, or of a call."""
     layer = getattr(keras.layers, name)(**options)
     if transformation is None:
@@ -37,17 +37,17 @@ def mixed(image):
 
 def main() -> None:
     image = photograph()
-    found = {"photograph": image}
+    arrays = {"photograph": image}
     for i, (name, options, _, transformation) in enumerate(ENTRIES):
-        found[f"{i}"] = made(name, options, transformation, image)
+        arrays[f"{i}"] = transformed(name, options, transformation, image)
     elastic = keras.src.backend.image.elastic_transform
-    found["elastic"] = np.asarray(elastic(np.repeat(image, 2, 0), alpha=5.0, sigma=1.4, seed=7))
+    arrays["elastic"] = np.asarray(elastic(np.repeat(image, 2, 0), alpha=5.0, sigma=1.4, seed=7))
     for i, (name, options) in enumerate(SOUNDS):
         x = chirp() if name == "STFTSpectrogram" else chirp()[..., 0]
         x = x.transpose(0, 2, 1) if options.get("data_format") == "channels_first" else x
-        found[f"sound {i}"] = np.asarray(getattr(keras.layers, name)(**options)(x))
-    found |= mixed(image)
-    np.savez_compressed(HERE / "images.npz", **found)
+        arrays[f"sound {i}"] = np.asarray(getattr(keras.layers, name)(**options)(x))
+    arrays |= mixed(image)
+    np.savez_compressed(HERE / "images.npz", **arrays)
 
 
 if __name__ == "__main__":

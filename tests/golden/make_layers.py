@@ -83,12 +83,12 @@ def as_keras(nest: Any) -> Any:
     return list(nest) if isinstance(nest, tuple) and not is_ref(nest) else nest
 
 
-def variables_of(layer: fl.Layer, found: keras.Layer) -> list[Any]:
+def variables_of(layer: fl.Layer, twin: keras.Layer) -> list[Any]:
     """Keras's variables in the order of our declarations."""
     if isinstance(layer, (fl.Sequential, fl.Functional)):
         pairs = layer.by_name
-        return [v for name, inner in pairs.items() for v in variables_of(inner, found.get_layer(name))]
-    return found.weights
+        return [v for name, inner in pairs.items() for v in variables_of(inner, twin.get_layer(name))]
+    return twin.weights
 
 
 class Twin:
@@ -151,23 +151,23 @@ class Twin:
 
 def row(case: Case) -> list[Any]:
     keras.utils.clear_session()
-    found, x = Twin(case), case.inputs()
-    y, _, _ = found.run(found.weights, x, train=False)
+    twin, x = Twin(case), case.inputs()
+    y, _, _ = twin.run(twin.weights, x, train=False)
     parts = jax.tree.leaves(y)
     for leaf in jax.tree.leaves(y):
         mask = get_keras_mask(leaf)
         # Keras leaves axes of 1 in the mask of attention weights; ours has the sizes of its array
         parts += [0] if mask is None else [1, np.broadcast_to(mask, leaf.shape[: mask.ndim])]
     params = fl.paths(case.params)
-    parts += [v.constraint(v.value) if v.constraint else v.value for v in map(found.variables.get, params)]
-    parts.append(sum(found.layer._get_regularization_losses(), 0.0))
+    parts += [v.constraint(v.value) if v.constraint else v.value for v in map(twin.variables.get, params)]
+    parts.append(sum(twin.layer._get_regularization_losses(), 0.0))
     if case.random:
         return parts
-    y, losses, state = found.run(found.weights, x, train=True)
+    y, losses, state = twin.run(twin.weights, x, train=True)
     parts += [*jax.tree.leaves(y), sum(losses, 0.0), *state.values()]
     if case.below:
-        return parts + list(jax.grad(found.objective)(params, x).values())
-    weights, inputs = jax.grad(found.objective, (0, 1))(params, jax.tree.map(jax.numpy.asarray, x))
+        return parts + list(jax.grad(twin.objective)(params, x).values())
+    weights, inputs = jax.grad(twin.objective, (0, 1))(params, jax.tree.map(jax.numpy.asarray, x))
     return [*parts, *(weights[path] for path in params), *jax.tree.leaves(inputs)]
 
 

@@ -20,15 +20,15 @@ def outputs(file: pathlib.Path) -> list:
     inputs = dict(np.load(file.with_suffix(".npz")))
     values = list(inputs.values())
     x = values[0] if len(values) == 1 else values if "0" in inputs else inputs
-    found = jax.tree.leaves(model(x, training=False))
+    leaves = jax.tree.leaves(model(x, training=False))
     frozen = [weight.path for weight in model.non_trainable_weights]
-    return [np.asarray(a, "float32") for a in found], frozen
+    return [np.asarray(a, "float32") for a in leaves], frozen
 
 
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
     keras.utils.clear_session()
     try:
-        found, frozen = outputs(path)
-        np.savez(path.with_suffix(".out.npz"), *found, frozen=np.array(len(frozen)))
+        arrays, frozen = outputs(path)
+        np.savez(path.with_suffix(".out.npz"), *arrays, frozen=np.array(len(frozen)))
     except Exception as error:
         path.with_suffix(".error").write_text(f"{type(error).__name__}: {error}")

@@ -105,8 +105,8 @@ def test_a_class_of_the_callers(tmp_path):
         fl.load_keras(path)
     weights = {f"layers/doubled/vars/{i}": array for i, array in enumerate((KERNEL, BIAS))}
     path = write(tmp_path / "a.keras", sequential(node), weights)
-    for made in ({"mine>Dense": Doubled}, {"Dense": lambda config: Doubled(config["units"])}):
-        model, params, *_ = fl.load_keras(path, layers=made)
+    for classes in ({"mine>Dense": Doubled}, {"Dense": lambda config: Doubled(config["units"])}):
+        model, params, *_ = fl.load_keras(path, layers=classes)
         np.testing.assert_allclose(model.apply(params, X), expected)
     with pytest.raises(fl.ConfigError, match=r"layers\['Dense'\] returned 3, expected a layer"):
         fl.load_keras(path, layers={"Dense": lambda config: 3})

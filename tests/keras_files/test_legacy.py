@@ -189,7 +189,7 @@ def test_what_keras_2_computed_otherwise(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "layer, said",
+    "layer, match",
     [
         (entry("LSTM", "y", units=2, num_constants=1), "y: LSTM: num_constants=1 is not supported"),
         (entry("BatchNormalization", "y", mode=2), "y: BatchNormalization: mode=2 is not supported"),
@@ -199,23 +199,23 @@ def test_what_keras_2_computed_otherwise(tmp_path):
         (entry("Sequential", "y") | {"config": 3}, "config"),
     ],
 )
-def test_what_is_refused_names_the_layer(tmp_path, layer, said):
+def test_what_is_refused_names_the_layer(tmp_path, layer, match):
     start = entry("Masking", "start", batch_input_shape=[None, 4, 3], mask_value=0.0)
-    with pytest.raises(fl.ConfigError, match=said):
+    with pytest.raises(fl.ConfigError, match=match):
         fl.load_keras(keras2_file(tmp_path / "m.h5", [start, layer], {}))
 
 
 def test_functions_that_are_not_in_the_table(golden, tmp_path):
     with h5py.File(golden / "keras2" / "functions.h5") as file:
         config = file.attrs["model_config"]
-    for old, new, said in (
+    for old, new, match in (
         ("math.log", "io.read_file", "tf.math.log: the function 'io.read_file' of TensorFlow is not supported"),
         ('"axis": 1, "keepdims"', '"axis": 1, "keepsdims"', "called with or without keepsdims"),
     ):
         with h5py.File(tmp_path / "m.h5", "w") as file:
             file.attrs.update({"model_config": config.replace(f'"function": "{old}"', f'"function": "{new}"')
                                if "." in old else config.replace(old, new), "keras_version": "2.15.0"})  # fmt: skip
-        with pytest.raises(fl.ConfigError, match=said):
+        with pytest.raises(fl.ConfigError, match=match):
             fl.load_keras(tmp_path / "m.h5")
 
 

@@ -85,7 +85,7 @@ def test_an_array_as_a_constant_of_a_graph(path, kind):
 
 
 @pytest.mark.parametrize(
-    "value, dtype, said",
+    "value, dtype, match",
     [
         ([1.0, [2.0]], "float32", "y: .*constant .* inhomogeneous"),
         ([1.0, "2"], "float32", "y: .* holds what is not a number"),
@@ -98,8 +98,8 @@ def test_an_array_as_a_constant_of_a_graph(path, kind):
         ([0.0] * 10_001, "float32", "more than 10000 values"),
     ],
 )
-def test_arrays_that_are_none(path, value, dtype, said):
-    with pytest.raises(fl.ConfigError, match=said):
+def test_arrays_that_are_none(path, value, dtype, match):
+    with pytest.raises(fl.ConfigError, match=match):
         fl.load_keras(write(path, scaled(value, dtype)))
 
 
@@ -369,7 +369,7 @@ def test_a_call_with_states_sees_no_mask_and_hands_it_on():
 def test_each_sequence_of_both_directions_carries_the_mask(merge_mode, copies):
     one = layer("GRU", "one", units=2, return_sequences=True)
     model = recurrent_graph("Bidirectional", [ON_E, [ON_H, ON_C]], {}, layer=one, merge_mode=merge_mode)
-    assert sum(isinstance(found, fl.CopyMask) for found in model.layers) == copies
+    assert sum(isinstance(inner, fl.CopyMask) for inner in model.layers) == copies
 
 
 def test_an_unrolled_loop_masks_as_in_keras():

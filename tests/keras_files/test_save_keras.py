@@ -52,8 +52,8 @@ def opened(folder):
 def theirs(folder, name):
     error = folder / f"{name}.error"
     assert not error.exists(), error.read_text()
-    found = np.load(folder / f"{name}.out.npz")
-    return [found[key] for key in found if key != "frozen"], int(found["frozen"])
+    arrays = np.load(folder / f"{name}.out.npz")
+    return [arrays[key] for key in arrays if key != "frozen"], int(arrays["frozen"])
 
 
 def branches():
@@ -187,7 +187,7 @@ def always_training():
 
 
 @pytest.mark.parametrize(
-    ("save", "said"),
+    ("save", "match"),
     [
         (lacking(always_training()), "noise: Dropout is in training mode in each run, which Keras cannot express"),
         (lacking(fl.Sequential([fl.Dense(2), fl.Lambda(jnp.sin)])), "lambda: Lambda holds a function of yours, which Keras"),
@@ -215,8 +215,8 @@ def always_training():
         (lambda path: fl.save(path, fl.Dense(2), {}), r"for a file of Keras: fnlayers.save_keras\('model.keras'"),
     ],
 )  # fmt: skip
-def test_what_keras_cannot_express_is_an_error(tmp_path, save, said):
-    with pytest.raises(fl.LayerError, match=said):
+def test_what_keras_cannot_express_is_an_error(tmp_path, save, match):
+    with pytest.raises(fl.LayerError, match=match):
         save(tmp_path / "model.keras")
     assert not list(tmp_path.iterdir())
 
@@ -227,10 +227,10 @@ def long(count):
 
 def joined(count):
     """Each layer is given all arrays before it."""
-    made = [fl.Input((2,))]
+    symbols = [fl.Input((2,))]
     for _ in range(count):
-        made.append(fl.Maximum()(*made, made[0]))
-    return fl.functional(made[0], made[-1], name="m")
+        symbols.append(fl.Maximum()(*symbols, symbols[0]))
+    return fl.functional(symbols[0], symbols[-1], name="m")
 
 
 def added(count):
@@ -251,8 +251,8 @@ def nested(count):
 def test_models_without_weights_are_within_the_limits_of_load_keras(tmp_path, make, count):
     model = make(count)
     fl.save_keras(tmp_path / "m.keras", model, {}, {})
-    found = fl.load_keras(tmp_path / "m.keras").model
-    assert len(found.layers) == len(model.layers) and found.in_shape == model.in_shape
+    loaded = fl.load_keras(tmp_path / "m.keras").model
+    assert len(loaded.layers) == len(model.layers) and loaded.in_shape == model.in_shape
 
 
 def test_what_load_keras_would_not_read_is_not_written(tmp_path):
@@ -272,8 +272,8 @@ def test_operations_are_split_into_config_and_call(tmp_path):
     )  # fmt: skip
     model = fl.functional(x, tuple(part(x) for part in parts))
     ours = written(tmp_path, "operations", model, X)
-    found = fl.load_keras(tmp_path / "operations.keras")
-    for a, b in zip(ours, found.model.apply(found.params, X), strict=True):
+    loaded = fl.load_keras(tmp_path / "operations.keras")
+    for a, b in zip(ours, loaded.model.apply(loaded.params, X), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -292,9 +292,9 @@ def entries(path):
     """What a graph says of its operations, and with how many arguments each is called."""
     with zipfile.ZipFile(path) as archive:
         layers = json.loads(archive.read("config.json"))["config"]["layers"]
-    found = [(y["name"], y["module"], y["class_name"], y["config"], y["inbound_nodes"]) for y in layers]
-    calls = [[(len(call["args"]), sorted(call["kwargs"])) for call in entry[-1]] for entry in found]
-    return sorted((*entry[:-1], call) for entry, call in zip(found, calls, strict=True) if "ops" in entry[1])
+    rows = [(y["name"], y["module"], y["class_name"], y["config"], y["inbound_nodes"]) for y in layers]
+    calls = [[(len(call["args"]), sorted(call["kwargs"])) for call in entry[-1]] for entry in rows]
+    return sorted((*entry[:-1], call) for entry, call in zip(rows, calls, strict=True) if "ops" in entry[1])
 
 
 OPERATION_LIMITS = [
@@ -306,9 +306,9 @@ OPERATION_LIMITS = [
 ]
 
 
-@pytest.mark.parametrize("operation, said", OPERATION_LIMITS)
-def test_operations_that_would_take_long_to_trace(operation, said):
-    with pytest.raises(fl.ConfigError, match=said):
+@pytest.mark.parametrize("operation, match", OPERATION_LIMITS)
+def test_operations_that_would_take_long_to_trace(operation, match):
+    with pytest.raises(fl.ConfigError, match=match):
         operation.out_shape((None, 4000))
 
 
@@ -340,8 +340,8 @@ def test_cases_of_the_table_open_in_keras(tmp_path):
             loaded = fl.load_keras(tmp_path / f"{name}.keras")
             y = jax.tree.leaves(loaded.model.apply(loaded.params, case.inputs()))
         try:
-            found, _ = theirs(tmp_path, name)
-            for a, b in zip(y, found, strict=True):
+            outputs, _ = theirs(tmp_path, name)
+            for a, b in zip(y, outputs, strict=True):
                 np.testing.assert_allclose(np.asarray(a, "float32"), b, **case.tolerance)
         except AssertionError as error:
             wrong.append(f"{case}: {str(error)[:300]}")

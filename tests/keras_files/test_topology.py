@@ -15,17 +15,17 @@ HEAD = layer("Dense", "head", units=2)
 
 
 def test_a_model_its_shape_and_its_arrays(tmp_path):
-    found = keras_topology(write(tmp_path / "m.keras", sequential(HEAD), DENSE))
-    assert type(found.model) is fl.Sequential and list(found.model.by_name) == ["head"]
-    assert (found.version, found.shape, found.problem) == (None, (None, 3), "")
-    assert {place: (array.shape, array.dtype.name) for place, array in found.arrays.items()} == {
+    topology = keras_topology(write(tmp_path / "m.keras", sequential(HEAD), DENSE))
+    assert type(topology.model) is fl.Sequential and list(topology.model.by_name) == ["head"]
+    assert (topology.version, topology.shape, topology.problem) == (None, (None, 3), "")
+    assert {place: (array.shape, array.dtype.name) for place, array in topology.arrays.items()} == {
         "layers/dense/vars/0": ((3, 2), "float32"), "layers/dense/vars/1": ((2,), "float32"),
     }  # fmt: skip
 
 
 def test_a_class_of_somebodys_own_is_a_problem(tmp_path):
-    found = keras_topology(write(tmp_path / "m.keras", sequential(layer("Mine", "head")), DENSE))
-    assert found.model is None and "Mine" in found.problem and len(found.arrays) == 2
+    topology = keras_topology(write(tmp_path / "m.keras", sequential(layer("Mine", "head")), DENSE))
+    assert topology.model is None and "Mine" in topology.problem and len(topology.arrays) == 2
 
 
 def test_damaged_files_are_errors(tmp_path):
@@ -64,6 +64,6 @@ def test_a_model_of_keras_2(tmp_path):
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), "2.1.6"
         file["model_weights/head/head/kernel:0"] = KERNEL
-    found = keras_topology(tmp_path / "m.h5")
-    assert (found.version, found.shape, found.problem) == ("2.1.6", (None, 3), "")
-    assert list(found.model.by_name) == ["head"] and list(found.arrays) == ["model_weights/head/head/kernel:0"]
+    topology = keras_topology(tmp_path / "m.h5")
+    assert (topology.version, topology.shape, topology.problem) == ("2.1.6", (None, 3), "")
+    assert list(topology.model.by_name) == ["head"] and list(topology.arrays) == ["model_weights/head/head/kernel:0"]

@@ -67,7 +67,7 @@ def test_a_learned_vocabulary_is_a_text_of_the_archive(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "config, texts, said",
+    "config, texts, match",
     [
         (lookup(), {"assets/layers/dense/vocabulary.txt": "a"}, "a vocabulary that no layer of the model has"),
         (lookup(), {"assets/../string_lookup/vocabulary.txt": "a"}, "would leave its folder"),
@@ -82,8 +82,8 @@ def test_a_learned_vocabulary_is_a_text_of_the_archive(tmp_path):
          "has the line 'x'"),
     ],
 )  # fmt: skip
-def test_what_is_no_vocabulary_is_refused(config, texts, said, tmp_path):
-    with pytest.raises(fl.ConfigError, match=said):
+def test_what_is_no_vocabulary_is_refused(config, texts, match, tmp_path):
+    with pytest.raises(fl.ConfigError, match=match):
         fl.load_keras(archive(tmp_path / "m.keras", dict(config), texts))
 
 

@@ -47,11 +47,11 @@ def both(function, args):
 def test_the_fused_algorithm_is_the_reference(options, as_if_cuda):
     args = arrays()
     run = functools.partial(ops.attention, scale=0.3, **options)
-    found = both(lambda *a: run(*a, fused=True)[0], args)
+    fused = both(lambda *a: run(*a, fused=True)[0], args)
     assert as_if_cuda == ["cudnn"]
     wanted = both(lambda *a: run(*a, fused=False)[0], args)
     assert len(as_if_cuda) == 1
-    for a, b in zip(found, wanted, strict=True):
+    for a, b in zip(fused, wanted, strict=True):
         np.testing.assert_allclose(np.asarray(a, "float32"), np.asarray(b, "float32"), atol=0.03, rtol=0.02)
 
 

@@ -126,9 +126,9 @@ def test_which_convolutions_in_programs_with_ynnpack(x, kernel, window, rows):
 def test_which_gradients_of_kernels_in_programs_with_convolutions_of_xla(x, kernel, window, row):
     sizes = jax.export.symbolic_shape("b, c") if x[0] == "b" else x
     with program.traced(program.Program()):
-        found = taken(conv_problem((sizes[0], *x[1:]), kernel, window))
-    assert found.get("kernel_gradient") == row
-    assert found.get("input_gradient") == ("thin_im2col" if x[-1] == 3 else None)
+        rows = taken(conv_problem((sizes[0], *x[1:]), kernel, window))
+    assert rows.get("kernel_gradient") == row
+    assert rows.get("input_gradient") == ("thin_im2col" if x[-1] == 3 else None)
 
 
 def test_what_is_light_is_the_plain_call_forward_alone():

@@ -72,13 +72,13 @@ def test_histograms():
     pillow, ours = Image.fromarray(BYTES), jnp.asarray(BYTES, "float32")
     np.testing.assert_allclose(color.autocontrast(ours), np.asarray(ImageOps.autocontrast(pillow)), atol=1)
     np.testing.assert_array_equal(color.posterize(ours, jnp.array(3)), np.asarray(ImageOps.posterize(pillow, 3)))
-    made = np.asarray(jax.jit(color.equalize)(ours))
+    equalized = np.asarray(jax.jit(color.equalize)(ours))
     for channel in range(3):
         values = BYTES[..., channel]
         below = np.array([(values <= v).sum() for v in values.ravel()]).reshape(values.shape)
         least = (values == values.min()).sum()
         wanted = np.round((below - least) * 255 / (values.size - least))
-        assert (np.abs(made[..., channel] - wanted) <= 255 * 3 / 256).all()
+        assert (np.abs(equalized[..., channel] - wanted) <= 255 * 3 / 256).all()
     flat = jnp.full((4, 4, 1), 7.0)
     assert (color.equalize(flat) == 7).all() and (color.autocontrast(flat) == 7).all()
     one_tile = jax.jit(lambda x: color.equalize_adaptively(x, 0.0, (1, 1)))(ours)  # without a limit: of the whole image

@@ -236,10 +236,10 @@ def test_every_row_gives_the_numbers_of_the_reference_with_all_derivatives(examp
         return jax.tree.map(lambda shape: jnp.asarray(random.normal(size=shape)), tree, is_leaf=is_shape)
 
     arrays, tangents = normal(example.shapes), normal(example.shapes)
-    found, expected = (quick_jit(functools.partial(all_of, f))(arrays, tangents) for f in functions(example))
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    actual, expected = (quick_jit(functools.partial(all_of, f))(arrays, tangents) for f in functions(example))
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
     limit = 1e-9 if example.platform == "cpu" else 1e-5  # XLA's attention, which stands in for cuDNN's, has float32
-    for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+    for a, b in zip(*map(jax.tree.leaves, (actual, expected)), strict=True):
         np.testing.assert_allclose(a, b, rtol=limit, atol=limit)
 
 
@@ -281,8 +281,8 @@ def test_maxima_of_equal_elements_have_the_gradient_of_the_first(shape, window, 
     tangents = (jnp.asarray(random.normal(size=shape)),)
     by_rows, _ = functions(Example(MAX, PoolProblem.of("max_pool", struct(shape), window), (shape,)))
     plain = functools.partial(max_pool_by_gradients, window=window)
-    found, expected = (quick_jit(functools.partial(all_of, f))(arrays, tangents) for f in (by_rows, plain))
-    for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+    actual, expected = (quick_jit(functools.partial(all_of, f))(arrays, tangents) for f in (by_rows, plain))
+    for a, b in zip(*map(jax.tree.leaves, (actual, expected)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 

@@ -21,15 +21,15 @@ NOISES = {
 
 def samples():
     """The first case of each operation, those with a mask, and those whose code goes another way."""
-    found: dict[str, tuple] = {}
+    first: dict[str, tuple] = {}
     for case in CASES:
         ways = [
             w for w in ("causal", "bicubic", "same") if w in case.name and case.op not in ("max_pool", "conv_transpose")
         ]
         ways += ["masked"] if any(isinstance(a, np.ndarray) for a in case.arrays) else []
-        found.setdefault(" ".join([case.op, *ways]), (case.run, case.inputs()))
+        first.setdefault(" ".join([case.op, *ways]), (case.run, case.inputs()))
     shape = Case("noise", ((2, 3, 4),)).inputs()
-    return found | {name: (function, shape) for name, function in NOISES.items()}
+    return first | {name: (function, shape) for name, function in NOISES.items()}
 
 
 SAMPLES = samples()

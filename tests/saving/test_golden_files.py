@@ -32,9 +32,9 @@ def test_a_file_gives_the_same_model_and_outputs(name):
         arrays = dict(stored)
     leaves, structure = jax.tree.flatten(shape, is_leaf=is_shape)
     x = jax.tree.unflatten(structure, [jnp.asarray(arrays[f"x{i}"]) for i in range(len(leaves))])
-    made = jax.tree.leaves(model.apply(params, x, state=state))
-    assert len(made) == sum(key.startswith("y") for key in arrays)
-    for i, y in enumerate(made):
+    outputs = jax.tree.leaves(model.apply(params, x, state=state))
+    assert len(outputs) == sum(key.startswith("y") for key in arrays)
+    for i, y in enumerate(outputs):
         tolerance = HALF.get(name, 1e-5)
         np.testing.assert_allclose(np.asarray(y, "float32"), arrays[f"y{i}"], rtol=tolerance, atol=tolerance)
 

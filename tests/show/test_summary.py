@@ -306,18 +306,18 @@ def test_what_a_model_does_not_know_is_asked_for() -> None:
 
 def test_it_says_which_algorithms_run() -> None:
     model = fl.Sequential([fl.Conv2D(8, 1), fl.Sequential([fl.MaxPooling2D(3, 1)], name="inner"), fl.Flatten()])
-    found = summary(model, (4, 9, 9, 64), explain="cpu")
-    assert {row.path: row.algorithms for row in found.rows} == {
+    table = summary(model, (4, 9, 9, 64), explain="cpu")
+    assert {row.path: row.algorithms for row in table.rows} == {
         "conv2d": "conv: pointwise",
         "inner": "",
         "inner/max_pooling2d": "max_pool: max_by_taps, max_tangent_by_taps",
         "flatten": "",
     }
     for width in (60, 80, 160):
-        lines = str(replace(found, width=width)).splitlines()
+        lines = str(replace(table, width=width)).splitlines()
         assert max(map(len, lines)) <= width
         assert any("conv: pointwise" in line for line in lines)
-    assert "algorithms" in str(replace(found, width=160)) and "conv: pointwise" in found._repr_html_()
+    assert "algorithms" in str(replace(table, width=160)) and "conv: pointwise" in table._repr_html_()
     assert [row.algorithms for row in summary(model, (4, 9, 9, 64), explain="cuda").rows][0] == "conv: reference"
     assert summary(model, (4, 9, 9, 64), explain=True).rows[0].algorithms.startswith("conv: ")
     assert not any(row.algorithms for row in summary(model, (4, 9, 9, 64)).rows)
@@ -339,16 +339,16 @@ def test_what_each_device_holds():
     """Numbers and axes of the split weights by row, bytes in all, and what does not divide."""
     mesh = jax.sharding.AbstractMesh((2, 4), ("data", "model"))
     model = fl.Sequential([fl.Dense(8, "relu"), fl.Dense(4), fl.BatchNormalization(), fl.MultiHeadAttention(3, 2)])
-    found = summary(model, (None, 5, 6), mesh=mesh, rules="data+tensor", width=200)
-    first, second, norm, attention = found.rows
+    table = summary(model, (None, 5, 6), mesh=mesh, rules="data+tensor", width=200)
+    first, second, norm, attention = table.rows
     assert (first.params, first.device, first.split) == (56, 14, "kernel: (None, 'model'); bias: ('model',)")
     assert (second.params, second.device, second.split) == (36, 12, "kernel: ('model',)")
     assert norm.device == norm.params + norm.state and attention.device == attention.params
-    assert found.device_bytes == found.bytes - 4 * (42 + 24)
-    assert "multi_head_attention/query/kernel: heads 3 does not divide by 4 (model)" in str(found)
+    assert table.device_bytes == table.bytes - 4 * (42 + 24)
+    assert "multi_head_attention/query/kernel: heads 3 does not divide by 4 (model)" in str(table)
     assert (
-        "| a device |" in str(found)
-        and f"on each device: {found.device_bytes} B" in str(found)
-        and "a device" in found._repr_html_()
+        "| a device |" in str(table)
+        and f"on each device: {table.device_bytes} B" in str(table)
+        and "a device" in table._repr_html_()
     )
     assert "a device" not in str(summary(model, (None, 5, 6)))

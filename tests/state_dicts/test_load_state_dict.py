@@ -134,9 +134,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("more, table, said", WRONG)
-def test_what_does_not_fit_is_listed(more, table, said):
-    with pytest.raises(fl.ConfigError, match=said):
+@pytest.mark.parametrize("more, table, match", WRONG)
+def test_what_does_not_fit_is_listed(more, table, match):
+    with pytest.raises(fl.ConfigError, match=match):
         fl.load_state_dict(MODEL, SHAPE, THEIRS | more, table)
 
 
@@ -164,7 +164,7 @@ def test_a_table_of_a_part_of_their_model():
 
 
 @pytest.mark.parametrize(
-    "bias, said",
+    "bias, match",
     [
         (np.array([1, 2]), "int64, the weight float32; quantized weights"),
         (np.array([True, False]), "bool, the weight"),
@@ -175,8 +175,8 @@ def test_a_table_of_a_part_of_their_model():
         ([0.0, 1.0], "not an array"),
     ],
 )
-def test_numbers_that_a_weight_cannot_hold(bias, said):
-    with pytest.raises(fl.ConfigError, match=said):
+def test_numbers_that_a_weight_cannot_hold(bias, match):
+    with pytest.raises(fl.ConfigError, match=match):
         fl.load_state_dict(MODEL, SHAPE, THEIRS | {"fc.bias": bias}, {"fc": dense("head")})
 
 
@@ -221,13 +221,13 @@ def test_safetensors_and_shards(tmp_path):
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {"total_size": 32}, "weight_map": places}))
     for source in (whole, str(whole), index):
-        found = fl.load_state_dict(MODEL, SHAPE, source, table)
-        assert jax.tree.all(jax.tree.map(jnp.array_equal, found, expected))
+        loaded = fl.load_state_dict(MODEL, SHAPE, source, table)
+        assert jax.tree.all(jax.tree.map(jnp.array_equal, loaded, expected))
     assert read_state_dict(index).keys() == THEIRS.keys()
 
 
 @pytest.mark.parametrize(
-    "places, said",
+    "places, match",
     [
         ({"fc.weight": "../one.safetensors"}, "not the name of a file next to it"),
         ({"fc.weight": "/etc/passwd"}, "not the name of a file next to it"),
@@ -237,11 +237,11 @@ def test_safetensors_and_shards(tmp_path):
         ({"fc.weight": 3}, "no index of shards"),
     ],
 )
-def test_an_index_that_is_wrong(tmp_path, places, said):
+def test_an_index_that_is_wrong(tmp_path, places, match):
     write(tmp_path / "one.safetensors", {"fc.weight": THEIRS["fc.weight"]})
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": places}))
-    with pytest.raises(fl.ConfigError, match=said):
+    with pytest.raises(fl.ConfigError, match=match):
         read_state_dict(index)
 
 
@@ -265,7 +265,7 @@ def test_sources_that_are_none(tmp_path):
         def state_dict(self):
             return THEIRS
 
-    for source, said in [
+    for source, match in [
         (tmp_path / "ours.safetensors", "write fnlayers.load"),
         (tmp_path / "a.npz", "give dict\\(numpy.load"),
         (tmp_path / "a.h5", "HDF5"),
@@ -275,7 +275,7 @@ def test_sources_that_are_none(tmp_path):
         ({"model": THEIRS}, "source\\['model'\\]"),
         ({"a": "text"}, "not an array"),
     ]:
-        with pytest.raises(fl.ConfigError, match=said):
+        with pytest.raises(fl.ConfigError, match=match):
             fl.load_state_dict(MODEL, SHAPE, source, {"fc": dense("head")})
     with pytest.raises(FileNotFoundError):
         fl.load_state_dict(MODEL, SHAPE, tmp_path / "none.pt", {})

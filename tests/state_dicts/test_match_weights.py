@@ -23,9 +23,9 @@ def pasted(proposal):
 
 
 def same_weights(model, shape, arrays, mapping, expected):
-    found = fl.load_state_dict(model, shape, arrays, mapping)
+    loaded = fl.load_state_dict(model, shape, arrays, mapping)
     wanted = fl.load_state_dict(model, shape, arrays, expected)
-    assert jax.tree.all(jax.tree.map(jnp.array_equal, found, wanted))
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, loaded, wanted))
 
 
 def test_a_network_is_proposed_but_for_layers_that_no_name_tells_apart():
@@ -104,9 +104,9 @@ HEAD = fl.Dense(5, name="fc")
 def test_what_is_flattened(layers, sizes, flattened):
     model, shape = fl.Sequential(layers), (None, *sizes)
     inputs = model.specs(shape)["fc"]["kernel"].shape[0]
-    found = fl.match_weights(model, shape, {"c.weight": np.ones((5, inputs)), "c.bias": np.ones(5)}).mapping
+    mapping = fl.match_weights(model, shape, {"c.weight": np.ones((5, inputs)), "c.bias": np.ones(5)}).mapping
     expected = {} if flattened == "not known" else {"c": state_dicts.dense("fc", flattened=flattened)}
-    assert found == expected and repr(found) == repr(expected)
+    assert mapping == expected and repr(mapping) == repr(expected)
 
 
 def test_recurrent_layers_in_a_row_are_one_module():

@@ -155,8 +155,8 @@ def test_matrices_with_inputs_first_that_meet_flattened_channels():
         )
         np.testing.assert_array_equal(params["kernel"], kernel[order][:, order])
         np.testing.assert_array_equal(params["bias"], kernel[0][order])
-    for sizes, said in (((2, 3), "not flattened from"), (12, "no sizes"), ((3, 0), "no sizes"), ("ab", "no sizes")):
-        with pytest.raises(fl.ConfigError, match=said):
+    for sizes, match in (((2, 3), "not flattened from"), (12, "no sizes"), ((3, 0), "no sizes"), ("ab", "no sizes")):
+        with pytest.raises(fl.ConfigError, match=match):
             rule = dense("", flattened=sizes)
             fl.load_state_dict(fl.Dense(12), (None, 12), {"w.weight": kernel, "w.bias": kernel[0]}, {"w": rule})
 

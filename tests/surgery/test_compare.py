@@ -30,24 +30,26 @@ def against(arrays, other, params=None, state=None, **options):
 
 
 def test_equal_models(arrays):
-    found = against(arrays, model())
-    assert found and found.equal and found.first is None and not found.only_a + found.only_b
-    assert [pair.a for pair in found.outputs][:2] == ["base/dense", "base/batch_normalization"]
-    assert str(found) == "no output differs by more than 1e-05: 7 compared, at most 0"
+    comparison = against(arrays, model())
+    assert comparison and comparison.equal and comparison.first is None and not comparison.only_a + comparison.only_b
+    assert [pair.a for pair in comparison.outputs][:2] == ["base/dense", "base/batch_normalization"]
+    assert str(comparison) == "no output differs by more than 1e-05: 7 compared, at most 0"
 
 
 def test_a_weight_and_a_tolerance(arrays):
     params = jax.tree.map(lambda a: a, arrays[0])
     params["base"]["dense_1"]["bias"] = params["base"]["dense_1"]["bias"].at[2].add(0.25)
-    found = against(arrays, model(), params)
-    assert not found and found.first.a == found.first.b == "base/dense_1" and found.first.index[1] == 2
+    comparison = against(arrays, model(), params)
+    assert (
+        not comparison and comparison.first.a == comparison.first.b == "base/dense_1" and comparison.first.index[1] == 2
+    )
     expected = np.tanh(
         0.25 + np.arctanh(fl.intermediates(model(), *arrays[:1], X, state=arrays[1])["base/dense_1"][:, 2])
     )
     expected -= fl.intermediates(model(), arrays[0], X, state=arrays[1])["base/dense_1"][:, 2]
-    assert math.isclose(found.first.greatest, np.abs(expected).max(), rel_tol=1e-4)
-    assert [(pair.a, pair.greatest) for pair in found.weights if pair.counts] == [("bias", 0.25)]
-    text = str(found).splitlines()
+    assert math.isclose(comparison.first.greatest, np.abs(expected).max(), rel_tol=1e-4)
+    assert [(pair.a, pair.greatest) for pair in comparison.weights if pair.counts] == [("bias", 0.25)]
+    text = str(comparison).splitlines()
     assert text[0] == "the first layer that differs: base/dense_1, after 2 whose outputs agree"
     assert text[2].startswith("  bias: 0.25 apart at (2,)") and text[3] == "  Dense(units=4, activation='tanh')"
     assert any(line.startswith("then head: ") for line in text)
@@ -55,20 +57,20 @@ def test_a_weight_and_a_tolerance(arrays):
 
 
 def test_an_option_and_the_state(arrays):
-    found = against(arrays, model(activation="sigmoid"))
-    assert found.first.a == "base/dense_1" and not any(pair.counts for pair in found.weights)
-    assert "  b: Dense(units=4, activation='sigmoid')" in str(found).splitlines()
+    comparison = against(arrays, model(activation="sigmoid"))
+    assert comparison.first.a == "base/dense_1" and not any(pair.counts for pair in comparison.weights)
+    assert "  b: Dense(units=4, activation='sigmoid')" in str(comparison).splitlines()
     state = jax.tree.map(lambda a: a + 1, arrays[1])
-    found = against(arrays, model(), state=state)
-    assert found.first.a == "base/batch_normalization"
-    assert {pair.a for pair in found.weights if pair.counts} == {"moving_mean", "moving_variance"}
+    comparison = against(arrays, model(), state=state)
+    assert comparison.first.a == "base/batch_normalization"
+    assert {pair.a for pair in comparison.weights if pair.counts} == {"moving_mean", "moving_variance"}
 
 
 def test_shapes_and_values_that_are_not_numbers(arrays):
     other = model(units=5)
-    found = against(arrays, other, other.init(KEY, X.shape))
-    assert (found.first.a, found.first.greatest, found.first.shape_b) == ("head", math.inf, ((2, 5),))
-    assert "shapes (2, 3) and (2, 5)" in str(found)
+    comparison = against(arrays, other, other.init(KEY, X.shape))
+    assert (comparison.first.a, comparison.first.greatest, comparison.first.shape_b) == ("head", math.inf, ((2, 5),))
+    assert "shapes (2, 3) and (2, 5)" in str(comparison)
     nan = jax.tree.map(lambda a: a * jnp.nan, arrays[0])
     assert against(arrays, model(), nan).first.greatest == math.inf
     assert fl.compare(model(), nan, model(), nan, X, state_a=arrays[1], state_b=arrays[1])
@@ -82,10 +84,10 @@ def test_models_with_other_names_and_one_more_layer(arrays):
     base, head = arrays[0]["base"], arrays[0]["head"]
     params = {"a": base["dense"], "b": base["batch_normalization"], "c": base["dense_1"], "logits": head}
     state = {"b": arrays[1]["base"]["batch_normalization"]}
-    found = against(arrays, flat, params, state)
-    assert found.equal and found.only_a == ("base",) and found.only_b == ("dropout",)
+    comparison = against(arrays, flat, params, state)
+    assert comparison.equal and comparison.only_a == ("base",) and comparison.only_b == ("dropout",)
     pairs = [("base/dense", "a"), ("base/batch_normalization", "b"), ("base/dense_1", "c"), ("head", "logits")]
-    assert [(pair.a, pair.b) for pair in found.outputs] == [*pairs, ("re_lu", "re_lu"), ("", "")]
+    assert [(pair.a, pair.b) for pair in comparison.outputs] == [*pairs, ("re_lu", "re_lu"), ("", "")]
     changed = params | {"logits": head | {"kernel": head["kernel"] * 2}}
     assert "head and logits, after 3" in str(against(arrays, flat, changed, state))
 
@@ -96,10 +98,10 @@ def test_layers_in_a_scan_and_several_outputs():
     params = steps.init(KEY, x.shape)
     other = jax.tree.map(lambda a: a, params)
     other["repeat"]["layer"]["kernel"] = other["repeat"]["layer"]["kernel"].at[1].add(1)
-    found = fl.compare(steps, params, steps, other, x)
-    assert found.first.a == "repeat/layer" and found.first.index[0] in (1, 2)
-    assert [pair.index[0] for pair in found.weights if pair.counts] == [1]
-    assert len(found.outputs[2].shape_a) == 3
+    comparison = fl.compare(steps, params, steps, other, x)
+    assert comparison.first.a == "repeat/layer" and comparison.first.index[0] in (1, 2)
+    assert [pair.index[0] for pair in comparison.weights if pair.counts] == [1]
+    assert len(comparison.outputs[2].shape_a) == 3
 
 
 @pytest.mark.parametrize(

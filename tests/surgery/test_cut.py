@@ -37,8 +37,8 @@ def agrees(model, at, x, part_x=None):
     """The part's outputs are those that the whole has inside; returns the part."""
     params, state = arrays(model)
     part = fl.cut(model, at)
-    found = fl.intermediates(model, params, x, state=state)
-    expected = jax.tree.map(lambda path: found[path], at)
+    outputs = fl.intermediates(model, params, x, state=state)
+    expected = jax.tree.map(lambda path: outputs[path], at)
     x = x if part_x is None else part_x
     out = part.run(params, x, state=state)
     jax.tree.map(np.testing.assert_array_equal, out.y, tuple(expected) if isinstance(expected, list) else expected)

@@ -18,8 +18,10 @@ def model():
 
 def started(adapted, params, shape=None, b=0.5):
     """Params whose factors b are not 0, so that something changes."""
-    made = adapted.attach(KEY, params, shape)
-    return made | {"lora": jax.tree.map_with_path(lambda path, a: a if path[-1].key == "a" else a + b, made["lora"])}
+    attached = adapted.attach(KEY, params, shape)
+    return attached | {
+        "lora": jax.tree.map_with_path(lambda path, a: a if path[-1].key == "a" else a + b, attached["lora"])
+    }
 
 
 def test_the_numbers_by_hand():

@@ -18,9 +18,9 @@ def chain():
 def replaced(model, at, new, shape=X.shape, **options):
     """The result, checked: only what is under the new path is new, and that is what init draws."""
     params, state = model.init(KEY, shape), model.init_state(shape)
-    made = fl.replace_layer(model, params, at, new, OTHER, state=state, **options)
-    fresh = made.model.init(OTHER, shape), made.model.init_state(shape)
-    for before, after, drawn in zip((params, state), made[1:], fresh, strict=True):
+    result = fl.replace_layer(model, params, at, new, OTHER, state=state, **options)
+    fresh = result.model.init(OTHER, shape), result.model.init_state(shape)
+    for before, after, drawn in zip((params, state), result[1:], fresh, strict=True):
         assert fl.paths(after).keys() == fl.paths(drawn).keys()
         old = fl.paths(before)
         for path, array in fl.paths(after).items():
@@ -29,20 +29,20 @@ def replaced(model, at, new, shape=X.shape, **options):
             else:
                 assert array is old[path]
     assert model.init(KEY, shape).keys() == params.keys()
-    return made
+    return result
 
 
 def test_a_head_and_a_layer_inside():
-    made = replaced(chain(), "head", fl.Dense(5, use_bias=False))
-    assert list(made.params) == ["base", "dense", "head"] and made.params["head"]["kernel"].shape == (4, 5)
-    assert made.model.apply(made.params, X, state=made.state).shape == (2, 5)
-    made = replaced(chain(), "base/dense", fl.Dense(4))
-    assert made.model["base"].layers[0] == fl.Dense(4, name="dense")
+    result = replaced(chain(), "head", fl.Dense(5, use_bias=False))
+    assert list(result.params) == ["base", "dense", "head"] and result.params["head"]["kernel"].shape == (4, 5)
+    assert result.model.apply(result.params, X, state=result.state).shape == (2, 5)
+    result = replaced(chain(), "base/dense", fl.Dense(4))
+    assert result.model["base"].layers[0] == fl.Dense(4, name="dense")
 
 
 def test_layers_with_state_without_weights_and_with_names_of_their_own():
-    made = replaced(chain(), "base/norm", fl.LayerNormalization())
-    assert made.state == {}
+    result = replaced(chain(), "base/norm", fl.LayerNormalization())
+    assert result.state == {}
     assert "base" in replaced(chain(), "base/norm", fl.ReLU()).params
     assert replaced(chain(), "dense", fl.BatchNormalization()).state["dense"].keys() == {
         "moving_mean",
@@ -50,8 +50,8 @@ def test_layers_with_state_without_weights_and_with_names_of_their_own():
     }
     assert "dense" not in replaced(chain(), "dense", fl.ReLU()).params
     params, state = chain().init(KEY, X.shape), chain().init_state(X.shape)
-    made = fl.replace_layer(chain(), params, "head", fl.Dense(5, name="logits"), OTHER, state=state)
-    assert list(made.params) == ["base", "dense", "logits"] and "logits" in made.model
+    result = fl.replace_layer(chain(), params, "head", fl.Dense(5, name="logits"), OTHER, state=state)
+    assert list(result.params) == ["base", "dense", "logits"] and "logits" in result.model
     with pytest.raises(fl.ConfigError, match="two layers are named 'base'"):
         fl.replace_layer(chain(), params, "head", fl.Dense(5, name="base"), OTHER, state=state)
 
@@ -62,23 +62,23 @@ def test_a_graph_with_a_shared_layer():
     model = fl.functional((a, b), fl.Dense(2, name="head")(fl.Add(name="sum")([shared(a), shared(b)])))
     params = model.init(KEY)
     new = fl.Dense(4, "relu", use_bias=False, name="both")
-    made = fl.replace_layer(model, params, "shared", new, OTHER)
-    assert made.params["head"] is params["head"] and list(made.params) == ["both", "head"]
-    y = new.apply(made.params["both"], X) + new.apply(made.params["both"], 2 * X)
+    result = fl.replace_layer(model, params, "shared", new, OTHER)
+    assert result.params["head"] is params["head"] and list(result.params) == ["both", "head"]
+    y = new.apply(result.params["both"], X) + new.apply(result.params["both"], 2 * X)
     np.testing.assert_allclose(
-        made.model.apply(made.params, (X, 2 * X)), model["head"].apply(params["head"], y), rtol=1e-5
+        result.model.apply(result.params, (X, 2 * X)), model["head"].apply(params["head"], y), rtol=1e-5
     )
     d = fl.Dense(4, name="d")
-    made = replaced(fl.Sequential([d, fl.ReLU(), d]), "d", fl.Dense(4, "tanh"))
-    assert made.model[0] is made.model[2]
+    result = replaced(fl.Sequential([d, fl.ReLU(), d]), "d", fl.Dense(4, "tanh"))
+    assert result.model[0] is result.model[2]
 
 
 def test_wrappers_and_repeated_layers():
     shape = (2, 3, 4)
     model = fl.Sequential([fl.TimeDistributed(fl.Dense(4)), fl.Repeat(fl.Sequential([fl.Dense(4), fl.Dense(4)]), 2)])
     replaced(model, "time_distributed/layer", fl.Dense(4, "relu"), shape)
-    made = replaced(model, "repeat/layer/dense_1", fl.EinsumDense("abc,cd->abd", (None, 4)), shape)
-    assert made.params["repeat"]["layer"]["dense_1"]["kernel"].shape == (2, 4, 4)
+    result = replaced(model, "repeat/layer/dense_1", fl.EinsumDense("abc,cd->abd", (None, 4)), shape)
+    assert result.params["repeat"]["layer"]["dense_1"]["kernel"].shape == (2, 4, 4)
     replaced(fl.Sequential([fl.Bidirectional(fl.GRU(2))]), "bidirectional", fl.LSTM(3), shape)
 
 

@@ -94,9 +94,9 @@ def check_given_params(model):
     params, state = model.init(jax.random.key(1), (None, 8)), model.init_state((None, 8))
     params = jax.device_put(params, jax.devices()[3])
     mesh = mesh_of("fsdp")
-    made = fl.TrainState.create(model, (None, 8), OPTIMIZER, params=params, state=state, mesh=mesh, rules="fsdp")
-    close(made.params, params, "given")
-    check_places(model, made, mesh, "fsdp")
+    train_state = fl.TrainState.create(model, (None, 8), OPTIMIZER, params=params, state=state, mesh=mesh, rules="fsdp")
+    close(train_state.params, params, "given")
+    check_places(model, train_state, mesh, "fsdp")
 
 
 def fitted(model, data, **on):
@@ -106,9 +106,9 @@ def fitted(model, data, **on):
     result = fl.fit(model, data, optimizer=OPTIMIZER, epochs=2, validation_data=(X[:11], Y[:11]), verbose=False,
                     ema=0.5, **options, **on)  # fmt: skip
     history = {name: values for name, values in result.history.items() if name != "seconds"}
-    found = fl.evaluate(model, result.params, data, state=result.state, **options, **on_data)
+    figures = fl.evaluate(model, result.params, data, state=result.state, **options, **on_data)
     y = fl.predict(model, result.params, data[0], state=result.state, batch_size=8, **on_data)
-    return (history, result.params, result.state, found, y), result.train_state
+    return (history, result.params, result.state, figures, y), result.train_state
 
 
 def check_fit(model):
@@ -165,10 +165,10 @@ def collectives(model, rules, x, y, kind="Auto"):
     step = fl.make_step(model, LOSS, optax.sgd(0.1), **on)
     state = fl.TrainState.create(model, (None, *x.shape[1:]), optax.sgd(0.1), **on)
     text = step.lower(state, step.placing.batch((x, y))).compile().as_text()
-    found = [COLLECTIVE.search(line) for line in text.splitlines()]
+    matches = [COLLECTIVE.search(line) for line in text.splitlines()]
     return [
         (m[2], tuple(int(n) for n in s.split(",") if n))
-        for m in found
+        for m in matches
         if m
         for s in SHAPE.findall(m[1].partition("(")[2] or m[1])
     ]

@@ -127,8 +127,10 @@ def test_a_resumed_training_ends_with_the_same_numbers(kind, tmp_path):
     # The event of step 9 came at the end of its epoch, whose own checkpoint was not written any more
     steps = sorted(int(each.name) for each in checkpoint.folder.iterdir())
     assert steps == [3, 6, 9]
-    found = fitted(data=data(), callbacks=[keep, resumed], checkpoint=checkpoint, resume=checkpoint.folder, **more)
-    equal(found, expected)
+    resumed_result = fitted(
+        data=data(), callbacks=[keep, resumed], checkpoint=checkpoint, resume=checkpoint.folder, **more
+    )
+    equal(resumed_result, expected)
     assert resumed.seen == whole.seen
     again = fitted(data=data(), callbacks=[keep, resumed], resume=str(checkpoint.folder), **more)
     equal(again, expected)  # it had ended: nothing is left to do
@@ -300,15 +302,15 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(tmp_path):
     usual, count, number = time.monotonic() - start, 0, 0
     while count < kills:  # a run that ends is followed by another one
         number += 1
-        folder, out = tmp_path / f"run{number}", tmp_path / f"found{number}.npz"
+        folder, out = tmp_path / f"run{number}", tmp_path / f"resumed{number}.npz"
         while count < kills and not run(LONG, folder, out, wait=draw.uniform(0.4, 1.6) * usual):
             count += 1
         if not out.exists():
             run(LONG, folder, out)
-        with np.load(tmp_path / "expected.npz") as expected, np.load(out) as found:
-            assert expected.files == found.files
+        with np.load(tmp_path / "expected.npz") as expected, np.load(out) as arrays:
+            assert expected.files == arrays.files
             for name in expected.files:
-                np.testing.assert_array_equal(found[name], expected[name])
+                np.testing.assert_array_equal(arrays[name], expected[name])
 
 
 DEVICES = """
@@ -326,11 +328,11 @@ if out == "write":
     written = fl.fit(model, (x, x[:, :4]), epochs=2, checkpoint=fl.Checkpoint(folder), **more)
     np.save(folder + ".npy", written.params["kernel"])
 else:
-    found = fl.restore(folder, state)
-    assert found.params["kernel"].sharding.is_equivalent_to(state.params["kernel"].sharding, 2)
+    restored = fl.restore(folder, state)
+    assert restored.params["kernel"].sharding.is_equivalent_to(state.params["kernel"].sharding, 2)
     result = fl.fit(model, (x, x[:, :4]), epochs=3, resume=folder, **more)
     assert len(result.params["kernel"].sharding.device_set) == len(jax.devices()) and int(result.train_state.step) == 3
-    np.testing.assert_array_equal(found.params["kernel"], np.load(folder + ".npy"))
+    np.testing.assert_array_equal(restored.params["kernel"], np.load(folder + ".npy"))
     np.save(out, result.params["kernel"])
 """
 

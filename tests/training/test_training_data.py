@@ -79,8 +79,8 @@ def test_ragged_batches_of_an_iterable_count_as_what_they_are():
     x, y = classes(n=10)
     model = mlp()
     params = fitted((x, y)).params
-    found = evaluate(model, params, batches(n=10, size=4), loss=CROSS_ENTROPY)
-    assert found == pytest.approx(evaluate(model, params, (x, y), loss=CROSS_ENTROPY), rel=1e-6)
+    figures = evaluate(model, params, batches(n=10, size=4), loss=CROSS_ENTROPY)
+    assert figures == pytest.approx(evaluate(model, params, (x, y), loss=CROSS_ENTROPY), rel=1e-6)
 
 
 @pytest.mark.parametrize(

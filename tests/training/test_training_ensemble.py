@@ -32,8 +32,8 @@ def trained():
     step = members.make_step(LOSS, ADAM, metrics={"accuracy": fl.metrics.accuracy})
     logs = []
     for _ in range(2):
-        train_state, found = step(train_state, (X, Y))
-        logs.append(found)
+        train_state, figures = step(train_state, (X, Y))
+        logs.append(figures)
     return members, train_state, logs
 
 
@@ -43,9 +43,9 @@ def test_members_are_trained_as_if_alone(trained):
     for i, rate in enumerate([0.01, 0.1]):
         alone = fl.TrainState.create(network(), (None, 3), ADAM, jax.random.fold_in(jax.random.key(5), i))
         alone.opt_state.hyperparams["learning_rate"] = jnp.float32(rate)
-        for found in logs:
+        for figures in logs:
             alone, wanted = step(alone, (X, Y))
-            close({name: value[i] for name, value in found.items()}, wanted)
+            close({name: value[i] for name, value in figures.items()}, wanted)
         close(members.member(train_state, i), alone)
 
 
@@ -93,8 +93,8 @@ def test_a_number_of_members(n):
 def test_gradients_of_examples_are_those_of_batches_of_one(dtype):
     model = fl.Sequential([fl.Dense(4, "tanh", dtype=dtype), fl.Dense(2, dtype=dtype, trainable=False)])
     params, weight = model.init(jax.random.key(0), (None, 3)), np.arange(8.0, dtype="float32")
-    found = jax.jit(lambda p: fl.per_example_grad(model, p, (X, Y, weight), LOSS))(params)
-    assert found["dense_1"] == {"bias": None, "kernel": None}
+    gradients = jax.jit(lambda p: fl.per_example_grad(model, p, (X, Y, weight), LOSS))(params)
+    assert gradients["dense_1"] == {"bias": None, "kernel": None}
 
     def loss(trained, i):
         logits = model.apply(params | trained, X[i : i + 1]).astype("float32")
@@ -102,7 +102,7 @@ def test_gradients_of_examples_are_those_of_batches_of_one(dtype):
 
     wanted = [jax.grad(loss)({"dense": params["dense"]}, i) for i in range(8)]
     tolerance = dict(rtol=1e-5, atol=1e-6) if dtype is None else dict(rtol=3e-3, atol=3e-3)
-    close({"dense": found["dense"]}, jax.tree.map(lambda *rows: jnp.stack(rows), *wanted), **tolerance)
+    close({"dense": gradients["dense"]}, jax.tree.map(lambda *rows: jnp.stack(rows), *wanted), **tolerance)
 
 
 def test_examples_have_keys_of_their_own():

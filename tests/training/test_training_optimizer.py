@@ -32,10 +32,10 @@ def close(a, b):
 def test_the_parts_are_optax():
     assert same(after(fl.optimizer("sgd", 0.1))[0], after(optax.sgd(0.1))[0])
     schedule = optax.linear_schedule(0.1, 0.0, 3)
-    made = fl.optimizer("adam", schedule, model=MODEL, shape=SHAPE, weight_decay=0.3, clip_norm=1.0, b1=0.8)
+    ours = fl.optimizer("adam", schedule, model=MODEL, shape=SHAPE, weight_decay=0.3, clip_norm=1.0, b1=0.8)
     mask = fl.decay_mask(MODEL, SHAPE)
     theirs = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, b1=0.8, weight_decay=0.3, mask=mask))
-    close(after(made, 3)[0], after(theirs, 3)[0])
+    close(after(ours, 3)[0], after(theirs, 3)[0])
     momentum = functools.partial(optax.sgd, momentum=0.9)
     close(after(fl.optimizer(momentum, 0.1))[0], after(optax.sgd(0.1, momentum=0.9))[0])
     # Of three steps two make an update
@@ -43,19 +43,19 @@ def test_the_parts_are_optax():
 
 
 def test_what_is_frozen_does_not_move_and_is_not_clipped():
-    made, _ = after(fl.optimizer("sgd", 0.1, frozen="a/**", clip_norm=1.0), 1)
-    assert same(made["a"], PARAMS["a"])
+    ours, _ = after(fl.optimizer("sgd", 0.1, frozen="a/**", clip_norm=1.0), 1)
+    assert same(ours["a"], PARAMS["a"])
     norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(GRADIENTS["b"])))
-    close(made["b"], jax.tree.map(lambda p, g: p - 0.1 * g / norm, PARAMS["b"], GRADIENTS["b"]))
+    close(ours["b"], jax.tree.map(lambda p, g: p - 0.1 * g / norm, PARAMS["b"], GRADIENTS["b"]))
     with pytest.raises(fl.ConfigError, match="'c/..' matches no path"):
         fl.optimizer("sgd", 0.1, frozen=["c/**"]).init(PARAMS)
 
 
 def test_constraints_hold_and_the_average_follows():
-    made, state = after(fl.optimizer("sgd", 0.5, model=MODEL, shape=SHAPE, project=True, ema=0.5))
-    assert (made["b"]["kernel"] >= 0).all()
+    ours, state = after(fl.optimizer("sgd", 0.5, model=MODEL, shape=SHAPE, project=True, ema=0.5))
+    assert (ours["b"]["kernel"] >= 0).all()
     one, _ = after(fl.optimizer("sgd", 0.5, model=MODEL, shape=SHAPE, project=True), 1)
-    expected = jax.tree.map(lambda p, a, b: 0.25 * p + 0.25 * a + 0.5 * b, PARAMS, one, made)
+    expected = jax.tree.map(lambda p, a, b: 0.25 * p + 0.25 * a + 0.5 * b, PARAMS, one, ours)
     close(fl.averaged(state), expected)
 
 

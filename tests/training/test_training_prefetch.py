@@ -35,8 +35,8 @@ def threads():
 def test_the_same_numbers_also_of_an_iterable_that_yields_one_buffer_again_and_again():
     plain = fitted(one_buffer, epochs=2)
     for options in ({"prefetch": 3}, {"prefetch": 1, "scan_steps": 2}):
-        found = fitted(one_buffer, epochs=2, **options)
-        assert same(found.train_state, plain.train_state) and found.history["loss"] == plain.history["loss"]
+        result = fitted(one_buffer, epochs=2, **options)
+        assert same(result.train_state, plain.train_state) and result.history["loss"] == plain.history["loss"]
     x, y = numbers(n=20)
     assert same(fitted((x, y), batch_size=8, prefetch=2).params, fitted((x, y), batch_size=8).params)
     assert not threads()
@@ -70,14 +70,14 @@ def test_a_stop_ends_the_thread():
 
 
 def test_no_more_than_asked_for_are_made_ahead():
-    made = []
-    items = prefetched(map(lambda i: made.append(i) or i, range(9)), 2)
+    items_made = []
+    items = prefetched(map(lambda i: items_made.append(i) or i, range(9)), 2)
     assert next(items) == 0
     limit = time.monotonic() + 5
-    while len(made) < 3 and time.monotonic() < limit:
+    while len(items_made) < 3 and time.monotonic() < limit:
         time.sleep(0.01)
     time.sleep(0.05)
-    assert made == [0, 1, 2]
+    assert items_made == [0, 1, 2]
     items.close()
     assert not threads()
 

@@ -257,7 +257,7 @@ def test_a_loss_of_two_outputs_together():
 
     losses = {"a": optax.squared_error, "b": CROSS_ENTROPY, ("a", "b"): apart}
     data = x, {"a": y, "b": z}, {"a": weight, "b": 1 - weight}
-    found = fl.evaluate(
+    figures = fl.evaluate(
         model,
         params,
         data,
@@ -267,10 +267,10 @@ def test_a_loss_of_two_outputs_together():
     )
     out = model.apply(params, x)
     expected = np.average(apart((out["a"], out["b"]), (y, z)), weights=weight * (1 - weight))
-    np.testing.assert_allclose(found["a_b_loss"], expected, rtol=1e-5)
-    np.testing.assert_allclose(found["loss"], found["a_loss"] + found["b_loss"] + 0.5 * expected, rtol=1e-5)
+    np.testing.assert_allclose(figures["a_b_loss"], expected, rtol=1e-5)
+    np.testing.assert_allclose(figures["loss"], figures["a_loss"] + figures["b_loss"] + 0.5 * expected, rtol=1e-5)
     gap = np.average(np.asarray(out["a"])[:, 0], weights=weight * (1 - weight))
-    np.testing.assert_allclose(found["b_a_gap"], gap, rtol=1e-5)
+    np.testing.assert_allclose(figures["b_a_gap"], gap, rtol=1e-5)
 
 
 def test_errors_of_a_loss_of_two_outputs_together():

@@ -232,10 +232,10 @@ def scalars(path):
     """The numbers in a file of events: (name, step, value)."""
     from tensorboardX.proto.event_pb2 import Event as Record
 
-    found, data = [], path.read_bytes()
+    rows, data = [], path.read_bytes()
     while data:
         size = int.from_bytes(data[:8], "little")
         record = Record.FromString(data[12 : 12 + size])
-        found += [(value.tag, record.step, value.simple_value) for value in record.summary.value]
+        rows += [(value.tag, record.step, value.simple_value) for value in record.summary.value]
         data = data[16 + size :]
-    return [row for row in found if row[0] != "seconds"]
+    return [row for row in rows if row[0] != "seconds"]

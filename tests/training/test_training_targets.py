@@ -153,9 +153,9 @@ def test_labels_that_a_metric_leaves_out_or_compares_as_they_are():
     with pytest.raises(fl.ConfigError, match="MeanIoU has num_classes=2"):  # and class numbers as predictions
         evaluate(fl.Lambda(lambda x: x[:, 0]), {}, (X, WRONG), loss=lambda p, y: p, metrics=[metrics.MeanIoU(2)])
     params = numbers.init(jax.random.key(0), (None, 5))
-    found = evaluate(numbers, params, (X, 2 * ANSWER - 1), loss=optax.hinge_loss, metrics=["accuracy"])
+    figures = evaluate(numbers, params, (X, 2 * ANSWER - 1), loss=optax.hinge_loss, metrics=["accuracy"])
     right = (predict(numbers, params, X) > 0.5) == ANSWER
-    assert found["accuracy"] == pytest.approx(right.mean())
+    assert figures["accuracy"] == pytest.approx(right.mean())
 
 
 def test_a_metric_of_classes_for_one_number():

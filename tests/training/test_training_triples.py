@@ -101,16 +101,16 @@ def test_ragged_weighted_batches_are_the_whole_set():
 
 def test_names_follow_the_loss():
     """By name, metrics of a model that returns logits are of their sigmoid; "accuracy" is the one that fits."""
-    found = evaluate(
+    figures = evaluate(
         LOGITS, P1, (X, ANSWERS), loss="bce", metrics=["accuracy", "auc", "precision", "f1_score"], batch_size=4
     )
     y = LOGITS.apply(P1, X)
-    assert found["auc"] == pytest.approx(float(alone(metrics.AUC(), jax.nn.sigmoid(y), ANSWERS)))
-    assert found["auc"] == pytest.approx(float(alone(metrics.AUC(from_logits=True), y, ANSWERS)))
-    assert found["accuracy"] == pytest.approx(float(np.mean((np.asarray(y) > 0) == ANSWERS)))
+    assert figures["auc"] == pytest.approx(float(alone(metrics.AUC(), jax.nn.sigmoid(y), ANSWERS)))
+    assert figures["auc"] == pytest.approx(float(alone(metrics.AUC(from_logits=True), y, ANSWERS)))
+    assert figures["accuracy"] == pytest.approx(float(np.mean((np.asarray(y) > 0) == ANSWERS)))
     ends = fl.Dense(1, activation="sigmoid")
     same = evaluate(ends, P1, (X, ANSWERS), loss="BinaryCrossentropy", metrics={"p": "Precision"}, batch_size=11)
-    assert same["loss"] == pytest.approx(found["loss"], rel=1e-5) and same["p"] == pytest.approx(found["precision"])
+    assert same["loss"] == pytest.approx(figures["loss"], rel=1e-5) and same["p"] == pytest.approx(figures["precision"])
 
 
 def test_in_fit_and_in_a_step():
@@ -146,9 +146,9 @@ def test_a_function_of_the_whole_set():
 
     weight = np.array([1, 0, 2, 1, 1, 1, 3, 1, 0, 1, 1], "float32")
     metric = metrics.OnWholeSet(middle, "min", name="middle")
-    found = evaluate(SCORES, P3, (X, Y, weight), loss=ENTROPY, metrics=[metric], batch_size=4)
+    figures = evaluate(SCORES, P3, (X, Y, weight), loss=ENTROPY, metrics=[metric], batch_size=4)
     y = np.asarray(SCORES.apply(P3, X))[:, 0]
-    assert found["middle"] == pytest.approx(np.median(np.repeat(y, weight.astype(int))))
+    assert figures["middle"] == pytest.approx(np.median(np.repeat(y, weight.astype(int))))
     assert direction_of(metric) == "min"
     for function, text in ((lambda p, y: 1.0, "takes no weights"), (lambda p, y, w: p[99], "failed .IndexError")):
         with pytest.raises(fl.ConfigError, match=text):
@@ -160,8 +160,8 @@ def test_a_function_of_the_whole_set():
 def test_what_is_no_sum_needs_a_merge():
     with pytest.raises(fl.ConfigError, match="its update does not add .* give it a method merge"):
         evaluate(SCORES, P3, (X, Y), loss=ENTROPY, metrics={"m": Largest()}, batch_size=4)
-    found = evaluate(SCORES, P3, (X, Y), loss=ENTROPY, metrics={"m": LargestMerged()}, batch_size=4)
-    assert found["m"] == pytest.approx(float(SCORES.apply(P3, X).max()))
+    figures = evaluate(SCORES, P3, (X, Y), loss=ENTROPY, metrics={"m": LargestMerged()}, batch_size=4)
+    assert figures["m"] == pytest.approx(float(SCORES.apply(P3, X).max()))
     with pytest.raises(fl.ConfigError, match="has no argument for weights"):
         evaluate(SCORES, P3, (X, Y, Y), loss=ENTROPY, metrics={"m": LargestMerged()})
 
@@ -180,8 +180,8 @@ def test_transforms_take_them():
     sums, _ = jax.lax.scan(lambda sums, b: (metric.update(sums, *b), None), metric.init(), (y, true))
     each = jax.vmap(lambda p, t: metric.update(metric.init(), p, t))(y, true)
     together = jax.tree.map(lambda a: a.sum(0), each)
-    for found in (sums, together):
-        jax.tree.map(np.testing.assert_array_equal, found, metric.update(metric.init(), y, true))
+    for actual in (sums, together):
+        jax.tree.map(np.testing.assert_array_equal, actual, metric.update(metric.init(), y, true))
     assert metric == metrics.AUC() and hash(metric) == hash(metrics.AUC()) and metric != metrics.AUC(curve="PR")
 
 
@@ -227,9 +227,9 @@ def test_errors(make, text):
 def test_a_label_that_is_ignored_does_not_count():
     y = np.array([0, 1, -1, 2, 1, 0, 2, 1, -1, 0, 1])
     loss = functools.partial(fl.losses.sparse_categorical_crossentropy, from_logits=True, ignore_class=-1)
-    found = evaluate(SCORES, P3, (X, y), loss=loss, metrics={"p": metrics.Perplexity(True, -1)}, batch_size=4)
+    figures = evaluate(SCORES, P3, (X, y), loss=loss, metrics={"p": metrics.Perplexity(True, -1)}, batch_size=4)
     expected = optax.softmax_cross_entropy_with_integer_labels(SCORES.apply(P3, X[y >= 0]), y[y >= 0]).mean()
-    assert found["loss"] == pytest.approx(float(expected)) and found["p"] == pytest.approx(float(np.exp(expected)))
+    assert figures["loss"] == pytest.approx(float(expected)) and figures["p"] == pytest.approx(float(np.exp(expected)))
 
 
 @jax.tree_util.register_dataclass
@@ -285,15 +285,15 @@ def test_metrax_over_ragged_batches_is_metrax_of_the_whole_set(metrax):
         chosen = {n: functools.partial(getattr(metrax, n).from_model_output, **more) for n, more in options.items()}
         x, y = draw.normal(size=(11, columns)).astype("float32"), draw.integers(0, 2, (11, columns)).astype("float32")
         p = np.asarray(model.apply({}, x))
-        found = evaluate(model, {}, (x, y), loss="mse", metrics=chosen, batch_size=4)
+        figures = evaluate(model, {}, (x, y), loss="mse", metrics=chosen, batch_size=4)
         for name, make in chosen.items():
             rows = (p.ravel(), y.ravel()) if "AUC" in name else (p, y)
-            np.testing.assert_allclose(found[name], make(*rows).compute(), rtol=1e-4, err_msg=name)
+            np.testing.assert_allclose(figures[name], make(*rows).compute(), rtol=1e-4, err_msg=name)
         weighted = {name: make for name, make in chosen.items() if name in WEIGHTED}
-        found = evaluate(model, {}, (x, y, weight), loss="mse", metrics=weighted, batch_size=4)
+        figures = evaluate(model, {}, (x, y, weight), loss="mse", metrics=weighted, batch_size=4)
         for name, make in weighted.items():
             expected = make(p.ravel(), y.ravel(), sample_weights=weight).compute()
-            np.testing.assert_allclose(found[name], expected, rtol=1e-5, err_msg=name)
+            np.testing.assert_allclose(figures[name], expected, rtol=1e-5, err_msg=name)
 
 
 @pytest.mark.slow
@@ -301,10 +301,10 @@ def test_metrax_classes_in_fit(metrax):
     nnx = pytest.importorskip("metrax.nnx")
     model = fl.Dense(1, activation="sigmoid")
     chosen = {"p": metrax.Precision, "area": nnx.AUCROC(), "mse": metrax.MSE, "mean": metrax.Average}
-    found = evaluate(model, P1, (X, ANSWERS), loss="bce", metrics=chosen, batch_size=4)
+    figures = evaluate(model, P1, (X, ANSWERS), loss="bce", metrics=chosen, batch_size=4)
     y = jax.nn.sigmoid(LOGITS.apply(P1, X))
-    assert found["p"] == pytest.approx(float(alone(metrics.Precision(), y, ANSWERS)))
-    assert found["mse"] == pytest.approx(float(np.mean((y - ANSWERS) ** 2)))
+    assert figures["p"] == pytest.approx(float(alone(metrics.Precision(), y, ANSWERS)))
+    assert figures["mse"] == pytest.approx(float(np.mean((y - ANSWERS) ** 2)))
     assert [direction_of(metric) for metric in chosen.values()] == ["max", "max", "min", None]
     keep = fl.KeepBest("val_area")
     options = {"loss": "bce", "optimizer": SGD, "metrics": chosen, "validation_data": (X, ANSWERS), "verbose": False}

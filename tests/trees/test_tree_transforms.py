@@ -148,9 +148,9 @@ LABELS = [
 
 @pytest.mark.parametrize("patterns, wanted", LABELS)
 def test_labels_follow_patterns_and_the_last_one_holds(patterns, wanted):
-    found = fl.paths(fl.labels(PARAMS, patterns))
-    assert {path for path, label in found.items() if label == "f"} == wanted
-    assert set(found.values()) <= {"f", "default"}
+    labels = fl.paths(fl.labels(PARAMS, patterns))
+    assert {path for path, label in labels.items() if label == "f"} == wanted
+    assert set(labels.values()) <= {"f", "default"}
 
 
 @pytest.mark.parametrize("pattern", ["kernel", "dense/**/kernel/x", "Dense/*", "head/*", ""])
@@ -160,8 +160,8 @@ def test_a_pattern_that_matches_nothing_is_an_error(pattern):
 
 
 def test_labels_serve_optax():
-    found = fl.labels(PARAMS, {"head/**": "train"}, default="freeze")
-    optimizer = optax.multi_transform({"train": optax.sgd(1.0), "freeze": optax.set_to_zero()}, found)
+    labels = fl.labels(PARAMS, {"head/**": "train"}, default="freeze")
+    optimizer = optax.multi_transform({"train": optax.sgd(1.0), "freeze": optax.set_to_zero()}, labels)
     updates, _ = optimizer.update(PARAMS, optimizer.init(PARAMS), PARAMS)
     updated = {path for path, update in fl.paths(updates).items() if (update != 0).any()}
     assert updated == {"head/dense/kernel", "head/dense/bias"}

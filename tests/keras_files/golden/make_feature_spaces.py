@@ -19,7 +19,7 @@ def named(y, prefix):
 
 
 def main():
-    found = {}
+    arrays = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         for name, (make, in_batches) in SPACES.items():
@@ -27,16 +27,16 @@ def main():
             data = {column: table()[column] for column in space.features}
             space.adapt(tf.data.Dataset.from_tensor_slices(data).batch(BATCH) if in_batches else data)
             rows = {column: values[:ROWS] for column, values in data.items()}
-            found |= named(space(rows), f"{name}|rows")
-            found |= named(space({column: values[0] for column, values in data.items()}), f"{name}|row")
+            arrays |= named(space(rows), f"{name}|rows")
+            arrays |= named(space({column: values[0] for column, values in data.items()}), f"{name}|row")
             space.save(folder / f"{name}.keras")
             if name == "crosses":
                 y = keras.layers.Dense(2)(space.get_encoded_features())
                 model = keras.Model(space.get_inputs(), y)
                 model.save(folder / "model.keras")
                 columns = {column: tf.constant(values[:, None]) for column, values in rows.items()}
-                found |= named(model(columns), "model|rows")
-        np.savez(folder / "feature_spaces.npz", **found)
+                arrays |= named(model(columns), "model|rows")
+        np.savez(folder / "feature_spaces.npz", **arrays)
         path = pathlib.Path(__file__).parent / "feature_spaces.zip"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for file in sorted(folder.iterdir()):

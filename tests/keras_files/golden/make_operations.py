@@ -27,90 +27,94 @@ BINARY = """add subtract multiply divide divide_no_nan true_divide floor_divide 
 
 def outputs(x, y, i):
     """What each operation makes of two arrays (batch, 4, 4) of floats and one (batch, 3) of integers below 4."""
-    made = [getattr(ops, name)(x) for name in UNARY]
-    made += [getattr(ops, name)(ops.square(x) + 1.0) for name in POSITIVE]
-    made += [getattr(ops, name)(ops.tanh(x)) for name in FRACTIONS]
-    made += [getattr(ops, name)(ops.square(x) if name == "power" else x, y) for name in BINARY]
-    made += [
+    results = [getattr(ops, name)(x) for name in UNARY]
+    results += [getattr(ops, name)(ops.square(x) + 1.0) for name in POSITIVE]
+    results += [getattr(ops, name)(ops.tanh(x)) for name in FRACTIONS]
+    results += [getattr(ops, name)(ops.square(x) if name == "power" else x, y) for name in BINARY]
+    results += [
         ops.logical_and(x > y, x > 0),
         ops.logical_or(x > y, x > 0),
         ops.logical_xor(x > y, x > 0),
         ops.logical_not(x > y),
     ]
     for name in "sum mean median max min amax amin prod var std any all argmax argmin logsumexp".split():
-        made.append(getattr(ops, name)(x, axis=1, keepdims=True))
-    made += [ops.max(x, axis=-1, initial=0.5), ops.prod(x, axis=-1, dtype="float32")]
-    made += [ops.normalize(x, axis=1, order=3), *ops.moments(x, axes=[1, 2]), *ops.moments(x, axes=[2], keepdims=True)]
-    made += [
+        results.append(getattr(ops, name)(x, axis=1, keepdims=True))
+    results += [ops.max(x, axis=-1, initial=0.5), ops.prod(x, axis=-1, dtype="float32")]
+    results += [
+        ops.normalize(x, axis=1, order=3),
+        *ops.moments(x, axes=[1, 2]),
+        *ops.moments(x, axes=[2], keepdims=True),
+    ]
+    results += [
         ops.cumsum(x, axis=1),
         ops.cumprod(x, axis=-1),
         ops.cumsum(i, axis=1, dtype="float32"),
         ops.diff(x, n=2, axis=1),
     ]
-    made += [ops.average(x, axis=1, weights=np.array([1.0, 2.0, 3.0, 0.0], "float32")), ops.average(x, axis=-1)]
-    made += [
+    results += [ops.average(x, axis=1, weights=np.array([1.0, 2.0, 3.0, 0.0], "float32")), ops.average(x, axis=-1)]
+    results += [
         ops.count_nonzero(i, axis=1),
         ops.trace(x, 1, 1, 2),
         ops.diagonal(x, 0, 1, 2),
         ops.tril(x, -1),
         ops.triu(x, 1),
     ]
-    made += [
+    results += [
         ops.take(x, i, axis=1),
         ops.take(x, np.array([2, -1]), axis=2),
         ops.take(x, [0, 3], axis=1),
         ops.take(x, 1, axis=-1),
     ]
-    made += [ops.take_along_axis(x, i[:, :, None], axis=1), ops.take_along_axis(x, ops.argsort(x, axis=1), axis=1)]
-    made += [ops.sort(x, axis=1), *ops.top_k(x, 2), ops.one_hot(i, 4), ops.one_hot(i, 5, axis=1, dtype="int32")]
-    made += [
+    results += [ops.take_along_axis(x, i[:, :, None], axis=1), ops.take_along_axis(x, ops.argsort(x, axis=1), axis=1)]
+    results += [ops.sort(x, axis=1), *ops.top_k(x, 2), ops.one_hot(i, 4), ops.one_hot(i, 5, axis=1, dtype="int32")]
+    results += [
         ops.where(x > y, x, 0.0),
         ops.where(x > 0, x, y),
         ops.clip(x, -0.5, 0.5),
         ops.round(x, 1),
         ops.nan_to_num(y / 0.0, posinf=9.0),
     ]
-    made += [ops.matmul(x, y), ops.dot(x[0], y[1]), ops.outer(i, i), ops.tensordot(x, y, axes=[[1, 2], [1, 2]])]
-    made += [ops.einsum("bij,bkj->bik", x, y), ops.einsum("bij->bji", x), x @ np.ones((4, 2), "float32")]
-    made += [ops.reshape(x, (-1, 8)), ops.transpose(x, (0, 2, 1)), ops.swapaxes(x, 1, 2), ops.moveaxis(x, 1, 2)]
-    made += [
+    results += [ops.matmul(x, y), ops.dot(x[0], y[1]), ops.outer(i, i), ops.tensordot(x, y, axes=[[1, 2], [1, 2]])]
+    results += [ops.einsum("bij,bkj->bik", x, y), ops.einsum("bij->bji", x), x @ np.ones((4, 2), "float32")]
+    results += [ops.reshape(x, (-1, 8)), ops.transpose(x, (0, 2, 1)), ops.swapaxes(x, 1, 2), ops.moveaxis(x, 1, 2)]
+    results += [
         ops.moveaxis(x, [1, 2], [2, 1]),
         ops.expand_dims(x, 1),
         ops.expand_dims(x, [1, -1]),
         ops.squeeze(x[:, :1], 1),
     ]
-    made += [
+    results += [
         ops.squeeze(x[:, :1]),
         ops.broadcast_to(x[:1, :1], (2, 3, 4)),
         ops.concatenate([x, y], axis=-1),
         ops.append(x, y, axis=1),
     ]
-    made += [
+    results += [
         ops.hstack([x, y]),
         ops.vstack([x, y]),
         ops.stack([x, y], axis=1),
         *ops.unstack(x, axis=1),
         *ops.split(x, 2, axis=1),
     ]
-    made += [*ops.split(x, [1, 3], axis=2), ops.repeat(x, 2, axis=1), ops.tile(x, (1, 2, 1))]
-    made += [
+    results += [*ops.split(x, [1, 3], axis=2), ops.repeat(x, 2, axis=1), ops.tile(x, (1, 2, 1))]
+    results += [
         ops.tile(x, 2),
         ops.pad(x, [[0, 0], [1, 2], [0, 1]]),
         ops.pad(x, [[0, 0], [1, 2], [0, 1]], constant_values=3.0),
     ]
-    made += [
+    results += [
         ops.pad(x, [[0, 0], [1, 2], [0, 1]], mode="reflect"),
         ops.roll(x, 1, axis=1),
         ops.roll(x, (1, 2), axis=(1, 2)),
     ]
-    made += [
+    results += [
         ops.flip(x, axis=1),
         ops.cast(x, "int32"),
         ops.convert_to_tensor(i, "float32"),
         ops.full_like(x, 2.0),
         ops.zeros_like(x, "int32"),
     ]
-    made += [
+    results += [
         x[:, ::-1, 1],
         x[..., None],
         x[:, -1],
@@ -118,14 +122,14 @@ def outputs(x, y, i):
         2 / (x + 3.0),
         x * np.array([1.0, 2.0, 3.0, 4.0], "float32"),
     ]
-    made += [
+    results += [
         ops.softmax(x, axis=1),
         ops.log_softmax(x, axis=1),
         ops.sparsemax(x, axis=-1),
         ops.glu(x, axis=1),
         ops.gelu(x, approximate=False),
     ]
-    made += [
+    results += [
         ops.elu(x, 0.5),
         ops.celu(x, 0.5),
         ops.leaky_relu(x, 0.1),
@@ -133,7 +137,7 @@ def outputs(x, y, i):
         ops.soft_shrink(x, 0.2),
         ops.hard_shrink(x, 0.2),
     ]
-    made += [
+    results += [
         ops.threshold(x, 0.1, -1.0),
         ops.tril(x, 0),
         ops.power(x, 2),
@@ -142,7 +146,7 @@ def outputs(x, y, i):
         i * 2.5,
         ops.minimum(x, 0.0),
     ]
-    return made
+    return results
 
 
 def main():

@@ -89,8 +89,8 @@ def test_trap_5_gradients_are_finite_where_scores_are_large_or_masked(layer):
     x = (array(2, 4, 3) * 1e4, array(2, 5, 3, seed=1) * 1e4)
     mask = (jnp.array([[True, False, True, False]] * 2), jnp.array([[False] * 5, [True, False, True, False, False]]))
     params = drawn(layer, x)
-    found = jax.grad(lambda p, x: jnp.sum(output(layer, p, x, mask)), (0, 1))(params, x)
-    assert all(jnp.isfinite(a).all() for a in jax.tree.leaves(found))
+    gradients = jax.grad(lambda p, x: jnp.sum(output(layer, p, x, mask)), (0, 1))(params, x)
+    assert all(jnp.isfinite(a).all() for a in jax.tree.leaves(gradients))
 
 
 # Padding
@@ -199,8 +199,8 @@ def test_lengths_of_0_and_1(layer, queries, keys):
     params = drawn(layer, x)
     y = layer.apply(params, x)
     assert y.shape[:2] == (1, queries) and jnp.isfinite(y).all()
-    found = jax.grad(lambda p, x: jnp.sum(layer.apply(p, x)), (0, 1))(params, x)
-    assert all(jnp.isfinite(a).all() for a in jax.tree.leaves(found))
+    gradients = jax.grad(lambda p, x: jnp.sum(layer.apply(p, x)), (0, 1))(params, x)
+    assert all(jnp.isfinite(a).all() for a in jax.tree.leaves(gradients))
 
 
 @over_layers

@@ -74,12 +74,12 @@ over_models = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def in_bits(model, params, x, bits, masks=None):
     """The outputs of one run after the other, side by side, and the last state."""
     run = quick_jit(lambda p, x, s, m: model.run(p, x, state=s, mask=m)[:2])
-    state, made, start = model.init_state((x.shape[0], 1, *x.shape[2:])), [], 0
+    state, outputs, start = model.init_state((x.shape[0], 1, *x.shape[2:])), [], 0
     for bit in bits:
         mask = None if masks is None else masks[:, start : start + bit]
         y, state = run(params, x[:, start : start + bit], state, mask)
-        made, start = [*made, y], start + bit
-    return jnp.concatenate(made, axis=1), state
+        outputs, start = [*outputs, y], start + bit
+    return jnp.concatenate(outputs, axis=1), state
 
 
 # Bit by bit
@@ -116,11 +116,11 @@ def test_one_step_is_compiled_once(make):
         out = model.run(params, token, state=state)
         return out.y, out.state
 
-    state, made = model.init_state((2, 1)), []
+    state, outputs = model.init_state((2, 1)), []
     for at in range(9):
         y, state = step(params, state, x[:, at : at + 1])
-        made.append(y)
-    close(jnp.concatenate(made, 1), quick_jit(make().apply)(params, x))
+        outputs.append(y)
+    close(jnp.concatenate(outputs, 1), quick_jit(make().apply)(params, x))
     assert len(traced) == 1
 
 

@@ -36,10 +36,10 @@ def by_hand(params, x, layers, first):
     for part in parts:
         norm, inputs = f"{part}_layer_norm", run(f"{part}_layer_norm", x) if first else x
         if part == "feedforward":
-            made = run("feedforward_output_dense", run("feedforward_intermediate_dense", inputs))
+            branch = run("feedforward_output_dense", run("feedforward_intermediate_dense", inputs))
         else:
-            made = run(part, inputs) if part == "self_attention" else run(part, inputs, encoded)
-        x = x + made if first else run(norm, x + made)
+            branch = run(part, inputs) if part == "self_attention" else run(part, inputs, encoded)
+        x = x + branch if first else run(norm, x + branch)
     return x
 
 

@@ -63,10 +63,10 @@ def test_numbers_are_keras_s_adapted_here_and_there(name, files, arrays):
             ("row", {c: a[0] for c, a in data.items()}),
         ):
             y = space.apply({}, x)
-            for part, found in y.items() if isinstance(y, dict) else [("", y)]:
+            for part, array in y.items() if isinstance(y, dict) else [("", y)]:
                 expected = arrays[f"{name}|{what}|{part}"]
-                np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-                assert found.dtype == expected.dtype and isinstance(found, np.ndarray) == space.gives_numpy
+                np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-6)
+                assert array.dtype == expected.dtype and isinstance(array, np.ndarray) == space.gives_numpy
 
 
 def test_a_keras_model_that_is_built_on_a_space_is_read(files, arrays):
@@ -144,7 +144,7 @@ def test_kinds_take_a_name_as_keras_s_do():
         column: kind._replace(preprocessor=kind.preprocessor and kind.preprocessor.renamed(None))
         for column, kind in kinds.items()
     }
-    space, plain = (fl.FeatureSpace(made).adapt(table, verbose=False) for made in (kinds, unnamed))
+    space, plain = (fl.FeatureSpace(features).adapt(table, verbose=False) for features in (kinds, unnamed))
     np.testing.assert_array_equal(space.apply({}, table), plain.apply({}, table))
     assert fl.FeatureSpace.string_hashed(3, name="g").preprocessor.name == "g_preprocessor"
     for kind in (fl.FeatureSpace.float, fl.FeatureSpace.float_normalized):
@@ -187,7 +187,7 @@ CITY, OWN = {"city": "string_categorical"}, fl.FeatureSpace.feature
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, match",
     [
         (lambda: fl.FeatureSpace({}), "give a dict of columns"),
         (lambda: fl.FeatureSpace(["a"]), "give a dict of columns"),
@@ -229,8 +229,8 @@ CITY, OWN = {"city": "string_categorical"}, fl.FeatureSpace.feature
         (lambda: fl.save_keras("space.keras", SPACE, {}), "FeatureSpace keeps what it learned"),
     ],
 )  # fmt: skip
-def test_errors(make, said):
-    with pytest.raises(fl.LayerError, match=said):
+def test_errors(make, match):
+    with pytest.raises(fl.LayerError, match=match):
         make()
 
 
@@ -251,10 +251,10 @@ def test_a_file_with_a_space_that_is_not_keras_s_own_is_refused(files, tmp_path)
         return config["config"]["features"][column]["config"]["preprocessor"]["config"]
 
     def cross(**options):
-        found = {"feature_names": ["word", "user"], "crossing_dim": 3, "output_mode": "int"} | options
-        return {"module": "keras.src.layers.preprocessing.feature_space", "class_name": "Cross", "config": found}
+        config = {"feature_names": ["word", "user"], "crossing_dim": 3, "output_mode": "int"} | options
+        return {"module": "keras.src.layers.preprocessing.feature_space", "class_name": "Cross", "config": config}
 
-    for change, said in (
+    for change, match in (
         (lambda c: c.update(module="mine"), "not Keras's own"),
         (lambda c: c["config"].update(features=3), "expected a dict"),
         (lambda c: c["config"].update(other=1), "other is not supported"),
@@ -266,5 +266,5 @@ def test_a_file_with_a_space_that_is_not_keras_s_own_is_refused(files, tmp_path)
         (lambda c: c["config"].update(crosses=[cross(feature_names=["word"])]), "give a tuple of two or more names"),
         (lambda c: c["config"].update(crosses=[cross(crossing_dim="x")]), "crossing_dim='x'; give 1 or more"),
     ):
-        with pytest.raises(fl.ConfigError, match=said):
+        with pytest.raises(fl.ConfigError, match=match):
             fl.load_keras(changed(change))

@@ -40,10 +40,10 @@ def square(batch):
     left, top, right, bottom = SQUARE
     image = np.zeros((batch, *SIZE, 3), "float32")
     image[:, top:bottom, left:right] = 200
-    found = np.tile(np.float32([SQUARE, (0, 0, 0, 0)]), (batch, 1, 1))
+    boxes = np.tile(np.float32([SQUARE, (0, 0, 0, 0)]), (batch, 1, 1))
     labels = np.tile(np.int32([3, -1]), (batch, 1))
     mask = (image[..., :1] > 0).astype("uint8")
-    return {"images": image, "segmentation_masks": mask, "bounding_boxes": {"boxes": found, "labels": labels}}
+    return {"images": image, "segmentation_masks": mask, "bounding_boxes": {"boxes": boxes, "labels": labels}}
 
 
 def trained(layer, data, key=KEY):
@@ -53,10 +53,10 @@ def trained(layer, data, key=KEY):
 @pytest.mark.parametrize("layer", GEOMETRY, ids=lambda layer: type(layer).__name__)
 def test_a_box_round_a_square_still_bounds_it(layer):
     """Within a pixel, which interpolation smears; and a box of straight edges is no larger than that."""
-    made = trained(layer, square(6))
+    augmented = trained(layer, square(6))
     turned = isinstance(layer, (fl.RandomRotation, fl.RandomShear, fl.RandomPerspective, fl.RandAugment))
     for mask, box, labels in zip(
-        made["segmentation_masks"][..., 0], *jax.tree.leaves(made["bounding_boxes"]), strict=True
+        augmented["segmentation_masks"][..., 0], *jax.tree.leaves(augmented["bounding_boxes"]), strict=True
     ):
         assert labels.tolist() in ([3, -1], [-1, -1]) and not box[1].any()
         if labels[0] == -1:
@@ -73,10 +73,10 @@ def test_a_box_round_a_square_still_bounds_it(layer):
 def test_masks_move_with_images(layer):
     data = square(4)
     data["images"] = np.repeat(data["segmentation_masks"], 3, -1).astype("float32") * 255
-    made = trained(layer, data)
-    bright = np.asarray(made["images"][..., 0]) > 127
-    assert (bright != (np.asarray(made["segmentation_masks"][..., 0]) > 0)).mean() < 0.02
-    assert made["segmentation_masks"].dtype == np.uint8
+    augmented = trained(layer, data)
+    bright = np.asarray(augmented["images"][..., 0]) > 127
+    assert (bright != (np.asarray(augmented["segmentation_masks"][..., 0]) > 0)).mean() < 0.02
+    assert augmented["segmentation_masks"].dtype == np.uint8
 
 
 @pytest.mark.parametrize("kind", BoxFormat.__args__)
@@ -104,9 +104,9 @@ def test_formats_by_hand():
 
 def test_each_image_has_a_key_of_its_own():
     image = np.tile(np.arange(20.0).reshape(1, 4, 5, 1), (8, 1, 1, 1))
-    made = np.asarray(trained(fl.RandomBrightness(0.5), image))
-    assert len({float(m[0, 0, 0]) for m in made}) > 4
-    assert (trained(fl.RandomBrightness(0.5), image, jax.random.key(6)) != made).any()
+    brightened = np.asarray(trained(fl.RandomBrightness(0.5), image))
+    assert len({float(m[0, 0, 0]) for m in brightened}) > 4
+    assert (trained(fl.RandomBrightness(0.5), image, jax.random.key(6)) != brightened).any()
     np.testing.assert_array_equal(fl.RandomBrightness(0.5).apply({}, image), image)
 
 
@@ -167,21 +167,21 @@ def test_mixing_mixes_labels_alike():
     images = np.stack([np.full((8, 8, 1), i, "float32") for i in range(6)])
     data = {"images": images, "labels": np.eye(6, dtype="int32"), "segmentation_masks": images.astype("int32")}
     for layer in (fl.MixUp(1.0), fl.CutMix()):
-        made = trained(layer, data)
-        labels = np.asarray(made["labels"])
+        mixed = trained(layer, data)
+        labels = np.asarray(mixed["labels"])
         np.testing.assert_allclose(labels.sum(1), 1, atol=1e-6)
-        mean = np.asarray(made["images"]).mean((1, 2, 3))
+        mean = np.asarray(mixed["images"]).mean((1, 2, 3))
         near = 1e-5 if isinstance(layer, fl.MixUp) else 1.0  # a rectangle has whole pixels
         np.testing.assert_allclose(mean, labels @ np.arange(6), atol=near)
-        np.testing.assert_allclose(made["segmentation_masks"], made["images"], atol=1e-5)
+        np.testing.assert_allclose(mixed["segmentation_masks"], mixed["images"], atol=1e-5)
     with pytest.raises(fl.ShapeError, match="one-hot"):
         trained(fl.MixUp(), {"images": images, "labels": np.arange(6)})
 
 
 def test_boxes_of_mixtures_are_those_of_both():
     data = square(3)
-    made = trained(fl.MixUp(), data)["bounding_boxes"]
-    assert made["boxes"].shape == (3, 4, 4) and made["labels"].tolist() == [[3, -1, 3, -1]] * 3
+    mixed = trained(fl.MixUp(), data)["bounding_boxes"]
+    assert mixed["boxes"].shape == (3, 4, 4) and mixed["labels"].tolist() == [[3, -1, 3, -1]] * 3
     few, many = (fl.MaxNumBoundingBoxes(n).apply({}, data)["bounding_boxes"] for n in (1, 3))
     assert few["labels"].tolist() == [[3]] * 3 and many["labels"].tolist() == [[3, -1, -1]] * 3
     assert many["boxes"][:, 2].tolist() == [[-1] * 4] * 3

@@ -90,7 +90,7 @@ TRACED = "runs on the host, and cannot be part of a compiled program"
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, match",
     [
         (lambda: fl.StringLookup(vocabulary="words.txt"), "a vocabulary is never a path"),
         (lambda: fl.TextVectorization(vocabulary="words.txt"), "a vocabulary is never a path"),
@@ -143,6 +143,6 @@ TRACED = "runs on the host, and cannot be part of a compiled program"
         (lambda: fl.Dense(2)(fl.Input((2,), dtype="string")), "is given strings; put fnlayers.StringLookup"),
     ],
 )  # fmt: skip
-def test_errors(make, said):
-    with pytest.raises(fl.LayerError, match=said):
+def test_errors(make, match):
+    with pytest.raises(fl.LayerError, match=match):
         make()

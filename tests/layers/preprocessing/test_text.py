@@ -129,7 +129,7 @@ def test_statistics_learned_from_batches_are_those_of_all():
 
 
 @pytest.mark.parametrize(
-    "make, said",
+    "make, match",
     [
         (lambda: fl.TextVectorization(split="words"), "split='words' is unknown"),
         (lambda: fl.TextVectorization(standardize="upper"), "standardize='upper' is unknown"),
@@ -168,6 +168,6 @@ def test_statistics_learned_from_batches_are_those_of_all():
         (lambda: fl.Normalization().adapt(np.array(["a"])), "adapt takes numbers"),
     ],
 )  # fmt: skip
-def test_errors(make, said):
-    with pytest.raises(fl.LayerError, match=said):
+def test_errors(make, match):
+    with pytest.raises(fl.LayerError, match=match):
         make()

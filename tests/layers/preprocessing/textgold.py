@@ -27,9 +27,9 @@ def array(value: dict) -> np.ndarray:
         items = nested(value["data"], lambda s: bytes.fromhex(s["hex"]) if isinstance(s, dict) else s)
         if value.get("ragged"):
             return filled(items)
-        found = np.empty(value["shape"], object)
-        found[...] = np.array(items, object).reshape(value["shape"])
-        return found
+        array = np.empty(value["shape"], object)
+        array[...] = np.array(items, object).reshape(value["shape"])
+        return array
     items = nested(value["data"], float) if value["dtype"].startswith(("float", "bfloat")) else value["data"]
     if value.get("ragged"):
         return filled([np.array(row, value["dtype"]) for row in items])
@@ -41,10 +41,10 @@ def nested(data: Any, leaf: Any) -> Any:
 
 
 def filled(rows: list) -> np.ndarray:
-    found = np.empty(len(rows), object)
+    array = np.empty(len(rows), object)
     for index, row in enumerate(rows):
-        found[index] = row
-    return found
+        array[index] = row
+    return array
 
 
 def arguments(options: dict) -> dict:

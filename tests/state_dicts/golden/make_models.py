@@ -34,8 +34,8 @@ def small_resnet(block):
     model.inplanes = 4
     model.conv1, model.bn1 = torch.nn.Conv2d(3, 4, 7, 2, 3, bias=False), torch.nn.BatchNorm2d(4)
     for stage, count in enumerate((2, 1)):
-        made = model._make_layer(block, 4 * 2**stage, count, stride=1 + (stage > 0))
-        setattr(model, f"layer{stage + 1}", made)
+        blocks = model._make_layer(block, 4 * 2**stage, count, stride=1 + (stage > 0))
+        setattr(model, f"layer{stage + 1}", blocks)
     model.layer3 = model.layer4 = torch.nn.Identity()
     model.fc = torch.nn.Linear(8 * block.expansion, 5)
     return model
@@ -78,14 +78,16 @@ def outputs(name, model, inputs):
         value.copy_(torch.from_numpy(drawn_weight(*types[key])))
     if isinstance(inputs, dict):
         tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in inputs.items()}
-        made = model(**tensors)
-        found = {key: made[key] for key in ("logits", "last_hidden_state", "pooler_output") if key in made}
+        result = model(**tensors)
+        tensors_out = {key: result[key] for key in ("logits", "last_hidden_state", "pooler_output") if key in result}
     else:
         inputs = {"x": inputs}
-        found = {"logits": model(torch.from_numpy(inputs["x"]))}
+        tensors_out = {"logits": model(torch.from_numpy(inputs["x"]))}
     arrays = {f"{name}/{key}": value for key, value in inputs.items() if key != "x"}  # images are drawn again
     return (
-        arrays | {f"{name}/{key}": value.numpy() for key, value in found.items()} | {f"{name}/types": json.dumps(types)}
+        arrays
+        | {f"{name}/{key}": value.numpy() for key, value in tensors_out.items()}
+        | {f"{name}/types": json.dumps(types)}
     )
 
 
