@@ -218,8 +218,8 @@ def test_ensembles_and_per_example_gradients(executed):
     assert "(8, 2, 32)" in shown.text("ensemble") and "(600, 64, 32)" in shown.text("gradients")
     near, far = (float(n) for n in re.findall(r"differ by (\S+) at", shown.text("doubt")))
     assert near < 0.1 < far
-    (found,) = re.findall(r"gradients, (\d+) belong", shown.text("gradients"))
-    assert int(found) > 20
+    (positions,) = re.findall(r"gradients, (\d+) belong", shown.text("gradients"))
+    assert int(positions) > 20
     (supporting,) = re.findall(r"is a 1; .* \[((?:\d ){9}\d)\]", shown.text("influence"))
     assert supporting.count("1") > 5
     plain, clipped, private = re.findall(r"(0\.\d{3}); .* (\d\.\d+)$", shown.text("private"), re.MULTILINE)

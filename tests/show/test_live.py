@@ -220,14 +220,16 @@ def test_one_layer_shared_layers_loops_and_several_inputs():
     a, b = fl.Input((4, 3), name="a"), fl.Input((4, 3), name="b")
     both = fl.TimeDistributed(fl.Dense(3), name="both")
     model = fl.functional((a, b), {"sum": fl.Add()([both(a), both(b)])})
-    found = Described(model, model.init(jax.random.key(0)), None, None)
-    named = {box.path: i for i, (box, _) in enumerate(found.boxes)}
-    assert len(found.layer(named["both"])["calls"]) == 2
+    described = Described(model, model.init(jax.random.key(0)), None, None)
+    named = {box.path: i for i, (box, _) in enumerate(described.boxes)}
+    assert len(described.layer(named["both"])["calls"]) == 2
     arrays = {"b": np.ones((2, 4, 3), "int64"), "a": np.zeros((2, 4, 3), "float32")}
-    assert found.run(arrays, 1) == {"examples": 2, "example": 1}
-    assert [made["name"] for made in found.output(named["both"])] == ["both", "both (call 2)"]
-    assert found.output(named["both/layer"]) == [] and found.layer(named["both/layer"])["weights"][0]["shape"] == [3, 3]
-    assert found.index()["image"] is None
+    assert described.run(arrays, 1) == {"examples": 2, "example": 1}
+    assert [output["name"] for output in described.output(named["both"])] == ["both", "both (call 2)"]
+    assert described.output(named["both/layer"]) == [] and described.layer(named["both/layer"])["weights"][0][
+        "shape"
+    ] == [3, 3]
+    assert described.index()["image"] is None
 
 
 def test_files_are_read_as_data_within_limits(monkeypatch):
@@ -260,7 +262,7 @@ def test_files_are_read_as_data_within_limits(monkeypatch):
 
 
 def test_what_is_drawn():
-    codes = lambda made: np.frombuffer(base64.b64decode(made["codes"]), "uint8")  # noqa: E731
+    codes = lambda output: np.frombuffer(base64.b64decode(output["codes"]), "uint8")  # noqa: E731
     maps = drawn(np.array([[[-2.0, 1.0], [0.0, np.nan]]]))
     assert maps["kind"] == "maps" and maps["of"] == [1, 2, 2] and maps["spread"]["bad"] == 1
     assert codes(maps).tolist()[1:] == [127, 191, 255] and codes(maps)[0] == 0
