@@ -89,6 +89,8 @@ class Context:
         examples: which examples of the batch count in its statistics: a boolean array (batch,); None: all. Where a
             wrapper makes steps into examples the masked ones do not, through layers that know of no mask, too.
         observer: who is told the output of each layer; None: nobody.
+        recomputes: whether the backward pass computes each child once more from its inputs, in place of keeping what
+            it computed.
         outline: while a shape is traced, what knows the outputs of children that were traced before; None: they run.
 
     A layer made of layers runs them by `run`; see there.
@@ -105,6 +107,7 @@ class Context:
     observer: Observer | None = field(default=None, repr=False, compare=False)
     gathered: Gathered = field(default_factory=Gathered, repr=False, compare=False)
     outline: "Outline | None" = field(default=None, repr=False, compare=False)
+    recomputes: bool = field(default=False, repr=False, compare=False)
 
     def run(
         self, name: str, child: "Layer", params: Any, x: Any, mask: Mask = None, *, train: bool | None = None
@@ -142,7 +145,7 @@ class Context:
             inner = replace(inner, train=train)
         out = None if self.outline is None else self.outline.of(name, child, params, x, inner)
         if out is None:
-            out = _run_child(name, child, params, x, inner)
+            out = (_recomputed if self.recomputes else _run_child)(name, child, params, x, inner)
         gathered.add(name, out)
         return Out(out.y, {}, out.mask) if out.state or out.losses else out
 
@@ -175,7 +178,7 @@ class Context:
         values["state"] = self.state.get(name, {}) if state is None else state
         values["mask"] = mask
         values["path"] = (*self.path, name, call) if call else (*self.path, name)
-        values["gathered"], values["outline"] = Gathered(), None
+        values["gathered"], values["outline"], values["recomputes"] = Gathered(), None, False
         return child
 
     def in_scan(self) -> "Context":
@@ -224,7 +227,7 @@ def _unflattened(static: Any, data: Any) -> Context:
     return Context(**dict(zip(_DATA, data, strict=True)), **dict(zip(_STATIC, static, strict=True)))
 
 
-# Not by register_dataclass: in jax 0.6.0 that one's drop_fields (observer, gathered, outline) does not work
+# Not by register_dataclass: in jax 0.6.0 that one's drop_fields (observer, gathered and so on) does not work
 jax.tree_util.register_pytree_with_keys(Context, _flattened, _unflattened)
 
 
@@ -260,6 +263,15 @@ def _run_child(name: str, child: "Layer", params: Any, x: Any, ctx: Context) -> 
                 f"{', '.join(map(str, params))}); give those of the layer that calls it, whole",
             )
         raise
+
+
+def _recomputed(name: str, child: "Layer", params: Any, x: Any, ctx: Context) -> Out:
+    """`_run_child`, of which the backward pass keeps the inputs alone."""
+
+    def run(own: Any, x: Any, ctx: Context) -> Out:
+        return _run_child(name, child, own, x, ctx)
+
+    return jax.checkpoint(run)({name: params[name]} if name in params else {}, x, ctx)
 
 
 def has_mask(mask: Mask) -> bool:

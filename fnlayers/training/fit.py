@@ -27,6 +27,7 @@ from fnlayers.training.named import Named, Names, named
 from fnlayers.training.objective import objective_of
 from fnlayers.training.per_example import may_pad
 from fnlayers.training.placing import Placing, placing_for, share_of
+from fnlayers.training.remat import Remat, checked_remat
 from fnlayers.training.resuming import resume as go_on
 from fnlayers.training.splitting import check_classes, split_off, weighted_by_class
 from fnlayers.training.state import TrainState, as_key, copied
@@ -64,6 +65,7 @@ def fit(
     ema: float | None = None,
     scan_steps: int = 1,
     prefetch: int = 0,
+    remat: Remat = False,
     callbacks: Iterable[Any] = (),
     checkpoint: Checkpoint | None = None,
     resume: str | Path | None = None,
@@ -134,7 +136,13 @@ def fit(
         prefetch: how many batches (or chunks of `scan_steps`) a thread takes from the data, and puts on the device,
             before their step needs them; for data that take time to read, where something is idle meanwhile. Numbers
             and checkpoints are the same: a batch counts once its step is made, and an error of the data comes where the
-            batch would have come. 0: each is taken when the one before has been started.
+            batch would have come. 0, the default, since for arrays the thread costs more than it saves: each is taken
+            when the one before has been started.
+        remat: what the backward pass computes again in place of keeping it: memory for time, the same numbers. True:
+            what each layer of the model (of a Sequential or a graph) computes, of which only the inputs are saved: for
+            models of blocks, each a layer. A policy of `jax.checkpoint_policies`: what it does not keep, of any model;
+            `dots_with_no_batch_dims_saveable` keeps the products of dense layers alone. On CPUs XLA gives hardly any
+            memory back for it, but for `Repeat(remat=True)`. False: nothing.
         callbacks: functions of an `Event`, called after each epoch, and objects with a method `on_step`, given a
             `StepEvent` for each step. What they return has an effect: True or `Stop(reason)` ends the training,
             `SetLearningRate`, `Replace` and `AddLogs` change it.
@@ -184,7 +192,7 @@ def fit(
         name = objective.whole[0].name
         raise ConfigError(f"metrics: {name!r} is of a whole set, that of validation_data; give validation_data")
     guard, scan_steps = checked_guard("fit", guard), whole_number("fit: scan_steps", scan_steps)
-    prefetch = whole_number("fit: prefetch", prefetch, least=0)
+    prefetch, remat = whole_number("fit: prefetch", prefetch, least=0), checked_remat("fit", remat)
     directions = directions_of(objective, validation_data is not None)
     if guard == "skip":
         directions = with_skipped(directions)
@@ -230,6 +238,7 @@ def fit(
         scan_steps,
         placing,
         prefetch,
+        remat,
     )
     if resume is not None:
         go_on(loop, resume, may_begin=checkpoint is not None and same_folder(resume, checkpoint.folder))

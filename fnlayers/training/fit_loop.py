@@ -29,6 +29,7 @@ from fnlayers.training.placing import Placing
 from fnlayers.training.prefetching import prefetched
 from fnlayers.training.programs import program, unchecked
 from fnlayers.training.progress import Progress
+from fnlayers.training.remat import Remat
 from fnlayers.training.results import (
     AddLogs,
     Replace,
@@ -95,15 +96,17 @@ class FitLoop:
         scan_steps: int = 1,
         placing: Placing | None = None,
         prefetch: int = 0,
+        remat: Remat = False,
     ) -> None:
         self.prefetch = prefetch
         self.model, self.objective, self.source, self.out = model, objective, source, out
         self.optimizer, self.held_out, self.callbacks, self.directions = optimizer, held_out, callbacks, directions
         self.epochs, self.shuffle, self.placing = epochs, shuffle, placing
+        parts = (model, objective, optimizer, guard, placing, remat)
         # The source has looked at the batches
-        self.train_step = unchecked(program(step_of, model, objective, optimizer, guard, placing))
+        self.train_step = unchecked(program(step_of, *parts))
         self.scan_steps = scan_steps
-        scan = program(steps_of, model, objective, optimizer, guard, placing) if scan_steps > 1 else None
+        scan = program(steps_of, *parts) if scan_steps > 1 else None
         self.scan = None if scan is None else unchecked(scan)
         self.evaluation = program(evaluation_of, model, objective, placing)
         self.train_state, self.all_finite = train_state, jnp.array(True)

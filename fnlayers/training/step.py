@@ -24,6 +24,7 @@ from fnlayers.training.gradients import value_and_gradients
 from fnlayers.training.guard import Guard, checked_guard, finite, guarded
 from fnlayers.training.objective import Numbers, Objective, objective_of
 from fnlayers.training.placing import Placing, placing_for
+from fnlayers.training.remat import Remat, checked_remat, run_for_training
 from fnlayers.training.state import TrainState, typed_key
 from fnlayers.trees import Declared, joined, penalty, split
 
@@ -38,6 +39,7 @@ def make_step(
     metrics: Metrics = None,
     loss_weights: Any = None,
     guard: Literal[True, "skip", False] = True,
+    remat: Remat = False,
     mesh: Any = None,
     rules: Any = "data",
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]:
@@ -62,6 +64,7 @@ def make_step(
             step has few examples for its params; with False, a step costs what it does when written by hand. With True
             a step that is left out changes nothing at all; with "skip" it counts in train_state.step, so that the next
             one draws from another key, as in fit(guard="skip").
+        remat: what the backward pass keeps, as for `fit`: memory for time.
         mesh, rules: over which devices to train, and how: see `fnlayers.shardings`. The step puts the train state and
             each batch where they say (make the state with `TrainState.create(..., mesh=, rules=)`, and no device ever
             holds all of it); of several processes each gives its own examples. The numbers are those of one device:
@@ -89,11 +92,12 @@ def make_step(
     """
     check_model(model, "make_step")
     check_optimizer(optimizer, "make_step")
-    guard = checked_guard("make_step", guard, (True, "skip", False))
+    guard, remat = checked_guard("make_step", guard, (True, "skip", False)), checked_remat("make_step", remat)
     objective = objective_of(loss, metrics, model, loss_weights)
     warn_of_endings(model, objective)
     placing = placing_for(model, optimizer, mesh, rules)
-    return Step(jit(logged_step_of(model, objective, optimizer, guard, placing), donate_argnums=0), placing)
+    step = logged_step_of(model, objective, optimizer, guard, placing, remat)
+    return Step(jit(step, donate_argnums=0), placing)
 
 
 class Step:
@@ -124,7 +128,14 @@ def shapes(x: Any) -> Shape:
 
 
 def loss_of(
-    model: Layer, declared: Declared, objective: Objective, train_state: TrainState, x: Any, y: Any, weight: Any
+    model: Layer,
+    declared: Declared,
+    objective: Objective,
+    train_state: TrainState,
+    x: Any,
+    y: Any,
+    weight: Any,
+    remat: Remat = False,
 ) -> Callable:
     """The objective of one batch as a function of the trainable params -> (loss, (numbers, new state))."""
     _, fixed = split(train_state.params, declared.trainable)
@@ -132,7 +143,7 @@ def loss_of(
 
     def loss_at(trained: Tree) -> tuple[jax.Array, tuple]:
         params = joined(trained, fixed)
-        out = model.run(params, x, state=train_state.state, rng=key, train=True)
+        out = run_for_training(model, params, x, train_state.state, key, remat)
         loss, numbers = objective.measure(out, y, weight, sum(out.losses, declared.penalty(params)))
         return loss, (numbers, out.state)
 
@@ -157,7 +168,12 @@ def update_of(declared: Declared, optimizer: Any, loss_at: Callable, loss: Any, 
 
 
 def train_step_of(
-    model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise", placing: Placing | None = None
+    model: Layer,
+    objective: Objective,
+    optimizer: Any,
+    guard: Guard = "raise",
+    placing: Placing | None = None,
+    remat: Remat = False,
 ) -> Callable:
     """The function (train_state, all_finite, x, y, weight) -> (train_state, all_finite, numbers), not compiled.
 
@@ -171,7 +187,7 @@ def train_step_of(
         # While it is traced: it costs nothing once compiled
         check_train_state(model, declared, optimizer, train_state, "the step of make_step")
         step, params, state, opt_state, rng = train_state
-        loss_at = loss_of(model, declared, objective, train_state, x, y, weight)
+        loss_at = loss_of(model, declared, objective, train_state, x, y, weight, remat)
         trained, _ = split(params, declared.trainable)
         with rows_on(placing and placing.rows):
             (loss, (numbers, new_state)), gradients = value_and_gradients(model, loss_at, trained)
@@ -198,11 +214,12 @@ def logged_step_of(
     optimizer: Any,
     guard: Literal[True, "skip", False] = True,
     placing: Placing | None = None,
+    remat: Remat = False,
 ) -> Callable:
     """The function (train_state, batch) -> (train_state, logs), not compiled."""
     if objective.whole:
         raise ConfigError(f"metrics: {objective.whole[0].name!r} is of a whole set; give it to evaluate")
-    train_step = train_step_of(model, objective, optimizer, "raise" if guard is True else guard, placing)
+    train_step = train_step_of(model, objective, optimizer, "raise" if guard is True else guard, placing, remat)
 
     def step(train_state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         train_state, all_finite, numbers = train_step(train_state, True, *unpack_batch(batch))
@@ -214,10 +231,15 @@ def logged_step_of(
 
 
 def step_of(
-    model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise", placing: Placing | None = None
+    model: Layer,
+    objective: Objective,
+    optimizer: Any,
+    guard: Guard = "raise",
+    placing: Placing | None = None,
+    remat: Remat = False,
 ) -> Callable:
     """`train_step_of`, compiled for the loop: the logs in one array, so that one transfer brings them all."""
-    train_step = train_step_of(model, objective, optimizer, guard, placing)
+    train_step = train_step_of(model, objective, optimizer, guard, placing, remat)
 
     @functools.partial(jit, donate_argnums=(0, 1))
     @functools.partial(partitioned, like=(0, None, None))
@@ -229,13 +251,18 @@ def step_of(
 
 
 def steps_of(
-    model: Layer, objective: Objective, optimizer: Any, guard: Guard = "raise", placing: Placing | None = None
+    model: Layer,
+    objective: Objective,
+    optimizer: Any,
+    guard: Guard = "raise",
+    placing: Placing | None = None,
+    remat: Remat = False,
 ) -> Callable:
     """`step_of` for several batches, stacked along a first axis, one after the other: their logs in as many rows.
 
     The same numbers as of single steps, bit for bit: XLA's code for CPUs is that of the body, but for convolutions.
     """
-    train_step = train_step_of(model, objective, optimizer, guard, placing)
+    train_step = train_step_of(model, objective, optimizer, guard, placing, remat)
     in_loop = channels_last if jax.default_backend() == "cpu" else lambda function: function
 
     @functools.partial(jit, donate_argnums=(0, 1))

@@ -17,13 +17,14 @@ MODEL = fl.Sequential([fl.Dense(512, "relu"), fl.BatchNormalization(), fl.Dense(
 
 def test_the_parts_of_one_device():
     """Params, gradients of those that are trained, moments of those, statistics, and the batch: to the byte."""
-    found = fl.memory(MODEL, (64, 16), optax.adam(0.1))
+    account = fl.memory(MODEL, (64, 16), optax.adam(0.1))
     trained, frozen = 16 * 512 + 512 + 2 * 512, 512 * 8 + 8
-    assert (found.params, found.gradients, found.state) == (4 * (trained + frozen), 4 * trained, 4 * 2 * 512)
-    assert (found.optimizer, found.batch, found.devices) == (4 * (2 * trained + 1), 4 * 64 * (16 + 8), 1)
-    assert 2 * 4 * 64 * 512 < found.activations < 5 * 4 * 64 * 512  # before and after the activation and the statistics
-    parts = [getattr(found, name) for name in ("params", "gradients", "state", "optimizer", "activations", "batch")]
-    assert found.total == sum(parts)
+    assert (account.params, account.gradients, account.state) == (4 * (trained + frozen), 4 * trained, 4 * 2 * 512)
+    assert (account.optimizer, account.batch, account.devices) == (4 * (2 * trained + 1), 4 * 64 * (16 + 8), 1)
+    hidden = 4 * 64 * 512  # before and after the activation and the statistics
+    assert 2 * hidden < account.activations < 5 * hidden
+    parts = [getattr(account, name) for name in ("params", "gradients", "state", "optimizer", "activations", "batch")]
+    assert account.total == sum(parts)
 
 
 def test_the_table():
@@ -89,6 +90,6 @@ def test_what_it_refuses(arguments, error, message):
 def test_it_is_xlas_account(network):
     """Within 15 %, on one device and on eight; see the program."""
     program = Path(__file__).with_name("memory_on_eight_devices.py")
-    found = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, program, network], env=found, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program, network], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
