@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from keras_entries import DENSE, functional, layer, sequential, start, tensor
+from old_entries import entry, sequential1
 
 DENSE_ENTRY = layer("Dense", "y", units=2)
 SECRET = "secret.h5"
@@ -186,6 +187,54 @@ def of_links():
     yield "2**50 in one piece", declared((2**50,)), "stores 0 of them"
 
 
+def of_keras_2():
+    """The same in whole models of HDF5, whatever their file is called: one check for both."""
+
+    def whole(*layers, build=None, config=None):
+        def write(file):
+            file.attrs["model_config"] = json.dumps(sequential1(*layers)).encode() if config is None else config
+            file.attrs["keras_version"], file.attrs["backend"] = b"2.9.0", b"tensorflow"
+            file["model_weights/y/y/kernel:0"] = np.ones((3, 2), "f4")
+            file["model_weights"].attrs["layer_names"] = [b"y"]
+            file["model_weights/y"].attrs["weight_names"] = [b"y/kernel:0"]
+            if build is not None:
+                build(file)
+
+        return hdf5({}, write)
+
+    def placed(name, value):
+        def build(file):
+            del file[name]
+            file[name] = value
+
+        return whole(dense, build=build)
+
+    def external(file):
+        del file["model_weights/y/y/kernel:0"]
+        file.create_dataset("model_weights/y/y/kernel:0", (3, 2), "f4", external=[(SECRET, 0, 24)])
+
+    shape = {"batch_input_shape": [None, 3]}
+    dense = entry("Dense", "y", units=2, use_bias=False, **shape)
+    lambda_ = entry("Lambda", "y", function=[code(), None, None], function_type="lambda", **shape)
+    raised = dense | {"module": "pathlib", "registered_name": "Path.touch"}
+    activation = entry("Dense", "y", units=2, activation=function("system", "os"), **shape)
+    yield "lambda of Keras 2", whole(lambda_), "caller's to give"
+    yield "module of tf.keras", whole(raised), "own layer"
+    yield "function of os in Keras 2", whole(activation), "own function"
+    yield (
+        "vocabulary of tf.keras",
+        whole(entry("StringLookup", "y", vocabulary="/etc/hostname", **shape)),
+        "never a path",
+    )
+    yield "wrapped lambda of Keras 2", whole(entry("TimeDistributed", "t", layer=lambda_, **shape)), "caller's to give"
+    yield "pickle as a config", whole(config=np.void(PICKLE)), "model_config"
+    yield "brackets in Keras 2", whole(config=b"[" * 60_000), "no JSON"
+    for name in ("model_weights", "model_weights/y", "model_weights/y/y", "model_weights/y/y/kernel:0"):
+        yield f"external link at {name}", placed(name, h5py.ExternalLink(SECRET, "/layers")), "link to elsewhere"
+        yield f"soft link at {name}", placed(name, h5py.SoftLink("/model_weights")), "link to elsewhere"
+    yield "external storage in Keras 2", whole(dense, build=external), "not a plain array"
+
+
 def of_archives():
     config, weights = json.dumps(sequential(DENSE_ENTRY)), hdf5()
     members = [("config.json", config), ("model.weights.h5", weights)]
@@ -285,7 +334,7 @@ def of_sizes():
 
 def crafted():
     """(name, bytes, what the refusal says) of every file."""
-    for family in (of_code, of_other_formats, of_links, of_archives, of_texts, of_sizes):
+    for family in (of_code, of_other_formats, of_links, of_keras_2, of_archives, of_texts, of_sizes):
         yield from family()
 
 

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
+import fnlayers as fl
 import fuzz
 import hostile
 
@@ -50,6 +52,15 @@ def test_every_crafted_file_is_refused_and_nothing_else_happens(endings):
         if endings[str(index)][1] or not re.search(match, endings[str(index)][0])
     ]
     assert not wrong
+
+
+def test_no_reader_looks_into_a_folder(tmp_path):
+    model = fl.Sequential([fl.Input((3,)), fl.Dense(2)])
+    params = model.init(jax.random.key(0))
+    readers = (fl.load, fl.load_keras, fl.load_exported, lambda path: fl.load_keras_weights(path, model, params, {}))
+    for read in readers:
+        with pytest.raises(fl.ConfigError, match="is not a (regular )?file"):
+            read(tmp_path)
 
 
 def damaged(path, positions):
