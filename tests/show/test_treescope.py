@@ -1,8 +1,12 @@
 """A notebook's treescope shows a layer as its repr does, to unfold."""
 
+import pytest
 import treescope
 
 import fnlayers as fl
+
+# treescope looks at all public names of NumPy, also at those that it will drop
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def test_layers_say_the_options_that_are_not_the_defaults():
