@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from fnlayers.core.errors import ConfigError
 from fnlayers.core.layer import Layer, Shape, check_model
+from fnlayers.core.rows import mesh_axes
 from fnlayers.core.spec import Param, State, map_specs, only, spec_items, structs
 from fnlayers.core.types import Sizes
 from fnlayers.layers.dense import Dense
@@ -128,7 +129,7 @@ class _Plan:
 
     def _check_rule(self, name: Any, axes: Any) -> None:
         """Raise ConfigError for what is no rule, or of another mesh."""
-        several = _several(axes) if isinstance(axes, (str, tuple)) else ()
+        several = mesh_axes(axes) if isinstance(axes, (str, tuple)) else ()
         if not several or not all(isinstance(each, str) for each in (name, *several)):
             raise ConfigError(f"rules: {name!r}: {axes!r} is no rule; give an axis of the mesh, or a tuple of them")
         for axis in several:
@@ -157,11 +158,11 @@ class _Plan:
         used: set[str] = set()
         for i, name in enumerate(names):
             axes = self.rules.get(name or "")
-            if axes and used.isdisjoint(_several(axes)) and self._divides(path, name, sizes[i], axes, self.refused):
+            if axes and used.isdisjoint(mesh_axes(axes)) and self._divides(path, name, sizes[i], axes, self.refused):
                 assigned[i] = axes
-                used.update(_several(axes))
+                used.update(mesh_axes(axes))
         axes = self.rules.get("largest")
-        if axes and sizes and used.isdisjoint(_several(axes)):
+        if axes and sizes and used.isdisjoint(mesh_axes(axes)):
             free = [i for i, axis in enumerate(assigned) if axis is None and sizes[i] % self._count(axes) == 0]
             largest = max(free or range(len(sizes)), key=lambda i: sizes[i])
             if assigned[largest] is None and self._divides(path, "largest", sizes[largest], axes, self.notes):
@@ -192,11 +193,11 @@ class _Plan:
         count = self._count(axes)
         if size % count == 0 and size:
             return True
-        notes.append(f"{path}: {name} {size} does not divide by {count} ({', '.join(_several(axes))})")
+        notes.append(f"{path}: {name} {size} does not divide by {count} ({', '.join(mesh_axes(axes))})")
         return False
 
     def _count(self, axes: Any) -> int:
-        return math.prod(self.sizes[axis] for axis in _several(axes))
+        return math.prod(self.sizes[axis] for axis in mesh_axes(axes))
 
 
 def _table(rules: str | Rules) -> Rules:
@@ -208,10 +209,6 @@ def _table(rules: str | Rules) -> Rules:
             f"rules={rules!r} is not a preset; choose from {', '.join(PRESETS)}, or give a table: {{'out': 'model'}}"
         )
     return PRESETS[rules]
-
-
-def _several(axes: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (axes,) if isinstance(axes, str) else tuple(axes)
 
 
 def _of_optimizer(optimizer: Any, declared: Tree, params: Tree, plan: _Plan) -> Any:

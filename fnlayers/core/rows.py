@@ -16,6 +16,15 @@ from jax.sharding import NamedSharding, PartitionSpec
 _LOCAL = threading.local()
 
 
+def mesh_axes(entry: Any) -> tuple[str, ...]:
+    """The axes of a mesh in an entry of a PartitionSpec, or in a rule.
+
+    >>> mesh_axes(None), mesh_axes("data"), mesh_axes(("data", "model"))
+    ((), ('data',), ('data', 'model'))
+    """
+    return () if entry is None else (entry,) if isinstance(entry, str) else tuple(entry)
+
+
 @contextlib.contextmanager
 def rows_on(sharding: NamedSharding | None) -> Iterator[None]:
     """A context in which `by_rows` splits as this sharding of a batch does; None: not at all."""
@@ -34,7 +43,7 @@ def by_rows(tree: Any) -> Any:
         return tree
     within = jax.sharding.get_abstract_mesh()
     mesh = sharding.mesh if within.empty else within
-    parts = math.prod(mesh.shape[name] for name in (axes if isinstance(axes, tuple) else (axes,)))
+    parts = math.prod(mesh.shape[name] for name in mesh_axes(axes))
 
     def one(a: Any) -> Any:
         if not a.ndim or a.shape[0] % parts:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fnlayers.core.errors import ConfigError, shortened
-from fnlayers.show.figure import finished, new_figure
+from fnlayers.show.figure import check_example, finished, new_figure
 
 _WITH_NAMES = 40  # positions; of more there is no room for a name each
 
@@ -78,8 +78,7 @@ def _heads(weights: Any, example: int) -> np.ndarray:
     """(heads, queries, keys) in float32."""
     array = np.asarray(weights, "float32")
     if array.ndim == 4:
-        if not isinstance(example, (int, np.integer)) or not -len(array) <= example < len(array):
-            raise ConfigError(f"show.attention(example={example!r}): the batch holds {len(array)}, counted from 0")
+        check_example("show.attention", example, [len(array)])
         array = array[example]
     array = array[None] if array.ndim == 2 else array
     if array.ndim != 3 or not array.size:

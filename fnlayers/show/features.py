@@ -16,6 +16,7 @@ from fnlayers.models.functional import Functional, InputNode, Ref
 from fnlayers.models.opened import calls, opened
 from fnlayers.plain_data import map_nest, nest_leaves
 from fnlayers.show.feature_rows import Row, draw
+from fnlayers.show.figure import check_counts, check_example
 
 
 def features(
@@ -53,13 +54,9 @@ def features(
         ConfigError: where the model holds no layers, or the batch no such example.
     """
     check_model(model, "show.features")
-    if not (isinstance(channels, int) and channels > 0):
-        raise ConfigError(f"show.features(channels={channels!r}): give a whole number above 0")
+    check_counts("show.features", channels=channels)
     sizes = {len(a) for a in nest_leaves(map_nest(np.asarray, x, is_leaf=_is_array)) if np.ndim(a)}
-    if not isinstance(example, (int, np.integer)) or not all(-n <= example < n for n in sizes):
-        raise ConfigError(
-            f"show.features(example={example!r}): the batch holds {min(sizes, default=0)}, counted from 0"
-        )
+    check_example("show.features", example, sizes)
     _, of_layers, masks = run(model, params, x, state, mask)
     inputs = {name: np.asarray(a) for name, a in inputs_of(model, x).items()}
     given_masks = inputs_of(model, map_nest(lambda _: None, x, is_leaf=_is_array) if mask is None else mask)

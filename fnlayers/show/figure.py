@@ -1,12 +1,28 @@
 """What all figures share: matplotlib, imported when the first is drawn, and colors that the color-blind distinguish."""
 
 import os
+from collections.abc import Collection
 from typing import Any
 
-from fnlayers.core.errors import MissingError
+import numpy as np
+
+from fnlayers.core.errors import ConfigError, MissingError
 
 # Of Okabe and Ito's palette; line styles tell the same in print.
 BLUE, VERMILION, GRAY = "#0072B2", "#D55E00", "#6E7781"
+
+
+def check_counts(verb: str, **counts: Any) -> None:
+    """Raise ConfigError for what is no number of things to draw; `verb` is the function that asks."""
+    for name, count in counts.items():
+        if not (isinstance(count, int) and count > 0):
+            raise ConfigError(f"{verb}({name}={count!r}): give a whole number above 0")
+
+
+def check_example(verb: str, example: Any, sizes: Collection[int]) -> None:
+    """Raise ConfigError for what is no position in batches of those sizes."""
+    if not isinstance(example, (int, np.integer)) or not all(-n <= example < n for n in sizes):
+        raise ConfigError(f"{verb}(example={example!r}): the batch holds {min(sizes, default=0)}, counted from 0")
 
 
 def new_figure(who: str, width: float, height: float) -> Any:

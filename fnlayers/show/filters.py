@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fnlayers.core.errors import ConfigError
-from fnlayers.show.figure import finished, new_figure
+from fnlayers.show.figure import check_counts, finished, new_figure
 
 _SCALE = {"cmap": "RdBu_r", "interpolation": "nearest"}  # 0 is white
 _SIDE = 0.55  # inches of one image
@@ -42,9 +42,7 @@ def filters(
         >>> len(filters(params["kernel"]).axes)
         5
     """
-    for name, value in {"limit": limit, "channels": channels, "columns": columns}.items():
-        if not (isinstance(value, int) and value > 0):
-            raise ConfigError(f"show.filters({name}={value!r}): give a whole number above 0")
+    check_counts("show.filters", limit=limit, channels=channels, columns=columns)
     kernel = np.asarray(kernel, "float32") if hasattr(kernel, "shape") else np.zeros(0)
     if kernel.ndim != 4 or not kernel.size:
         raise ConfigError(

@@ -1,5 +1,6 @@
 """What a training step needs of each device's memory, known before anything is compiled or allocated."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import optax
 
 from fnlayers.core.errors import ConfigError, ShapeError
 from fnlayers.core.layer import Layer, check_model
+from fnlayers.core.rows import mesh_axes
 from fnlayers.core.shapes import shape_of
 from fnlayers.core.types import Sizes
 from fnlayers.core.units import readable
@@ -201,10 +203,7 @@ class _Counted:
         )  # fmt: skip
 
     def _parts(self, names: Sequence[str]) -> int:
-        parts = 1
-        for name in names:
-            parts *= self.sizes[name]
-        return parts
+        return math.prod(self.sizes[name] for name in names)
 
     def _planned(self, name: str, tree: Tree) -> Tree:
         """The axes of each array of a part of the train state."""
@@ -240,7 +239,7 @@ class _Split:
 
 def _axes(sharding: Any, ndim: int) -> Axes:
     """The axes of the mesh that each axis of an array is split over."""
-    out = [() if each is None else (each,) if isinstance(each, str) else tuple(each) for each in sharding.spec]
+    out = [mesh_axes(entry) for entry in sharding.spec]
     return (*out, *[()] * (ndim - len(out)))
 
 

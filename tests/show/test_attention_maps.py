@@ -8,8 +8,6 @@ import pytest
 import fnlayers as fl
 from fnlayers.show import attention
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* deprecated - use:DeprecationWarning")  # as in test_history.py
-
 
 def maps(figure):
     return [axes.get_images()[0].get_array() for axes in figure.axes[:-1]]  # the last one is the color bar

@@ -7,8 +7,6 @@ import pytest
 import fnlayers as fl
 from fnlayers.show import confusion_matrix
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* deprecated - use:DeprecationWarning")  # as in test_history.py
-
 
 def texts(figure):
     return [text.get_text() for text in figure.axes[0].texts]

@@ -6,8 +6,6 @@ import pytest
 import fnlayers as fl
 from fnlayers.show import filters
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* deprecated - use:DeprecationWarning")  # as in test_history.py
-
 KERNEL = np.random.default_rng(0).normal(size=(2, 3, 3, 5)).astype("float32")
 
 

@@ -10,9 +10,6 @@ import pytest
 import fnlayers as fl
 from fnlayers.show import history
 
-# matplotlib 3.8, the oldest that is supported, calls names of pyparsing that have since been renamed
-pytestmark = pytest.mark.filterwarnings("ignore:.* deprecated - use:DeprecationWarning")
-
 HISTORY = {
     "accuracy": [0.5, 0.7, 0.8],
     "val_accuracy": [0.4, 0.6, 0.6],
